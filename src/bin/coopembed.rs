@@ -1,0 +1,2 @@
+//! The offline program: data sets, training and evaluation.
+fn main() {}

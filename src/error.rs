@@ -1,0 +1,159 @@
+//! The one error value of every floor: what went wrong, what was found and expected, and what to do.
+//!
+//! Below `src/pg` nothing knows PostgreSQL; the glue turns an [`Error`] into `ereport` with the SQLSTATE of its
+//! [`Kind`], and the offline program prints the same three lines.
+
+use std::fmt::Display;
+
+/// What kind of failure this is; `src/pg/report.rs` maps each to one SQLSTATE.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Bytes that are not an image we can decode.
+    InvalidImage,
+    /// A configured or built-in limit would be passed.
+    LimitExceeded,
+    /// A model directory, its config or its tensors are not right.
+    InvalidModel,
+    /// Written by a newer version, or a feature that is not there.
+    Unsupported,
+    /// A name that does not exist.
+    UnknownName,
+    /// A name that exists already.
+    DuplicateName,
+    /// Two values that do not belong together (other model, other shape).
+    Mismatch,
+    /// Malformed text representation of a value.
+    InvalidText,
+    /// Malformed binary representation of a value.
+    InvalidBinary,
+    /// An argument or setting outside its range.
+    InvalidParameter,
+    /// A data set that cannot be read as what it says it is.
+    InvalidData,
+    /// The inference service is not there (it died, or could not start).
+    Unavailable,
+    /// The inference service has no room: its queue is full, or the request waited too long in it.
+    Busy,
+    /// Reading or writing failed.
+    Io,
+    /// A bug in this program.
+    Internal,
+}
+
+/// An error with the parts that PostgreSQL shows: MESSAGE, DETAIL and HINT.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{message}")]
+pub struct Error {
+    /// What kind of failure.
+    pub kind: Kind,
+    /// One line, lower case, no full stop.
+    pub message: String,
+    /// What was found and what was expected; a sentence.
+    pub detail: Option<String>,
+    /// What the user can do; a sentence.
+    pub hint: Option<String>,
+}
+
+/// `Result` with our [`Error`].
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    /// An error with a message only; add [`Error::detail`] and [`Error::hint`].
+    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), detail: None, hint: None }
+    }
+
+    /// What was found and what was expected.
+    pub fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+
+    /// What the user can do about it.
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// `what` (say "attribute") called `name` does not exist; the HINT lists the nearest of the `known` names.
+    pub fn unknown<S: AsRef<str>>(what: &str, name: &str, known: impl IntoIterator<Item = S>) -> Self {
+        let known: Vec<String> = known.into_iter().map(|s| s.as_ref().to_owned()).collect();
+        let error = Self::new(Kind::UnknownName, format!("{what} \"{}\" does not exist", abridged(name)));
+        if known.is_empty() {
+            return error.detail(format!("No {what} is known here."));
+        }
+        let near = nearest(name, &known);
+        let list = near.iter().map(|s| format!("\"{s}\"")).collect::<Vec<_>>().join(", ");
+        if known.len() == near.len() {
+            error.hint(format!("Known: {list}."))
+        } else {
+            error.hint(format!("The nearest of {} known names: {list}.", known.len()))
+        }
+    }
+
+    /// Reading or writing `path` failed.
+    pub fn io(action: &str, path: &std::path::Path, error: &std::io::Error) -> Self {
+        Self::new(Kind::Io, format!("could not {action} \"{}\": {error}", path.display()))
+    }
+
+    /// Message, DETAIL and HINT on lines of their own, as `psql` shows them.
+    pub fn report(&self) -> String {
+        let mut out = self.message.clone();
+        for (label, text) in [("DETAIL", &self.detail), ("HINT", &self.hint)] {
+            if let Some(text) = text {
+                out.push_str(&format!("\n{label}:  {text}"));
+            }
+        }
+        out
+    }
+}
+
+/// A candle failure that no check of ours foresaw.
+impl From<candle_core::Error> for Error {
+    fn from(e: candle_core::Error) -> Self {
+        Self::new(Kind::Internal, format!("tensor operation failed: {e}"))
+    }
+}
+
+/// Text from a user, cut to a length that fits an error line.
+pub fn abridged(text: &str) -> impl Display {
+    match text.char_indices().nth(80) {
+        Some((at, _)) => format!("{}...", &text[..at]),
+        None => text.to_owned(),
+    }
+}
+
+/// Up to eight of `known`, the most similar to `name` first.
+fn nearest(name: &str, known: &[String]) -> Vec<String> {
+    let mut scored: Vec<(f64, &String)> = known
+        .iter()
+        .map(|k| {
+            let (a, b) = (name.to_lowercase(), k.to_lowercase());
+            let contained = if !a.is_empty() && (b.contains(&a) || a.contains(&b)) { 0.5 } else { 0.0 };
+            (strsim::normalized_damerau_levenshtein(&a, &b) + contained, k)
+        })
+        .collect();
+    scored.sort_by(|x, y| y.0.total_cmp(&x.0).then_with(|| x.1.cmp(y.1)));
+    scored.into_iter().take(8).map(|(_, k)| k.clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_names_list_the_nearest_first() {
+        let e = Error::unknown("attribute", "nekline", ["prints", "neckline", "sleeves"]);
+        assert_eq!(e.message, "attribute \"nekline\" does not exist");
+        assert_eq!(e.hint.unwrap(), "Known: \"neckline\", \"prints\", \"sleeves\".");
+        let many: Vec<String> = (0..40).map(|i| format!("value{i}")).collect();
+        let e = Error::unknown("value", "value7", &many);
+        assert!(e.hint.unwrap().starts_with("The nearest of 40 known names: \"value7\""));
+    }
+
+    #[test]
+    fn long_names_are_cut_on_a_character() {
+        let e = Error::unknown("model", &"é".repeat(500), ["a"]);
+        assert!(e.message.len() < 220);
+    }
+}

@@ -1,0 +1,1 @@
+//! Metrics and retrieval protocols.

@@ -1,0 +1,184 @@
+//! `config.json` of a model directory: what the numbers in `model.safetensors` mean.
+
+use crate::error::{Error, Kind, Result};
+use crate::image::Preprocessing;
+use crate::space::Layout;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+/// The newest format this program reads and the one it writes.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// Everything about a trained model but its tensors.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModelConfig {
+    /// [`FORMAT_VERSION`] of the writer; readers refuse newer ones.
+    pub format_version: u32,
+    /// The network.
+    pub architecture: Architecture,
+    /// n, the dimensions of each attribute's subspace.
+    pub subspace_dim: usize,
+    /// The K attributes; attribute k owns subspace k.
+    pub attributes: Vec<Attribute>,
+    /// The categories, in the order of their proxies and queries.
+    pub categories: Vec<Named>,
+    /// Bytes to pixels to network input, the same in training and serving.
+    pub preprocessing: Preprocessing,
+    /// Losses and hyper-parameters, as the trainer recorded them.
+    #[serde(default)]
+    pub training: serde_json::Value,
+    /// What it was trained on.
+    #[serde(default)]
+    pub dataset: serde_json::Value,
+    /// What `coopembed eval` found.
+    #[serde(default)]
+    pub metrics: serde_json::Value,
+    /// Licence of the weights (an SPDX expression) and where they come from.
+    #[serde(default)]
+    pub licence: String,
+}
+
+/// The network from pixels to the superspace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Architecture {
+    /// `resnet18`, `resnet34`, `resnet50` or `efficientnet_lite0`.
+    pub backbone: String,
+    /// Length of the backbone's pooled feature vector.
+    pub features: usize,
+}
+
+/// One attribute and its values.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attribute {
+    /// Its name, unique in the model.
+    pub name: String,
+    /// Whether its values have an order (Eq. 3 and 4).
+    #[serde(default)]
+    pub ordered: bool,
+    /// Its values, in their order if they have one.
+    pub values: Vec<Named>,
+}
+
+/// A value or a category, and how many training images show it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Named {
+    /// Unique among its siblings.
+    pub name: String,
+    /// Training images that show it; with none there is no query prototype (its row is zeros).
+    pub images: usize,
+}
+
+/// SHA-256 over everything that decides what an embedding or a query of this model is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ModelDigest(pub [u8; 32]);
+
+impl ModelDigest {
+    /// The first 32 bits, big-endian: what every embedding carries.
+    pub fn fingerprint(&self) -> u32 {
+        u32::from_be_bytes([self.0[0], self.0[1], self.0[2], self.0[3]])
+    }
+}
+
+/// 64 hexadecimal digits; the first eight are the fingerprint.
+impl std::fmt::Display for ModelDigest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|b| write!(f, "{b:02x}"))
+    }
+}
+
+impl ModelConfig {
+    /// Parses `config.json`, checks its version first and its contents after.
+    ///
+    /// # Errors
+    /// [`Kind::Unsupported`] for a newer format, [`Kind::InvalidModel`] for anything malformed.
+    pub fn from_json(text: &str) -> Result<Self> {
+        #[derive(Deserialize)]
+        struct Version {
+            format_version: u32,
+        }
+        let Version { format_version } = serde_json::from_str(text).map_err(|e| malformed(&e))?;
+        if format_version > FORMAT_VERSION || format_version == 0 {
+            return Err(Error::new(
+                Kind::Unsupported,
+                format!("model format version {format_version} is not supported"),
+            )
+            .detail(format!("This version of coopembed reads formats 1 to {FORMAT_VERSION}."))
+            .hint(
+                "Update coopembed, or save the model again with an older version of the offline program.",
+            ));
+        }
+        let config: Self = serde_json::from_str(text).map_err(|e| malformed(&e))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// The file's text.
+    pub fn to_json(&self) -> String {
+        // Serialising strings, numbers and lists cannot fail.
+        serde_json::to_string_pretty(self).unwrap_or_default() + "\n"
+    }
+
+    /// K, n and a fingerprint as a [`Layout`].
+    ///
+    /// # Errors
+    /// [`Kind::LimitExceeded`] for an impossible shape.
+    pub fn layout(&self, digest: &ModelDigest) -> Result<Layout> {
+        Layout::new(self.attributes.len(), self.subspace_dim, digest.fingerprint())
+    }
+
+    /// SHA-256 of the parts of the config that decide embeddings and queries, and of the weights file. Notes such as
+    /// metrics or licence may change without making old embeddings foreign.
+    pub fn digest(&self, weights: &[u8]) -> ModelDigest {
+        let decisive =
+            (&self.architecture, self.subspace_dim, &self.attributes, &self.categories, &self.preprocessing);
+        let mut hash = Sha256::new();
+        hash.update(b"coopembed model 1\n");
+        hash.update(serde_json::to_vec(&decisive).unwrap_or_default());
+        hash.update(Sha256::digest(weights));
+        ModelDigest(hash.finalize().into())
+    }
+
+    /// The subspace of an attribute.
+    ///
+    /// # Errors
+    /// [`Kind::UnknownName`] with the nearest known names.
+    pub fn attribute(&self, name: &str) -> Result<(usize, &Attribute)> {
+        self.attributes
+            .iter()
+            .enumerate()
+            .find(|(_, a)| a.name == name)
+            .ok_or_else(|| Error::unknown("attribute", name, self.attributes.iter().map(|a| &a.name)))
+    }
+
+    fn check(&self) -> Result<()> {
+        let invalid = |detail: String| {
+            Error::new(Kind::InvalidModel, "config.json does not describe a usable model").detail(detail)
+        };
+        Layout::new(self.attributes.len(), self.subspace_dim, 0)
+            .map_err(|e| invalid(format!("{} ({}).", e.message, e.detail.unwrap_or_default())))?;
+        unique("attribute", self.attributes.iter().map(|a| &a.name)).map_err(invalid)?;
+        unique("category", self.categories.iter().map(|c| &c.name)).map_err(invalid)?;
+        for a in &self.attributes {
+            unique(&format!("value of attribute \"{}\"", a.name), a.values.iter().map(|v| &v.name))
+                .map_err(invalid)?;
+        }
+        self.preprocessing.check().map_err(|e| invalid(e.message))
+    }
+}
+
+fn malformed(e: &serde_json::Error) -> Error {
+    Error::new(Kind::InvalidModel, "config.json could not be read").detail(format!("{e}."))
+}
+
+fn unique<'a>(what: &str, names: impl Iterator<Item = &'a String>) -> std::result::Result<(), String> {
+    let mut seen = std::collections::HashSet::new();
+    for name in names {
+        if name.is_empty() || name.len() > 200 || name.contains('\0') {
+            return Err(format!("A {what} has an empty, overlong or NUL-bearing name."));
+        }
+        if !seen.insert(name) {
+            return Err(format!("There are two of the {what} \"{name}\"."));
+        }
+    }
+    Ok(())
+}

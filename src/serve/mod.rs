@@ -1,0 +1,1 @@
+//! The inference engine: bounded queue, batching, limits and counters.
