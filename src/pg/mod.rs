@@ -1,1 +1,8 @@
-//! The PostgreSQL glue.
+//! The PostgreSQL glue: types, operators, functions, catalogue, worker, settings. Thin: whatever can be said without
+//! PostgreSQL is said on the floors below. The only place, with the SIMD kernels, where `unsafe` lives.
+
+mod report;
+mod varlena;
+
+pub use report::OrReport;
+pub use varlena::{CoopQuery, CoopVec};

@@ -1,0 +1,54 @@
+//! The one place where an [`Error`] becomes PostgreSQL's `ereport(ERROR)`.
+
+use crate::error::{Error, Kind, Result};
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::prelude::*;
+
+/// Unwraps a [`Result`] or raises its error.
+pub trait OrReport<T> {
+    /// The value, or `ereport(ERROR)` with SQLSTATE, DETAIL and HINT.
+    fn or_report(self) -> T;
+}
+
+impl<T> OrReport<T> for Result<T> {
+    #[inline]
+    fn or_report(self) -> T {
+        match self {
+            Ok(value) => value,
+            Err(error) => raise(error),
+        }
+    }
+}
+
+/// Raises `error`; PostgreSQL rolls the statement back.
+#[cold]
+pub fn raise(error: Error) -> ! {
+    let mut report = ErrorReport::new(sqlstate(error.kind), error.message, "coopembed");
+    if let Some(detail) = error.detail {
+        report = report.set_detail(detail);
+    }
+    if let Some(hint) = error.hint {
+        report = report.set_hint(hint);
+    }
+    report.report(PgLogLevel::ERROR);
+    unreachable!("ereport(ERROR) does not return")
+}
+
+fn sqlstate(kind: Kind) -> PgSqlErrorCode {
+    match kind {
+        Kind::InvalidImage | Kind::InvalidData => PgSqlErrorCode::ERRCODE_DATA_EXCEPTION,
+        Kind::LimitExceeded => PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+        Kind::InvalidModel => PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+        Kind::Unsupported => PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
+        Kind::UnknownName => PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
+        Kind::DuplicateName => PgSqlErrorCode::ERRCODE_DUPLICATE_OBJECT,
+        Kind::Mismatch => PgSqlErrorCode::ERRCODE_DATA_EXCEPTION,
+        Kind::InvalidText => PgSqlErrorCode::ERRCODE_INVALID_TEXT_REPRESENTATION,
+        Kind::InvalidBinary => PgSqlErrorCode::ERRCODE_INVALID_BINARY_REPRESENTATION,
+        Kind::InvalidParameter => PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+        Kind::Unavailable => PgSqlErrorCode::ERRCODE_CONNECTION_FAILURE,
+        Kind::Busy => PgSqlErrorCode::ERRCODE_INSUFFICIENT_RESOURCES,
+        Kind::Io => PgSqlErrorCode::ERRCODE_IO_ERROR,
+        Kind::Internal => PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
+    }
+}
