@@ -87,3 +87,65 @@ fn draw(g: Garment, noise: &mut Noise) -> String {
     let _ = write!(svg, "<path d='{body}' fill='{fill}'/></g></svg>");
     svg
 }
+
+/// Renders at `size` pixels over white.
+fn render(svg: &str, size: u32) -> resvg::tiny_skia::Pixmap {
+    let tree = resvg::usvg::Tree::from_str(svg, &resvg::usvg::Options::default()).expect("our own SVG parses");
+    let mut pixmap = resvg::tiny_skia::Pixmap::new(size, size).expect("a positive size");
+    let scale = size as f32 / 100.0;
+    resvg::render(&tree, resvg::tiny_skia::Transform::from_scale(scale, scale), &mut pixmap.as_mut());
+    pixmap
+}
+
+/// Writes the catalogue as a data set: every second combination of attributes is for training, a third of the rest is
+/// asked with. Prints are absent for every seventh garment.
+fn write_catalogue(root: &Path) {
+    let pictures = root.join("images");
+    std::fs::create_dir_all(&pictures).expect("create the folder");
+    let mut noise = Noise(2019);
+    let mut csv = String::from("path,instance,category,split,neckline,sleeves,prints\n");
+    let mut product = 0;
+    for neckline in 0..NECKLINES.len() {
+        for sleeves in 0..SLEEVES.len() {
+            for prints in 0..PRINTS.len() {
+                for category in 0..CATEGORIES.len() {
+                    product += 1;
+                    let color = (product * 5 + category) % COLORS.len();
+                    let g = Garment { neckline, sleeves, prints, category, color };
+                    for view in 0..3 {
+                        let path = format!("images/{product:03}-{view}.png");
+                        let picture = render(&draw(g, &mut noise), 96);
+                        std::fs::write(root.join(&path), picture.encode_png().expect("encode")).expect("write");
+                        let split = match (product % 2, view) {
+                            (0, _) => "train",
+                            (_, 0) => "query",
+                            _ => "gallery",
+                        };
+                        let print = if product % 7 == 0 { "" } else { PRINTS[prints] };
+                        let _ = writeln!(
+                            csv,
+                            "{path},p{product:03},{},{split},{},{},{print}",
+                            CATEGORIES[category], NECKLINES[neckline], SLEEVES[sleeves]
+                        );
+                    }
+                }
+            }
+        }
+    }
+    std::fs::write(root.join("images.csv"), csv).expect("write images.csv");
+    let attributes = serde_json::json!({
+        "neckline": {"ordered": false, "values": NECKLINES},
+        "sleeves": {"ordered": true, "values": SLEEVES},
+        "prints": {"ordered": false, "values": PRINTS},
+    });
+    std::fs::write(root.join("attributes.json"), attributes.to_string()).expect("write attributes.json");
+}
+
+fn coopembed(arguments: &[&str]) {
+    let status = std::process::Command::new(env!("CARGO_BIN_EXE_coopembed"))
+        .args(arguments)
+        .stdout(std::process::Stdio::null())
+        .status()
+        .expect("the program starts");
+    assert!(status.success(), "coopembed {arguments:?}");
+}
