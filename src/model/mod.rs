@@ -1,5 +1,15 @@
 //! Models: backbones, the projection to the superspace, and the model directory.
 
+mod arch;
+mod backbone;
 mod config;
+mod kernels;
+mod layers;
+mod pixels;
+mod tensors;
 
+pub use arch::Arch;
+pub use backbone::{load_backbone, Backbone};
 pub use config::{Architecture, Attribute, ModelConfig, ModelDigest, Named, FORMAT_VERSION};
+pub use pixels::normalize_pixels;
+pub use tensors::{TensorFile, Tensors};
