@@ -92,8 +92,11 @@ pub fn im2col(map: &[f32], shape: MapShape, conv: &Conv) -> Vec<f32> {
                 continue;
             };
             let from = &from[(image * shape.height + y) * shape.width..][..shape.width];
-            let Some(first) = (inside.start * conv.stride + kx).checked_sub(left) else { continue };
             let to = &mut to[inside.clone()];
+            if to.is_empty() {
+                continue;
+            }
+            let first = inside.start * conv.stride + kx - left;
             if conv.stride == 1 {
                 to.copy_from_slice(&from[first..][..to.len()]);
             } else {
@@ -187,14 +190,9 @@ impl Phases {
 
     /// Room for all phases, zero; the borders are never written.
     fn buffer(&self) -> Vec<f32> {
-        // The last block of lanes of the last tap may read past the last phase.
-        vec![
-            0f32;
-            self.offsets
-                .last()
-                .map_or(0, |last| last + self.computed)
-                .max(self.stride * self.stride * self.size)
-        ]
+        // The last block of lanes may read past the last phase.
+        let read = self.offsets.iter().max().map_or(0, |offset| offset + self.computed);
+        vec![0f32; read.max(self.stride * self.stride * self.size)]
     }
 
     /// Room for the outputs of one plane.

@@ -6,6 +6,8 @@ mod config;
 mod kernels;
 mod layers;
 mod pixels;
+#[cfg(test)]
+mod synthetic;
 mod tensors;
 
 pub use arch::Arch;
