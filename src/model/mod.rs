@@ -3,6 +3,8 @@
 mod arch;
 mod backbone;
 mod config;
+#[cfg(feature = "cli")]
+mod import;
 mod kernels;
 mod layers;
 mod pixels;
@@ -13,5 +15,7 @@ mod tensors;
 pub use arch::Arch;
 pub use backbone::{load_backbone, Backbone};
 pub use config::{Architecture, Attribute, ModelConfig, ModelDigest, Named, FORMAT_VERSION};
+#[cfg(feature = "cli")]
+pub use import::{import_backbone, read_backbone};
 pub use pixels::normalize_pixels;
 pub use tensors::{TensorFile, Tensors};

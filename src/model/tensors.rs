@@ -126,8 +126,8 @@ impl<'a> TensorFile<'a> {
     /// which further names are no fault.
     ///
     /// # Errors
-    /// [`Kind::InvalidModel`] with every fault in its DETAIL.
-    pub fn check(&self, expected: &[Expected], known: impl Fn(&str) -> bool) -> Result<()> {
+    /// [`Kind::InvalidModel`] with the message, and every fault in its DETAIL.
+    pub fn check(&self, message: &str, expected: &[Expected], known: impl Fn(&str) -> bool) -> Result<()> {
         let found = self.tensors.iter().map(|(name, view)| (name.as_str(), view.shape())).collect();
         let mut problems = Problems::find(expected, &found, known);
         for Expected { name, .. } in expected {
@@ -138,7 +138,7 @@ impl<'a> TensorFile<'a> {
                 Ok(count) => problems.other(name, format!("{count} numbers are NaN or infinite")),
             }
         }
-        problems.into_result("the weights do not fit the model's config")
+        problems.into_result(message)
     }
 
     /// The numbers of a tensor, row by row.
