@@ -13,7 +13,7 @@ mod network;
 mod pixels;
 mod prototypes;
 #[cfg(test)]
-mod synthetic;
+pub(crate) mod synthetic;
 mod tensors;
 
 pub use arch::Arch;
