@@ -4,13 +4,16 @@
 //! owns dimensions `[k·n, (k+1)·n)`, so that every mask is a union of ranges. For retrieval each subspace is
 //! L2-normalised on its own (Section 3 of arXiv 1904.01421).
 
+mod binary;
 mod distance;
 mod embedding;
 mod layout;
+mod mean;
 mod query;
 mod text;
 
 pub use distance::{distance, embedding_distance, squared_l2_f16, squared_l2_f16_f32};
 pub use embedding::{normalize_subspaces, Embedding, EmbeddingRef};
 pub use layout::{Layout, MAX_DIMENSIONS};
+pub use mean::Mean;
 pub use query::{Query, QueryRef};
