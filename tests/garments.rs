@@ -149,3 +149,69 @@ fn coopembed(arguments: &[&str]) {
         .expect("the program starts");
     assert!(status.success(), "coopembed {arguments:?}");
 }
+
+/// Trains on the drawn catalogue and leaves the data set and the model in `target/garments`.
+fn trained_model() -> (PathBuf, PathBuf) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("garments");
+    let (data, model) = (home.join("data"), home.join("model"));
+    let _ = std::fs::remove_dir_all(&home);
+    write_catalogue(&data);
+    let backbone = home.join("backbone.safetensors");
+    let path = |p: &Path| p.to_str().expect("a UTF-8 path").to_owned();
+    let shipped = root.join("model/emoji/model.safetensors");
+    coopembed(&[
+        "import-backbone",
+        &path(&shipped),
+        "--arch",
+        "efficientnet_lite0",
+        "--out",
+        &path(&backbone),
+    ]);
+    coopembed(&[
+        "train",
+        "--data",
+        &path(&data),
+        "--backbone",
+        &path(&backbone),
+        "--arch",
+        "efficientnet_lite0",
+        "--size",
+        "96",
+        "--out",
+        &path(&model),
+    ]);
+    (data, model)
+}
+
+#[test]
+fn every_answer_to_a_v_neck_is_a_v_neck() {
+    use coopembed::image::{prepare, Limits};
+    use coopembed::model::{directory, Model};
+    use coopembed::space::{distance, Embedding, Query};
+
+    let (data, model) = trained_model();
+    let (config, weights) = directory::read(&model).expect("the model directory");
+    let model = Model::from_parts(&config, &weights).expect("a usable model");
+    let (k, neckline) = model.config().attribute("neckline").expect("an attribute");
+    let v = neckline.values.iter().position(|v| v.name == "v-neck").expect("a value");
+    let target = model.attribute_queries(k)[v].clone().expect("a query");
+    let query = Query::subspace(model.layout(), k, &target).expect("a query");
+
+    let table = std::fs::read_to_string(data.join("images.csv")).expect("images.csv");
+    let mut ranked: Vec<(f64, bool)> = table
+        .lines()
+        .skip(1)
+        .map(|line| line.split(',').collect::<Vec<_>>())
+        .filter(|row| row[3] != "train")
+        .map(|row| {
+            let bytes = std::fs::read(data.join(row[0])).expect("a picture");
+            let pixels = prepare(&bytes, None, &model.config().preprocessing, &Limits::default()).expect("pixels");
+            let raw = model.embed(&pixels, 1).expect("an embedding");
+            let e = Embedding::from_raw(model.layout(), &raw).expect("finite numbers");
+            (distance(e.as_ref(), query.as_ref()).expect("one model"), row[4] == "v-neck")
+        })
+        .collect();
+    ranked.sort_by(|a, b| a.0.total_cmp(&b.0));
+    assert!(ranked[..5].iter().all(|(_, is_v)| *is_v), "{:?}", &ranked[..10]);
+}

@@ -5,6 +5,7 @@
 //! set is a function of the pinned package versions and the options: built again, it is the same.
 
 mod codes;
+pub mod gallery;
 mod icons;
 mod measure;
 mod names;
