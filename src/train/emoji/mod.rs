@@ -15,6 +15,8 @@ mod render;
 mod report;
 mod sequences;
 mod split;
+#[cfg(test)]
+mod tests;
 mod vocabulary;
 
 use crate::error::{Error, Kind, Result};
@@ -113,12 +115,21 @@ pub fn run(args: &EmojiArgs) -> Result<()> {
         eprintln!("{} {}: {}, {}", view.package, view.version, view.author, view.licence);
         folders.push(cache.package(view.package, view.version, view.files)?);
     }
+    let emoji_count = emoji.len();
     let atlas = Atlas::read(&views, &folders)?;
     output.make_views(&views)?;
     let jobs = jobs(&emoji, views.len(), &atlas);
     let drawn = draw(&jobs, &emoji, &views, args.size, &output)?;
     let looks = distinct(&jobs, drawn, &emoji, &views, &output)?;
     let instances = instances(emoji, looks, &views, args, &output)?;
+    if instances.is_empty() {
+        return Err(Error::new(Kind::InvalidData, "no emoji is drawn by enough designers")
+            .detail(format!(
+                "{} were drawn; each needs {} pictures by two designers.",
+                emoji_count, args.min_views
+            ))
+            .hint("Lower --min-views."));
+    }
     let rows = rows(&instances, &views);
     report::check(&rows)?;
     output.finish(&rows, &views, &instances)?;
