@@ -54,6 +54,7 @@ impl Cache {
 
     /// Has npm write the tarball of `specification` (`name@version`).
     fn pack(&self, specification: &str, tarball: &Path) -> Result<()> {
+        eprintln!("fetching {specification}");
         let work = scratch(&self.folder.join("pack"))?;
         let run = Command::new(&self.npm)
             .args(["pack", "--loglevel=error", specification])
@@ -79,7 +80,7 @@ impl Cache {
                 .detail(failure(&output))
                 .hint("Check that the npm registry can be reached (npm ping), then run this again.")),
         };
-        remove(&work)?;
+        remove_folder(&work)?;
         result
     }
 }
@@ -129,12 +130,16 @@ fn scratch(path: &Path) -> Result<PathBuf> {
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".partial-{}", std::process::id()));
     let folder = PathBuf::from(name);
-    remove(&folder)?;
+    remove_folder(&folder)?;
     fs::create_dir_all(&folder).map_err(|e| Error::io("create", &folder, &e))?;
     Ok(folder)
 }
 
-fn remove(folder: &Path) -> Result<()> {
+/// Removes `folder` with all that is in it; fine if it is not there.
+///
+/// # Errors
+/// [`Kind::Io`].
+pub fn remove_folder(folder: &Path) -> Result<()> {
     match fs::remove_dir_all(folder) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", folder, &e)),
         _ => Ok(()),
@@ -147,7 +152,7 @@ fn unpack(tarball: &Path, folder: &Path, needed: &[&str]) -> Result<()> {
     let result = unpack_into(tarball, &work, needed)
         .and_then(|()| fs::rename(&work, folder).map_err(|e| Error::io("rename", &work, &e)));
     if result.is_err() {
-        remove(&work)?;
+        remove_folder(&work)?;
     }
     result
 }
@@ -196,7 +201,7 @@ fn wanted(inner: &Path, needed: &[&str]) -> bool {
         Some(folder) => inner.starts_with(folder),
         None => inner == Path::new(name),
     };
-    needed.iter().any(|n| is(n)) || inner.to_string_lossy().to_uppercase().starts_with("LICEN")
+    needed.iter().any(is) || inner.to_string_lossy().to_uppercase().starts_with("LICEN")
 }
 
 #[cfg(test)]

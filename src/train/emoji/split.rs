@@ -47,9 +47,7 @@ pub fn sides<'a>(members: impl Iterator<Item = Member<'a>>) -> HashMap<String, S
     let mut concepts: BTreeMap<&str, Counts> = BTreeMap::new();
     let mut total = Counts::new();
     for member in members {
-        let labels =
-            std::iter::once((CATEGORY, member.category)).chain(member.labels.known().map(|(a, v)| (a, v)));
-        for label in labels {
+        for label in std::iter::once((CATEGORY, member.category)).chain(member.labels.known()) {
             *concepts.entry(member.concept).or_default().entry(label).or_default() += 1;
             *total.entry(label).or_default() += 1;
         }
@@ -107,7 +105,9 @@ pub fn query_families<'a>(code: &str, families: impl IntoIterator<Item = &'a str
 mod tests {
     use super::*;
 
-    fn labels(pairs: &[(&str, &'static str)]) -> Labels {
+    type Pairs = &'static [(&'static str, &'static str)];
+
+    fn labels(pairs: Pairs) -> Labels {
         let mut out = Labels::default();
         pairs.iter().for_each(|(attribute, value)| out.set(attribute, value));
         out
@@ -116,7 +116,7 @@ mod tests {
     /// Concept, category, labels; the side of each is what the working specification in Python gave.
     #[test]
     fn concepts_fall_on_the_sides_of_the_specification() {
-        let set: [(&str, &str, &[(&str, &str)]); 11] = [
+        let set: [(&str, &str, Pairs); 11] = [
             ("A", "x", &[("gender", "woman"), ("age", "2")]),
             ("A", "x", &[("gender", "man"), ("age", "2")]),
             ("B", "x", &[("gender", "woman"), ("age", "2")]),
