@@ -187,15 +187,15 @@ fn trained_model() -> (PathBuf, PathBuf) {
 #[test]
 fn every_answer_to_a_v_neck_is_a_v_neck() {
     use coopembed::image::{prepare, Limits};
-    use coopembed::model::{directory, Model};
+    use coopembed::model::{read_directory, Model};
     use coopembed::space::{distance, Embedding, Query};
 
     let (data, model) = trained_model();
-    let (config, weights) = directory::read(&model).expect("the model directory");
+    let (config, weights) = read_directory(&model).expect("the model directory");
     let model = Model::from_parts(&config, &weights).expect("a usable model");
     let (k, neckline) = model.config().attribute("neckline").expect("an attribute");
     let v = neckline.values.iter().position(|v| v.name == "v-neck").expect("a value");
-    let target = model.attribute_queries(k)[v].clone().expect("a query");
+    let target = model.prototypes().attribute_queries(k)[v].clone().expect("a query");
     let query = Query::subspace(model.layout(), k, &target).expect("a query");
 
     let table = std::fs::read_to_string(data.join("images.csv")).expect("images.csv");
