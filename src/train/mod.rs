@@ -4,5 +4,6 @@ pub mod emoji;
 pub mod losses;
 pub mod manifest;
 pub mod optimizer;
+pub mod queries;
 pub mod settings;
 pub mod trainer;
