@@ -1,5 +1,28 @@
 //! Models: backbones, the projection to the superspace, and the model directory.
 
+mod arch;
+mod backbone;
 mod config;
+pub mod contents;
+mod directory;
+#[cfg(feature = "cli")]
+mod import;
+mod kernels;
+mod layers;
+mod network;
+mod pixels;
+mod prototypes;
+#[cfg(test)]
+pub(crate) mod synthetic;
+mod tensors;
 
+pub use arch::Arch;
+pub use backbone::{load_backbone, Backbone};
 pub use config::{Architecture, Attribute, ModelConfig, ModelDigest, Named, FORMAT_VERSION};
+pub use directory::{read_directory, write_directory};
+#[cfg(feature = "cli")]
+pub use import::{import_backbone, read_backbone};
+pub use network::Model;
+pub use pixels::normalize_pixels;
+pub use prototypes::{Prototypes, Proxies};
+pub use tensors::{TensorFile, Tensors};
