@@ -58,7 +58,8 @@ fn means<'a>(
             *sum += f64::from(x);
         }
     }
-    let means = sums.iter().enumerate().map(|(i, sum)| (sum / counts[i / dims].max(1) as f64) as f32).collect();
+    let means =
+        sums.iter().enumerate().map(|(i, sum)| (sum / counts[i / dims].max(1) as f64) as f32).collect();
     (means, counts)
 }
 
