@@ -4,6 +4,7 @@ use clap::{Args, Parser, Subcommand};
 use coopembed::error::{Error, Result};
 use coopembed::eval::run::{self as eval, EvalArgs};
 use coopembed::model::import_backbone;
+use coopembed::train::emoji::gallery::{self, GalleryArgs};
 use coopembed::train::emoji::{self, EmojiArgs};
 use coopembed::train::options::TrainArgs;
 use coopembed::train::run as train;
@@ -60,6 +61,8 @@ enum Command {
 enum Data {
     /// The emoji retrieval set: the same emoji drawn by up to nine designers
     Emoji(EmojiArgs),
+    /// A few hundred pictures of the emoji set as a shop's table, for a demonstration
+    Gallery(GalleryArgs),
 }
 
 #[derive(Args)]
@@ -87,6 +90,7 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<()> {
     match command {
         Command::Data(Data::Emoji(args)) => emoji::run(&args),
+        Command::Data(Data::Gallery(args)) => gallery::run(&args),
         Command::ImportBackbone(args) => import(&args),
         Command::Train(args) => train::run(&args),
         Command::Eval(args) => eval::run(&args),
