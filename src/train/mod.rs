@@ -14,3 +14,6 @@ pub mod queries;
 pub mod run;
 pub mod settings;
 pub mod trainer;
+
+#[cfg(test)]
+mod chain_tests;
