@@ -1,8 +1,11 @@
 //! The PostgreSQL glue: types, operators, functions, catalogue, worker, settings. Thin: whatever can be said without
 //! PostgreSQL is said on the floors below. The only place, with the SIMD kernels, where `unsafe` lives.
 
+mod catalog;
+mod queries;
 mod report;
 mod settings;
+mod types;
 mod varlena;
 
 pub use report::OrReport;
