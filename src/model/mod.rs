@@ -12,8 +12,8 @@ mod layers;
 mod network;
 mod pixels;
 mod prototypes;
-#[cfg(test)]
-mod synthetic;
+#[cfg(any(test, feature = "pg_test"))]
+pub mod synthetic;
 mod tensors;
 
 pub use arch::Arch;

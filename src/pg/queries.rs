@@ -83,3 +83,6 @@ extension_sql!(
     name = "coop_vector_cast",
     requires = [coop_vector]
 );
+
+#[cfg(any(test, feature = "pg_test"))]
+mod tests;

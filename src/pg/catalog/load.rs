@@ -79,9 +79,8 @@ fn coop_drop_model(name: &str) {
         let sql = "DELETE FROM coopembed.models WHERE name OPERATOR(pg_catalog.=) $1";
         client.update(sql, None, &[name.into()]).map(|rows| rows.len())
     });
-    match gone.map_err(failed).or_report() {
-        0 => Err(unknown(name)).or_report(),
-        _ => {}
+    if gone.map_err(failed).or_report() == 0 {
+        Err(unknown(name)).or_report()
     }
 }
 
@@ -141,7 +140,7 @@ fn fingerprint(model: &Model) -> String {
 }
 
 /// Runs `f` in a snapshot that shows what others committed meanwhile and what this very statement did so far.
-fn with_latest_rows<T>(f: impl FnOnce() -> T) -> T {
+pub fn with_latest_rows<T>(f: impl FnOnce() -> T) -> T {
     // SAFETY: the snapshot is popped again; an error in between aborts the transaction, which pops it too.
     unsafe {
         pg_sys::CommandCounterIncrement();

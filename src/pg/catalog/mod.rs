@@ -5,10 +5,14 @@
 
 mod changes;
 mod entry;
+#[cfg(any(test, feature = "pg_test"))]
+pub mod fixture;
 mod lists;
 mod load;
 mod lookup;
 mod statement;
+#[cfg(any(test, feature = "pg_test"))]
+mod tests;
 
 pub use entry::{config, model, model_with_digest, model_with_fingerprint, ModelEntry};
 pub use lookup::{attribute_query, category_query, subspaces_of, with_weights};
@@ -17,7 +21,13 @@ use crate::error::{Error, Kind};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
-extension_sql_file!("../../../sql/catalog.sql", name = "catalog", requires = ["coopquery"]);
+extension_sql_file!("../../../sql/catalog.sql", name = "catalog");
+extension_sql_file!(
+    "../../../sql/rights.sql",
+    name = "rights",
+    requires =
+        ["catalog", load::coop_load_model_directory, load::coop_load_model_values, load::coop_drop_model]
+);
 
 /// The oid of `coopembed.models`: plans that hold query constants depend on it.
 pub fn models_relation() -> pg_sys::Oid {
