@@ -70,16 +70,3 @@ SELECT pg_catalog.pg_extension_config_dump('coopembed.categories', '');
 
 GRANT USAGE ON SCHEMA coopembed TO PUBLIC;
 GRANT SELECT ON coopembed.models, coopembed.attributes, coopembed.attribute_values, coopembed.categories TO PUBLIC;
-
--- Plans hold query constants that came from these rows; whoever changes the rows makes such plans outdated.
-CREATE FUNCTION coopembed.forget_plans() RETURNS trigger
-    LANGUAGE c AS 'MODULE_PATHNAME', 'coopembed_forget_plans_wrapper';
-
-CREATE TRIGGER forget_plans AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON coopembed.models
-    FOR EACH STATEMENT EXECUTE FUNCTION coopembed.forget_plans();
-CREATE TRIGGER forget_plans AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON coopembed.attributes
-    FOR EACH STATEMENT EXECUTE FUNCTION coopembed.forget_plans();
-CREATE TRIGGER forget_plans AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON coopembed.attribute_values
-    FOR EACH STATEMENT EXECUTE FUNCTION coopembed.forget_plans();
-CREATE TRIGGER forget_plans AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON coopembed.categories
-    FOR EACH STATEMENT EXECUTE FUNCTION coopembed.forget_plans();

@@ -1,7 +1,13 @@
 //! The PostgreSQL glue: types, operators, functions, catalogue, worker, settings. Thin: whatever can be said without
 //! PostgreSQL is said on the floors below. The only place, with the SIMD kernels, where `unsafe` lives.
 
+mod aggregates;
 mod catalog;
+#[cfg(any(test, feature = "pg_test"))]
+mod fixture;
+mod fmgr;
+mod fold;
+mod operators;
 mod queries;
 mod report;
 mod settings;

@@ -2,8 +2,7 @@
 
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
 use pgrx::pg_sys;
-use pgrx::prelude::*;
-use std::ffi::{c_char, c_void, CStr, CString};
+use std::ffi::{CStr, CString};
 use std::time::Duration;
 
 static MODEL: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
@@ -53,20 +52,14 @@ pub fn threads() -> Option<usize> {
 
 /// Defines all settings; called once, when the library is loaded.
 pub fn define() {
-    // SAFETY: the hook cannot panic: it compares two C strings and calls one PostgreSQL function that does not throw.
-    unsafe {
-        GucRegistry::define_string_guc_with_hooks(
-            c"coopembed.model",
-            c"The model that functions use when none is named.",
-            c"Empty means the only loaded model; with several loaded it has to be named.",
-            &MODEL,
-            GucContext::Userset,
-            GucFlags::default(),
-            None,
-            Some(assign_model),
-            None,
-        );
-    }
+    GucRegistry::define_string_guc(
+        c"coopembed.model",
+        c"The model that functions use when none is named.",
+        c"Empty means the only loaded model; with several loaded it has to be named.",
+        &MODEL,
+        GucContext::Userset,
+        GucFlags::default(),
+    );
     int(
         c"coopembed.max_image_dimension",
         c"Largest width and height of an image to decode, in pixels.",
@@ -135,20 +128,4 @@ fn int(
     flags: GucFlags,
 ) {
     GucRegistry::define_int_guc(name, short, long, setting, *range.start(), *range.end(), context, flags);
-}
-
-/// Query functions are folded into constants when a statement is planned (see `fold`), and those without a model
-/// argument depend on this setting: a change of it makes every cached plan of this session outdated.
-///
-/// `ResetPlanCache` only walks the session's list of plans and flags them, so it may run wherever settings change: at
-/// start, in the rollback of a `SET LOCAL`, in a parallel worker that takes over its leader's settings.
-#[pg_guard]
-unsafe extern "C-unwind" fn assign_model(new: *const c_char, _extra: *mut c_void) {
-    // SAFETY: PostgreSQL passes a C string or null, and the variable still holds the old one.
-    unsafe {
-        let old = *MODEL.as_ptr();
-        if old.is_null() || new.is_null() || CStr::from_ptr(old) != CStr::from_ptr(new) {
-            pg_sys::ResetPlanCache();
-        }
-    }
 }

@@ -143,23 +143,10 @@ impl Drop for Folder {
 
 /// MESSAGE, DETAIL and HINT of the error that a statement ends with, one to a line; what it did is undone.
 pub fn failure(sql: &str) -> String {
-    if Spi::get_one::<bool>("SELECT to_regprocedure('pg_temp.failure(text)') IS NULL").unwrap() == Some(true)
-    {
-        Spi::run(FAILURE).unwrap();
-    }
-    Spi::get_one_with_args("SELECT pg_temp.failure($1)", &[sql.into()]).unwrap().unwrap()
+    let failure = crate::pg::fixture::failure(sql);
+    let parts = [failure.message, failure.detail, failure.hint];
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
 }
-
-const FAILURE: &str = r"
-    CREATE FUNCTION pg_temp.failure(statement text) RETURNS text LANGUAGE plpgsql AS $$
-    DECLARE message text; detail text; hint text;
-    BEGIN
-        EXECUTE statement;
-        RETURN 'no error';
-    EXCEPTION WHEN OTHERS THEN
-        GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-        RETURN concat_ws(E'\n', message, nullif(detail, ''), nullif(hint, ''));
-    END $$";
 
 /// The one text that a statement returns.
 pub fn text(sql: &str) -> Option<String> {

@@ -34,7 +34,7 @@ static SAME_FINGERPRINT: Select = Select::new(
 /// `pg_read_server_files` may name the server's files.
 ///
 /// Everything is checked before anything is stored.
-#[pg_extern(volatile, parallel_unsafe, strict, name = "coop_load_model")]
+#[pg_extern(sql = false)]
 fn coop_load_model_directory(name: &str, directory: &str) -> String {
     // SAFETY: plain lookups of the session's user and its roles.
     let may_read = unsafe {
@@ -64,7 +64,7 @@ fn coop_load_model_directory(name: &str, directory: &str) -> String {
 
 /// Loads a model from the contents of its `config.json` and `model.safetensors`, for clients whose files the server
 /// cannot see. Otherwise as the form that takes a directory.
-#[pg_extern(volatile, parallel_unsafe, strict, name = "coop_load_model")]
+#[pg_extern(sql = false)]
 fn coop_load_model_values(name: &str, config: &str, weights: &[u8]) -> String {
     check_name(name).or_report();
     load(name, config, weights).or_report()
@@ -72,7 +72,7 @@ fn coop_load_model_values(name: &str, config: &str, weights: &[u8]) -> String {
 
 /// Forgets a model: its weights, vocabulary and queries. Embeddings that it made stay as they are and keep its
 /// fingerprint; they can be compared with each other, and are of use with the model again once it is loaded again.
-#[pg_extern(volatile, parallel_unsafe, strict)]
+#[pg_extern(sql = false)]
 fn coop_drop_model(name: &str) {
     let _owner = AsOwner::enter();
     let gone = Spi::connect_mut(|client| {

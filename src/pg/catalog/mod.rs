@@ -3,7 +3,6 @@
 //! Everything here reads and writes as the owner of these tables, with statements that name each object and operator
 //! by its schema: what a user may see or do is decided by the rights on the SQL functions, never by a `search_path`.
 
-mod changes;
 mod entry;
 #[cfg(any(test, feature = "pg_test"))]
 pub mod fixture;
@@ -21,18 +20,7 @@ use crate::error::{Error, Kind};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
-extension_sql_file!("../../../sql/catalog.sql", name = "catalog");
-extension_sql_file!(
-    "../../../sql/rights.sql",
-    name = "rights",
-    requires =
-        ["catalog", load::coop_load_model_directory, load::coop_load_model_values, load::coop_drop_model]
-);
-
-/// The oid of `coopembed.models`: plans that hold query constants depend on it.
-pub fn models_relation() -> pg_sys::Oid {
-    relation(c"models")
-}
+extension_sql_file!("../../../sql/catalog.sql", name = "catalog", requires = ["types"]);
 
 /// The oid of a table of schema `coopembed`.
 fn relation(name: &std::ffi::CStr) -> pg_sys::Oid {
