@@ -75,11 +75,7 @@ fn coop_load_model_values(name: &str, config: &str, weights: &[u8]) -> String {
 #[pg_extern(sql = false)]
 fn coop_drop_model(name: &str) {
     let _owner = AsOwner::enter();
-    let gone = Spi::connect_mut(|client| {
-        let sql = "DELETE FROM coopembed.models WHERE name OPERATOR(pg_catalog.=) $1";
-        client.update(sql, None, &[name.into()]).map(|rows| rows.len())
-    });
-    if gone.map_err(failed).or_report() == 0 {
+    if Spi::connect_mut(|client| remove(client, name)).or_report() == 0 {
         Err(unknown(name)).or_report()
     }
 }
@@ -103,6 +99,7 @@ fn load(name: &str, config: &str, weights: &[u8]) -> Result<String> {
     Spi::run("LOCK TABLE coopembed.models IN SHARE ROW EXCLUSIVE MODE").map_err(failed)?;
     with_latest_rows(|| check_new(name, &model))?;
     Spi::connect_mut(|client| {
+        remove(client, name)?;
         store_files(client, name, config, weights, &model)?;
         store_attributes(client, name, &model)?;
         store_categories(client, name, &model)
@@ -149,6 +146,20 @@ pub fn with_latest_rows<T>(f: impl FnOnce() -> T) -> T {
         pg_sys::PopActiveSnapshot();
         result
     }
+}
+
+/// Deletes whatever rows there are of a model, and says how many models that were.
+fn remove(client: &mut SpiClient<'_>, name: &str) -> Result<usize> {
+    for sql in [
+        "DELETE FROM coopembed.model_weights WHERE model OPERATOR(pg_catalog.=) $1",
+        "DELETE FROM coopembed.attribute_values WHERE model OPERATOR(pg_catalog.=) $1",
+        "DELETE FROM coopembed.attributes WHERE model OPERATOR(pg_catalog.=) $1",
+        "DELETE FROM coopembed.categories WHERE model OPERATOR(pg_catalog.=) $1",
+    ] {
+        client.update(sql, None, &[name.into()]).map_err(failed)?;
+    }
+    let sql = "DELETE FROM coopembed.models WHERE name OPERATOR(pg_catalog.=) $1";
+    client.update(sql, None, &[name.into()]).map(|rows| rows.len()).map_err(failed)
 }
 
 fn store_files(

@@ -51,7 +51,7 @@ mod tests {
         });
         assert!(self::weights(&entry) == weights);
         assert_eq!(
-            text("SELECT to_jsonb(m) - 'loaded_at' - 'bytes' - 'fingerprint' FROM coop_models() m").unwrap(),
+            text("SELECT (to_jsonb(m) - 'loaded_at' - 'bytes' - 'fingerprint')::text FROM coop_models() m").unwrap(),
             "{\"name\": \"garments\", \"backbone\": \"efficientnet_lite0\", \"subspaces\": 3, \"attributes\": 3, \
              \"categories\": 3, \"input_size\": 32, \"is_default\": true, \"subspace_dim\": 4}"
         );
@@ -235,6 +235,18 @@ mod tests {
             failure("SELECT coop_drop_model('garments')"),
             "model \"garments\" does not exist\nKnown: \"others\"."
         );
+    }
+
+    #[pg_test]
+    fn leftovers_of_a_model_deleted_by_hand_do_not_stand_in_its_way() {
+        let garments = Garments::new("summer");
+        garments.load_as("garments");
+        Spi::run("DELETE FROM coopembed.models").unwrap();
+        assert!(
+            failure("SELECT coop_attr_query('neckline', 'v-neck', 'garments')").contains("does not exist")
+        );
+        garments.load_as("garments");
+        assert_eq!(rows(), "1 1 3 8 3");
     }
 
     #[pg_test]
