@@ -1,82 +1,61 @@
 #!/usr/bin/env bash
-# A dump carries the models: pg_dump into a fresh database, as text and with parallel restore; then to a hot standby.
-# usage: tests/dump.sh BINDIR     (PostgreSQL's programs; the extension must be installed there)
-# Works as root (the servers then run as $PGUSER_OS, by default postgres) and as an ordinary user.
-set -euo pipefail
-BIN=$1
-HERE=$(cd "$(dirname "$0")" && pwd)
-T=$(mktemp -d "${TMPDIR:-/tmp}/coopdump.XXXXXX")
-if [ "$(id -u)" = 0 ]; then
-  U=${PGUSER_OS:-postgres}
-  chown "$U" "$T"
-  as() { runuser -u "$U" -- "$@"; }
-else
-  as() { "$@"; }
-fi
-stop() {
-  for server in standby primary; do
-    [ ! -f "$T/$server/postmaster.pid" ] || as "$BIN/pg_ctl" -D "$T/$server" -m immediate -s stop || true
-  done
-  rm -rf "$T"
-}
-trap stop EXIT
-cd "$T"
+# Models travel with the database: by pg_dump as text, by a parallel restore, and to a hot standby.
+source "$(dirname "$0")/tools/lib.sh"
+find_postgres
+scratch_cluster wal_level=replica max_wal_senders=2
+trap 'stop_cluster "$SCRATCH"; stop_cluster "$SCRATCH/standby"; rm -rf "$SCRATCH"' EXIT
 
-start() { # NAME PORT
-  as "$BIN/pg_ctl" -D "$T/$1" -l "$T/$1.log" -w -s \
-    -o "-p $2 -k $T -c listen_addresses='' -c fsync=off" start || { cat "$T/$1.log"; exit 1; }
-}
-psql() { "$BIN/psql" -XAtq -v ON_ERROR_STOP=1 "$@"; }
-same() { # WHAT EXPECTED FOUND
-  [ "$2" = "$3" ] || { printf 'dump.sh: %s differs\nexpected: %s\nfound:    %s\n' "$1" "$2" "$3"; exit 1; }
-}
-
-as "$BIN/initdb" -D "$T/primary" -U postgres -A trust --no-sync --locale=C.UTF-8 >"$T/initdb.log"
-start primary 5432
-export PGHOST=$T PGUSER=postgres PGPORT=5432
-
-# Every row of the catalogue, and the answers that come from it.
-ROWS="SELECT string_agg(md5(t::text), ' ' ORDER BY t::text) FROM (
-        SELECT m::text AS t FROM coopembed.models m UNION ALL SELECT w::text FROM coopembed.model_weights w
-        UNION ALL SELECT a::text FROM coopembed.attributes a UNION ALL SELECT v::text FROM coopembed.attribute_values v
-        UNION ALL SELECT c::text FROM coopembed.categories c) rows"
-ANSWERS="SELECT string_agg(id::text, ' ') FROM v_necks;
-         SELECT coop_category_query('blouse')::text;
+# Every row of the catalogue, and answers that come from them.
+rows="SELECT string_agg(md5(row), ' ' ORDER BY row) FROM (
+        SELECT t::text AS row FROM coopembed.models t UNION ALL SELECT t::text FROM coopembed.model_weights t
+        UNION ALL SELECT t::text FROM coopembed.attributes t UNION ALL SELECT t::text FROM coopembed.attribute_values t
+        UNION ALL SELECT t::text FROM coopembed.categories t) catalogue"
+answers="SELECT string_agg(id::text, ' ') FROM v_necks;
+         SELECT coop_category_query('blouse');
          SELECT coop_like(emb, 'sleeves') FROM products WHERE id = 7"
+secret="SELECT has_table_privilege('plain', 'coopembed.model_weights', 'SELECT')
+          OR has_function_privilege('plain', 'coop_drop_model(text)', 'EXECUTE')"
+
+ask() { psql_ -At "$@"; }
+expect() { # WHAT EXPECTED FOUND
+  [ "$2" = "$3" ] || die "$1: expected
+$2
+found
+$3"
+}
 
 "$BIN/createdb" shop
-psql -d shop -c 'CREATE EXTENSION coopembed' -f "$HERE/catalog.sql"
-rows=$(psql -d shop -c "$ROWS")
-answers=$(psql -d shop -c "$ANSWERS")
+ask -d shop -c 'CREATE ROLE plain' -c 'CREATE EXTENSION coopembed' -f "$ROOT/tests/dump.sql"
+all_rows=$(ask -d shop -c "$rows")
+all_answers=$(ask -d shop -c "$answers")
 
 "$BIN/createdb" text
-"$BIN/pg_dump" shop | psql -d text >/dev/null
-same 'the catalogue restored from text' "$rows" "$(psql -d text -c "$ROWS")"
-same 'the answers after restoring from text' "$answers" "$(psql -d text -c "$ANSWERS")"
-same 'a dump of the dump' "$("$BIN/pg_dump" shop | grep -v '^.restrict\|^.unrestrict' | md5sum)" \
-  "$("$BIN/pg_dump" text | grep -v '^.restrict\|^.unrestrict' | md5sum)"
+"$BIN/pg_dump" shop | ask -d text >/dev/null
+expect 'rows restored from text' "$all_rows" "$(ask -d text -c "$rows")"
+expect 'answers after a restore from text' "$all_answers" "$(ask -d text -c "$answers")"
+expect 'rights after a restore from text' f "$(ask -d text -c "$secret")"
 
-"$BIN/createdb" custom
-"$BIN/pg_dump" -Fc -f "$T/shop.dump" shop 2>/dev/null || { as "$BIN/pg_dump" -Fc -f "$T/shop.dump" shop; }
-"$BIN/pg_restore" -e -j 2 -d custom "$T/shop.dump"
-same 'the catalogue restored in parallel' "$rows" "$(psql -d custom -c "$ROWS")"
-same 'the answers after restoring in parallel' "$answers" "$(psql -d custom -c "$ANSWERS")"
-same 'the privileges after a restore' "f" \
-  "$(psql -d custom -c 'CREATE ROLE plain' -c "SELECT has_table_privilege('plain', 'coopembed.model_weights', 'SELECT')
-     OR has_function_privilege('plain', 'coop_drop_model(text)', 'EXECUTE')")"
+"$BIN/createdb" parallel
+"$BIN/pg_dump" -Fc -f "$SCRATCH/shop.dump" shop
+"$BIN/pg_restore" -e -j 4 -d parallel "$SCRATCH/shop.dump"
+expect 'rows restored in parallel' "$all_rows" "$(ask -d parallel -c "$rows")"
+expect 'answers after a parallel restore' "$all_answers" "$(ask -d parallel -c "$answers")"
 
-as "$BIN/pg_basebackup" -D "$T/standby" -R -c fast --no-sync
-start standby 5433
-same 'the answers of a hot standby' "$answers" "$(psql -p 5433 -d shop -c "$ANSWERS")"
-# A session of the standby that has prepared its statement sees the model go.
+mkdir "$SCRATCH/standby"
+give_to_server "$SCRATCH/standby"
+as_server "$BIN/pg_basebackup" -h "$SCRATCH" -U postgres -D "$SCRATCH/standby/data" -R -c fast --no-sync
+start_cluster "$SCRATCH/standby"
+expect 'answers of a hot standby' "$all_answers" "$(ask -d shop -c "$answers")"
+
+# A session of the standby that has its statement prepared sees the model go.
 {
-  echo "PREPARE near AS SELECT id FROM products ORDER BY emb <-> coop_attr_query('neckline', 'v-neck') LIMIT 1;"
-  echo "EXECUTE near; EXECUTE near;"
-  psql -d shop -c "SELECT coop_drop_model('garments')" >/dev/null
-  lsn=$(psql -d shop -c 'SELECT pg_current_wal_lsn()')
-  until [ "$(psql -p 5433 -d shop -c "SELECT pg_last_wal_replay_lsn() >= '$lsn'")" = t ]; do sleep 0.1; done
+  echo "PREPARE near AS SELECT id FROM products ORDER BY emb <-> coop_attr_query('neckline', 'v-neck'), id LIMIT 1;"
+  echo "EXECUTE near;"
+  PGHOST=$SCRATCH ask -d shop -c "SELECT coop_drop_model('garments')" >/dev/null
+  end=$(PGHOST=$SCRATCH ask -d shop -c 'SELECT pg_current_wal_flush_lsn()')
+  until [ "$(ask -d shop -c "SELECT pg_last_wal_replay_lsn() >= '$end'")" = t ]; do sleep 0.1; done
   echo "\\set ON_ERROR_STOP off"
   echo "EXECUTE near;"
-} | psql -p 5433 -d shop >"$T/out" 2>"$T/err"
-grep -q 'no model is loaded' "$T/err" || { cat "$T/out" "$T/err"; exit 1; }
-echo "dump.sh: ok"
+} | ask -d shop >"$SCRATCH/answer" 2>"$SCRATCH/error"
+grep -q 'no model is loaded' "$SCRATCH/error" || die "a model that is gone: $(cat "$SCRATCH/answer" "$SCRATCH/error")"
+echo "8 passed, 0 failed"

@@ -1,5 +1,6 @@
 //! The `coopembed.*` settings: one place that defines them, with typed accessors for everybody else.
 
+use crate::image::Limits;
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
 use pgrx::pg_sys;
 use std::ffi::{CStr, CString};
@@ -18,14 +19,12 @@ pub fn model() -> Option<String> {
     MODEL.get().map(|name| name.to_string_lossy().into_owned()).filter(|name| !name.is_empty())
 }
 
-/// The largest width and height, in pixels, of an image that is decoded.
-pub fn max_image_dimension() -> u32 {
-    MAX_IMAGE_DIMENSION.get().unsigned_abs()
-}
-
-/// The most memory, in bytes, that decoding one image may take.
-pub fn max_image_memory() -> usize {
-    MAX_IMAGE_MEMORY.get().unsigned_abs() as usize * 1024
+/// What decoding one image may take.
+pub fn image_limits() -> Limits {
+    Limits {
+        max_dimension: MAX_IMAGE_DIMENSION.get().unsigned_abs(),
+        max_memory: u64::from(MAX_IMAGE_MEMORY.get().unsigned_abs()) * 1024,
+    }
 }
 
 /// How long an image may wait for the inference service before that is an error; `None` is for ever.
