@@ -2,14 +2,24 @@
 //! PostgreSQL is said on the floors below. The only place, with the SIMD kernels, where `unsafe` lives.
 
 mod aggregates;
+mod catalog;
 #[cfg(any(test, feature = "pg_test"))]
 mod fixture;
 mod fmgr;
 mod fold;
 mod operators;
+mod queries;
 mod report;
+mod settings;
 mod types;
 mod varlena;
 
 pub use report::OrReport;
 pub use varlena::{CoopQuery, CoopVec};
+
+/// Runs when a server process loads the library.
+#[pgrx::pg_guard]
+#[allow(non_snake_case)]
+pub extern "C-unwind" fn _PG_init() {
+    settings::define();
+}
