@@ -1,8 +1,20 @@
 //! The PostgreSQL glue: types, operators, functions, catalogue, worker, settings. Thin: whatever can be said without
 //! PostgreSQL is said on the floors below. The only place, with the SIMD kernels, where `unsafe` lives.
 
+mod catalog;
+mod queries;
 mod report;
+mod settings;
+mod types;
 mod varlena;
 
 pub use report::OrReport;
 pub use varlena::{CoopQuery, CoopVec};
+
+/// Runs when a server process loads the library.
+#[pgrx::pg_guard]
+#[no_mangle]
+#[allow(non_snake_case)]
+pub extern "C-unwind" fn _PG_init() {
+    settings::define();
+}

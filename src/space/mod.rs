@@ -4,6 +4,7 @@
 //! owns dimensions `[k·n, (k+1)·n)`, so that every mask is a union of ranges. For retrieval each subspace is
 //! L2-normalised on its own (Section 3 of arXiv 1904.01421).
 
+mod binary;
 mod distance;
 mod embedding;
 mod layout;

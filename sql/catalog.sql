@@ -1,0 +1,85 @@
+-- The catalogue: models as rows, so that they travel with pg_dump, replication and failover.
+--
+-- Everything but the weights is for everybody to read. Rows are written by coop_load_model() and coop_drop_model() only;
+-- attribute and value ordinals count from 1, and attribute k owns the dimensions (k-1)*n+1 .. k*n.
+
+CREATE SCHEMA coopembed;
+COMMENT ON SCHEMA coopembed IS 'models of the coopembed extension';
+
+-- digest: SHA-256 of what decides an embedding (architecture, vocabulary, preprocessing, weights).
+-- config: config.json, byte for byte.
+CREATE TABLE coopembed.models (
+    name         text COLLATE pg_catalog."C" PRIMARY KEY,
+    digest       bytea NOT NULL CHECK (octet_length(digest) = 32),
+    fingerprint  text COLLATE pg_catalog."C" GENERATED ALWAYS AS (left(encode(digest, 'hex'), 8)) STORED,
+    subspaces    integer NOT NULL CHECK (subspaces > 0),
+    subspace_dim integer NOT NULL CHECK (subspace_dim > 0),
+    config       text NOT NULL,
+    loaded_at    timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX models_fingerprint ON coopembed.models (fingerprint);
+
+-- model.safetensors in parts, in order: a value of more than half a gigabyte could be stored but not dumped.
+CREATE TABLE coopembed.model_weights (
+    model text COLLATE pg_catalog."C" NOT NULL REFERENCES coopembed.models ON DELETE CASCADE,
+    part  integer NOT NULL CHECK (part > 0),
+    bytes bytea NOT NULL,
+    PRIMARY KEY (model, part)
+);
+-- Trained numbers do not compress.
+ALTER TABLE coopembed.model_weights ALTER COLUMN bytes SET STORAGE EXTERNAL;
+
+CREATE TABLE coopembed.attributes (
+    model   text COLLATE pg_catalog."C" NOT NULL REFERENCES coopembed.models ON DELETE CASCADE,
+    ordinal integer NOT NULL CHECK (ordinal > 0),
+    name    text COLLATE pg_catalog."C" NOT NULL,
+    ordered boolean NOT NULL,
+    PRIMARY KEY (model, ordinal),
+    UNIQUE (model, name)
+);
+
+-- images: how many training images show the value; query is null where there was none to learn it from.
+CREATE TABLE coopembed.attribute_values (
+    model     text COLLATE pg_catalog."C" NOT NULL,
+    attribute integer NOT NULL,
+    ordinal   integer NOT NULL CHECK (ordinal > 0),
+    value     text COLLATE pg_catalog."C" NOT NULL,
+    images    bigint NOT NULL CHECK (images >= 0),
+    query     coopquery,
+    PRIMARY KEY (model, attribute, ordinal),
+    UNIQUE (model, attribute, value),
+    FOREIGN KEY (model, attribute) REFERENCES coopembed.attributes ON DELETE CASCADE
+);
+
+CREATE TABLE coopembed.categories (
+    model   text COLLATE pg_catalog."C" NOT NULL REFERENCES coopembed.models ON DELETE CASCADE,
+    ordinal integer NOT NULL CHECK (ordinal > 0),
+    name    text COLLATE pg_catalog."C" NOT NULL,
+    images  bigint NOT NULL CHECK (images >= 0),
+    query   coopquery,
+    PRIMARY KEY (model, ordinal),
+    UNIQUE (model, name)
+);
+
+-- pg_dump carries the rows of all of them, and orders them by their foreign keys.
+SELECT pg_catalog.pg_extension_config_dump('coopembed.models', '');
+SELECT pg_catalog.pg_extension_config_dump('coopembed.model_weights', '');
+SELECT pg_catalog.pg_extension_config_dump('coopembed.attributes', '');
+SELECT pg_catalog.pg_extension_config_dump('coopembed.attribute_values', '');
+SELECT pg_catalog.pg_extension_config_dump('coopembed.categories', '');
+
+GRANT USAGE ON SCHEMA coopembed TO PUBLIC;
+GRANT SELECT ON coopembed.models, coopembed.attributes, coopembed.attribute_values, coopembed.categories TO PUBLIC;
+
+-- Plans hold query constants that came from these rows; whoever changes the rows makes such plans outdated.
+CREATE FUNCTION coopembed.forget_plans() RETURNS trigger
+    LANGUAGE c AS 'MODULE_PATHNAME', 'coopembed_forget_plans_wrapper';
+
+CREATE TRIGGER forget_plans AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON coopembed.models
+    FOR EACH STATEMENT EXECUTE FUNCTION coopembed.forget_plans();
+CREATE TRIGGER forget_plans AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON coopembed.attributes
+    FOR EACH STATEMENT EXECUTE FUNCTION coopembed.forget_plans();
+CREATE TRIGGER forget_plans AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON coopembed.attribute_values
+    FOR EACH STATEMENT EXECUTE FUNCTION coopembed.forget_plans();
+CREATE TRIGGER forget_plans AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON coopembed.categories
+    FOR EACH STATEMENT EXECUTE FUNCTION coopembed.forget_plans();

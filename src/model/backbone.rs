@@ -1,0 +1,303 @@
+//! From normalised pictures to pooled features.
+
+use super::arch::{Arch, Shortcut};
+use super::layers::{max_pool, ConvBn};
+use super::tensors::Tensors;
+use crate::error::{Error, Kind, Result};
+use candle_core::{Device, Tensor};
+
+/// Pixels that pass through the network together: enough for long matrix rows, few enough for the caches.
+const PIXELS_AT_ONCE: usize = 1 << 16;
+
+/// A network from pictures to feature vectors, in inference.
+pub trait Backbone: Send + Sync + std::fmt::Debug {
+    /// F, the length of a feature vector.
+    fn features(&self) -> usize;
+
+    /// Normalised pictures `[batch, 3, height, width]` to pooled features `[batch, F]`, both f32.
+    ///
+    /// # Errors
+    /// [`Kind::Internal`] for input of another shape.
+    fn forward(&self, pictures: &Tensor) -> Result<Tensor>;
+
+    /// Bytes of main memory that its numbers take.
+    fn memory_bytes(&self) -> usize;
+}
+
+/// The backbone `arch` with its tensors under their published names (without any prefix), f16 or f32; batch
+/// normalisation is folded into the convolutions.
+///
+/// # Errors
+/// [`Kind::InvalidModel`] if a tensor is missing or of another shape.
+pub fn load_backbone(arch: Arch, tensors: &Tensors) -> Result<Box<dyn Backbone>> {
+    Ok(Box::new(ConvNet::load(arch, tensors)?))
+}
+
+/// Any [`Arch`], laid out as its description says.
+#[derive(Debug)]
+struct ConvNet {
+    stem: ConvBn,
+    max_pool: bool,
+    blocks: Vec<Block>,
+    head: Option<ConvBn>,
+    features: usize,
+}
+
+#[derive(Debug)]
+struct Block {
+    path: Vec<ConvBn>,
+    shortcut: LoadedShortcut,
+}
+
+#[derive(Debug)]
+enum LoadedShortcut {
+    None,
+    Identity,
+    Projection(ConvBn),
+}
+
+impl ConvNet {
+    fn load(arch: Arch, tensors: &Tensors) -> Result<Self> {
+        let description = arch.description();
+        let load = |conv| ConvBn::load(conv, &description, tensors);
+        let blocks = description.blocks.iter().map(|block| {
+            let path = block.path.iter().map(load).collect::<Result<_>>()?;
+            let shortcut = match &block.shortcut {
+                Shortcut::None => LoadedShortcut::None,
+                Shortcut::Identity => LoadedShortcut::Identity,
+                Shortcut::Projection(conv) => LoadedShortcut::Projection(load(conv)?),
+            };
+            Ok(Block { path, shortcut })
+        });
+        Ok(Self {
+            stem: load(&description.stem)?,
+            max_pool: description.max_pool,
+            blocks: blocks.collect::<Result<_>>()?,
+            head: description.head.as_ref().map(load).transpose()?,
+            features: description.features,
+        })
+    }
+
+    fn layers(&self) -> impl Iterator<Item = &ConvBn> {
+        let blocks = self.blocks.iter().flat_map(|block| {
+            let shortcut = match &block.shortcut {
+                LoadedShortcut::Projection(conv) => Some(conv),
+                LoadedShortcut::None | LoadedShortcut::Identity => None,
+            };
+            block.path.iter().chain(shortcut)
+        });
+        std::iter::once(&self.stem).chain(blocks).chain(&self.head)
+    }
+
+    /// A few pictures `[batch, 3, h, w]` to `[batch, F]`.
+    fn forward_chunk(&self, pictures: &Tensor) -> Result<Tensor> {
+        let mut map = self.stem.forward(&pictures.transpose(0, 1)?.contiguous()?, None)?;
+        if self.max_pool {
+            map = max_pool(&map)?;
+        }
+        for block in &self.blocks {
+            map = block.forward(&map)?;
+        }
+        if let Some(head) = &self.head {
+            map = head.forward(&map, None)?;
+        }
+        Ok(map.flatten_from(2)?.mean(2)?.t()?.contiguous()?)
+    }
+}
+
+impl Block {
+    fn forward(&self, input: &Tensor) -> Result<Tensor> {
+        let shortcut = match &self.shortcut {
+            LoadedShortcut::None => None,
+            LoadedShortcut::Identity => Some(input.clone()),
+            LoadedShortcut::Projection(conv) => Some(conv.forward(input, None)?),
+        };
+        let mut map = input.clone();
+        for (i, conv) in self.path.iter().enumerate() {
+            let residual = if i + 1 == self.path.len() { shortcut.as_ref() } else { None };
+            map = conv.forward(&map, residual)?;
+        }
+        Ok(map)
+    }
+}
+
+impl Backbone for ConvNet {
+    fn features(&self) -> usize {
+        self.features
+    }
+
+    fn forward(&self, pictures: &Tensor) -> Result<Tensor> {
+        let (batch, channels, height, width) = pictures.dims4()?;
+        if channels != 3 || height == 0 || width == 0 {
+            return Err(Error::new(
+                Kind::Internal,
+                format!("a backbone takes pictures [batch, 3, height, width], found {:?}", pictures.dims()),
+            ));
+        }
+        if batch == 0 {
+            return Ok(Tensor::zeros((0, self.features), candle_core::DType::F32, &Device::Cpu)?);
+        }
+        let at_once = (PIXELS_AT_ONCE / (height * width)).clamp(1, batch);
+        let features = (0..batch)
+            .step_by(at_once)
+            .map(|start| self.forward_chunk(&pictures.narrow(0, start, at_once.min(batch - start))?))
+            .collect::<Result<Vec<_>>>()?;
+        Ok(Tensor::cat(&features, 0)?)
+    }
+
+    fn memory_bytes(&self) -> usize {
+        self.layers().map(ConvBn::memory_bytes).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::synthetic;
+    use super::*;
+
+    /// What PyTorch computes: the norm over two pictures, the first three features of the first and the last three
+    /// of the second.
+    struct Expectation {
+        arch: Arch,
+        size: [usize; 2],
+        norm: f64,
+        largest: f32,
+        picked: [f32; 6],
+    }
+
+    // Printed by tests/fixtures/backbones.py (PyTorch 2.15, torchvision's ResNets).
+    const EXPECTED: [Expectation; 7] = [
+        Expectation {
+            arch: Arch::ResNet18,
+            size: [64, 64],
+            norm: 1659.749,
+            largest: 248.43,
+            picked: [5.88046, 18.7389, 26.7879, 21.7015, 28.2231, 53.2631],
+        },
+        Expectation {
+            arch: Arch::ResNet34,
+            size: [64, 64],
+            norm: 54161.08,
+            largest: 5734.5,
+            picked: [289.171, 427.33, 1881.46, 1163.01, 1348.15, 194.02],
+        },
+        Expectation {
+            arch: Arch::ResNet50,
+            size: [64, 64],
+            norm: 395620.5,
+            largest: 26868.0,
+            picked: [61.8893, 3007.07, 0.0, 7936.15, 2460.83, 7831.63],
+        },
+        Expectation {
+            arch: Arch::ResNet18,
+            size: [75, 50],
+            norm: 1728.666,
+            largest: 278.18,
+            picked: [0.60822, 22.6921, 7.81341, 14.5199, 32.4828, 65.3233],
+        },
+        Expectation {
+            arch: Arch::EfficientNetLite0,
+            size: [64, 64],
+            norm: 107.7222,
+            largest: 6.0,
+            picked: [0.220327, 2.7267, 1.44087, 1.05779, 0.0229882, 0.0],
+        },
+        Expectation {
+            arch: Arch::EfficientNetLite0,
+            size: [96, 96],
+            norm: 112.96,
+            largest: 6.0,
+            picked: [0.334236, 1.83261, 1.37063, 2.37337, 0.398065, 0.287906],
+        },
+        Expectation {
+            arch: Arch::EfficientNetLite0,
+            size: [75, 50],
+            norm: 108.6609,
+            largest: 6.0,
+            picked: [0.0715353, 0.978597, 0.993435, 2.37159, 0.0872698, 0.0573112],
+        },
+    ];
+
+    fn agrees_with_pytorch(arch: Arch) {
+        let backbone = load_backbone(arch, &synthetic::backbone(arch)).unwrap();
+        for e in EXPECTED.iter().filter(|e| e.arch == arch) {
+            let features = backbone.forward(&synthetic::pictures(e.size[0], e.size[1])).unwrap();
+            assert_eq!(features.dims(), [2, backbone.features()]);
+            let features: Vec<f32> = features.flatten_all().unwrap().to_vec1().unwrap();
+            let norm = features.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
+            assert!(
+                (norm / e.norm - 1.0).abs() < 1e-5,
+                "{arch} {:?}: norm {norm}, expected {}",
+                e.size,
+                e.norm
+            );
+            let picked = features[..3].iter().chain(&features[features.len() - 3..]);
+            for (found, expected) in picked.zip(e.picked) {
+                // Relative to the largest feature: some are zero.
+                let error = (found - expected).abs() / e.largest;
+                assert!(error < 2e-5, "{arch} {:?}: found {found}, expected {expected}", e.size);
+            }
+        }
+    }
+
+    #[test]
+    fn resnet18_agrees_with_torchvision() {
+        agrees_with_pytorch(Arch::ResNet18);
+    }
+
+    #[test]
+    fn resnet34_agrees_with_torchvision() {
+        agrees_with_pytorch(Arch::ResNet34);
+    }
+
+    #[test]
+    fn resnet50_agrees_with_torchvision() {
+        agrees_with_pytorch(Arch::ResNet50);
+    }
+
+    #[test]
+    fn efficientnet_lite0_agrees_with_pytorch_for_even_and_odd_sizes() {
+        agrees_with_pytorch(Arch::EfficientNetLite0);
+    }
+
+    #[test]
+    fn a_backbone_takes_no_pictures_and_refuses_other_shapes() {
+        let backbone = load_backbone(Arch::ResNet18, &synthetic::backbone(Arch::ResNet18)).unwrap();
+        let zeros = |shape: &[usize]| Tensor::zeros(shape, candle_core::DType::F32, &Device::Cpu).unwrap();
+        assert_eq!(backbone.forward(&zeros(&[0, 3, 64, 64])).unwrap().dims(), [0, 512]);
+        assert!(backbone.forward(&zeros(&[1, 1, 64, 64])).is_err());
+        assert!(backbone.forward(&zeros(&[3, 64, 64])).is_err());
+        assert_eq!(backbone.forward(&zeros(&[1, 3, 1, 1])).unwrap().dims(), [1, 512]);
+    }
+
+    #[test]
+    fn a_negative_variance_is_refused() {
+        let mut tensors = synthetic::backbone(Arch::ResNet18);
+        let negative = Tensor::full(-1f32, 64, &Device::Cpu).unwrap();
+        tensors.insert("bn1.running_var".into(), negative);
+        let e = load_backbone(Arch::ResNet18, &tensors).unwrap_err();
+        assert_eq!(e.kind, Kind::InvalidModel);
+        assert!(e.message.contains("\"bn1\""));
+    }
+
+    // How fast it is, in milliseconds per picture: cargo test with CARGO_PROFILE_DEV_OPT_LEVEL=3, then
+    // --ignored --nocapture a_picture.
+    #[test]
+    #[ignore = "measures"]
+    fn a_picture_takes_this_long() {
+        for (arch, size) in [(Arch::EfficientNetLite0, 128), (Arch::ResNet18, 128), (Arch::ResNet50, 224)] {
+            let backbone = load_backbone(arch, &synthetic::backbone(arch)).unwrap();
+            for batch in [1, 4, 16] {
+                let pictures =
+                    Tensor::zeros((batch, 3, size, size), candle_core::DType::F32, &Device::Cpu).unwrap();
+                let times = (0..5).map(|_| {
+                    let start = std::time::Instant::now();
+                    backbone.forward(&pictures).unwrap();
+                    start.elapsed().as_secs_f64() * 1e3 / batch as f64
+                });
+                let best = times.fold(f64::INFINITY, f64::min);
+                println!("{arch} at {size} px, batch {batch}: {best:.1} ms per picture");
+            }
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! 8-bit pixels to network input.
+
+use crate::error::{Error, Kind, Result};
+use crate::image::Preprocessing;
+use candle_core::{Device, Tensor};
+
+/// 8-bit pixels `[batch, size, size, 3]` to network input `[batch, 3, size, size]` in f32: (pixel / 255 − mean) / std.
+///
+/// # Errors
+/// [`Kind::Mismatch`] if there are not batch · size · size · 3 bytes.
+pub fn normalize_pixels(
+    pixels: &[u8],
+    batch: usize,
+    preprocessing: &Preprocessing,
+    device: &Device,
+) -> Result<Tensor> {
+    let expected = batch.checked_mul(preprocessing.pixel_bytes());
+    if expected != Some(pixels.len()) {
+        return Err(Error::new(Kind::Mismatch, "pixels are not of the size that the model takes").detail(
+            format!(
+                "Found {} bytes, expected {batch} x {size} x {size} x 3.",
+                pixels.len(),
+                size = preprocessing.size,
+            ),
+        ));
+    }
+    let size = preprocessing.size as usize;
+    let mut input = vec![0f32; pixels.len()];
+    // In double precision and rounded once, by a table: there are only 256 pixels.
+    let table = [0, 1, 2].map(|channel| {
+        let (mean, std) = (f64::from(preprocessing.mean[channel]), f64::from(preprocessing.std[channel]));
+        (0..256).map(|p| ((f64::from(p) / 255.0 - mean) / std) as f32).collect::<Vec<_>>()
+    });
+    for (plane, to) in input.chunks_exact_mut(size * size).enumerate() {
+        let (image, channel) = (plane / 3, plane % 3);
+        let from = &pixels[image * size * size * 3..][..size * size * 3];
+        to.iter_mut().zip(from.chunks_exact(3)).for_each(|(t, p)| *t = table[channel][p[channel] as usize]);
+    }
+    Ok(Tensor::from_vec(input, (batch, 3, size, size), device)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pixels_become_planes_and_are_normalised() {
+        let mut preprocessing = Preprocessing::imagenet(8);
+        let pixels: Vec<u8> = (0..2 * 8 * 8 * 3).map(|i| (i % 251) as u8).collect();
+        let input = normalize_pixels(&pixels, 2, &preprocessing, &Device::Cpu).unwrap();
+        assert_eq!(input.dims(), [2, 3, 8, 8]);
+        let at = |b, c, y, x| input.i((b, c, y, x)).unwrap().to_scalar::<f32>().unwrap();
+        // Pixel (1, 5, 3) of image 1 is byte 192 + (5 * 8 + 3) * 3 + 1 = 322, 322 % 251 = 71.
+        assert!((at(1, 1, 5, 3) - (71.0 / 255.0 - 0.456) / 0.224).abs() < 1e-6);
+        preprocessing.size = 9;
+        let e = normalize_pixels(&pixels, 2, &preprocessing, &Device::Cpu).unwrap_err();
+        assert_eq!(e.kind, Kind::Mismatch);
+        assert_eq!(e.detail.unwrap(), "Found 384 bytes, expected 2 x 9 x 9 x 3.");
+    }
+
+    use candle_core::IndexOp;
+}

@@ -1,0 +1,253 @@
+//! Named tensors: reading safetensors that nobody vouches for, checking them, writing our own.
+
+use crate::error::{Error, Kind, Result};
+use candle_core::{DType, Device, Tensor};
+use half::f16;
+use half::slice::HalfFloatSliceExt;
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use std::collections::{BTreeMap, HashMap};
+
+/// Tensors by name.
+pub type Tensors = BTreeMap<String, Tensor>;
+
+/// A tensor that a file should hold.
+#[derive(Debug, Clone)]
+pub struct Expected {
+    /// Its name in the file.
+    pub name: String,
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// Whether it may be left out.
+    pub optional: bool,
+}
+
+impl Expected {
+    /// A tensor that must be there.
+    pub fn new(name: impl Into<String>, shape: impl Into<Vec<usize>>) -> Self {
+        Self { name: name.into(), shape: shape.into(), optional: false }
+    }
+
+    /// A tensor that may be left out.
+    pub fn optional(name: impl Into<String>, shape: impl Into<Vec<usize>>) -> Self {
+        Self { optional: true, ..Self::new(name, shape) }
+    }
+}
+
+/// What is wrong with a set of tensors, all of it, so that a user need not find one fault after the other.
+#[derive(Debug, Default)]
+pub struct Problems {
+    missing: Vec<String>,
+    unexpected: Vec<String>,
+    other: Vec<String>,
+}
+
+impl Problems {
+    /// Compares what is expected with the shapes found; `known` says which further names are no problem.
+    pub fn find(
+        expected: &[Expected],
+        found: &BTreeMap<&str, &[usize]>,
+        known: impl Fn(&str) -> bool,
+    ) -> Self {
+        let mut problems = Self::default();
+        for Expected { name, shape, optional } in expected {
+            match found.get(name.as_str()) {
+                None if *optional => {}
+                None => problems.missing.push(name.clone()),
+                Some(found) if *found == shape.as_slice() => {}
+                Some(found) => problems.other(name, format!("found shape {found:?}, expected {shape:?}")),
+            }
+        }
+        let expected: std::collections::HashSet<&str> = expected.iter().map(|e| e.name.as_str()).collect();
+        let others = found.keys().filter(|name| !expected.contains(**name) && !known(name));
+        problems.unexpected = others.map(ToString::to_string).collect();
+        problems
+    }
+
+    /// Another fault of one tensor.
+    pub fn other(&mut self, name: &str, what: impl std::fmt::Display) {
+        self.other.push(format!("\"{name}\": {what}"));
+    }
+
+    /// `Ok` if there are none; else [`Kind::InvalidModel`] with the message and a DETAIL that lists all.
+    ///
+    /// # Errors
+    /// See above.
+    pub fn into_result(self, message: impl Into<String>) -> Result<()> {
+        let parts: Vec<String> = [("Missing", &self.missing), ("Unexpected", &self.unexpected)]
+            .into_iter()
+            .filter(|(_, names)| !names.is_empty())
+            .map(|(what, names)| format!("{what} ({}): {}.", names.len(), names.join(", ")))
+            .chain(self.other.iter().map(|o| format!("{o}.")))
+            .collect();
+        if parts.is_empty() {
+            return Ok(());
+        }
+        Err(Error::new(Kind::InvalidModel, message).detail(parts.join(" ")))
+    }
+}
+
+/// A safetensors file in memory; its header has been checked against its length.
+#[derive(Debug)]
+pub struct TensorFile<'a> {
+    tensors: BTreeMap<String, TensorView<'a>>,
+    metadata: HashMap<String, String>,
+}
+
+impl<'a> TensorFile<'a> {
+    /// Reads the header.
+    ///
+    /// # Errors
+    /// [`Kind::InvalidModel`] if the bytes are not a whole safetensors file.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self> {
+        let invalid = |e: safetensors::SafeTensorError| {
+            Error::new(Kind::InvalidModel, "the weights are not a whole safetensors file")
+                .detail(format!("{e}; there are {} bytes.", bytes.len()))
+                .hint("Copy the file again: it may have been cut short.")
+        };
+        let (_, header) = SafeTensors::read_metadata(bytes).map_err(invalid)?;
+        let file = SafeTensors::deserialize(bytes).map_err(invalid)?;
+        Ok(Self {
+            tensors: file.tensors().into_iter().collect(),
+            metadata: header.metadata().clone().unwrap_or_default(),
+        })
+    }
+
+    /// An entry of the file's free-form metadata.
+    pub fn metadata(&self, key: &str) -> Option<&str> {
+        self.metadata.get(key).map(String::as_str)
+    }
+
+    /// Whether it holds a tensor of this name.
+    pub fn contains(&self, name: &str) -> bool {
+        self.tensors.contains_key(name)
+    }
+
+    /// Names, shapes, number formats and NaN or infinity of the expected tensors, all faults together; `known` says
+    /// which further names are no fault.
+    ///
+    /// # Errors
+    /// [`Kind::InvalidModel`] with the message, and every fault in its DETAIL.
+    pub fn check(&self, message: &str, expected: &[Expected], known: impl Fn(&str) -> bool) -> Result<()> {
+        let found = self.tensors.iter().map(|(name, view)| (name.as_str(), view.shape())).collect();
+        let mut problems = Problems::find(expected, &found, known);
+        for Expected { name, .. } in expected {
+            let Some(view) = self.tensors.get(name) else { continue };
+            match non_finite(view) {
+                Err(dtype) => problems.other(name, format!("numbers are {dtype:?}, expected F16 or F32")),
+                Ok(0) => {}
+                Ok(count) => problems.other(name, format!("{count} numbers are NaN or infinite")),
+            }
+        }
+        problems.into_result(message)
+    }
+
+    /// The numbers of a tensor, row by row.
+    ///
+    /// # Errors
+    /// [`Kind::InvalidModel`] if it is not there or in another format than f16 or f32.
+    pub fn numbers(&self, name: &str) -> Result<Vec<f32>> {
+        Ok(decode(self.view(name)?))
+    }
+
+    /// A tensor in f32 in main memory.
+    ///
+    /// # Errors
+    /// As [`TensorFile::numbers`].
+    pub fn tensor(&self, name: &str) -> Result<Tensor> {
+        let view = self.view(name)?;
+        Ok(Tensor::from_vec(decode(view), view.shape(), &Device::Cpu)?)
+    }
+
+    /// All tensors whose name starts with `prefix`, without it.
+    ///
+    /// # Errors
+    /// As [`TensorFile::numbers`].
+    pub fn tensors_under(&self, prefix: &str) -> Result<Tensors> {
+        let names = self.tensors.keys().filter_map(|name| Some((name, name.strip_prefix(prefix)?)));
+        names.map(|(name, short)| Ok((short.to_owned(), self.tensor(name)?))).collect()
+    }
+
+    fn view(&self, name: &str) -> Result<&TensorView<'a>> {
+        let invalid = |detail| {
+            Error::new(Kind::InvalidModel, format!("tensor \"{name}\" cannot be used")).detail(detail)
+        };
+        let view = self.tensors.get(name).ok_or_else(|| invalid("It is missing.".to_owned()))?;
+        match view.dtype() {
+            Dtype::F16 | Dtype::F32 => Ok(view),
+            other => Err(invalid(format!("Its numbers are {other:?}, expected F16 or F32."))),
+        }
+    }
+}
+
+/// How many numbers are NaN or infinite, or the format if it is neither f16 nor f32.
+fn non_finite(view: &TensorView<'_>) -> std::result::Result<usize, Dtype> {
+    // All bits of the exponent set.
+    match view.dtype() {
+        Dtype::F16 => {
+            let bits = view.data().chunks_exact(2).map(|b| u16::from_le_bytes([b[0], b[1]]));
+            Ok(bits.filter(|b| b & 0x7c00 == 0x7c00).count())
+        }
+        Dtype::F32 => {
+            let bits = view.data().chunks_exact(4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+            Ok(bits.filter(|b| b & 0x7f80_0000 == 0x7f80_0000).count())
+        }
+        other => Err(other),
+    }
+}
+
+/// The numbers of a view in f16 or f32.
+fn decode(view: &TensorView<'_>) -> Vec<f32> {
+    if view.dtype() == Dtype::F16 {
+        let halves: Vec<f16> =
+            view.data().chunks_exact(2).map(|b| f16::from_le_bytes([b[0], b[1]])).collect();
+        return halves.to_f32_vec();
+    }
+    view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
+}
+
+/// How to store a tensor's numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Precision {
+    /// All in f32.
+    Single,
+    /// Matrices and filters in f16; vectors, such as batch normalisation's, in f32: they take little room, and a
+    /// variance may lie under what f16 can hold.
+    HalfMatrices,
+}
+
+/// A safetensors file.
+///
+/// # Errors
+/// [`Kind::InvalidModel`] for a number that is not finite, or not within what its precision holds.
+pub fn write_tensors(
+    tensors: &Tensors,
+    precision: Precision,
+    metadata: HashMap<String, String>,
+) -> Result<Vec<u8>> {
+    let mut problems = Problems::default();
+    let mut encoded = Vec::with_capacity(tensors.len());
+    for (name, tensor) in tensors {
+        let numbers: Vec<f32> = tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?;
+        let half = precision == Precision::HalfMatrices && tensor.rank() > 1;
+        let limit = if half { f16::MAX.to_f32() } else { f32::MAX };
+        let outside = numbers.iter().filter(|x| x.is_nan() || x.abs() > limit).count();
+        if outside > 0 {
+            problems.other(name, format!("{outside} numbers are NaN or over {limit}"));
+        }
+        let (dtype, bytes): (_, Vec<u8>) = if half {
+            (Dtype::F16, numbers.iter().flat_map(|x| f16::from_f32(*x).to_le_bytes()).collect())
+        } else {
+            (Dtype::F32, numbers.iter().flat_map(|x| x.to_le_bytes()).collect())
+        };
+        encoded.push((name, dtype, tensor.dims().to_vec(), bytes));
+    }
+    problems.into_result("the tensors cannot be stored")?;
+    let internal = |e| Error::new(Kind::Internal, format!("could not write safetensors: {e}"));
+    let views = encoded
+        .iter()
+        .map(|(name, dtype, shape, bytes)| {
+            Ok((name.as_str(), TensorView::new(*dtype, shape.clone(), bytes).map_err(internal)?))
+        })
+        .collect::<Result<Vec<_>>>()?;
+    safetensors::serialize(views, Some(metadata)).map_err(internal)
+}

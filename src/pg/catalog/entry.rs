@@ -1,0 +1,161 @@
+//! Which model is meant: by name, by the default, by an embedding's fingerprint, by digest.
+
+use super::statement::{Row, Select};
+use crate::error::{Error, Kind, Result};
+use crate::model::{ModelConfig, ModelDigest};
+use crate::pg::settings;
+use crate::space::Layout;
+use pgrx::pg_sys;
+use pgrx::prelude::*;
+use std::cell::RefCell;
+use std::rc::Rc;
+
+/// A loaded model, without the parts that are large.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelEntry {
+    /// Its name in this database.
+    pub name: String,
+    /// What its embeddings and queries are made by.
+    pub digest: ModelDigest,
+    /// K, n and the fingerprint.
+    pub layout: Layout,
+}
+
+const TEXT: pg_sys::Oid = pg_sys::TEXTOID;
+
+static BY_NAME: Select = Select::new(
+    c"SELECT name, digest, subspaces, subspace_dim FROM coopembed.models WHERE name OPERATOR(pg_catalog.=) $1",
+    &[TEXT],
+);
+static BY_DIGEST: Select = Select::new(
+    c"SELECT name, digest, subspaces, subspace_dim FROM coopembed.models WHERE digest OPERATOR(pg_catalog.=) $1 \
+      ORDER BY name LIMIT 1",
+    &[pg_sys::BYTEAOID],
+);
+static BY_FINGERPRINT: Select = Select::new(
+    c"SELECT name, digest, subspaces, subspace_dim FROM coopembed.models \
+      WHERE fingerprint OPERATOR(pg_catalog.=) $1 ORDER BY name LIMIT 1",
+    &[TEXT],
+);
+static ANY_TWO: Select =
+    Select::new(c"SELECT name, digest, subspaces, subspace_dim FROM coopembed.models LIMIT 2", &[]);
+static NAMES: Select = Select::new(c"SELECT name FROM coopembed.models ORDER BY name", &[]);
+static CONFIG: Select = Select::new(
+    c"SELECT config FROM coopembed.models WHERE name OPERATOR(pg_catalog.=) $1",
+    &[TEXT],
+);
+
+/// The model called `name`; without a name the default of `coopembed.model`; without that the only one there is.
+///
+/// # Errors
+/// [`Kind::UnknownName`] with the nearest names, [`Kind::InvalidParameter`] if several are loaded and none is chosen.
+pub fn model(name: Option<&str>) -> Result<ModelEntry> {
+    if let Some(name) = name {
+        return find(name)?.ok_or_else(|| unknown(name));
+    }
+    if let Some(default) = settings::model() {
+        return find(&default)?.ok_or_else(|| {
+            let error = unknown(&default);
+            let detail = error.detail.clone().unwrap_or_else(|| "It is the setting coopembed.model.".into());
+            error.detail(detail)
+        });
+    }
+    let mut entries = ANY_TWO.rows(&[], entry).into_iter().collect::<Result<Vec<_>>>()?;
+    match entries.len() {
+        0 => Err(Error::new(Kind::UnknownName, "no model is loaded")
+            .hint("Load one with coop_load_model(name, directory).")),
+        1 => Ok(entries.remove(0)),
+        _ => Err(Error::new(Kind::InvalidParameter, "several models are loaded and none is chosen")
+            .detail(format!("Loaded: {}.", quoted(&names())))
+            .hint("Name the model in the call, or choose a default: SET coopembed.model = '...'.")),
+    }
+}
+
+/// The model of this name, if it is loaded.
+pub fn find(name: &str) -> Result<Option<ModelEntry>> {
+    BY_NAME.first(&[name.into_datum()], entry).transpose()
+}
+
+/// A loaded model with this digest.
+///
+/// # Errors
+/// [`Kind::UnknownName`] if there is none.
+pub fn model_with_digest(digest: &ModelDigest) -> Result<ModelEntry> {
+    BY_DIGEST.first(&[digest.0.as_slice().into_datum()], entry).transpose()?.ok_or_else(|| {
+        Error::new(Kind::UnknownName, format!("no loaded model has the digest {digest}"))
+            .hint("It may have been dropped meanwhile; coop_models() lists the models.")
+    })
+}
+
+/// The loaded model that made an embedding.
+///
+/// # Errors
+/// [`Kind::UnknownName`] if it is not loaded.
+pub fn model_with_fingerprint(layout: Layout) -> Result<ModelEntry> {
+    let fingerprint = format!("{:08x}", layout.fingerprint());
+    let found = BY_FINGERPRINT.first(&[fingerprint.into_datum()], entry).transpose()?;
+    match found {
+        Some(found) if found.layout == layout => Ok(found),
+        Some(other) => Err(Error::new(Kind::Mismatch, format!("the embedding is not one of model \"{}\"", other.name))
+            .detail(format!("The embedding is of model {layout}, \"{}\" is model {}.", other.name, other.layout))),
+        None => Err(Error::new(Kind::UnknownName, format!("the embedding's model {layout} is not loaded"))
+            .detail(match names() {
+                names if names.is_empty() => "No model is loaded.".to_owned(),
+                names => format!("Loaded: {}.", quoted(&names)),
+            })
+            .hint("Load that model again with coop_load_model(); its name does not matter, its fingerprint does.")),
+    }
+}
+
+/// The parsed `config.json` of a model. Kept for the session: what has the same digest decides the same embeddings.
+///
+/// # Errors
+/// As [`ModelConfig::from_json`]; [`Kind::UnknownName`] if the model is gone.
+pub fn config(entry: &ModelEntry) -> Result<Rc<ModelConfig>> {
+    thread_local!(static LAST: RefCell<Option<(ModelDigest, Rc<ModelConfig>)>> = const { RefCell::new(None) });
+    let kept = LAST.with_borrow(|last| match last {
+        Some((digest, config)) if *digest == entry.digest => Some(Rc::clone(config)),
+        _ => None,
+    });
+    if let Some(config) = kept {
+        return Ok(config);
+    }
+    let text = config_text(entry)?;
+    let config = Rc::new(ModelConfig::from_json(&text)?);
+    LAST.set(Some((entry.digest, Rc::clone(&config))));
+    Ok(config)
+}
+
+/// The `config.json` of a model as it was loaded.
+///
+/// # Errors
+/// [`Kind::UnknownName`] if the model is gone.
+pub fn config_text(entry: &ModelEntry) -> Result<String> {
+    CONFIG.first(&[entry.name.as_str().into_datum()], |row| row.expect(1)).ok_or_else(|| unknown(&entry.name))
+}
+
+/// "There is no such model", with the nearest names.
+pub fn unknown(name: &str) -> Error {
+    Error::unknown("model", name, names())
+}
+
+fn names() -> Vec<String> {
+    NAMES.rows(&[], |row| row.expect(1))
+}
+
+fn quoted(names: &[String]) -> String {
+    let shown: Vec<String> = names.iter().take(8).map(|n| format!("\"{n}\"")).collect();
+    shown.join(", ") + if names.len() > shown.len() { ", ..." } else { "" }
+}
+
+/// `name, digest, subspaces, subspace_dim` of a row.
+fn entry(row: &Row) -> Result<ModelEntry> {
+    let name: String = row.expect(1);
+    let digest: Vec<u8> = row.expect(2);
+    let digest = ModelDigest(digest.try_into().map_err(|_| {
+        Error::new(Kind::Internal, format!("the digest of model \"{name}\" does not have 32 bytes"))
+    })?);
+    let (k, n): (i32, i32) = (row.expect(3), row.expect(4));
+    let layout = Layout::new(k.unsigned_abs() as usize, n.unsigned_abs() as usize, digest.fingerprint())?;
+    Ok(ModelEntry { name, digest, layout })
+}

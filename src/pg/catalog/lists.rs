@@ -1,0 +1,168 @@
+//! What is loaded, as tables: `coop_models()`, `coop_attributes()`, `coop_attribute_values()`, `coop_categories()`.
+
+use super::entry::model;
+use super::lookup::check_attribute;
+use super::statement::Select;
+use crate::pg::{settings, OrReport};
+use pgrx::datum::TimestampWithTimeZone;
+use pgrx::pg_sys;
+use pgrx::prelude::*;
+
+const TEXT: pg_sys::Oid = pg_sys::TEXTOID;
+
+static MODELS: Select = Select::new(
+    c"SELECT m.name, m.fingerprint, m.subspaces, m.subspace_dim, \
+      (SELECT pg_catalog.count(*) FROM coopembed.attributes a WHERE a.model OPERATOR(pg_catalog.=) m.name), \
+      (SELECT pg_catalog.count(*) FROM coopembed.categories c WHERE c.model OPERATOR(pg_catalog.=) m.name), \
+      m.config::pg_catalog.json OPERATOR(pg_catalog.#>>) '{architecture,backbone}', \
+      (m.config::pg_catalog.json OPERATOR(pg_catalog.#>>) '{preprocessing,size}')::pg_catalog.int4, \
+      (SELECT pg_catalog.sum(pg_catalog.octet_length(w.bytes)) FROM coopembed.model_weights w \
+       WHERE w.model OPERATOR(pg_catalog.=) m.name)::pg_catalog.int8, \
+      m.loaded_at \
+      FROM coopembed.models m ORDER BY m.name",
+    &[],
+);
+static ATTRIBUTES: Select = Select::new(
+    c"SELECT a.ordinal, a.name, a.ordered, \
+      (SELECT pg_catalog.count(*) FROM coopembed.attribute_values v WHERE v.model OPERATOR(pg_catalog.=) a.model \
+       AND v.attribute OPERATOR(pg_catalog.=) a.ordinal) \
+      FROM coopembed.attributes a WHERE a.model OPERATOR(pg_catalog.=) $1 ORDER BY a.ordinal",
+    &[TEXT],
+);
+static VALUES: Select = Select::new(
+    c"SELECT v.ordinal, v.value, v.images, v.query IS NOT NULL \
+      FROM coopembed.attributes a JOIN coopembed.attribute_values v \
+      ON v.model OPERATOR(pg_catalog.=) a.model AND v.attribute OPERATOR(pg_catalog.=) a.ordinal \
+      WHERE a.model OPERATOR(pg_catalog.=) $1 AND a.name OPERATOR(pg_catalog.=) $2 ORDER BY v.ordinal",
+    &[TEXT, TEXT],
+);
+static CATEGORIES: Select = Select::new(
+    c"SELECT ordinal, name, images, query IS NOT NULL FROM coopembed.categories \
+      WHERE model OPERATOR(pg_catalog.=) $1 ORDER BY ordinal",
+    &[TEXT],
+);
+
+/// The loaded models. `is_default` marks the one that a function uses when none is named; `bytes` are those of its
+/// weights.
+#[allow(clippy::type_complexity)]
+#[pg_extern(stable, parallel_safe, cost = 1000)]
+fn coop_models() -> TableIterator<
+    'static,
+    (
+        name!(name, String),
+        name!(fingerprint, String),
+        name!(subspaces, i32),
+        name!(subspace_dim, i32),
+        name!(attributes, i64),
+        name!(categories, i64),
+        name!(backbone, Option<String>),
+        name!(input_size, Option<i32>),
+        name!(is_default, bool),
+        name!(bytes, Option<i64>),
+        name!(loaded_at, TimestampWithTimeZone),
+    ),
+> {
+    let default = settings::model();
+    let mut rows = MODELS.rows(&[], |row| {
+        let name: String = row.expect(1);
+        let is_default = default.as_ref() == Some(&name);
+        (
+            name,
+            row.expect(2),
+            row.expect(3),
+            row.expect(4),
+            row.expect(5),
+            row.expect(6),
+            row.get(7),
+            row.get(8),
+            is_default,
+            row.get(9),
+            row.expect(10),
+        )
+    });
+    if let ([only], None) = (rows.as_mut_slice(), default) {
+        only.8 = true;
+    }
+    TableIterator::new(rows)
+}
+
+fn attributes(model_name: Option<&str>) -> Vec<(i32, String, bool, i64)> {
+    let model = model(model_name).or_report();
+    ATTRIBUTES.rows(&[model.name.into_datum()], |r| (r.expect(1), r.expect(2), r.expect(3), r.expect(4)))
+}
+
+fn values(attribute: &str, model_name: Option<&str>) -> Vec<(i32, String, i64, bool)> {
+    let model = model(model_name).or_report();
+    check_attribute(&model, attribute).or_report();
+    let key = [model.name.into_datum(), attribute.into_datum()];
+    VALUES.rows(&key, |r| (r.expect(1), r.expect(2), r.expect(3), r.expect(4)))
+}
+
+fn categories(model_name: Option<&str>) -> Vec<(i32, String, i64, bool)> {
+    let model = model(model_name).or_report();
+    CATEGORIES.rows(&[model.name.into_datum()], |r| (r.expect(1), r.expect(2), r.expect(3), r.expect(4)))
+}
+
+/// The attributes of the default model; `ordered` ones have values in a meaningful order.
+#[pg_extern(stable, parallel_safe, cost = 1000)]
+fn coop_attributes() -> TableIterator<
+    'static,
+    (name!(ordinal, i32), name!(name, String), name!(ordered, bool), name!(value_count, i64)),
+> {
+    TableIterator::new(attributes(None))
+}
+
+/// The attributes of a model.
+#[pg_extern(stable, parallel_safe, cost = 1000, name = "coop_attributes")]
+fn coop_attributes_of(
+    model: &str,
+) -> TableIterator<
+    'static,
+    (name!(ordinal, i32), name!(name, String), name!(ordered, bool), name!(value_count, i64)),
+> {
+    TableIterator::new(attributes(Some(model)))
+}
+
+/// The values of an attribute of the default model, and how many training images show each; one without any has no
+/// query.
+#[pg_extern(stable, parallel_safe, cost = 1000)]
+fn coop_attribute_values(
+    attribute: &str,
+) -> TableIterator<
+    'static,
+    (name!(ordinal, i32), name!(value, String), name!(images, i64), name!(has_query, bool)),
+> {
+    TableIterator::new(values(attribute, None))
+}
+
+/// The values of an attribute of a model.
+#[pg_extern(stable, parallel_safe, cost = 1000, name = "coop_attribute_values")]
+fn coop_attribute_values_of(
+    attribute: &str,
+    model: &str,
+) -> TableIterator<
+    'static,
+    (name!(ordinal, i32), name!(value, String), name!(images, i64), name!(has_query, bool)),
+> {
+    TableIterator::new(values(attribute, Some(model)))
+}
+
+/// The categories of the default model, and how many training images each has; one without any has no query.
+#[pg_extern(stable, parallel_safe, cost = 1000)]
+fn coop_categories() -> TableIterator<
+    'static,
+    (name!(ordinal, i32), name!(name, String), name!(images, i64), name!(has_query, bool)),
+> {
+    TableIterator::new(categories(None))
+}
+
+/// The categories of a model.
+#[pg_extern(stable, parallel_safe, cost = 1000, name = "coop_categories")]
+fn coop_categories_of(
+    model: &str,
+) -> TableIterator<
+    'static,
+    (name!(ordinal, i32), name!(name, String), name!(images, i64), name!(has_query, bool)),
+> {
+    TableIterator::new(categories(Some(model)))
+}

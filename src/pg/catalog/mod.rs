@@ -1,0 +1,41 @@
+//! The catalogue: models, their vocabulary and their queries as rows of schema `coopembed` (see `sql/catalog.sql`).
+//!
+//! Everything here reads and writes as the owner of these tables, with statements that name each object and operator
+//! by its schema: what a user may see or do is decided by the rights on the SQL functions, never by a `search_path`.
+
+mod changes;
+mod entry;
+mod lists;
+mod load;
+mod lookup;
+mod statement;
+
+pub use entry::{config, model, model_with_digest, model_with_fingerprint, ModelEntry};
+pub use lookup::{attribute_query, category_query, subspaces_of, with_weights};
+
+use crate::error::{Error, Kind};
+use pgrx::pg_sys;
+use pgrx::prelude::*;
+
+extension_sql_file!("../../../sql/catalog.sql", name = "catalog", requires = ["coopquery"]);
+
+/// The oid of `coopembed.models`: plans that hold query constants depend on it.
+pub fn models_relation() -> pg_sys::Oid {
+    relation(c"models")
+}
+
+/// The oid of a table of schema `coopembed`.
+fn relation(name: &std::ffi::CStr) -> pg_sys::Oid {
+    // SAFETY: two lookups in the system caches, by C strings.
+    let oid = unsafe {
+        let schema = pg_sys::get_namespace_oid(c"coopembed".as_ptr(), true);
+        pg_sys::get_relname_relid(name.as_ptr(), schema)
+    };
+    if oid == pg_sys::InvalidOid {
+        super::report::raise(
+            Error::new(Kind::Unavailable, "coopembed's tables are not in this database")
+                .hint("Run CREATE EXTENSION coopembed."),
+        );
+    }
+    oid
+}

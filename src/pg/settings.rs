@@ -1,0 +1,154 @@
+//! The `coopembed.*` settings: one place that defines them, with typed accessors for everybody else.
+
+use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
+use pgrx::pg_sys;
+use pgrx::prelude::*;
+use std::ffi::{c_char, c_void, CStr, CString};
+use std::time::Duration;
+
+static MODEL: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
+static MAX_IMAGE_DIMENSION: GucSetting<i32> = GucSetting::<i32>::new(16_384);
+static MAX_IMAGE_MEMORY: GucSetting<i32> = GucSetting::<i32>::new(512 * 1024);
+static QUEUE_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(30_000);
+static QUEUE_LENGTH: GucSetting<i32> = GucSetting::<i32>::new(1024);
+static MAX_BATCH: GucSetting<i32> = GucSetting::<i32>::new(16);
+static THREADS: GucSetting<i32> = GucSetting::<i32>::new(0);
+
+/// The default model's name; `None` where the setting is empty: then the only loaded model is meant.
+pub fn model() -> Option<String> {
+    MODEL.get().map(|name| name.to_string_lossy().into_owned()).filter(|name| !name.is_empty())
+}
+
+/// The largest width and height, in pixels, of an image that is decoded.
+pub fn max_image_dimension() -> u32 {
+    MAX_IMAGE_DIMENSION.get().unsigned_abs()
+}
+
+/// The most memory, in bytes, that decoding one image may take.
+pub fn max_image_memory() -> usize {
+    MAX_IMAGE_MEMORY.get().unsigned_abs() as usize * 1024
+}
+
+/// How long an image may wait for the inference service before that is an error; `None` is for ever.
+pub fn queue_timeout() -> Option<Duration> {
+    let milliseconds = QUEUE_TIMEOUT.get().unsigned_abs();
+    (milliseconds > 0).then(|| Duration::from_millis(milliseconds.into()))
+}
+
+/// How many images may wait in the inference service; the next one is refused.
+pub fn queue_length() -> usize {
+    QUEUE_LENGTH.get().unsigned_abs() as usize
+}
+
+/// The most images that the network sees at once.
+pub fn max_batch() -> usize {
+    MAX_BATCH.get().unsigned_abs() as usize
+}
+
+/// Threads of the inference service; `None` is one for each processor.
+pub fn threads() -> Option<usize> {
+    let threads = THREADS.get().unsigned_abs() as usize;
+    (threads > 0).then_some(threads)
+}
+
+/// Defines all settings; called once, when the library is loaded.
+pub fn define() {
+    // SAFETY: the hook cannot panic: it compares two C strings and calls one PostgreSQL function that does not throw.
+    unsafe {
+        GucRegistry::define_string_guc_with_hooks(
+            c"coopembed.model",
+            c"The model that functions use when none is named.",
+            c"Empty means the only loaded model; with several loaded it has to be named.",
+            &MODEL,
+            GucContext::Userset,
+            GucFlags::default(),
+            None,
+            Some(assign_model),
+            None,
+        );
+    }
+    int(
+        c"coopembed.max_image_dimension",
+        c"Largest width and height of an image to decode, in pixels.",
+        c"Larger images are refused by their header, before memory is allocated for them.",
+        &MAX_IMAGE_DIMENSION,
+        1..=65_535,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+    int(
+        c"coopembed.max_image_memory",
+        c"Most memory that decoding one image may take.",
+        c"An image that needs more is refused.",
+        &MAX_IMAGE_MEMORY,
+        1024..=i32::MAX,
+        GucContext::Suset,
+        GucFlags::UNIT_KB,
+    );
+    int(
+        c"coopembed.queue_timeout",
+        c"How long an image may wait for the inference service.",
+        c"After that the statement fails. Zero waits without limit.",
+        &QUEUE_TIMEOUT,
+        0..=i32::MAX,
+        GucContext::Userset,
+        GucFlags::UNIT_MS,
+    );
+    int(
+        c"coopembed.queue_length",
+        c"How many images may wait in the inference service.",
+        c"Further ones are refused.",
+        &QUEUE_LENGTH,
+        1..=1_000_000,
+        GucContext::Sighup,
+        GucFlags::default(),
+    );
+    int(
+        c"coopembed.max_batch",
+        c"Most images that the network sees at once.",
+        c"Larger batches raise throughput under load and take more memory.",
+        &MAX_BATCH,
+        1..=1024,
+        GucContext::Sighup,
+        GucFlags::default(),
+    );
+    int(
+        c"coopembed.threads",
+        c"Threads of the inference service.",
+        c"Zero takes one for each processor.",
+        &THREADS,
+        0..=1024,
+        GucContext::Sighup,
+        GucFlags::default(),
+    );
+    // SAFETY: the name is a C string that lives for ever.
+    unsafe { pg_sys::MarkGUCPrefixReserved(c"coopembed".as_ptr()) };
+}
+
+fn int(
+    name: &'static CStr,
+    short: &'static CStr,
+    long: &'static CStr,
+    setting: &'static GucSetting<i32>,
+    range: std::ops::RangeInclusive<i32>,
+    context: GucContext,
+    flags: GucFlags,
+) {
+    GucRegistry::define_int_guc(name, short, long, setting, *range.start(), *range.end(), context, flags);
+}
+
+/// Query functions are folded into constants when a statement is planned (see `fold`), and those without a model
+/// argument depend on this setting: a change of it makes every cached plan of this session outdated.
+///
+/// `ResetPlanCache` only walks the session's list of plans and flags them, so it may run wherever settings change: at
+/// start, in the rollback of a `SET LOCAL`, in a parallel worker that takes over its leader's settings.
+#[pg_guard]
+unsafe extern "C-unwind" fn assign_model(new: *const c_char, _extra: *mut c_void) {
+    // SAFETY: PostgreSQL passes a C string or null, and the variable still holds the old one.
+    unsafe {
+        let old = *MODEL.as_ptr();
+        if old.is_null() || new.is_null() || CStr::from_ptr(old) != CStr::from_ptr(new) {
+            pg_sys::ResetPlanCache();
+        }
+    }
+}
