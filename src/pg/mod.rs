@@ -2,11 +2,15 @@
 //! PostgreSQL is said on the floors below. The only place, with the SIMD kernels, where `unsafe` lives.
 
 mod catalog;
+mod client;
+mod embed;
+mod model_process;
 mod queries;
 mod report;
 mod settings;
 mod types;
 mod varlena;
+mod worker;
 
 pub use report::OrReport;
 pub use varlena::{CoopQuery, CoopVec};
@@ -17,4 +21,5 @@ pub use varlena::{CoopQuery, CoopVec};
 #[allow(non_snake_case)]
 pub extern "C-unwind" fn _PG_init() {
     settings::define();
+    worker::on_load();
 }

@@ -52,8 +52,13 @@ impl<S: Read + Write> Client<S> {
         self.usable
     }
 
-    /// The stream, to look whether the server closed it while it was idle, or to set its deadline.
-    pub fn stream(&mut self) -> &mut S {
+    /// The stream, to look whether the server closed it while it was idle.
+    pub fn stream(&self) -> &S {
+        &self.stream
+    }
+
+    /// The stream, to set how long it may wait.
+    pub fn stream_mut(&mut self) -> &mut S {
         &mut self.stream
     }
 
@@ -63,10 +68,10 @@ impl<S: Read + Write> Client<S> {
     /// The server's, `model`'s, or [`Kind::Unavailable`] if the connection breaks.
     pub fn embed(
         &mut self,
-        request: EmbedRequest,
+        request: &EmbedRequest,
         model: impl FnOnce() -> Result<(String, Vec<u8>)>,
     ) -> Result<Outcome<Vec<f32>>> {
-        match self.request(&[&Request::Embed(request).encode()])? {
+        match self.request(&[&request.encode()])? {
             Reply::Embedding(values) => self.done(values),
             Reply::Goodbye => Ok(Outcome::Retry),
             Reply::NeedModel => {

@@ -70,6 +70,18 @@ pub struct EmbedRequest {
     pub pixels: Vec<u8>,
 }
 
+impl EmbedRequest {
+    /// The frame.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut body = Body::new(tag::EMBED);
+        body.bytes(&self.model.0);
+        body.bytes(&[u8::from(self.priority == Priority::Bulk)]);
+        body.bytes(&self.timeout_ms.to_le_bytes());
+        body.bytes(&self.pixels);
+        body.frame()
+    }
+}
+
 /// What a client says.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Request {
@@ -135,14 +147,7 @@ impl Request {
                 body.text(&build.version);
                 body.frame()
             }
-            Self::Embed(e) => {
-                let mut body = Body::new(tag::EMBED);
-                body.bytes(&e.model.0);
-                body.bytes(&[u8::from(e.priority == Priority::Bulk)]);
-                body.bytes(&e.timeout_ms.to_le_bytes());
-                body.bytes(&e.pixels);
-                body.frame()
-            }
+            Self::Embed(e) => e.encode(),
             Self::Load { config, weights } => {
                 let mut frame = load_head(config, weights.len());
                 frame.extend_from_slice(weights);

@@ -109,9 +109,9 @@ fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 fn the_first_request_brings_the_model_and_later_ones_use_it() {
     let s = setup(Adder::free());
     let mut a = client(&s.server);
-    assert_eq!(a.embed(request(4), weights(b"good")).unwrap(), Outcome::Done(vec![5.0]));
-    assert_eq!(a.embed(request(5), unasked).unwrap(), Outcome::Done(vec![6.0]));
-    assert_eq!(client(&s.server).embed(request(6), unasked).unwrap(), Outcome::Done(vec![7.0]));
+    assert_eq!(a.embed(&request(4), weights(b"good")).unwrap(), Outcome::Done(vec![5.0]));
+    assert_eq!(a.embed(&request(5), unasked).unwrap(), Outcome::Done(vec![6.0]));
+    assert_eq!(client(&s.server).embed(&request(6), unasked).unwrap(), Outcome::Done(vec![7.0]));
     assert!(a.is_usable());
     assert_eq!((counter(&mut a, "models"), counter(&mut a, "images")), (1, 3));
 }
@@ -122,7 +122,7 @@ fn twenty_cold_clients_load_the_model_once() {
     let threads: Vec<_> = (0..20)
         .map(|id| {
             let mut c = client(&s.server);
-            std::thread::spawn(move || c.embed(request(id), weights(b"good")).unwrap())
+            std::thread::spawn(move || c.embed(&request(id), weights(b"good")).unwrap())
         })
         .collect();
     for (id, thread) in threads.into_iter().enumerate() {
@@ -135,19 +135,19 @@ fn twenty_cold_clients_load_the_model_once() {
 fn a_bad_model_is_its_loaders_error_and_the_next_client_may_bring_a_good_one() {
     let s = setup(Adder::free());
     let mut c = client(&s.server);
-    let error = c.embed(request(1), weights(b"bad")).unwrap_err();
+    let error = c.embed(&request(1), weights(b"bad")).unwrap_err();
     assert_eq!(
         (error.kind, error.detail.as_deref()),
         (Kind::InvalidModel, Some("Found bad, expected good."))
     );
     assert!(c.is_usable(), "an error is a whole answer");
-    assert_eq!(c.embed(request(1), weights(b"good")).unwrap(), Outcome::Done(vec![2.0]));
+    assert_eq!(c.embed(&request(1), weights(b"good")).unwrap(), Outcome::Done(vec![2.0]));
 }
 
 #[test]
 fn a_loader_that_panics_is_an_error_and_a_notice() {
     let s = setup(Adder::free());
-    let error = client(&s.server).embed(request(1), weights(b"panic")).unwrap_err();
+    let error = client(&s.server).embed(&request(1), weights(b"panic")).unwrap_err();
     assert_eq!(error.detail.as_deref(), Some("in the loader"));
     assert_eq!(s.notices.recv().unwrap(), Notice::Panicked);
 }
@@ -156,11 +156,11 @@ fn a_loader_that_panics_is_an_error_and_a_notice() {
 fn a_client_that_fails_to_bring_the_model_leaves_the_duty_to_the_next() {
     let s = setup(Adder::free());
     let mut first = client(&s.server);
-    let gone = first.embed(request(1), || Err(Error::new(Kind::UnknownName, "row vanished")));
+    let gone = first.embed(&request(1), || Err(Error::new(Kind::UnknownName, "row vanished")));
     assert_eq!(gone.unwrap_err().message, "row vanished");
     assert!(!first.is_usable(), "the server still waits for weights on this connection");
     drop(first);
-    assert_eq!(client(&s.server).embed(request(1), weights(b"good")).unwrap(), Outcome::Done(vec![2.0]));
+    assert_eq!(client(&s.server).embed(&request(1), weights(b"good")).unwrap(), Outcome::Done(vec![2.0]));
 }
 
 #[test]
@@ -169,7 +169,7 @@ fn a_client_that_leaves_frees_its_place_in_the_queue() {
     let s = setup_with(Arc::clone(&model), Options { queue_length: 1, ..options() });
     let running = {
         let mut c = client(&s.server);
-        std::thread::spawn(move || c.embed(request(1), weights(b"good")).unwrap())
+        std::thread::spawn(move || c.embed(&request(1), weights(b"good")).unwrap())
     };
     model.begun(1);
     let mut watcher = client(&s.server);
@@ -177,7 +177,7 @@ fn a_client_that_leaves_frees_its_place_in_the_queue() {
     let hello = Request::Hello(Build::this(10)).encode();
     (&left).write_all(&[hello, Request::Embed(request(2)).encode()].concat()).unwrap();
     eventually("queued", || counter(&mut watcher, "queue_length") == 1);
-    let refused = client(&s.server).embed(request(3), unasked).unwrap_err();
+    let refused = client(&s.server).embed(&request(3), unasked).unwrap_err();
     assert_eq!(refused.kind, Kind::Busy);
     drop(left);
     eventually("cancelled", || counter(&mut watcher, "cancelled") == 1);
@@ -190,10 +190,10 @@ fn a_client_that_leaves_frees_its_place_in_the_queue() {
 fn a_panicking_model_is_an_error_and_a_notice() {
     let s = setup(Adder::free());
     let mut c = client(&s.server);
-    let error = c.embed(request(252), weights(b"good")).unwrap_err();
+    let error = c.embed(&request(252), weights(b"good")).unwrap_err();
     assert_eq!((error.kind, error.detail.as_deref()), (Kind::Internal, Some("lost its mind")));
     assert_eq!(s.notices.recv().unwrap(), Notice::Panicked);
-    assert_eq!(c.embed(request(3), unasked).unwrap(), Outcome::Done(vec![4.0]));
+    assert_eq!(c.embed(&request(3), unasked).unwrap(), Outcome::Done(vec![4.0]));
 }
 
 #[test]
@@ -202,7 +202,7 @@ fn a_server_that_vanishes_is_a_clear_error() {
     theirs.write_all(&Reply::Welcome.encode()).unwrap();
     let Ok(Greeting::Welcome(mut c)) = Client::greet(ours, &Build::this(10)) else { panic!("not welcome") };
     drop(theirs);
-    let error = c.embed(request(1), unasked).unwrap_err();
+    let error = c.embed(&request(1), unasked).unwrap_err();
     assert_eq!(error.kind, Kind::Unavailable);
     assert!(error.hint.unwrap().starts_with("Run the statement again"));
     assert!(!c.is_usable());
@@ -222,12 +222,12 @@ fn draining_answers_what_runs_and_sends_the_others_elsewhere() {
     let mut idle = client(&s.server);
     let mut busy = client(&s.server);
     let running = std::thread::spawn(move || {
-        let answer = busy.embed(request(1), weights(b"good")).unwrap();
-        (answer, busy.embed(request(2), unasked).unwrap())
+        let answer = busy.embed(&request(1), weights(b"good")).unwrap();
+        (answer, busy.embed(&request(2), unasked).unwrap())
     });
     model.begun(1);
     assert!(!s.server.drain(Duration::from_millis(30)), "a request is under way");
-    assert_eq!(idle.embed(request(3), unasked).unwrap(), Outcome::Retry);
+    assert_eq!(idle.embed(&request(3), unasked).unwrap(), Outcome::Retry);
     assert!(matches!(Client::greet(connect(&s.server), &Build::this(10)), Ok(Greeting::Retry)));
     nod.send(()).unwrap();
     assert_eq!(running.join().unwrap(), (Outcome::Done(vec![2.0]), Outcome::Retry));
@@ -283,8 +283,8 @@ fn nothing_malformed_harms_the_server() {
         }
     }
     let mut c = client(&s.server);
-    assert_eq!(c.embed(request(4), weights(b"good")).unwrap(), Outcome::Done(vec![5.0]));
-    assert_eq!(c.embed(short, unasked).unwrap_err().kind, Kind::Mismatch);
+    assert_eq!(c.embed(&request(4), weights(b"good")).unwrap(), Outcome::Done(vec![5.0]));
+    assert_eq!(c.embed(&short, unasked).unwrap_err().kind, Kind::Mismatch);
     eventually("all closed", || counter(&mut c, "connections") == 1);
 }
 
@@ -298,7 +298,7 @@ fn a_socket_serves_until_drained() {
     let accept = std::thread::spawn(move || server.accept(&listener));
     let stream = UnixStream::connect(&path).unwrap();
     let Ok(Greeting::Welcome(mut c)) = Client::greet(stream, &Build::this(10)) else { panic!("not welcome") };
-    assert_eq!(c.embed(request(4), weights(b"good")).unwrap(), Outcome::Done(vec![5.0]));
+    assert_eq!(c.embed(&request(4), weights(b"good")).unwrap(), Outcome::Done(vec![5.0]));
     assert!(s.server.drain(Duration::from_secs(30)));
     let late = UnixStream::connect(&path).unwrap();
     assert!(matches!(Client::greet(late, &Build::this(10)), Ok(Greeting::Retry)));
