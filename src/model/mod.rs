@@ -3,11 +3,15 @@
 mod arch;
 mod backbone;
 mod config;
+pub mod contents;
+mod directory;
 #[cfg(feature = "cli")]
 mod import;
 mod kernels;
 mod layers;
+mod network;
 mod pixels;
+mod prototypes;
 #[cfg(test)]
 mod synthetic;
 mod tensors;
@@ -15,7 +19,10 @@ mod tensors;
 pub use arch::Arch;
 pub use backbone::{load_backbone, Backbone};
 pub use config::{Architecture, Attribute, ModelConfig, ModelDigest, Named, FORMAT_VERSION};
+pub use directory::{read_directory, write_directory};
 #[cfg(feature = "cli")]
 pub use import::{import_backbone, read_backbone};
+pub use network::Model;
 pub use pixels::normalize_pixels;
+pub use prototypes::{Prototypes, Proxies};
 pub use tensors::{TensorFile, Tensors};

@@ -1,6 +1,7 @@
 //! Weights and pictures from a formula, for tests; `tests/fixtures/backbones.py` evaluates the same one.
 
-use super::{Arch, Tensors};
+use super::{contents, Arch, Architecture, Attribute, ModelConfig, Named, Tensors, FORMAT_VERSION};
+use crate::image::Preprocessing;
 use candle_core::{Device, Tensor};
 
 /// `count` numbers in [0, 1) with 24 bits, from a hash of the name and the index.
@@ -47,4 +48,50 @@ pub fn pictures(height: usize, width: usize) -> Tensor {
     let numbers: Vec<f32> =
         uniform("pictures", 2 * 3 * height * width).map(|u| ((u - 0.5) * 4.0) as f32).collect();
     Tensor::from_vec(numbers, (2, 3, height, width), &Device::Cpu).unwrap()
+}
+
+/// Config and tensors of a small model: attributes `colour` (red, green, and blue without images) and `shape` (round,
+/// square), n = 4, categories `toy` and `tool` (without images), pictures of 32 px.
+pub fn model(arch: Arch) -> (ModelConfig, Tensors) {
+    let named = |names: &[(&str, usize)]| {
+        names.iter().map(|(name, images)| Named { name: (*name).into(), images: *images }).collect()
+    };
+    let attribute =
+        |name: &str, ordered, values| Attribute { name: name.into(), ordered, values: named(values) };
+    let features = arch.description().features;
+    let config = ModelConfig {
+        format_version: FORMAT_VERSION,
+        architecture: Architecture { backbone: arch.to_string(), features },
+        subspace_dim: 4,
+        attributes: vec![
+            attribute("colour", false, &[("red", 5), ("green", 3), ("blue", 0)]),
+            attribute("shape", true, &[("round", 4), ("square", 2)]),
+        ],
+        categories: named(&[("toy", 6), ("tool", 0)]),
+        preprocessing: Preprocessing::imagenet(32),
+        training: serde_json::Value::Null,
+        dataset: serde_json::Value::Null,
+        metrics: serde_json::Value::Null,
+        licence: "CC0-1.0".into(),
+    };
+    let mut tensors: Tensors = backbone(arch)
+        .into_iter()
+        .map(|(name, t)| (format!("{}{name}", contents::BACKBONE_PREFIX), t))
+        .collect();
+    let heads = [
+        (contents::PROJECTION_WEIGHT.to_owned(), vec![8, features]),
+        (contents::PROJECTION_BIAS.to_owned(), vec![8]),
+        (contents::INSTANCE_PROXIES.to_owned(), vec![7, 8]),
+        (contents::attribute_proxies("colour"), vec![3, 4]),
+        (contents::attribute_proxies("shape"), vec![2, 4]),
+        (contents::attribute_queries("colour"), vec![3, 4]),
+        (contents::attribute_queries("shape"), vec![2, 4]),
+        (contents::CATEGORY_QUERIES.to_owned(), vec![2, 8]),
+    ];
+    for (name, shape) in heads {
+        let numbers: Vec<f32> =
+            uniform(&name, shape.iter().product()).map(|u| ((u - 0.5) * 0.25) as f32).collect();
+        tensors.insert(name, Tensor::from_vec(numbers, shape, &Device::Cpu).unwrap());
+    }
+    (config, tensors)
 }

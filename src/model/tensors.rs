@@ -117,9 +117,9 @@ impl<'a> TensorFile<'a> {
         self.metadata.get(key).map(String::as_str)
     }
 
-    /// Whether it holds a tensor of this name.
-    pub fn contains(&self, name: &str) -> bool {
-        self.tensors.contains_key(name)
+    /// The shape of a tensor, if it is there.
+    pub fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.tensors.get(name).map(TensorView::shape)
     }
 
     /// Names, shapes, number formats and NaN or infinity of the expected tensors, all faults together; `known` says
@@ -215,15 +215,12 @@ pub enum Precision {
     HalfMatrices,
 }
 
-/// A safetensors file.
+/// A safetensors file with one entry of metadata (a second would make the file's bytes differ from run to run: the
+/// format keeps them in a hash map).
 ///
 /// # Errors
 /// [`Kind::InvalidModel`] for a number that is not finite, or not within what its precision holds.
-pub fn write_tensors(
-    tensors: &Tensors,
-    precision: Precision,
-    metadata: HashMap<String, String>,
-) -> Result<Vec<u8>> {
+pub fn write_tensors(tensors: &Tensors, precision: Precision, metadata: (&str, String)) -> Result<Vec<u8>> {
     let mut problems = Problems::default();
     let mut encoded = Vec::with_capacity(tensors.len());
     for (name, tensor) in tensors {
@@ -249,5 +246,6 @@ pub fn write_tensors(
             Ok((name.as_str(), TensorView::new(*dtype, shape.clone(), bytes).map_err(internal)?))
         })
         .collect::<Result<Vec<_>>>()?;
-    safetensors::serialize(views, Some(metadata)).map_err(internal)
+    let (key, value) = metadata;
+    safetensors::serialize(views, Some(HashMap::from([(key.to_owned(), value)]))).map_err(internal)
 }

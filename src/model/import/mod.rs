@@ -9,11 +9,14 @@ use crate::error::{Error, Kind, Result};
 use candle_core::{Device, Tensor};
 use checkpoint::Checkpoint;
 use sha2::{Digest, Sha256};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// The longest checkpoint that is read: several times a ResNet-50 with its optimiser's state.
 const MAX_BYTES: u64 = 2 << 30;
+
+/// The metadata of an imported file: its architecture, a space, and the SHA-256 of the file it was made from.
+const METADATA: &str = "backbone";
 
 /// Reads a checkpoint (`.pth` of any PyTorch, or `.safetensors`) of `arch` and returns a safetensors file in f32, with
 /// the architecture and the SHA-256 of the source in its metadata. A leading `module.` is taken off the names, the
@@ -35,8 +38,7 @@ pub fn import_backbone(file: &Path, arch: Arch) -> Result<Vec<u8>> {
     let source = hexadecimal(&Sha256::digest(&bytes));
     let checkpoint = Checkpoint::read(bytes)?;
     let tensors = select(&checkpoint, arch)?;
-    let metadata = HashMap::from([("arch".into(), arch.to_string()), ("source_sha256".into(), source)]);
-    write_tensors(&tensors, Precision::Single, metadata)
+    write_tensors(&tensors, Precision::Single, (METADATA, format!("{arch} {source}")))
 }
 
 /// Reads what [`import_backbone`] made: the architecture, and the tensors under their published names.
@@ -46,7 +48,8 @@ pub fn import_backbone(file: &Path, arch: Arch) -> Result<Vec<u8>> {
 pub fn read_backbone(bytes: &[u8]) -> Result<(Arch, Tensors)> {
     let file = TensorFile::parse(bytes)?;
     let arch: Arch = file
-        .metadata("arch")
+        .metadata(METADATA)
+        .and_then(|entry| entry.split(' ').next())
         .ok_or_else(|| {
             Error::new(Kind::InvalidModel, "the file does not say which backbone it is")
                 .hint("Make it with coopembed import-backbone.")
@@ -105,7 +108,8 @@ mod tests {
             );
         }
         let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), write_tensors(&all, Precision::Single, HashMap::new()).unwrap()).unwrap();
+        std::fs::write(file.path(), write_tensors(&all, Precision::Single, ("", String::new())).unwrap())
+            .unwrap();
         file
     }
 
@@ -115,7 +119,15 @@ mod tests {
         let file = published(&tensors, "module.");
         let bytes = import_backbone(file.path(), Arch::EfficientNetLite0).unwrap();
         let source = hexadecimal(&Sha256::digest(std::fs::read(file.path()).unwrap()));
-        assert_eq!(TensorFile::parse(&bytes).unwrap().metadata("source_sha256"), Some(source.as_str()));
+        assert_eq!(
+            TensorFile::parse(&bytes).unwrap().metadata(METADATA),
+            Some(format!("efficientnet_lite0 {source}").as_str())
+        );
+        assert_eq!(
+            import_backbone(file.path(), Arch::EfficientNetLite0).unwrap(),
+            bytes,
+            "same file, same bytes"
+        );
         let (arch, found) = read_backbone(&bytes).unwrap();
         assert_eq!(arch, Arch::EfficientNetLite0);
         assert!(found.keys().eq(tensors.keys()));

@@ -40,10 +40,8 @@ static BY_FINGERPRINT: Select = Select::new(
 static ANY_TWO: Select =
     Select::new(c"SELECT name, digest, subspaces, subspace_dim FROM coopembed.models LIMIT 2", &[]);
 static NAMES: Select = Select::new(c"SELECT name FROM coopembed.models ORDER BY name", &[]);
-static CONFIG: Select = Select::new(
-    c"SELECT config FROM coopembed.models WHERE name OPERATOR(pg_catalog.=) $1",
-    &[TEXT],
-);
+static CONFIG: Select =
+    Select::new(c"SELECT config FROM coopembed.models WHERE name OPERATOR(pg_catalog.=) $1", &[TEXT]);
 
 /// The model called `name`; without a name the default of `coopembed.model`; without that the only one there is.
 ///

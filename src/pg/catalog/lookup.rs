@@ -74,7 +74,9 @@ pub fn category_query(category: &str, model_name: Option<&str>) -> Result<Query>
             let categories = CATEGORIES.rows(&key[..1], named);
             Err(match known {
                 Some(_) => without_query(&format!("category \"{category}\""), &model, &categories),
-                None => in_model(Error::unknown("category", category, categories.iter().map(|c| &c.0)), &model),
+                None => {
+                    in_model(Error::unknown("category", category, categories.iter().map(|c| &c.0)), &model)
+                }
             })
         }
     }
@@ -132,8 +134,11 @@ pub fn with_weights(model: &ModelEntry, mut sink: impl FnMut(&[u8]) -> Result<()
         match bytes {
             Some(bytes) => sink(&bytes)?,
             None if part == 1 => {
-                return Err(Error::new(Kind::Internal, format!("the weights of model \"{}\" are not there", model.name))
-                    .hint("Drop the model and load it again."))
+                return Err(Error::new(
+                    Kind::Internal,
+                    format!("the weights of model \"{}\" are not there", model.name),
+                )
+                .hint("Drop the model and load it again."))
             }
             None => break,
         }

@@ -1,7 +1,7 @@
 //! Statements on the catalogue: read-only ones with plans kept for the session, and the switch to the tables' owner.
 
-use crate::pg::report::raise;
 use crate::error::{Error, Kind};
+use crate::pg::report::raise;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 use std::cell::Cell;

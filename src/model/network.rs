@@ -1,0 +1,323 @@
+//! A trained model in memory: pixels to raw embeddings.
+
+use super::backbone::{load_backbone, Backbone};
+use super::config::{ModelConfig, ModelDigest};
+use super::contents;
+use super::pixels::normalize_pixels;
+use super::prototypes::Prototypes;
+use super::tensors::TensorFile;
+use crate::error::{Error, Kind, Result};
+use crate::space::Layout;
+use candle_core::{Device, Tensor};
+
+/// A model of which everything has been checked.
+#[derive(Debug)]
+pub struct Model {
+    config: ModelConfig,
+    digest: ModelDigest,
+    layout: Layout,
+    backbone: Box<dyn Backbone>,
+    projection: Projection,
+    prototypes: Prototypes,
+}
+
+/// The linear layer from features to the superspace.
+#[derive(Debug)]
+struct Projection {
+    /// Transposed, `[F, K·n]`.
+    weight: Tensor,
+    /// `[K·n]`.
+    bias: Tensor,
+}
+
+impl Model {
+    /// Reads `config.json` and `model.safetensors` and checks all there is in them.
+    ///
+    /// # Errors
+    /// [`Kind::Unsupported`] for a newer format, [`Kind::UnknownName`] for an unknown backbone, and
+    /// [`Kind::InvalidModel`], listing all faults, for weights that are cut short, missing tensors, other shapes or
+    /// formats, NaN or infinity, or a config that belongs to other weights.
+    pub fn from_parts(config_json: &str, weights: &[u8]) -> Result<Self> {
+        let config = ModelConfig::from_json(config_json)?;
+        let (arch, description) = contents::architecture(&config)?;
+        let file = TensorFile::parse(weights)?;
+        let expected = [
+            contents::expected_network(&config, &description),
+            contents::expected_queries(&config),
+            contents::expected_proxies(&config, &file),
+        ]
+        .concat();
+        file.check(contents::DO_NOT_FIT, &expected, |_| false)?;
+        contents::check_written_together(&config, &file)?;
+        let digest = config.digest(weights);
+        Ok(Self {
+            digest,
+            layout: config.layout(&digest)?,
+            backbone: load_backbone(arch, &file.tensors_under(contents::BACKBONE_PREFIX)?)?,
+            projection: Projection {
+                weight: file.tensor(contents::PROJECTION_WEIGHT)?.t()?.contiguous()?,
+                bias: file.tensor(contents::PROJECTION_BIAS)?,
+            },
+            prototypes: Prototypes::read(&config, &file)?,
+            config,
+        })
+    }
+
+    /// Its config.
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// SHA-256 of all that decides embeddings and queries.
+    pub fn digest(&self) -> ModelDigest {
+        self.digest
+    }
+
+    /// K, n and the fingerprint.
+    pub fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    /// The targets of attribute and category queries.
+    pub fn prototypes(&self) -> &Prototypes {
+        &self.prototypes
+    }
+
+    /// Prepared 8-bit pixels `[batch, size, size, 3]` to raw embeddings `[batch, K·n]`, not normalised. An image's
+    /// embedding does not depend on its neighbours in the batch but for the last digits of f32.
+    ///
+    /// # Errors
+    /// [`Kind::Mismatch`] for another number of bytes, [`Kind::Internal`] if a number overflows.
+    pub fn embed(&self, pixels: &[u8], batch: usize) -> Result<Vec<f32>> {
+        let input = normalize_pixels(pixels, batch, &self.config.preprocessing, &Device::Cpu)?;
+        if batch == 0 {
+            return Ok(Vec::new());
+        }
+        let embeddings = self.projection.forward(&self.backbone.forward(&input)?)?;
+        let embeddings: Vec<f32> = embeddings.flatten_all()?.to_vec1()?;
+        if embeddings.iter().all(|x| x.is_finite()) {
+            return Ok(embeddings);
+        }
+        Err(Error::new(Kind::Internal, "the network's output is not finite")
+            .detail("A number overflowed on the way from pixels to embedding.")
+            .hint("The model's weights are too large: train it again."))
+    }
+
+    /// Bytes of main memory that its numbers take.
+    pub fn memory_bytes(&self) -> usize {
+        let projection = self.projection.weight.elem_count() + self.projection.bias.elem_count();
+        self.backbone.memory_bytes() + projection * size_of::<f32>() + self.prototypes.memory_bytes()
+    }
+}
+
+impl Projection {
+    /// Features `[batch, F]` to raw embeddings `[batch, K·n]`.
+    fn forward(&self, features: &Tensor) -> Result<Tensor> {
+        Ok(features.matmul(&self.weight)?.broadcast_add(&self.bias)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::arch::Arch;
+    use super::super::prototypes::Proxies;
+    use super::super::synthetic;
+    use super::super::tensors::{write_tensors, Precision, Tensors};
+    use super::*;
+    use candle_core::DType;
+
+    const ARCH: Arch = Arch::EfficientNetLite0;
+
+    fn written(config: &ModelConfig, tensors: &Tensors) -> Vec<u8> {
+        let metadata = (contents::METADATA, contents::metadata_value(config));
+        write_tensors(tensors, Precision::HalfMatrices, metadata).unwrap()
+    }
+
+    /// A file with the tensors just as they are, whatever they are.
+    fn serialized(tensors: &Tensors) -> Vec<u8> {
+        safetensors::serialize(tensors, None).unwrap()
+    }
+
+    fn refused(config: &ModelConfig, weights: &[u8]) -> Error {
+        Model::from_parts(&config.to_json(), weights).unwrap_err()
+    }
+
+    fn pixels(count: usize) -> Vec<u8> {
+        synthetic::uniform("pixels", count * 32 * 32 * 3).map(|u| (u * 256.0) as u8).collect()
+    }
+
+    #[test]
+    fn a_batch_embeds_as_its_images_do_alone() {
+        for arch in [Arch::EfficientNetLite0, Arch::ResNet18] {
+            let (config, tensors) = synthetic::model(arch);
+            let model = Model::from_parts(&config.to_json(), &written(&config, &tensors)).unwrap();
+            let pixels = pixels(5);
+            let batch = model.embed(&pixels, 5).unwrap();
+            assert_eq!(batch.len(), 5 * 8);
+            let largest = batch.iter().fold(0f32, |m, x| m.max(x.abs()));
+            for (image, together) in pixels.chunks_exact(32 * 32 * 3).zip(batch.chunks_exact(8)) {
+                let alone = model.embed(image, 1).unwrap();
+                let error = alone.iter().zip(together).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+                assert!(error <= 1e-5 * largest, "{arch}: {error}");
+            }
+            assert!(batch[..8].iter().zip(&batch[8..16]).any(|(a, b)| (a - b).abs() > 1e-3 * largest));
+        }
+    }
+
+    #[test]
+    fn an_embedding_is_the_projection_of_the_features() {
+        let (config, tensors) = synthetic::model(ARCH);
+        let model = Model::from_parts(&config.to_json(), &serialized(&tensors)).unwrap();
+        let input = normalize_pixels(&pixels(1), 1, &config.preprocessing, &Device::Cpu).unwrap();
+        let features: Vec<f32> =
+            model.backbone.forward(&input).unwrap().flatten_all().unwrap().to_vec1().unwrap();
+        let weight: Vec<Vec<f32>> = tensors[contents::PROJECTION_WEIGHT].to_vec2().unwrap();
+        let bias: Vec<f32> = tensors[contents::PROJECTION_BIAS].to_vec1().unwrap();
+        for (d, found) in model.embed(&pixels(1), 1).unwrap().into_iter().enumerate() {
+            let expected: f64 =
+                weight[d].iter().zip(&features).map(|(w, f)| f64::from(*w) * f64::from(*f)).sum();
+            assert!((f64::from(found) - expected - f64::from(bias[d])).abs() < 1e-4, "{found} {expected}");
+        }
+    }
+
+    #[test]
+    fn pixels_of_another_size_are_refused() {
+        let (config, tensors) = synthetic::model(ARCH);
+        let model = Model::from_parts(&config.to_json(), &written(&config, &tensors)).unwrap();
+        for (pixels, batch) in [(pixels(2), 1), (vec![0; 100], 1), (vec![], usize::MAX), (vec![], 1)] {
+            assert_eq!(model.embed(&pixels, batch).unwrap_err().kind, Kind::Mismatch);
+        }
+        assert!(model.embed(&[], 0).unwrap().is_empty());
+    }
+
+    #[test]
+    fn prototypes_and_proxies_are_read_with_and_without_the_network() {
+        let (config, tensors) = synthetic::model(ARCH);
+        let weights = written(&config, &tensors);
+        let model = Model::from_parts(&config.to_json(), &weights).unwrap();
+        let prototypes = Prototypes::from_parts(&config, &weights).unwrap();
+        assert_eq!(&prototypes, model.prototypes());
+        let colour = prototypes.attribute_queries(0);
+        assert_eq!(colour.iter().map(Option::is_some).collect::<Vec<_>>(), [true, true, false]);
+        let stored: Vec<Vec<f32>> = tensors["queries.attribute.colour"].to_vec2().unwrap();
+        let green = colour[1].as_ref().unwrap();
+        assert!(green.iter().zip(&stored[1]).all(|(a, b)| (a - b).abs() <= b.abs() / 1024.0 && *a != 0.0));
+        assert_eq!(prototypes.attribute_queries(1).len(), 2);
+        assert_eq!(prototypes.category_queries()[0].as_ref().unwrap().len(), 8);
+        assert_eq!(prototypes.category_queries()[1], None);
+        let proxies = Proxies::from_parts(&config, &weights).unwrap();
+        assert_eq!((proxies.attributes[0].len(), proxies.instances.unwrap().len()), (12, 56));
+        // 3.37 million numbers in f32.
+        assert!((13_000_000..14_000_000).contains(&model.memory_bytes()));
+        assert_eq!(model.layout().to_string(), format!("2x4@{:08x}", model.digest().fingerprint()));
+    }
+
+    #[test]
+    fn instance_proxies_may_be_left_out() {
+        let (config, mut tensors) = synthetic::model(ARCH);
+        tensors.remove(contents::INSTANCE_PROXIES);
+        let weights = written(&config, &tensors);
+        assert!(Model::from_parts(&config.to_json(), &weights).is_ok());
+        assert_eq!(Proxies::from_parts(&config, &weights).unwrap().instances, None);
+    }
+
+    #[test]
+    fn all_faults_of_the_tensors_are_listed() {
+        let (config, mut tensors) = synthetic::model(ARCH);
+        tensors.remove("projection.bias");
+        tensors.remove("backbone._conv_head.weight");
+        tensors.insert("queries.category".into(), Tensor::zeros((3, 8), DType::F16, &Device::Cpu).unwrap());
+        tensors.insert(
+            "queries.attribute.shape".into(),
+            Tensor::zeros((2, 4), DType::F64, &Device::Cpu).unwrap(),
+        );
+        tensors.insert(
+            "queries.attribute.size".into(),
+            Tensor::zeros((2, 4), DType::F32, &Device::Cpu).unwrap(),
+        );
+        let nan = [1.0, f32::NAN, f32::INFINITY, 0.0].repeat(3);
+        tensors
+            .insert("proxies.attribute.colour".into(), Tensor::from_vec(nan, (3, 4), &Device::Cpu).unwrap());
+        let half =
+            Tensor::full(f32::INFINITY, (8, 1280), &Device::Cpu).unwrap().to_dtype(DType::F16).unwrap();
+        tensors.insert("projection.weight".into(), half);
+        let e = refused(&config, &serialized(&tensors));
+        assert_eq!(
+            (e.kind, e.message.as_str()),
+            (Kind::InvalidModel, "the weights do not fit the model's config")
+        );
+        assert_eq!(
+            e.detail.unwrap(),
+            "Missing (2): backbone._conv_head.weight, projection.bias. Unexpected (1): queries.attribute.size. \
+             \"queries.category\": found shape [3, 8], expected [2, 8]. \
+             \"projection.weight\": 10240 numbers are NaN or infinite. \
+             \"queries.attribute.shape\": numbers are F64, expected F16 or F32. \
+             \"proxies.attribute.colour\": 6 numbers are NaN or infinite."
+        );
+    }
+
+    #[test]
+    fn a_config_that_belongs_to_other_weights_is_refused() {
+        let (mut config, tensors) = synthetic::model(ARCH);
+        let weights = written(&config, &tensors);
+        config.licence = "MIT".into();
+        assert!(Model::from_parts(&config.to_json(), &weights).is_ok(), "notes may change");
+        config.attributes[0].values.swap(0, 1);
+        let e = refused(&config, &weights);
+        assert_eq!(e.kind, Kind::InvalidModel);
+        assert!(e.hint.unwrap().contains("same model directory"));
+    }
+
+    #[test]
+    fn a_config_this_version_cannot_use_is_refused() {
+        let (config, tensors) = synthetic::model(ARCH);
+        let weights = written(&config, &tensors);
+        let mut newer = config.clone();
+        newer.format_version = 2;
+        assert_eq!(refused(&newer, &weights).kind, Kind::Unsupported);
+        let mut unknown = config.clone();
+        unknown.architecture.backbone = "resnet51".into();
+        let e = refused(&unknown, &weights);
+        assert_eq!((e.kind, e.message.as_str()), (Kind::UnknownName, "backbone \"resnet51\" does not exist"));
+        let mut longer = config.clone();
+        longer.architecture.features = 512;
+        let e = refused(&longer, &weights);
+        assert_eq!(
+            e.detail.unwrap(),
+            "Found 512 features of the backbone efficientnet_lite0, expected 1280."
+        );
+        assert_eq!(Model::from_parts("{", &weights).unwrap_err().kind, Kind::InvalidModel);
+    }
+
+    #[test]
+    fn weights_cut_short_or_damaged_are_errors_and_never_panics() {
+        let (config, tensors) = synthetic::model(ARCH);
+        let (json, weights) = (config.to_json(), written(&config, &tensors));
+        let header = 8 + u64::from_le_bytes(weights[..8].try_into().unwrap()) as usize;
+        let steps = (0..weights.len()).step_by(weights.len() / 200);
+        for end in (0..10).chain(steps).chain(header - 3..header + 3).chain([weights.len() - 1]) {
+            let e = Model::from_parts(&json, &weights[..end]).unwrap_err();
+            assert_eq!(e.kind, Kind::InvalidModel, "{end}");
+            assert!(Prototypes::from_parts(&config, &weights[..end]).is_err());
+        }
+        let places = synthetic::uniform("places", 300).map(|u| (u * header as f64) as usize);
+        for (at, bits) in places.zip(synthetic::uniform("bits", 300)) {
+            let mut damaged = weights.clone();
+            damaged[at] ^= (bits * 255.0) as u8 + 1;
+            let _ = Model::from_parts(&json, &damaged);
+            let _ = Prototypes::from_parts(&config, &damaged);
+            let _ = Proxies::from_parts(&config, &damaged);
+        }
+        for garbage in [vec![], vec![0xff; 64], b"PK\x03\x04".to_vec(), vec![0; 1 << 16]] {
+            assert_eq!(Model::from_parts(&json, &garbage).unwrap_err().kind, Kind::InvalidModel);
+        }
+    }
+
+    #[test]
+    fn a_network_whose_numbers_overflow_is_an_error_not_an_embedding() {
+        let (config, mut tensors) = synthetic::model(ARCH);
+        tensors.insert("projection.weight".into(), Tensor::full(3e38f32, (8, 1280), &Device::Cpu).unwrap());
+        let model = Model::from_parts(&config.to_json(), &serialized(&tensors)).unwrap();
+        assert!(model.embed(&pixels(1), 1).unwrap_err().message.contains("not finite"));
+    }
+}

@@ -1,0 +1,89 @@
+//! Query prototypes and proxies of a trained model: reading them needs no network.
+
+use super::config::{ModelConfig, Named};
+use super::contents;
+use super::tensors::TensorFile;
+use crate::error::Result;
+
+/// What a model's attribute and category queries aim at: means of normalised training embeddings.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prototypes {
+    attributes: Vec<Vec<Option<Vec<f32>>>>,
+    categories: Vec<Option<Vec<f32>>>,
+}
+
+impl Prototypes {
+    /// Reads and checks the query prototypes only.
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::InvalidModel`] for weights that are not whole or do not fit the config.
+    pub fn from_parts(config: &ModelConfig, weights: &[u8]) -> Result<Self> {
+        let file = TensorFile::parse(weights)?;
+        file.check(contents::DO_NOT_FIT, &contents::expected_queries(config), |_| true)?;
+        Self::read(config, &file)
+    }
+
+    /// From a file that has been checked.
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::InvalidModel`] for a missing tensor.
+    pub(super) fn read(config: &ModelConfig, file: &TensorFile<'_>) -> Result<Self> {
+        let (n, dimensions) = (config.subspace_dim, config.subspace_dim * config.attributes.len());
+        let attributes = config.attributes.iter().map(|a| {
+            let numbers = file.numbers(&contents::attribute_queries(&a.name))?;
+            Ok(trained(&a.values, &numbers, n))
+        });
+        let categories = file.numbers(contents::CATEGORY_QUERIES)?;
+        Ok(Self {
+            attributes: attributes.collect::<Result<_>>()?,
+            categories: trained(&config.categories, &categories, dimensions),
+        })
+    }
+
+    /// For each value of attribute k its query's target `[n]`; `None` for a value without training images.
+    pub fn attribute_queries(&self, k: usize) -> &[Option<Vec<f32>>] {
+        &self.attributes[k]
+    }
+
+    /// For each category its query's target `[K·n]`; `None` for a category without training images.
+    pub fn category_queries(&self) -> &[Option<Vec<f32>>] {
+        &self.categories
+    }
+
+    /// Bytes of main memory that the numbers take.
+    pub fn memory_bytes(&self) -> usize {
+        let rows = self.attributes.iter().flatten().chain(&self.categories);
+        rows.flatten().map(|row| row.len() * size_of::<f32>()).sum()
+    }
+}
+
+/// Rows of those that training images show.
+fn trained(names: &[Named], numbers: &[f32], row: usize) -> Vec<Option<Vec<f32>>> {
+    let rows = names.iter().zip(numbers.chunks_exact(row));
+    rows.map(|(name, row)| (name.images > 0).then(|| row.to_vec())).collect()
+}
+
+/// The points that training drew embeddings to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Proxies {
+    /// For each attribute its values' proxies, `[V, n]` row by row.
+    pub attributes: Vec<Vec<f32>>,
+    /// The instances' proxies, `[P, K·n]` row by row, if the model kept them.
+    pub instances: Option<Vec<f32>>,
+}
+
+impl Proxies {
+    /// Reads and checks the proxies only.
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::InvalidModel`] for weights that are not whole or do not fit the config.
+    pub fn from_parts(config: &ModelConfig, weights: &[u8]) -> Result<Self> {
+        let file = TensorFile::parse(weights)?;
+        file.check(contents::DO_NOT_FIT, &contents::expected_proxies(config, &file), |_| true)?;
+        let attributes =
+            config.attributes.iter().map(|a| file.numbers(&contents::attribute_proxies(&a.name)));
+        let instances =
+            file.shape(contents::INSTANCE_PROXIES).map(|_| file.numbers(contents::INSTANCE_PROXIES));
+        Ok(Self { attributes: attributes.collect::<Result<_>>()?, instances: instances.transpose()? })
+    }
+}

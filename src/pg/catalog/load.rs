@@ -1,0 +1,224 @@
+//! `coop_load_model` and `coop_drop_model`.
+
+use super::entry::{find, unknown};
+use super::statement::{AsOwner, Select};
+use crate::error::{Error, Kind, Result};
+use crate::model::{read_directory, Model};
+use crate::pg::{CoopQuery, OrReport};
+use crate::space::Query;
+use pgrx::datum::DatumWithOid;
+use pgrx::pg_sys;
+use pgrx::prelude::*;
+use pgrx::spi::SpiClient;
+use std::path::Path;
+
+/// Weights are stored in parts of this many bytes: a dump writes each as hexadecimal text in memory.
+const PART_BYTES: usize = 16 << 20;
+
+/// The longest name of a model, in bytes: that of any name in PostgreSQL.
+const MAX_NAME: usize = 63;
+
+/// Of `coopembed.categories`, from 1.
+const QUERY_COLUMN: i16 = 5;
+
+static SAME_FINGERPRINT: Select = Select::new(
+    c"SELECT name FROM coopembed.models WHERE fingerprint OPERATOR(pg_catalog.=) $1 \
+      AND digest OPERATOR(pg_catalog.<>) $2 LIMIT 1",
+    &[pg_sys::TEXTOID, pg_sys::BYTEAOID],
+);
+
+/// Loads the model in a directory of the server's machine under a name, and returns its fingerprint: the number that
+/// every embedding of this model carries.
+///
+/// The path must be absolute: it is the server that reads it, wherever the client runs. Only superusers and members of
+/// `pg_read_server_files` may name the server's files.
+///
+/// Everything is checked before anything is stored.
+#[pg_extern(volatile, parallel_unsafe, strict, name = "coop_load_model")]
+fn coop_load_model_directory(name: &str, directory: &str) -> String {
+    // SAFETY: plain lookups of the session's user and its roles.
+    let may_read = unsafe {
+        pg_sys::has_privs_of_role(pg_sys::GetUserId(), pg_sys::Oid::from(pg_sys::ROLE_PG_READ_SERVER_FILES))
+    };
+    if !may_read {
+        ereport!(
+            ERROR,
+            PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
+            "permission denied to read a model directory of the server",
+            "Only superusers and members of pg_read_server_files may; coop_load_model(name, config, weights) takes \
+             the files as values."
+        );
+    }
+    check_name(name).or_report();
+    let directory = Path::new(directory);
+    if !directory.is_absolute() {
+        Err(Error::new(
+            Kind::InvalidParameter,
+            format!("\"{}\" is not an absolute path", directory.display()),
+        )
+        .hint("The server reads the directory; say where it is on the server's machine, from the root."))
+        .or_report()
+    }
+    read_directory(directory).and_then(|(config, weights)| load(name, &config, &weights)).or_report()
+}
+
+/// Loads a model from the contents of its `config.json` and `model.safetensors`, for clients whose files the server
+/// cannot see. Otherwise as the form that takes a directory.
+#[pg_extern(volatile, parallel_unsafe, strict, name = "coop_load_model")]
+fn coop_load_model_values(name: &str, config: &str, weights: &[u8]) -> String {
+    check_name(name).or_report();
+    load(name, config, weights).or_report()
+}
+
+/// Forgets a model: its weights, vocabulary and queries. Embeddings that it made stay as they are and keep its
+/// fingerprint; they can be compared with each other, and are of use with the model again once it is loaded again.
+#[pg_extern(volatile, parallel_unsafe, strict)]
+fn coop_drop_model(name: &str) {
+    let _owner = AsOwner::enter();
+    let gone = Spi::connect_mut(|client| {
+        let sql = "DELETE FROM coopembed.models WHERE name OPERATOR(pg_catalog.=) $1";
+        client.update(sql, None, &[name.into()]).map(|rows| rows.len())
+    });
+    match gone.map_err(failed).or_report() {
+        0 => Err(unknown(name)).or_report(),
+        _ => {}
+    }
+}
+
+fn check_name(name: &str) -> Result<()> {
+    let fits = (1..=MAX_NAME).contains(&name.len());
+    if fits && name.trim() == name && !name.chars().any(char::is_control) {
+        return Ok(());
+    }
+    Err(Error::new(
+        Kind::InvalidParameter,
+        format!("\"{}\" cannot name a model", crate::error::abridged(name)),
+    )
+    .detail(format!("A name has 1 to {MAX_NAME} bytes, no control characters, and no space at either end.")))
+}
+
+fn load(name: &str, config: &str, weights: &[u8]) -> Result<String> {
+    let model = Model::from_parts(config, weights)?;
+    let _owner = AsOwner::enter();
+    // Readers go on; a second load waits and then sees what the first one did.
+    Spi::run("LOCK TABLE coopembed.models IN SHARE ROW EXCLUSIVE MODE").map_err(failed)?;
+    with_latest_rows(|| check_new(name, &model))?;
+    Spi::connect_mut(|client| {
+        store_files(client, name, config, weights, &model)?;
+        store_attributes(client, name, &model)?;
+        store_categories(client, name, &model)
+    })?;
+    Ok(fingerprint(&model))
+}
+
+/// Fails if the name is taken, or the fingerprint by a different model: embeddings of the two could not be told apart.
+fn check_new(name: &str, model: &Model) -> Result<()> {
+    let (digest, layout) = (model.digest(), model.layout());
+    if let Some(old) = find(name)? {
+        let error = Error::new(Kind::DuplicateName, format!("model \"{name}\" already exists"));
+        return Err(if old.digest == digest {
+            error.detail("It is this very model.").hint("There is nothing to do.")
+        } else {
+            error
+                .detail(format!("It is model {}, this one is {layout}.", old.layout))
+                .hint("Choose another name, or coop_drop_model() the old one first.")
+        });
+    }
+    let key = [fingerprint(model).into_datum(), digest.0.as_slice().into_datum()];
+    match SAME_FINGERPRINT.first(&key, |row| row.expect::<String>(1)) {
+        None => Ok(()),
+        Some(other) => Err(Error::new(
+            Kind::DuplicateName,
+            format!("model \"{other}\" has the fingerprint {} too", fingerprint(model)),
+        )
+        .detail("Embeddings of the two models could not be told apart.")
+        .hint("Train this model again with another seed, or drop the other one.")),
+    }
+}
+
+fn fingerprint(model: &Model) -> String {
+    format!("{:08x}", model.digest().fingerprint())
+}
+
+/// Runs `f` in a snapshot that shows what others committed meanwhile and what this very statement did so far.
+fn with_latest_rows<T>(f: impl FnOnce() -> T) -> T {
+    // SAFETY: the snapshot is popped again; an error in between aborts the transaction, which pops it too.
+    unsafe {
+        pg_sys::CommandCounterIncrement();
+        pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
+        let result = f();
+        pg_sys::PopActiveSnapshot();
+        result
+    }
+}
+
+fn store_files(
+    client: &mut SpiClient<'_>,
+    name: &str,
+    config: &str,
+    weights: &[u8],
+    model: &Model,
+) -> Result<()> {
+    let layout = model.layout();
+    let sql = "INSERT INTO coopembed.models (name, digest, subspaces, subspace_dim, config) \
+               VALUES ($1, $2, $3, $4, $5)";
+    let digest = model.digest();
+    let (k, n) = (layout.subspaces() as i32, layout.subspace_dim() as i32);
+    insert(client, sql, &[name.into(), digest.0.as_slice().into(), k.into(), n.into(), config.into()])?;
+    let sql = "INSERT INTO coopembed.model_weights (model, part, bytes) VALUES ($1, $2, $3)";
+    for (part, bytes) in (1i32..).zip(weights.chunks(PART_BYTES)) {
+        insert(client, sql, &[name.into(), part.into(), bytes.into()])?;
+    }
+    Ok(())
+}
+
+fn store_attributes(client: &mut SpiClient<'_>, name: &str, model: &Model) -> Result<()> {
+    let attribute_sql =
+        "INSERT INTO coopembed.attributes (model, ordinal, name, ordered) VALUES ($1, $2, $3, $4)";
+    let value_sql =
+        "INSERT INTO coopembed.attribute_values (model, attribute, ordinal, value, images, query) \
+                     VALUES ($1, $2, $3, $4, $5, $6)";
+    for (k, attribute) in model.config().attributes.iter().enumerate() {
+        let ordinal = k as i32 + 1;
+        let row = [name.into(), ordinal.into(), attribute.name.as_str().into(), attribute.ordered.into()];
+        insert(client, attribute_sql, &row)?;
+        let targets = model.prototypes().attribute_queries(k);
+        for (v, (value, target)) in (1i32..).zip(attribute.values.iter().zip(targets)) {
+            let target = target.as_ref().map(|t| Query::subspace(model.layout(), k, t)).transpose()?;
+            let (images, query) = (value.images as i64, query(target));
+            let row =
+                [name.into(), ordinal.into(), v.into(), value.name.as_str().into(), images.into(), query];
+            insert(client, value_sql, &row)?;
+        }
+    }
+    Ok(())
+}
+
+fn store_categories(client: &mut SpiClient<'_>, name: &str, model: &Model) -> Result<()> {
+    let sql =
+        "INSERT INTO coopembed.categories (model, ordinal, name, images, query) VALUES ($1, $2, $3, $4, $5)";
+    let categories = model.config().categories.iter().zip(model.prototypes().category_queries());
+    for (c, (category, target)) in (1i32..).zip(categories) {
+        let target = target.as_ref().map(|t| Query::superspace(model.layout(), t.clone())).transpose()?;
+        let (images, query) = (category.images as i64, query(target));
+        insert(client, sql, &[name.into(), c.into(), category.name.as_str().into(), images.into(), query])?;
+    }
+    Ok(())
+}
+
+fn insert(client: &mut SpiClient<'_>, sql: &str, row: &[DatumWithOid<'_>]) -> Result<()> {
+    client.update(sql, None, row).map(|_| ()).map_err(failed)
+}
+
+/// A query as a parameter. Its type is asked of the table: its name could mean another type in a user's search_path.
+fn query(query: Option<Query>) -> DatumWithOid<'static> {
+    // SAFETY: the column exists, and a CoopQuery is of its type.
+    unsafe {
+        let oid = pg_sys::get_atttype(super::relation(c"categories"), QUERY_COLUMN);
+        DatumWithOid::new(query.map(CoopQuery::from), oid)
+    }
+}
+
+fn failed(e: pgrx::spi::Error) -> Error {
+    Error::new(Kind::Internal, format!("could not change the catalogue: {e}"))
+}
