@@ -1,10 +1,16 @@
 //! The PostgreSQL glue: types, operators, functions, catalogue, worker, settings. Thin: whatever can be said without
 //! PostgreSQL is said on the floors below. The only place, with the SIMD kernels, where `unsafe` lives.
 
+mod aggregates;
 mod catalog;
 mod client;
 mod embed;
+#[cfg(any(test, feature = "pg_test"))]
+mod fixture;
+mod fmgr;
+mod fold;
 mod model_process;
+mod operators;
 mod queries;
 mod report;
 mod settings;
@@ -17,6 +23,7 @@ pub use varlena::{CoopQuery, CoopVec};
 
 /// Runs when a server process loads the library.
 #[pgrx::pg_guard]
+#[no_mangle]
 #[allow(non_snake_case)]
 pub extern "C-unwind" fn _PG_init() {
     settings::define();
