@@ -113,7 +113,10 @@ impl Connector {
         // SAFETY: plain variables of the server.
         let (has_postmaster, slots) = unsafe { (pg_sys::IsUnderPostmaster, pg_sys::max_worker_processes) };
         if !has_postmaster {
-            return Err(Error::new(Kind::Unsupported, "the inference service cannot run in single-user mode"));
+            return Err(Error::new(
+                Kind::Unsupported,
+                "the inference service cannot run in single-user mode",
+            ));
         }
         if self.launched.is_some_and(|at| at.elapsed() < RELAUNCH) {
             return Ok(());
@@ -161,7 +164,8 @@ impl Channel {
         let slot = ExternalFd::acquire()?;
         // SAFETY: system calls on a local record; the descriptor is owned from the moment it is known.
         let stream = unsafe {
-            let fd = libc::socket(libc::AF_UNIX, libc::SOCK_STREAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK, 0);
+            let fd =
+                libc::socket(libc::AF_UNIX, libc::SOCK_STREAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK, 0);
             if fd < 0 {
                 return Err(std::io::Error::last_os_error());
             }

@@ -32,6 +32,13 @@ fn coop_embed_with(image: &[u8], model: &str) -> CoopVec<'static> {
     embed(image, Some(model)).or_report().into()
 }
 
+extension_sql!(
+    "ALTER FUNCTION coop_embed(bytea) SUPPORT coop_fold_support;
+     ALTER FUNCTION coop_embed(bytea, text) SUPPORT coop_fold_support;",
+    name = "embed_once",
+    requires = [coop_embed, coop_embed_with, "operators"]
+);
+
 fn embed(image: &[u8], model: Option<&str>) -> Result<Embedding> {
     let model = catalog::model(model)?;
     let config = catalog::config(&model)?;
@@ -47,7 +54,14 @@ fn embed(image: &[u8], model: Option<&str>) -> Result<Embedding> {
         pixels: prepare(image, None, &config.preprocessing, &limits)?,
     };
     let raw = with_service(queue_timeout.map(|t| t + COMPUTE), |service| {
-        service.embed(&request, || Ok((catalog::config_text(&model)?, catalog::weights(&model)?)))
+        service.embed(&request, || {
+            let mut weights = Vec::new();
+            catalog::with_weights(&model, |part| {
+                weights.extend_from_slice(part);
+                Ok(())
+            })?;
+            Ok((catalog::config_text(&model)?, weights))
+        })
     })?;
     Embedding::from_raw(model.layout, &raw)
 }
@@ -62,7 +76,11 @@ fn priority() -> Priority {
         _ => 1,
     };
     PICTURES.set((statement, count));
-    if count < BULK_FROM { Priority::Interactive } else { Priority::Bulk }
+    if count < BULK_FROM {
+        Priority::Interactive
+    } else {
+        Priority::Bulk
+    }
 }
 
 /// What the inference service does and did since its model process started. `running` is 0, and alone, when it has not
@@ -71,8 +89,9 @@ fn priority() -> Priority {
 fn coop_status() -> TableIterator<'static, (name!(name, String), name!(value, i64))> {
     let status = with_running_service(Some(COMPUTE), |service| service.status()).or_report();
     let running = [("running".to_owned(), i64::from(status.is_some()))];
-    let rest = status.unwrap_or_default().into_iter().map(|(name, value)| {
-        (name, i64::try_from(value).unwrap_or(i64::MAX))
-    });
+    let rest = status
+        .unwrap_or_default()
+        .into_iter()
+        .map(|(name, value)| (name, i64::try_from(value).unwrap_or(i64::MAX)));
     TableIterator::new(running.into_iter().chain(rest))
 }

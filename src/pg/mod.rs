@@ -23,7 +23,6 @@ pub use varlena::{CoopQuery, CoopVec};
 
 /// Runs when a server process loads the library.
 #[pgrx::pg_guard]
-#[no_mangle]
 #[allow(non_snake_case)]
 pub extern "C-unwind" fn _PG_init() {
     settings::define();

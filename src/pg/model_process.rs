@@ -205,7 +205,9 @@ fn serve(listener: &UnixListener, settings: &ProcessSettings) -> i32 {
     };
     let acceptor = server.clone();
     // All threads inherit the mask that blocks every signal.
-    if let Err(e) = std::thread::Builder::new().name("accept".into()).spawn(move || acceptor.accept(&listener)) {
+    if let Err(e) =
+        std::thread::Builder::new().name("accept".into()).spawn(move || acceptor.accept(&listener))
+    {
         return no_start(&e.to_string());
     }
     let code = wait_for_the_end();

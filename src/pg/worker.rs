@@ -4,7 +4,7 @@
 //! It is a child of the postmaster, which restarts the whole cluster when such a child crashes; so everything that may
 //! crash, be killed for its memory or hang lives in the model process (`model_process.rs`), which is not.
 
-use super::model_process::{self, ModelProcess};
+use super::model_process::{self, ModelProcess, Slot};
 use super::settings;
 use crate::serve::Build;
 use pgrx::bgworkers::{BackgroundWorker, BackgroundWorkerBuilder, BgWorkerStartTime, SignalWakeFlags};
@@ -79,8 +79,7 @@ pub fn launch() -> bool {
 
 /// The background worker's main function.
 #[pg_guard]
-#[no_mangle]
-pub extern "C-unwind" fn coopembed_supervisor_main(_: pg_sys::Datum) {
+pub extern "C-unwind" fn coopembed_supervisor_main(_argument: pg_sys::Datum) {
     BackgroundWorker::attach_signal_handlers(
         SignalWakeFlags::SIGHUP | SignalWakeFlags::SIGTERM | SignalWakeFlags::SIGCHLD,
     );

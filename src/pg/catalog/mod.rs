@@ -10,7 +10,7 @@ mod load;
 mod lookup;
 mod statement;
 
-pub use entry::{config, model, model_with_digest, model_with_fingerprint, ModelEntry};
+pub use entry::{config, config_text, model, model_with_digest, model_with_fingerprint, ModelEntry};
 pub use lookup::{attribute_query, category_query, subspaces_of, with_weights};
 
 use crate::error::{Error, Kind};
