@@ -1,1 +1,5 @@
-//! Metrics and retrieval protocols.
+//! Metrics, the retrieval protocols and their reports.
+
+pub mod metrics;
+pub mod protocol;
+pub mod report;

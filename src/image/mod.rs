@@ -1,44 +1,47 @@
-//! Bytes to pixels: decode under limits, orient, composite, crop, resize. One implementation for training and serving.
+//! Bytes to pixels: decode under limits, turn upright, composite over white, crop, resize. One implementation for
+//! training and serving, so that a model sees in the server exactly what it saw when it learned.
+//!
+//! - **Formats**: JPEG, PNG, WebP, GIF, BMP and TIFF, told apart by their content. Of an animation, the first frame.
+//! - **Orientation** is applied (EXIF in JPEG, PNG and WebP, the tag in TIFF): pixels are as a viewer shows them.
+//! - **Alpha** is composited over white; premultiplied TIFF is recognised. Grey becomes three equal channels.
+//! - **Depth**: 16-bit samples are rounded to 8; float samples are taken as [0, 1] and clipped.
+//! - **Colour profiles** (ICC, PNG `gAMA` and `cHRM`) are ignored: samples are taken as sRGB. CMYK needs a profile to mean
+//!   a colour and is refused.
+//! - **Truncated files** are errors, never half-grey pictures.
+//!
+//! Decoders run on bytes that anyone may have made: sizes are read from the header and checked before any pixel is
+//! allocated, memory is bounded by [`Limits`], and a panic inside a decoder becomes an [`Error`](crate::error::Error). No
+//! panic hook is installed; whichever is there may print or log its line.
 
-use crate::error::{Error, Kind, Result};
-use serde::{Deserialize, Serialize};
+mod decode;
+mod flatten;
+mod jpeg;
+mod limits;
+mod png;
+mod preprocessing;
+mod resize;
+mod tiff;
+mod webp;
 
-/// How pixels become network input; part of a model's config.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Preprocessing {
-    /// Height and width of the network's input in pixels; images are squashed to it.
-    pub size: u32,
-    /// Subtracted from each of red, green and blue in [0, 1].
-    pub mean: [f32; 3],
-    /// What each is divided by after that.
-    pub std: [f32; 3],
-}
+#[cfg(test)]
+mod tests;
 
-impl Preprocessing {
-    /// ImageNet's mean and standard deviation.
-    pub fn imagenet(size: u32) -> Self {
-        Self { size, mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] }
-    }
+pub use decode::decode;
+pub use limits::Limits;
+pub use preprocessing::Preprocessing;
+pub use resize::{prepare_image, CropBox};
 
-    /// Bytes of one prepared image: `[size, size, 3]`, 8 bits each.
-    pub fn pixel_bytes(&self) -> usize {
-        self.size as usize * self.size as usize * 3
-    }
+use crate::error::Result;
 
-    /// Fails if the numbers cannot be used.
-    ///
-    /// # Errors
-    /// [`Kind::InvalidModel`].
-    pub fn check(&self) -> Result<()> {
-        let sane = (8..=1024).contains(&self.size)
-            && self.mean.iter().all(|m| m.is_finite())
-            && self.std.iter().all(|s| s.is_finite() && *s > 0.0);
-        if sane {
-            return Ok(());
-        }
-        Err(Error::new(
-            Kind::InvalidModel,
-            format!("preprocessing needs a size of 8 to 1024 and finite mean and std, found {self:?}"),
-        ))
-    }
+/// Bytes of an image file to `[size, size, 3]` 8-bit RGB for a network: [`decode`], then [`prepare_image`].
+///
+/// # Errors
+/// Those of [`decode`] and [`prepare_image`].
+pub fn prepare(
+    bytes: &[u8],
+    crop: Option<CropBox>,
+    preprocessing: &Preprocessing,
+    limits: &Limits,
+) -> Result<Vec<u8>> {
+    prepare_image(&decode(bytes, limits)?, crop, preprocessing)
 }

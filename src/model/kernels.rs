@@ -15,9 +15,13 @@ const LANES: usize = 16;
 /// Shape of a channel-major feature map: `[channels, batch, height, width]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MapShape {
+    /// Channels of an image.
     pub channels: usize,
+    /// Images.
     pub batch: usize,
+    /// Rows of a channel.
     pub height: usize,
+    /// Columns of a channel.
     pub width: usize,
 }
 
@@ -51,19 +55,19 @@ pub fn finish(map: &mut [f32], bias: &[f32], residual: Option<&[f32]>, activatio
     map.par_chunks_mut(per_channel).zip(bias).enumerate().with_min_len((TASK / per_channel).max(1)).for_each(
         |(channel, (numbers, &bias))| match residual {
             None => numbers.par_chunks_mut(task).for_each(|part| {
-                part.iter_mut().for_each(|x| *x = (*x + bias).max(low).min(high));
+                part.iter_mut().for_each(|x| *x = (*x + bias).clamp(low, high));
             }),
             Some(residual) => {
                 let residual = &residual[channel * per_channel..][..per_channel];
                 numbers.par_chunks_mut(task).zip(residual.par_chunks(task)).for_each(|(part, residual)| {
-                    part.iter_mut().zip(residual).for_each(|(x, r)| *x = (*x + bias + r).max(low).min(high));
+                    part.iter_mut().zip(residual).for_each(|(x, r)| *x = (*x + bias + r).clamp(low, high));
                 });
             }
         },
     );
 }
 
-/// An activation as the interval that it clamps to.
+/// An activation as the interval that it clamps to. (`clamp` keeps NaN, which `max` would turn into a number.)
 fn bounds(activation: Activation) -> (f32, f32) {
     match activation {
         Activation::None => (f32::NEG_INFINITY, f32::INFINITY),
@@ -138,7 +142,7 @@ pub fn depthwise(map: &[f32], shape: MapShape, conv: &Conv, weight: &[f32], bias
                 let weight = &weight[channel * taps..][..taps];
                 phases.convolve(buffer, weight, bias[channel], outputs);
                 for (to, from) in to.chunks_exact_mut(out.width).zip(outputs.chunks_exact(phases.pitch)) {
-                    to.iter_mut().zip(from).for_each(|(t, f)| *t = f.max(low).min(high));
+                    to.iter_mut().zip(from).for_each(|(t, f)| *t = f.clamp(low, high));
                 }
             },
         );

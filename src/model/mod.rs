@@ -13,7 +13,7 @@ mod network;
 mod pixels;
 mod prototypes;
 #[cfg(test)]
-mod synthetic;
+pub(crate) mod synthetic;
 mod tensors;
 
 pub use arch::Arch;
@@ -25,4 +25,4 @@ pub use import::{import_backbone, read_backbone};
 pub use network::Model;
 pub use pixels::normalize_pixels;
 pub use prototypes::{Prototypes, Proxies};
-pub use tensors::{TensorFile, Tensors};
+pub use tensors::{write_tensors, Precision, TensorFile, Tensors};

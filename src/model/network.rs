@@ -315,9 +315,15 @@ mod tests {
 
     #[test]
     fn a_network_whose_numbers_overflow_is_an_error_not_an_embedding() {
-        let (config, mut tensors) = synthetic::model(ARCH);
-        tensors.insert("projection.weight".into(), Tensor::full(3e38f32, (8, 1280), &Device::Cpu).unwrap());
-        let model = Model::from_parts(&config.to_json(), &serialized(&tensors)).unwrap();
-        assert!(model.embed(&pixels(1), 1).unwrap_err().message.contains("not finite"));
+        // In the head inf - inf is NaN, which the activation must not turn into a number.
+        for (name, shape) in
+            [("projection.weight", [8, 1280].as_slice()), ("backbone._conv_head.weight", &[1280, 320, 1, 1])]
+        {
+            let (config, mut tensors) = synthetic::model(ARCH);
+            let numbers = [1e38f32, -1e38].repeat(shape.iter().product::<usize>() / 2);
+            tensors.insert(name.into(), Tensor::from_vec(numbers, shape, &Device::Cpu).unwrap());
+            let model = Model::from_parts(&config.to_json(), &serialized(&tensors)).unwrap();
+            assert!(model.embed(&pixels(1), 1).unwrap_err().message.contains("not finite"), "{name}");
+        }
     }
 }

@@ -192,9 +192,4 @@ mod tests {
         );
         assert_eq!(Spi::get_one(&same), Ok(Some(3i64)));
     }
-
-    #[pg_test]
-    fn a_part_of_the_aggregate_alone_is_refused() {
-        assert_eq!(failure("SELECT coopvec_avg_accum(NULL, '1x1@00000001:[1]')").state, "22023");
-    }
 }

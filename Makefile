@@ -1,0 +1,45 @@
+# Two commands matter: `make demo` shows the main job on real images, `make test` runs every test.
+PGV ?= 15
+export PGV
+CLI := --no-default-features --features cli
+
+.PHONY: help setup demo demo-stop test test-core test-pg test-sql lint cli bench
+help:
+	@sed -n 's/^## //p' Makefile
+
+## make demo       install what is missing, build, start a cluster of its own, embed a gallery, answer five queries
+demo: setup
+	tests/tools/demo.sh
+
+## make demo-stop  stop the demo's cluster and remove it
+demo-stop:
+	tests/tools/demo.sh stop
+
+## make test       format, lints, unit tests, cargo pgrx test, SQL regression tests, the README's SQL
+test: setup lint test-core test-pg test-sql
+
+## make setup      install what build and tests need (Debian packages, cargo-pgrx)
+setup:
+	tests/tools/setup.sh
+
+lint:
+	cargo fmt --check
+	RUSTFLAGS=" " cargo clippy --all-targets $(CLI) -- -D warnings
+	tests/tools/pgrx.sh clippy --all-targets --no-default-features --features "pg$(PGV) pg_test" -- -D warnings
+
+test-core:
+	RUSTFLAGS=" " cargo test $(CLI)
+
+test-pg:
+	tests/tools/pgrx.sh pgrx test "pg$(PGV)"
+
+test-sql:
+	tests/tools/sql.sh
+
+## make cli        build the offline program: target/release/coopembed
+cli:
+	RUSTFLAGS=" " cargo build --release --bin coopembed $(CLI)
+
+## make bench      masked distance and embedding speed beside their peers, in one run
+bench: setup
+	tests/bench/run.sh

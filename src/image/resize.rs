@@ -1,0 +1,70 @@
+//! Crop and squash to a network's input.
+
+use super::Preprocessing;
+use crate::error::{Error, Kind, Result};
+use ::image::{imageops, RgbImage};
+use fast_image_resize::images::{Image, ImageRef};
+use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use std::borrow::Cow;
+
+/// A box in pixels of the upright image: columns `x1..x2`, rows `y1..y2`, counted from 0 at the top left, the second corner
+/// exclusive. What lies outside of the image is cut away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CropBox {
+    /// Left edge.
+    pub x1: i32,
+    /// Top edge.
+    pub y1: i32,
+    /// First column right of the box.
+    pub x2: i32,
+    /// First row under the box.
+    pub y2: i32,
+}
+
+/// Crops an upright image and squashes it to `[size, size, 3]`, 8 bits each, by bilinear interpolation that is antialiased as
+/// Pillow's `resize(..., Resampling.BILINEAR)` is. An image that has the right size already is not touched.
+///
+/// # Errors
+/// [`Kind::InvalidParameter`] for a box without a pixel of the image or an image without pixels.
+pub fn prepare_image(
+    image: &RgbImage,
+    crop: Option<CropBox>,
+    preprocessing: &Preprocessing,
+) -> Result<Vec<u8>> {
+    let image = match crop {
+        Some(crop) => cropped(image, crop)?,
+        None => Cow::Borrowed(image),
+    };
+    let size = preprocessing.size;
+    if image.dimensions() == (size, size) {
+        return Ok(image.into_owned().into_raw());
+    }
+    let failed = |e: &dyn std::fmt::Display| {
+        let (w, h) = image.dimensions();
+        Error::new(Kind::InvalidParameter, format!("could not resize {w}x{h} pixels to {size}x{size}: {e}"))
+    };
+    let source = ImageRef::new(image.width(), image.height(), image.as_raw(), PixelType::U8x3);
+    let source = source.map_err(|e| failed(&e))?;
+    let mut target = Image::new(size, size, PixelType::U8x3);
+    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
+    Resizer::new().resize(&source, &mut target, &options).map_err(|e| failed(&e))?;
+    Ok(target.into_vec())
+}
+
+/// The part of `image` in `crop`; a copy, because a filter may not look over the edge.
+fn cropped(image: &RgbImage, crop: CropBox) -> Result<Cow<'_, RgbImage>> {
+    let (w, h) = image.dimensions();
+    let clip = |v: i32, end: u32| u32::try_from(v).unwrap_or(0).min(end);
+    let (x1, x2) = (clip(crop.x1, w), clip(crop.x2, w));
+    let (y1, y2) = (clip(crop.y1, h), clip(crop.y2, h));
+    if x1 >= x2 || y1 >= y2 {
+        let CropBox { x1, y1, x2, y2 } = crop;
+        return Err(Error::new(Kind::InvalidParameter, "the crop box has no pixel of the image")
+            .detail(format!("The box is ({x1}, {y1}) to ({x2}, {y2}), and the image has {w}x{h} pixels."))
+            .hint("Boxes are x1, y1, x2, y2 in pixels of the upright image, the second corner exclusive."));
+    }
+    if (x1, y1, x2, y2) == (0, 0, w, h) {
+        return Ok(Cow::Borrowed(image));
+    }
+    Ok(Cow::Owned(imageops::crop_imm(image, x1, y1, x2 - x1, y2 - y1).to_image()))
+}

@@ -1,0 +1,140 @@
+//! Every format and sample type against what Pillow makes of the same file.
+
+use super::{decoded, difference, encoded, fixture};
+use crate::image::{decode, Limits};
+use ::image::{DynamicImage, ImageBuffer, ImageFormat, Luma, LumaA, Rgb, Rgba};
+
+/// Decodes fixtures and compares with Pillow's `NAME.expected.png`, to at most `tolerance` in any sample.
+fn agrees_with_pillow(files: &[&str], tolerance: u8) {
+    for file in files {
+        let (stem, _) = file.rsplit_once('.').unwrap();
+        let expected = decoded(&fixture(&format!("{stem}.expected.png"))).unwrap();
+        let found = decoded(&fixture(file)).unwrap_or_else(|e| panic!("{file}: {}", e.report()));
+        assert_eq!(found.dimensions(), expected.dimensions(), "{file}");
+        let (greatest, mean) = difference(&found, &expected);
+        assert!(greatest <= tolerance, "{file}: differs by up to {greatest}, {mean:.3} on average");
+    }
+}
+
+#[test]
+fn lossless_files_are_decoded_to_the_bit() {
+    agrees_with_pillow(
+        &[
+            "png_1bit.png",
+            "png_interlaced.png",
+            "webp_lossless.webp",
+            "bmp_24.bmp",
+            "bmp_palette.bmp",
+            "bmp_1bit.bmp",
+            "tiff_lzw.tif",
+            "tiff_deflate.tif",
+            "tiff_packbits_grey.tif",
+            "tiff_1bit.tif",
+            "tiff_white_is_zero.tif",
+            "tiff_unspecified.tif",
+        ],
+        0,
+    );
+}
+
+/// Pillow rounds the composite in two steps.
+#[test]
+fn alpha_is_composited_over_white() {
+    agrees_with_pillow(
+        &[
+            "png_rgba.png",
+            "png_grey_alpha.png",
+            "png_palette.png",
+            "png_palette_key.png",
+            "tiff_rgba.tif",
+            "tiff_associated.tif",
+        ],
+        1,
+    );
+}
+
+#[test]
+fn of_an_animation_the_first_frame_is_decoded() {
+    agrees_with_pillow(&["gif_first_frame.gif", "webp_animated.webp"], 1);
+}
+
+/// Decoders may differ in the last bit of the inverse DCT and of the colour conversion.
+#[test]
+fn jpegs_of_all_usual_codings_are_decoded() {
+    agrees_with_pillow(
+        &[
+            "jpeg_420.jpg",
+            "jpeg_422.jpg",
+            "jpeg_444.jpg",
+            "jpeg_progressive.jpg",
+            "jpeg_grey.jpg",
+            "jpeg_restart.jpg",
+            "jpeg_adobe_rgb.jpg",
+        ],
+        3,
+    );
+}
+
+#[test]
+fn lossy_webp_is_decoded() {
+    agrees_with_pillow(&["webp_lossy.webp", "webp_lossy_alpha.webp"], 3);
+}
+
+#[test]
+fn every_orientation_is_turned_upright() {
+    agrees_with_pillow(&["orientation_png.png", "orientation_webp.webp", "orientation_tiff.tif"], 0);
+    let upright = decoded(&fixture("orientation.expected.png")).unwrap();
+    for orientation in 1..=8 {
+        let found = decoded(&fixture(&format!("orientation_{orientation}.jpg"))).unwrap();
+        assert_eq!(found.dimensions(), (32, 16), "orientation {orientation}");
+        assert!(difference(&found, &upright).0 <= 3, "orientation {orientation}");
+    }
+}
+
+/// By hand: 32896 is 128 x 257; 32700 / 257 = 127.24; half of black over white is 127.5, which rounds up.
+#[test]
+fn sixteen_bit_samples_are_rounded_to_eight() {
+    let rgb = ImageBuffer::from_pixel(3, 2, Rgb([32896u16, 32700, 65535]));
+    let grey = ImageBuffer::from_pixel(3, 2, Luma([32700u16]));
+    let rgba = ImageBuffer::from_pixel(3, 2, Rgba([0u16, 65535, 32896, 32768]));
+    let grey_alpha = ImageBuffer::from_pixel(3, 2, LumaA([0u16, 16384]));
+    let cases: [(DynamicImage, [u8; 3]); 4] = [
+        (rgb.into(), [128, 127, 255]),
+        (grey.into(), [127; 3]),
+        (rgba.into(), [127, 255, 191]),
+        (grey_alpha.into(), [191; 3]),
+    ];
+    for (image, expected) in cases {
+        let found = decoded(&encoded(&image, ImageFormat::Png)).unwrap();
+        assert!(found.pixels().all(|p| p.0 == expected), "{:?}: {:?}", image.color(), found.get_pixel(0, 0));
+    }
+}
+
+#[test]
+fn float_samples_are_clipped_to_one() {
+    let rgb = ImageBuffer::from_pixel(2, 2, Rgb([0.5f32, -3.0, 7.0]));
+    let found = decoded(&encoded(&rgb.into(), ImageFormat::Tiff)).unwrap();
+    assert_eq!(found.get_pixel(1, 1).0, [128, 0, 255]);
+    let nan = ImageBuffer::from_pixel(2, 2, Rgba([f32::NAN, 0.0, 1.0, 0.5]));
+    let found = decoded(&encoded(&nan.into(), ImageFormat::Tiff)).unwrap();
+    assert_eq!(found.get_pixel(1, 1).0, [128, 128, 255]);
+}
+
+#[test]
+fn a_fully_transparent_picture_is_white() {
+    let clear = ImageBuffer::from_pixel(5, 4, Rgba([10u8, 20, 30, 0]));
+    for format in [ImageFormat::Png, ImageFormat::WebP, ImageFormat::Gif, ImageFormat::Tiff] {
+        let found = decoded(&encoded(&clear.clone().into(), format)).unwrap();
+        assert!(found.iter().all(|c| *c == 255), "{format:?}");
+    }
+}
+
+/// The gif crate has a limit of its own, 50 MB a frame, that must not stand before ours.
+#[test]
+fn large_pictures_within_the_limits_are_decoded() {
+    for format in [ImageFormat::Gif, ImageFormat::Bmp] {
+        let large = DynamicImage::new_rgba8(5000, 3000);
+        let found = decode(&encoded(&large, format), &Limits::default());
+        assert_eq!(found.unwrap().dimensions(), (5000, 3000), "{format:?}");
+    }
+}

@@ -1,0 +1,77 @@
+//! WebP: the sizes that its chunks say. The canvas, the picture and each frame have headers of their own, and the decoder
+//! allocates by each before it compares them.
+
+use super::decode::broken;
+use super::limits::Limits;
+use crate::error::Result;
+
+const NAME: &str = "WebP";
+
+/// Bytes per pixel that the decoder holds beside its output: of an animation's frame, its colours (4), its luma and chroma
+/// (1.5) and its alpha with the codec's own copy (5), rounded up.
+pub(super) const WORKING_BYTES: u64 = 12;
+
+/// Checks that every chunk lies in the file and that every size in it is within the limits and the canvas.
+///
+/// # Errors
+/// [`Kind::InvalidImage`](crate::error::Kind::InvalidImage) for truncated files, and those of the limits.
+pub(super) fn check(bytes: &[u8], limits: &Limits) -> Result<()> {
+    const CUT: &str = "the file ends before its last chunk";
+    let size = bytes.get(4..8).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]) as usize);
+    let chunks = size.and_then(|size| bytes.get(12..size.saturating_add(8)));
+    let chunks = chunks.ok_or_else(|| broken(NAME, CUT))?;
+    let mut canvas = None;
+    for chunk in walk(chunks) {
+        let (kind, data) = chunk.ok_or_else(|| broken(NAME, CUT))?;
+        let frame = if kind == b"ANMF" { data.get(16..).unwrap_or_default() } else { &[] };
+        let sizes = std::iter::once(Some((kind, data))).chain(walk(frame)).flatten();
+        for (width, height) in sizes.filter_map(|(kind, data)| dimensions(kind, data)) {
+            limits.check_dimensions(NAME, width, height)?;
+            let canvas = *canvas.get_or_insert((width, height));
+            if width > canvas.0 || height > canvas.1 {
+                return Err(broken(NAME, "a frame is larger than the canvas"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The chunks of a RIFF list: kind and data, `None` for one that is cut off.
+fn walk(mut list: &[u8]) -> impl Iterator<Item = Option<(&[u8], &[u8])>> {
+    std::iter::from_fn(move || {
+        if list.is_empty() {
+            return None;
+        }
+        let chunk = list.split_at_checked(8).and_then(|(head, rest)| {
+            let size = u32::from_le_bytes([head[4], head[5], head[6], head[7]]) as usize;
+            let data = rest.get(..size)?;
+            list = rest.get(size + size % 2..).unwrap_or_default();
+            Some((&head[..4], data))
+        });
+        if chunk.is_none() {
+            list = &[];
+        }
+        Some(chunk)
+    })
+}
+
+/// Width and height in the header of a canvas, a frame, a lossy or a lossless picture.
+fn dimensions(kind: &[u8], data: &[u8]) -> Option<(u32, u32)> {
+    let three =
+        |at: usize| Some(u32::from_le_bytes([*data.get(at)?, *data.get(at + 1)?, *data.get(at + 2)?, 0]) + 1);
+    match kind {
+        b"VP8X" => Some((three(4)?, three(7)?)),
+        b"ANMF" => Some((three(6)?, three(9)?)),
+        b"VP8 " => {
+            let size = |at: usize| {
+                Some(u32::from(u16::from_le_bytes([*data.get(at)?, *data.get(at + 1)?]) & 0x3fff))
+            };
+            Some((size(6)?, size(8)?))
+        }
+        b"VP8L" => {
+            let bits = u32::from_le_bytes(data.get(1..5)?.try_into().ok()?);
+            Some(((bits & 0x3fff) + 1, (bits >> 14 & 0x3fff) + 1))
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,55 @@
+//! Code point sequences: how they are written, which concept one belongs to, and draws that depend on names only.
+
+use sha2::{Digest, Sha256};
+
+/// The skin tone modifiers with the tone that each stands for, light to dark.
+pub const TONES: [(&str, &str); 5] =
+    [("1F3FB", "1"), ("1F3FC", "2"), ("1F3FD", "3"), ("1F3FE", "4"), ("1F3FF", "5")];
+
+/// Hair components and the two people that are told by their hair. So few emoji have them that woman and man stay
+/// two concepts, or hair could not be on both sides of the split.
+const HAIR: [&str; 6] = ["1F9B0", "1F9B1", "1F9B2", "1F9B3", "1F471", "1F9D4"];
+const JOINER: &str = "200D";
+
+/// Upper case, at least four digits each, without the variation selectors that say "as text" or "as picture":
+/// `"a9-fe0f"` is `"00A9"`.
+pub fn normal(code: &str) -> String {
+    let parts: Vec<String> = code
+        .to_uppercase()
+        .split('-')
+        .filter(|p| *p != "FE0F" && *p != "FE0E")
+        .map(|p| format!("{p:0>4}"))
+        .collect();
+    parts.join("-")
+}
+
+/// The tone of a modifier, or nothing if the code point is none.
+pub fn tone(code_point: &str) -> Option<&'static str> {
+    TONES.iter().find(|(modifier, _)| *modifier == code_point).map(|(_, tone)| *tone)
+}
+
+/// What a sequence shows, whoever shows it: without skin tone, gender sign and "facing right", and with woman and
+/// man replaced by person. Sequences of one concept look alike, so they stay on one side of the split.
+pub fn concept(code: &str) -> String {
+    let plain: Vec<&str> = code.split('-').filter(|p| tone(p).is_none()).collect();
+    if plain.iter().any(|p| HAIR.contains(p)) {
+        return plain.join("-");
+    }
+    let mut parts: Vec<&str> = plain
+        .into_iter()
+        .filter(|p| !matches!(*p, "2640" | "2642" | "27A1"))
+        .map(|p| if matches!(p, "1F468" | "1F469") { "1F9D1" } else { p })
+        .collect();
+    while parts.last() == Some(&JOINER) {
+        parts.pop();
+    }
+    parts.join("-").replace("200D-200D", JOINER)
+}
+
+/// A number in `[0, 1)` that is a function of `key` alone (SHA-256), so that a split depends on no seed, no order
+/// and no version of a random generator.
+pub fn draw(key: &[&str]) -> f64 {
+    let digest = Sha256::digest(key.join("|").as_bytes());
+    let head = digest.iter().take(8).fold(0u64, |n, byte| n << 8 | u64::from(*byte));
+    head as f64 / 2f64.powi(64)
+}

@@ -1,0 +1,196 @@
+//! The designers' packages: fetched once with `npm pack`, unpacked into a cache.
+
+use crate::error::{Error, Kind, Result};
+use std::fs;
+use std::io::Read;
+use std::path::{Component, Path, PathBuf};
+use std::process::Command;
+
+/// A folder with the packages that were fetched before: `name-version.tgz` and unpacked `x/name-version/`.
+///
+/// Whatever has its final name in it is complete: everything is written under a temporary name first.
+#[derive(Debug)]
+pub struct Cache {
+    folder: PathBuf,
+}
+
+impl Cache {
+    /// The cache in `folder`, which is made if it is not there; by default a folder of the user's cache.
+    ///
+    /// # Errors
+    /// [`Kind::Io`] if it cannot be made, [`Kind::InvalidParameter`] if there is no home to put it in.
+    pub fn open(folder: Option<&Path>) -> Result<Self> {
+        let folder = match folder {
+            Some(folder) => folder.to_owned(),
+            None => default_folder()?,
+        };
+        let unpacked = folder.join("x");
+        fs::create_dir_all(&unpacked).map_err(|e| Error::io("create", &unpacked, &e))?;
+        // npm runs in a folder of its own, so a relative path would mean another place there.
+        let folder = folder.canonicalize().map_err(|e| Error::io("open", &folder, &e))?;
+        Ok(Self { folder })
+    }
+
+    /// The folder of `package` at `version`, fetched and unpacked if need be. Of the package, the files in `needed`
+    /// are unpacked (a name that ends in `/` is a folder), and its licence.
+    ///
+    /// # Errors
+    /// [`Kind::Unavailable`] if npm is missing or fails, [`Kind::InvalidData`] if the package cannot be unpacked,
+    /// [`Kind::Io`].
+    pub fn package(&self, package: &str, version: &str, needed: &[&str]) -> Result<PathBuf> {
+        let name = format!("{}-{version}", package.trim_start_matches('@').replace('/', "-"));
+        let folder = self.folder.join("x").join(&name);
+        if !folder.is_dir() {
+            let tarball = self.folder.join(format!("{name}.tgz"));
+            if !tarball.is_file() {
+                self.pack(&format!("{package}@{version}"), &tarball)?;
+            }
+            unpack(&tarball, &folder, needed)?;
+        }
+        Ok(folder)
+    }
+
+    /// Has npm write the tarball of `specification` (`name@version`).
+    fn pack(&self, specification: &str, tarball: &Path) -> Result<()> {
+        let work = scratch(&self.folder.join("pack"))?;
+        let run =
+            Command::new("npm").args(["pack", "--loglevel=error", specification]).current_dir(&work).output();
+        let output = run.map_err(|e| {
+            Error::new(Kind::Unavailable, format!("could not start npm: {e}"))
+                .detail(format!(
+                    "The designers' drawings are npm packages; \"{specification}\" is not in the cache."
+                ))
+                .hint("Install npm (it comes with Node.js), or give --cache a folder that has the packages.")
+        })?;
+        let packed = fs::read_dir(&work)
+            .map_err(|e| Error::io("read", &work, &e))?
+            .flatten()
+            .map(|entry| entry.path())
+            .find(|path| path.extension().is_some_and(|e| e == "tgz"));
+        let result = match packed {
+            Some(packed) if output.status.success() => {
+                fs::rename(&packed, tarball).map_err(|e| Error::io("rename", &packed, &e))
+            }
+            _ => Err(Error::new(Kind::Unavailable, format!("npm could not pack \"{specification}\""))
+                .detail(failure(&output))
+                .hint("Check that the npm registry can be reached (npm ping), then run this again.")),
+        };
+        remove(&work)?;
+        result
+    }
+}
+
+/// Reads a file of an unpacked package.
+///
+/// # Errors
+/// [`Kind::InvalidData`] with a hint to fetch the package again.
+pub fn read(folder: &Path, file: &str) -> Result<String> {
+    let path = folder.join(file);
+    fs::read_to_string(&path).map_err(|e| {
+        Error::new(Kind::InvalidData, format!("could not read \"{}\": {e}", path.display()))
+            .hint(format!("Remove \"{}\" and run this again.", folder.display()))
+    })
+}
+
+/// Reads a JSON file of an unpacked package.
+///
+/// # Errors
+/// [`Kind::InvalidData`] if it cannot be read or is not what it should be.
+pub fn read_json<T: serde::de::DeserializeOwned>(folder: &Path, file: &str) -> Result<T> {
+    serde_json::from_str(&read(folder, file)?).map_err(|e| {
+        Error::new(Kind::InvalidData, format!("\"{}\" is not as expected: {e}", folder.join(file).display()))
+            .hint(format!("Remove \"{}\" and its tarball and run this again.", folder.display()))
+    })
+}
+
+fn default_folder() -> Result<PathBuf> {
+    let from = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    let base = from("XDG_CACHE_HOME").or_else(|| Some(from("HOME")?.join(".cache")));
+    base.map(|base| base.join("coopembed/npm")).ok_or_else(|| {
+        Error::new(Kind::InvalidParameter, "there is no place for the package cache")
+            .detail("Neither XDG_CACHE_HOME nor HOME is set.")
+            .hint("Name a folder with --cache.")
+    })
+}
+
+/// The last lines of what npm said.
+fn failure(output: &std::process::Output) -> String {
+    let said = String::from_utf8_lossy(&output.stderr);
+    let lines: Vec<&str> = said.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
+    format!("npm ended with {}: {}", output.status, lines[..lines.len().min(4)].join(" / "))
+}
+
+/// An empty folder beside `path` that no other process uses, for what is not complete yet.
+fn scratch(path: &Path) -> Result<PathBuf> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".partial-{}", std::process::id()));
+    let folder = PathBuf::from(name);
+    remove(&folder)?;
+    fs::create_dir_all(&folder).map_err(|e| Error::io("create", &folder, &e))?;
+    Ok(folder)
+}
+
+fn remove(folder: &Path) -> Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", folder, &e)),
+        _ => Ok(()),
+    }
+}
+
+/// Unpacks what is `needed` of `tarball` to `folder`, which appears when it is complete.
+fn unpack(tarball: &Path, folder: &Path, needed: &[&str]) -> Result<()> {
+    let work = scratch(folder)?;
+    let result = unpack_into(tarball, &work, needed)
+        .and_then(|()| fs::rename(&work, folder).map_err(|e| Error::io("rename", &work, &e)));
+    if result.is_err() {
+        remove(&work)?;
+    }
+    result
+}
+
+fn unpack_into(tarball: &Path, folder: &Path, needed: &[&str]) -> Result<()> {
+    let broken = |e: std::io::Error| {
+        Error::new(Kind::InvalidData, format!("could not unpack \"{}\": {e}", tarball.display()))
+            .hint("Remove the file and run this again.")
+    };
+    let file = fs::File::open(tarball).map_err(|e| Error::io("open", tarball, &e))?;
+    let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(file));
+    for entry in archive.entries().map_err(broken)? {
+        let mut entry = entry.map_err(broken)?;
+        if !entry.header().entry_type().is_file() {
+            continue;
+        }
+        let path = entry.path().map_err(broken)?.into_owned();
+        let inner = inner_path(&path).ok_or_else(|| {
+            Error::new(Kind::InvalidData, format!("\"{}\" holds an unsafe path", tarball.display()))
+                .detail(format!("\"{}\" would be written outside of the package's folder.", path.display()))
+                .hint("Do not use this file; remove it.")
+        })?;
+        if !wanted(&inner, needed) {
+            continue;
+        }
+        let mut bytes = Vec::new();
+        entry.read_to_end(&mut bytes).map_err(broken)?;
+        let target = folder.join(&inner);
+        if let Some(parent) = target.parent() {
+            fs::create_dir_all(parent).map_err(|e| Error::io("create", parent, &e))?;
+        }
+        fs::write(&target, bytes).map_err(|e| Error::io("write", &target, &e))?;
+    }
+    Ok(())
+}
+
+/// The path below the folder that every npm tarball starts with (`package/`), or nothing if it leads elsewhere.
+fn inner_path(path: &Path) -> Option<PathBuf> {
+    let parts: Vec<Component> = path.components().collect();
+    let safe = parts.iter().all(|c| matches!(c, Component::Normal(_)));
+    (safe && parts.len() > 1).then(|| parts[1..].iter().collect())
+}
+
+fn wanted(inner: &Path, needed: &[&str]) -> bool {
+    let is = |name: &&str| match name.strip_suffix('/') {
+        Some(folder) => inner.starts_with(folder),
+        None => inner == Path::new(name),
+    };
+    needed.iter().any(|n| is(n)) || inner.to_string_lossy().to_uppercase().starts_with("LICEN")
+}

@@ -1,0 +1,115 @@
+//! From a drawing to the square picture of the set, over white.
+
+use super::icons::Source;
+use crate::error::{Error, Kind, Result};
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::F32x4;
+use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
+use image::codecs::png::{CompressionType, FilterType as PngFilter, PngEncoder};
+use image::ImageEncoder;
+use resvg::{tiny_skia, usvg};
+
+/// A square picture.
+#[derive(Debug, Clone)]
+pub struct Picture {
+    /// Height and width in pixels.
+    pub size: usize,
+    /// `[size * size]` of red, green, blue in `[0, 255]`, multiplied by alpha in `[0, 1]`. Lanczos overshoots, so
+    /// colours may lie a little outside.
+    pub premultiplied: Vec<[f32; 4]>,
+    /// `[size * size]` of red, green, blue over a white ground.
+    pub over_white: Vec<[u8; 3]>,
+}
+
+/// A smaller share of visible pixels is an empty drawing.
+const VISIBLE_SHARE: f64 = 0.01;
+/// SVGs are rendered at this multiple and then resized by Lanczos, which is smoother than the renderer's own edges.
+const OVERSAMPLING: u32 = 2;
+
+/// Draws `source` at `size` by `size`; nothing if there is next to nothing to see.
+///
+/// # Errors
+/// [`Kind::InvalidData`] if the source is no drawing that can be read.
+pub fn render(source: &Source, size: u32) -> Result<Option<Picture>> {
+    let (width, height, pixels) = match source {
+        Source::Svg(svg) => draw_svg(svg, size * OVERSAMPLING)?,
+        Source::File(path) => {
+            let decoded = image::open(path).map_err(|e| unreadable("decode the image", &e))?.into_rgba8();
+            (decoded.width(), decoded.height(), decoded.pixels().map(|p| p.0).collect())
+        }
+    };
+    let picture = compose(resize(width, height, &pixels, size)?, size as usize);
+    let visible = picture.premultiplied.iter().filter(|p| p[3] > 0.5).count();
+    Ok((visible as f64 >= VISIBLE_SHARE * f64::from(size * size)).then_some(picture))
+}
+
+fn unreadable(what: &str, error: &dyn std::fmt::Display) -> Error {
+    Error::new(Kind::InvalidData, format!("could not {what}: {error}"))
+}
+
+/// Width, height and RGBA pixels of an SVG scaled to fit a square of `side` pixels.
+fn draw_svg(svg: &str, side: u32) -> Result<(u32, u32, Vec<[u8; 4]>)> {
+    let tree =
+        usvg::Tree::from_str(svg, &usvg::Options::default()).map_err(|e| unreadable("parse the SVG", &e))?;
+    let no_size = || unreadable("size the SVG", &"its view box is empty");
+    let square = tiny_skia::IntSize::from_wh(side, side).ok_or_else(no_size)?;
+    let fitted = tree.size().to_int_size().scale_to(square);
+    let mut pixmap = tiny_skia::Pixmap::new(fitted.width(), fitted.height()).ok_or_else(no_size)?;
+    let scale = tiny_skia::Transform::from_scale(
+        fitted.width() as f32 / tree.size().width(),
+        fitted.height() as f32 / tree.size().height(),
+    );
+    resvg::render(&tree, scale, &mut pixmap.as_mut());
+    let pixels = pixmap.pixels().iter().map(|p| {
+        let c = p.demultiply();
+        [c.red(), c.green(), c.blue(), c.alpha()]
+    });
+    Ok((fitted.width(), fitted.height(), pixels.collect()))
+}
+
+/// Squashes to `size` by `size` by Lanczos on premultiplied channels, so that what is under transparent pixels does
+/// not shine through as a fringe. A drawing that is not square loses its proportions.
+fn resize(width: u32, height: u32, pixels: &[[u8; 4]], size: u32) -> Result<Vec<[f32; 4]>> {
+    let premultiplied = pixels.iter().map(|[r, g, b, a]| {
+        let alpha = f32::from(*a) / 255.0;
+        F32x4::new([f32::from(*r) * alpha, f32::from(*g) * alpha, f32::from(*b) * alpha, f32::from(*a)])
+    });
+    let mut premultiplied: Vec<F32x4> = premultiplied.collect();
+    if (width, height) != (size, size) {
+        let internal =
+            |e: &dyn std::fmt::Display| Error::new(Kind::Internal, format!("could not resize: {e}"));
+        let from = TypedImageRef::new(width, height, &premultiplied).map_err(|e| internal(&e))?;
+        let mut to = TypedImage::new(size, size);
+        let lanczos =
+            ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Lanczos3)).use_alpha(false);
+        Resizer::new().resize_typed(&from, &mut to, &lanczos).map_err(|e| internal(&e))?;
+        premultiplied = to.pixels().to_vec();
+    }
+    Ok(premultiplied
+        .into_iter()
+        .map(|F32x4 { 0: [r, g, b, a], .. }| [r, g, b, (a / 255.0).clamp(0.0, 1.0)])
+        .collect())
+}
+
+fn compose(premultiplied: Vec<[f32; 4]>, size: usize) -> Picture {
+    let over = |[r, g, b, a]: [f32; 4]| {
+        [r, g, b].map(|c| (c + 255.0 * (1.0 - a)).clamp(0.0, 255.0).round_ties_even() as u8)
+    };
+    Picture { size, over_white: premultiplied.iter().copied().map(over).collect(), premultiplied }
+}
+
+impl Picture {
+    /// The picture over white as a PNG.
+    ///
+    /// # Errors
+    /// [`Kind::Internal`].
+    pub fn png(&self) -> Result<Vec<u8>> {
+        let mut out = Vec::new();
+        let encoder = PngEncoder::new_with_quality(&mut out, CompressionType::Best, PngFilter::Adaptive);
+        let side = self.size as u32;
+        encoder
+            .write_image(self.over_white.as_flattened(), side, side, image::ExtendedColorType::Rgb8)
+            .map_err(|e| Error::new(Kind::Internal, format!("could not write a PNG: {e}")))?;
+        Ok(out)
+    }
+}

@@ -1,0 +1,166 @@
+//! Hyper-parameters: the paper's defaults, and the choices that it leaves open.
+
+use super::losses::{Geometry, LossWeights};
+use crate::error::{Error, Kind, Result};
+use serde::{Deserialize, Serialize};
+
+/// How the projection and the proxies learn; recorded whole in a model's config.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    /// n, the dimensions of each attribute's subspace.
+    pub subspace_dim: usize,
+    /// Passes over the training images.
+    pub epochs: usize,
+    /// Images per step; the last batch of an epoch may be smaller.
+    pub batch_size: usize,
+    /// Of the projection.
+    pub learning_rate: f64,
+    /// The proxies' learning rate, as a multiple of the projection's.
+    pub proxy_rate: f64,
+    /// Over the epochs.
+    pub schedule: Schedule,
+    /// Epochs over which the learning rate rises linearly from zero.
+    pub warmup_epochs: f64,
+    /// Coupled L2 of Adam, on everything that learns.
+    pub weight_decay: f64,
+    /// λ of every loss.
+    pub losses: LossWeights,
+    /// Standard deviation of the normal distribution that proxies start from, per dimension. (With 1, the softmax over
+    /// squared distances starts saturated at N = 400.)
+    pub proxy_std: f64,
+    /// Whether each training image is mirrored half of the time.
+    pub flip: bool,
+    /// Beyond the paper: learn on unit subspaces.
+    pub normalize: bool,
+    /// With `normalize`, the inverse temperature of the softmax.
+    pub scale: f64,
+    /// Of every random number.
+    pub seed: u64,
+}
+
+/// The learning rate over time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Schedule {
+    /// The same throughout.
+    Constant,
+    /// Half a cosine, down to zero at the end.
+    Cosine,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            subspace_dim: 50,
+            epochs: 30,
+            batch_size: 128,
+            learning_rate: 1e-4,
+            proxy_rate: 10.0,
+            schedule: Schedule::Constant,
+            warmup_epochs: 0.0,
+            weight_decay: 5e-5,
+            losses: LossWeights {
+                instance: 1.0,
+                attribute: 1.0,
+                category: 1.0,
+                regularization: 0.5,
+                order: 0.0,
+                order_sigma: 1.0,
+            },
+            proxy_std: 0.125,
+            flip: false,
+            normalize: false,
+            scale: 16.0,
+            seed: 0,
+        }
+    }
+}
+
+impl Settings {
+    /// How distances become logits.
+    pub fn geometry(&self) -> Geometry {
+        if self.normalize {
+            Geometry::Normalized { scale: self.scale }
+        } else {
+            Geometry::Raw
+        }
+    }
+
+    /// The projection's learning rate after `progress` epochs (a fraction counts).
+    pub fn learning_rate_at(&self, progress: f64) -> f64 {
+        let warmup = if self.warmup_epochs > 0.0 { (progress / self.warmup_epochs).min(1.0) } else { 1.0 };
+        let decay = match self.schedule {
+            Schedule::Constant => 1.0,
+            Schedule::Cosine => {
+                let rest = (self.epochs as f64 - self.warmup_epochs).max(f64::MIN_POSITIVE);
+                let done = ((progress - self.warmup_epochs) / rest).clamp(0.0, 1.0);
+                (1.0 + (std::f64::consts::PI * done).cos()) / 2.0
+            }
+        };
+        self.learning_rate * warmup * decay
+    }
+
+    /// Fails on numbers that cannot be trained with, all of them at once.
+    ///
+    /// # Errors
+    /// [`Kind::InvalidParameter`].
+    pub fn check(&self) -> Result<()> {
+        let l = &self.losses;
+        let positive = |x: f64| x.is_finite() && x > 0.0;
+        let not_negative = |x: f64| x.is_finite() && x >= 0.0;
+        let lambdas = [l.instance, l.attribute, l.category, l.regularization, l.order];
+        let checks = [
+            (self.subspace_dim > 0, "the dimensions of a subspace must be at least 1"),
+            (self.epochs > 0, "epochs must be at least 1"),
+            (self.batch_size > 0, "the batch size must be at least 1"),
+            (positive(self.learning_rate), "the learning rate must be positive"),
+            (positive(self.proxy_rate), "the proxies' rate must be positive"),
+            (not_negative(self.warmup_epochs), "warm-up epochs must not be negative"),
+            (not_negative(self.weight_decay), "weight decay must not be negative"),
+            (lambdas.into_iter().all(not_negative), "the weight of a loss must not be negative"),
+            (
+                lambdas[..3].iter().any(|&x| x > 0.0),
+                "one of the instance, attribute and category losses must count",
+            ),
+            (positive(l.order_sigma), "sigma must be positive"),
+            (not_negative(self.proxy_std), "the proxies' standard deviation must not be negative"),
+            (positive(self.scale), "the scale must be positive"),
+        ];
+        let wrong: Vec<&str> = checks.iter().filter(|(fine, _)| !fine).map(|(_, why)| *why).collect();
+        if wrong.is_empty() {
+            return Ok(());
+        }
+        Err(Error::new(Kind::InvalidParameter, wrong.join("; ")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn warmup_rises_and_the_cosine_falls_to_zero() {
+        let s = Settings {
+            learning_rate: 2.0,
+            epochs: 12,
+            warmup_epochs: 2.0,
+            schedule: Schedule::Cosine,
+            ..Default::default()
+        };
+        let close = |at: f64, want: f64| assert!((s.learning_rate_at(at) - want).abs() < 1e-12, "{at}");
+        close(0.5, 0.5);
+        close(2.0, 2.0);
+        close(7.0, 1.0);
+        close(12.0, 0.0);
+        assert_eq!(Settings::default().learning_rate_at(29.9), 1e-4);
+    }
+
+    #[test]
+    fn impossible_numbers_are_listed_together() {
+        let mut s = Settings { epochs: 0, learning_rate: f64::NAN, ..Default::default() };
+        s.losses.order = -1.0;
+        let e = s.check().unwrap_err();
+        assert_eq!(e.message.split("; ").count(), 3, "{}", e.message);
+        assert!(Settings::default().check().is_ok());
+    }
+}

@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# The line on the box, run against a catalogue of garments that tests/garments.rs drew and trained a small model on.
+source "$(dirname "$0")/tools/lib.sh"
+find_postgres
+home=$TARGET/tmp/garments
+[ -f "$home/model/model.safetensors" ] || (cd "$ROOT" && cargo test --no-default-features --features cli --test garments)
+scratch_cluster
+data=$(for_server "$SCRATCH" "$home/data")
+model=$(for_server "$SCRATCH" "$home/model")
+"$BIN/createdb" garments
+export PGDATABASE=garments PGOPTIONS="-c client_min_messages=warning"
+psql_ -v data="$data" -v model="$model" <<'SQL'
+CREATE EXTENSION coopembed;
+SELECT coop_load_model('garments', :'model') \gset
+CREATE TABLE listed (path text, instance text, category text, split text, neckline text, sleeves text, prints text);
+SELECT format('COPY listed FROM %L (FORMAT csv, HEADER)', :'data' || '/images.csv') \gexec
+CREATE TABLE products AS
+    SELECT row_number() OVER () AS id, neckline, coop_embed(pg_read_binary_file(:'data' || '/' || path)) AS emb
+    FROM listed WHERE split <> 'train';
+SQL
+answer=$(psql_ -Atc "SELECT neckline FROM products ORDER BY emb <-> coop_attr_query('neckline','v-neck') LIMIT 5" | sort | uniq -c | xargs)
+[ "$answer" = "5 v-neck" ] || die "expected five v-necks, found: $answer"
+echo "1 passed, 0 failed"

@@ -1,0 +1,97 @@
+# Sourced by the other scripts: where PostgreSQL is, who runs the server, how a throw-away cluster starts and stops.
+# shellcheck shell=bash
+set -euo pipefail
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+PGV=${PGV:-15}
+PGRX_VERSION=$(sed -n 's/^pgrx = { version = "=\([0-9.]*\)".*/\1/p' "$ROOT/Cargo.toml")
+TARGET=${CARGO_TARGET_DIR:-$ROOT/target}
+
+# Not empty, so that cargo-pgrx does not add a linker flag to every dependency (build.rs gives it to our library
+# alone): otherwise each of them is compiled twice.
+export RUSTFLAGS="${RUSTFLAGS:- }"
+export PGRX_HOME=${PGRX_HOME:-$TARGET/pgrx-home}
+export PATH=$TARGET/tools/bin:$PATH USER=${USER:-$(id -un)}
+unset RUST_BACKTRACE # a server started with it puts a backtrace into the DETAIL of every ERROR
+unset PGHOST PGPORT PGUSER PGDATABASE PGDATA PGOPTIONS
+
+say() { printf '\033[1m== %s\033[0m\n' "$*"; }
+die() { printf 'error: %s\n' "$*" >&2; exit 1; }
+
+# PostgreSQL refuses to run as root: root builds, and the operating-system user `postgres` runs the server.
+if [ "$(id -u)" = 0 ]; then
+  SERVER_USER=${SERVER_USER:-postgres}
+  as_server() { runuser -u "$SERVER_USER" -- "$@"; }
+  give_to_server() { chown -R "$SERVER_USER" "$@"; }
+else
+  SERVER_USER=$(id -un)
+  as_server() { "$@"; }
+  give_to_server() { :; }
+fi
+
+# Root installs the extension into the PostgreSQL of the system; an ordinary user into a private copy of it
+# (PostgreSQL is relocatable), so that nothing but the packages needs sudo. PG_CONFIG overrides both.
+find_postgres() {
+  local system=/usr/lib/postgresql/$PGV copy=$TARGET/pg
+  if [ -z "${PG_CONFIG:-}" ]; then
+    [ -x "$system/bin/initdb" ] || die "PostgreSQL $PGV is not in $system; run 'make setup', or set PG_CONFIG"
+    if [ "$(id -u)" = 0 ]; then
+      PG_CONFIG=$system/bin/pg_config
+    else
+      PG_CONFIG=$copy/lib/postgresql/$PGV/bin/pg_config
+      if [ ! -x "$PG_CONFIG" ]; then
+        mkdir -p "$copy"/{lib,share,include}/postgresql
+        cp -a "/usr/share/postgresql/$PGV" "$copy/share/postgresql/"
+        ln -sfn "/usr/include/postgresql/$PGV" "$copy/include/postgresql/$PGV"
+        cp -a "$system" "$copy/lib/postgresql/"
+      fi
+    fi
+  fi
+  export PG_CONFIG
+  BIN=$("$PG_CONFIG" --bindir)
+  # Only when it changes: pgrx's bindings are built again whenever this file is touched.
+  grep -qs "^pg$PGV = \"$PG_CONFIG\"" "$PGRX_HOME/config.toml" || cargo pgrx init "--pg$PGV" "$PG_CONFIG" --no-run
+}
+
+# install_extension [--release]: builds and installs into the PostgreSQL of PG_CONFIG.
+install_extension() {
+  (cd "$ROOT" && cargo pgrx install "$@" --no-default-features --features "pg$PGV" --pg-config "$PG_CONFIG")
+}
+
+# start_cluster DIR [initial settings...]: a cluster of our own in DIR/data, reachable through the socket in DIR only.
+start_cluster() {
+  local dir=$1 settings="-k $1 -c listen_addresses=''"
+  shift
+  for s in "$@"; do settings+=" -c $s"; done
+  if [ ! -f "$dir/data/PG_VERSION" ]; then
+    mkdir -p "$dir"
+    give_to_server "$dir"
+    as_server "$BIN/initdb" -D "$dir/data" -U postgres -A trust --no-sync --locale=C.UTF-8 --encoding=UTF8 >"$dir/initdb.log" \
+      || die "initdb failed: $(cat "$dir/initdb.log")"
+  fi
+  (cd "$dir" && as_server "$BIN/pg_ctl" -D "$dir/data" -l "$dir/server.log" -w -s -o "$settings" start) \
+    || die "the server did not start: $(tail -20 "$dir/server.log")"
+  export PGHOST=$dir PGUSER=postgres
+}
+
+stop_cluster() { (cd "$1" && as_server "$BIN/pg_ctl" -D "$1/data" -m fast -w -s stop) || true; }
+
+# scratch_cluster [settings...]: the same in a new folder, gone when the script ends.
+scratch_cluster() {
+  SCRATCH=$(mktemp -d /tmp/coopembed.XXXXXX)
+  chmod 755 "$SCRATCH"
+  trap 'stop_cluster "$SCRATCH"; rm -rf "$SCRATCH"' EXIT
+  start_cluster "$SCRATCH" fsync=off "$@"
+}
+
+# A copy of a file or folder of ours that the server may read, wherever this checkout lies.
+for_server() {
+  local to=$1/$(basename "$2")
+  rm -rf "$to"
+  cp -R "$2" "$to"
+  chmod -R a+rX "$to"
+  give_to_server "$to"
+  echo "$to"
+}
+
+psql_() { "$BIN/psql" -X -q -v ON_ERROR_STOP=1 "$@"; }

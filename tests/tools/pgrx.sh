@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# cargo with the environment that pgrx needs, as root and as an ordinary user alike. usage: pgrx.sh CARGO-ARGUMENTS
+source "$(dirname "$0")/lib.sh"
+find_postgres
+if [ "$(id -u)" = 0 ]; then
+  export CARGO_PGRX_TEST_RUNAS=$SERVER_USER CARGO_PGRX_TEST_PGDATA=/tmp/coopembed-pgtest-$PGV
+fi
+cd "$ROOT"
+exec cargo "$@"
