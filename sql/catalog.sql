@@ -2,6 +2,9 @@
 --
 -- Everything but the weights is for everybody to read. Rows are written by coop_load_model() and coop_drop_model() only;
 -- attribute and value ordinals count from 1, and attribute k owns the dimensions (k-1)*n+1 .. k*n.
+--
+-- No foreign keys: pg_restore -j fills an extension's tables in any order, with their constraints in place already, and
+-- would fail on them. Rows of a model that is not in coopembed.models mean nothing, and go when its name is loaded.
 
 CREATE SCHEMA coopembed;
 COMMENT ON SCHEMA coopembed IS 'models of the coopembed extension';
@@ -21,7 +24,7 @@ CREATE INDEX models_fingerprint ON coopembed.models (fingerprint);
 
 -- model.safetensors in parts, in order: a value of more than half a gigabyte could be stored but not dumped.
 CREATE TABLE coopembed.model_weights (
-    model text COLLATE pg_catalog."C" NOT NULL REFERENCES coopembed.models ON DELETE CASCADE,
+    model text COLLATE pg_catalog."C" NOT NULL,
     part  integer NOT NULL CHECK (part > 0),
     bytes bytea NOT NULL,
     PRIMARY KEY (model, part)
@@ -30,7 +33,7 @@ CREATE TABLE coopembed.model_weights (
 ALTER TABLE coopembed.model_weights ALTER COLUMN bytes SET STORAGE EXTERNAL;
 
 CREATE TABLE coopembed.attributes (
-    model   text COLLATE pg_catalog."C" NOT NULL REFERENCES coopembed.models ON DELETE CASCADE,
+    model   text COLLATE pg_catalog."C" NOT NULL,
     ordinal integer NOT NULL CHECK (ordinal > 0),
     name    text COLLATE pg_catalog."C" NOT NULL,
     ordered boolean NOT NULL,
@@ -47,12 +50,11 @@ CREATE TABLE coopembed.attribute_values (
     images    bigint NOT NULL CHECK (images >= 0),
     query     coopquery,
     PRIMARY KEY (model, attribute, ordinal),
-    UNIQUE (model, attribute, value),
-    FOREIGN KEY (model, attribute) REFERENCES coopembed.attributes ON DELETE CASCADE
+    UNIQUE (model, attribute, value)
 );
 
 CREATE TABLE coopembed.categories (
-    model   text COLLATE pg_catalog."C" NOT NULL REFERENCES coopembed.models ON DELETE CASCADE,
+    model   text COLLATE pg_catalog."C" NOT NULL,
     ordinal integer NOT NULL CHECK (ordinal > 0),
     name    text COLLATE pg_catalog."C" NOT NULL,
     images  bigint NOT NULL CHECK (images >= 0),
@@ -61,7 +63,7 @@ CREATE TABLE coopembed.categories (
     UNIQUE (model, name)
 );
 
--- pg_dump carries the rows of all of them, and orders them by their foreign keys.
+-- pg_dump carries the rows of all of them.
 SELECT pg_catalog.pg_extension_config_dump('coopembed.models', '');
 SELECT pg_catalog.pg_extension_config_dump('coopembed.model_weights', '');
 SELECT pg_catalog.pg_extension_config_dump('coopembed.attributes', '');
@@ -70,16 +72,3 @@ SELECT pg_catalog.pg_extension_config_dump('coopembed.categories', '');
 
 GRANT USAGE ON SCHEMA coopembed TO PUBLIC;
 GRANT SELECT ON coopembed.models, coopembed.attributes, coopembed.attribute_values, coopembed.categories TO PUBLIC;
-
--- Plans hold query constants that came from these rows; whoever changes the rows makes such plans outdated.
-CREATE FUNCTION coopembed.forget_plans() RETURNS trigger
-    LANGUAGE c AS 'MODULE_PATHNAME', 'coopembed_forget_plans_wrapper';
-
-CREATE TRIGGER forget_plans AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON coopembed.models
-    FOR EACH STATEMENT EXECUTE FUNCTION coopembed.forget_plans();
-CREATE TRIGGER forget_plans AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON coopembed.attributes
-    FOR EACH STATEMENT EXECUTE FUNCTION coopembed.forget_plans();
-CREATE TRIGGER forget_plans AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON coopembed.attribute_values
-    FOR EACH STATEMENT EXECUTE FUNCTION coopembed.forget_plans();
-CREATE TRIGGER forget_plans AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON coopembed.categories
-    FOR EACH STATEMENT EXECUTE FUNCTION coopembed.forget_plans();

@@ -12,7 +12,7 @@ mod layers;
 mod network;
 mod pixels;
 mod prototypes;
-#[cfg(test)]
+#[cfg(any(test, feature = "pg_test"))]
 pub(crate) mod synthetic;
 mod tensors;
 

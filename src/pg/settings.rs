@@ -1,9 +1,9 @@
 //! The `coopembed.*` settings: one place that defines them, with typed accessors for everybody else.
 
+use crate::image::Limits;
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
 use pgrx::pg_sys;
-use pgrx::prelude::*;
-use std::ffi::{c_char, c_void, CStr, CString};
+use std::ffi::{CStr, CString};
 use std::time::Duration;
 
 static MODEL: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
@@ -19,14 +19,12 @@ pub fn model() -> Option<String> {
     MODEL.get().map(|name| name.to_string_lossy().into_owned()).filter(|name| !name.is_empty())
 }
 
-/// The largest width and height, in pixels, of an image that is decoded.
-pub fn max_image_dimension() -> u32 {
-    MAX_IMAGE_DIMENSION.get().unsigned_abs()
-}
-
-/// The most memory, in bytes, that decoding one image may take.
-pub fn max_image_memory() -> usize {
-    MAX_IMAGE_MEMORY.get().unsigned_abs() as usize * 1024
+/// What decoding one image may take.
+pub fn image_limits() -> Limits {
+    Limits {
+        max_dimension: MAX_IMAGE_DIMENSION.get().unsigned_abs(),
+        max_memory: u64::from(MAX_IMAGE_MEMORY.get().unsigned_abs()) * 1024,
+    }
 }
 
 /// How long an image may wait for the inference service before that is an error; `None` is for ever.
@@ -53,20 +51,14 @@ pub fn threads() -> Option<usize> {
 
 /// Defines all settings; called once, when the library is loaded.
 pub fn define() {
-    // SAFETY: the hook cannot panic: it compares two C strings and calls one PostgreSQL function that does not throw.
-    unsafe {
-        GucRegistry::define_string_guc_with_hooks(
-            c"coopembed.model",
-            c"The model that functions use when none is named.",
-            c"Empty means the only loaded model; with several loaded it has to be named.",
-            &MODEL,
-            GucContext::Userset,
-            GucFlags::default(),
-            None,
-            Some(assign_model),
-            None,
-        );
-    }
+    GucRegistry::define_string_guc(
+        c"coopembed.model",
+        c"The model that functions use when none is named.",
+        c"Empty means the only loaded model; with several loaded it has to be named.",
+        &MODEL,
+        GucContext::Userset,
+        GucFlags::default(),
+    );
     int(
         c"coopembed.max_image_dimension",
         c"Largest width and height of an image to decode, in pixels.",
@@ -135,20 +127,4 @@ fn int(
     flags: GucFlags,
 ) {
     GucRegistry::define_int_guc(name, short, long, setting, *range.start(), *range.end(), context, flags);
-}
-
-/// Query functions are folded into constants when a statement is planned (see `fold`), and those without a model
-/// argument depend on this setting: a change of it makes every cached plan of this session outdated.
-///
-/// `ResetPlanCache` only walks the session's list of plans and flags them, so it may run wherever settings change: at
-/// start, in the rollback of a `SET LOCAL`, in a parallel worker that takes over its leader's settings.
-#[pg_guard]
-unsafe extern "C-unwind" fn assign_model(new: *const c_char, _extra: *mut c_void) {
-    // SAFETY: PostgreSQL passes a C string or null, and the variable still holds the old one.
-    unsafe {
-        let old = *MODEL.as_ptr();
-        if old.is_null() || new.is_null() || CStr::from_ptr(old) != CStr::from_ptr(new) {
-            pg_sys::ResetPlanCache();
-        }
-    }
 }

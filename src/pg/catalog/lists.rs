@@ -45,7 +45,7 @@ static CATEGORIES: Select = Select::new(
 /// The loaded models. `is_default` marks the one that a function uses when none is named; `bytes` are those of its
 /// weights.
 #[allow(clippy::type_complexity)]
-#[pg_extern(stable, parallel_safe, cost = 1000)]
+#[pg_extern(sql = false)]
 fn coop_models() -> TableIterator<
     'static,
     (
@@ -104,7 +104,7 @@ fn categories(model_name: Option<&str>) -> Vec<(i32, String, i64, bool)> {
 }
 
 /// The attributes of the default model; `ordered` ones have values in a meaningful order.
-#[pg_extern(stable, parallel_safe, cost = 1000)]
+#[pg_extern(sql = false)]
 fn coop_attributes() -> TableIterator<
     'static,
     (name!(ordinal, i32), name!(name, String), name!(ordered, bool), name!(value_count, i64)),
@@ -113,7 +113,7 @@ fn coop_attributes() -> TableIterator<
 }
 
 /// The attributes of a model.
-#[pg_extern(stable, parallel_safe, cost = 1000, name = "coop_attributes")]
+#[pg_extern(sql = false)]
 fn coop_attributes_of(
     model: &str,
 ) -> TableIterator<
@@ -125,7 +125,7 @@ fn coop_attributes_of(
 
 /// The values of an attribute of the default model, and how many training images show each; one without any has no
 /// query.
-#[pg_extern(stable, parallel_safe, cost = 1000)]
+#[pg_extern(sql = false)]
 fn coop_attribute_values(
     attribute: &str,
 ) -> TableIterator<
@@ -136,7 +136,7 @@ fn coop_attribute_values(
 }
 
 /// The values of an attribute of a model.
-#[pg_extern(stable, parallel_safe, cost = 1000, name = "coop_attribute_values")]
+#[pg_extern(sql = false)]
 fn coop_attribute_values_of(
     attribute: &str,
     model: &str,
@@ -148,7 +148,7 @@ fn coop_attribute_values_of(
 }
 
 /// The categories of the default model, and how many training images each has; one without any has no query.
-#[pg_extern(stable, parallel_safe, cost = 1000)]
+#[pg_extern(sql = false)]
 fn coop_categories() -> TableIterator<
     'static,
     (name!(ordinal, i32), name!(name, String), name!(images, i64), name!(has_query, bool)),
@@ -157,7 +157,7 @@ fn coop_categories() -> TableIterator<
 }
 
 /// The categories of a model.
-#[pg_extern(stable, parallel_safe, cost = 1000, name = "coop_categories")]
+#[pg_extern(sql = false)]
 fn coop_categories_of(
     model: &str,
 ) -> TableIterator<

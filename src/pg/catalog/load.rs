@@ -34,7 +34,7 @@ static SAME_FINGERPRINT: Select = Select::new(
 /// `pg_read_server_files` may name the server's files.
 ///
 /// Everything is checked before anything is stored.
-#[pg_extern(volatile, parallel_unsafe, strict, name = "coop_load_model")]
+#[pg_extern(sql = false)]
 fn coop_load_model_directory(name: &str, directory: &str) -> String {
     // SAFETY: plain lookups of the session's user and its roles.
     let may_read = unsafe {
@@ -64,7 +64,7 @@ fn coop_load_model_directory(name: &str, directory: &str) -> String {
 
 /// Loads a model from the contents of its `config.json` and `model.safetensors`, for clients whose files the server
 /// cannot see. Otherwise as the form that takes a directory.
-#[pg_extern(volatile, parallel_unsafe, strict, name = "coop_load_model")]
+#[pg_extern(sql = false)]
 fn coop_load_model_values(name: &str, config: &str, weights: &[u8]) -> String {
     check_name(name).or_report();
     load(name, config, weights).or_report()
@@ -72,16 +72,11 @@ fn coop_load_model_values(name: &str, config: &str, weights: &[u8]) -> String {
 
 /// Forgets a model: its weights, vocabulary and queries. Embeddings that it made stay as they are and keep its
 /// fingerprint; they can be compared with each other, and are of use with the model again once it is loaded again.
-#[pg_extern(volatile, parallel_unsafe, strict)]
+#[pg_extern(sql = false)]
 fn coop_drop_model(name: &str) {
     let _owner = AsOwner::enter();
-    let gone = Spi::connect_mut(|client| {
-        let sql = "DELETE FROM coopembed.models WHERE name OPERATOR(pg_catalog.=) $1";
-        client.update(sql, None, &[name.into()]).map(|rows| rows.len())
-    });
-    match gone.map_err(failed).or_report() {
-        0 => Err(unknown(name)).or_report(),
-        _ => {}
+    if Spi::connect_mut(|client| remove(client, name)).or_report() == 0 {
+        Err(unknown(name)).or_report()
     }
 }
 
@@ -104,6 +99,7 @@ fn load(name: &str, config: &str, weights: &[u8]) -> Result<String> {
     Spi::run("LOCK TABLE coopembed.models IN SHARE ROW EXCLUSIVE MODE").map_err(failed)?;
     with_latest_rows(|| check_new(name, &model))?;
     Spi::connect_mut(|client| {
+        remove(client, name)?;
         store_files(client, name, config, weights, &model)?;
         store_attributes(client, name, &model)?;
         store_categories(client, name, &model)
@@ -141,7 +137,7 @@ fn fingerprint(model: &Model) -> String {
 }
 
 /// Runs `f` in a snapshot that shows what others committed meanwhile and what this very statement did so far.
-fn with_latest_rows<T>(f: impl FnOnce() -> T) -> T {
+pub fn with_latest_rows<T>(f: impl FnOnce() -> T) -> T {
     // SAFETY: the snapshot is popped again; an error in between aborts the transaction, which pops it too.
     unsafe {
         pg_sys::CommandCounterIncrement();
@@ -150,6 +146,20 @@ fn with_latest_rows<T>(f: impl FnOnce() -> T) -> T {
         pg_sys::PopActiveSnapshot();
         result
     }
+}
+
+/// Deletes whatever rows there are of a model, and says how many models that were.
+fn remove(client: &mut SpiClient<'_>, name: &str) -> Result<usize> {
+    for sql in [
+        "DELETE FROM coopembed.model_weights WHERE model OPERATOR(pg_catalog.=) $1",
+        "DELETE FROM coopembed.attribute_values WHERE model OPERATOR(pg_catalog.=) $1",
+        "DELETE FROM coopembed.attributes WHERE model OPERATOR(pg_catalog.=) $1",
+        "DELETE FROM coopembed.categories WHERE model OPERATOR(pg_catalog.=) $1",
+    ] {
+        client.update(sql, None, &[name.into()]).map_err(failed)?;
+    }
+    let sql = "DELETE FROM coopembed.models WHERE name OPERATOR(pg_catalog.=) $1";
+    client.update(sql, None, &[name.into()]).map(|rows| rows.len()).map_err(failed)
 }
 
 fn store_files(

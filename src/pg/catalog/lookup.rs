@@ -98,17 +98,14 @@ pub fn subspaces_of(layout: Layout, attributes: &[String]) -> Result<Vec<usize>>
     attributes.iter().map(find).collect()
 }
 
-/// "This attribute, or this value of it, does not exist."
-pub fn unknown_value(model: &ModelEntry, attribute: &str, value: &str) -> Error {
-    match check_attribute(model, attribute) {
-        Err(error) => error,
-        Ok(()) => {
-            let key = [model.name.as_str().into_datum(), attribute.into_datum()];
-            let values = VALUES.rows(&key, named);
-            let what = format!("value of attribute \"{attribute}\"");
-            in_model(Error::unknown(&what, value, values.iter().map(|v| &v.0)), model)
-        }
+fn unknown_value(model: &ModelEntry, attribute: &str, value: &str) -> Error {
+    if let Err(error) = check_attribute(model, attribute) {
+        return error;
     }
+    let key = [model.name.as_str().into_datum(), attribute.into_datum()];
+    let values = VALUES.rows(&key, named);
+    Error::unknown("value", value, values.iter().map(|v| &v.0))
+        .detail(format!("Asked of attribute \"{attribute}\" of model \"{}\".", model.name))
 }
 
 /// Fails unless the model has this attribute.

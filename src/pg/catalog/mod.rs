@@ -3,12 +3,15 @@
 //! Everything here reads and writes as the owner of these tables, with statements that name each object and operator
 //! by its schema: what a user may see or do is decided by the rights on the SQL functions, never by a `search_path`.
 
-mod changes;
 mod entry;
+#[cfg(any(test, feature = "pg_test"))]
+pub mod fixture;
 mod lists;
 mod load;
 mod lookup;
 mod statement;
+#[cfg(any(test, feature = "pg_test"))]
+mod tests;
 
 pub use entry::{config, config_text, model, model_with_digest, model_with_fingerprint, ModelEntry};
 pub use lookup::{attribute_query, category_query, subspaces_of, with_weights};
@@ -17,12 +20,7 @@ use crate::error::{Error, Kind};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
-extension_sql_file!("../../../sql/catalog.sql", name = "catalog", requires = ["coopquery"]);
-
-/// The oid of `coopembed.models`: plans that hold query constants depend on it.
-pub fn models_relation() -> pg_sys::Oid {
-    relation(c"models")
-}
+extension_sql_file!("../../../sql/catalog.sql", name = "catalog", requires = ["types"]);
 
 /// The oid of a table of schema `coopembed`.
 fn relation(name: &std::ffi::CStr) -> pg_sys::Oid {

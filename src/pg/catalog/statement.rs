@@ -16,7 +16,7 @@ pub struct AsOwner {
 impl AsOwner {
     /// Switches. A transaction that aborts restores the user by itself, so an error in between leaves nothing behind.
     pub fn enter() -> Self {
-        let owner = owner_of(super::models_relation());
+        let owner = owner_of(super::relation(c"models"));
         let (mut user, mut context) = (pg_sys::InvalidOid, 0);
         // SAFETY: two plain variables of this process; the flag keeps SET ROLE from undoing the switch.
         unsafe {
