@@ -90,7 +90,8 @@ fn draw(g: Garment, noise: &mut Noise) -> String {
 
 /// Renders at `size` pixels over white.
 fn render(svg: &str, size: u32) -> resvg::tiny_skia::Pixmap {
-    let tree = resvg::usvg::Tree::from_str(svg, &resvg::usvg::Options::default()).expect("our own SVG parses");
+    let tree =
+        resvg::usvg::Tree::from_str(svg, &resvg::usvg::Options::default()).expect("our own SVG parses");
     let mut pixmap = resvg::tiny_skia::Pixmap::new(size, size).expect("a positive size");
     let scale = size as f32 / 100.0;
     resvg::render(&tree, resvg::tiny_skia::Transform::from_scale(scale, scale), &mut pixmap.as_mut());
@@ -115,7 +116,8 @@ fn write_catalogue(root: &Path) {
                     for view in 0..3 {
                         let path = format!("images/{product:03}-{view}.png");
                         let picture = render(&draw(g, &mut noise), 96);
-                        std::fs::write(root.join(&path), picture.encode_png().expect("encode")).expect("write");
+                        std::fs::write(root.join(&path), picture.encode_png().expect("encode"))
+                            .expect("write");
                         let split = match (product % 2, view) {
                             (0, _) => "train",
                             (_, 0) => "query",
@@ -206,7 +208,8 @@ fn every_answer_to_a_v_neck_is_a_v_neck() {
         .filter(|row| row[3] != "train")
         .map(|row| {
             let bytes = std::fs::read(data.join(row[0])).expect("a picture");
-            let pixels = prepare(&bytes, None, &model.config().preprocessing, &Limits::default()).expect("pixels");
+            let pixels =
+                prepare(&bytes, None, &model.config().preprocessing, &Limits::default()).expect("pixels");
             let raw = model.embed(&pixels, 1).expect("an embedding");
             let e = Embedding::from_raw(model.layout(), &raw).expect("finite numbers");
             (distance(e.as_ref(), query.as_ref()).expect("one model"), row[4] == "v-neck")

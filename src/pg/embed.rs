@@ -3,7 +3,7 @@
 use super::client::{with_running_service, with_service};
 use super::{catalog, settings, CoopVec, OrReport};
 use crate::error::Result;
-use crate::image::{prepare, Limits};
+use crate::image::prepare;
 use crate::serve::{EmbedRequest, Priority};
 use crate::space::Embedding;
 use pgrx::pg_sys;
@@ -42,16 +42,12 @@ extension_sql!(
 fn embed(image: &[u8], model: Option<&str>) -> Result<Embedding> {
     let model = catalog::model(model)?;
     let config = catalog::config(&model)?;
-    let limits = Limits {
-        max_dimension: settings::max_image_dimension(),
-        max_memory: settings::max_image_memory() as u64,
-    };
     let queue_timeout = settings::queue_timeout();
     let request = EmbedRequest {
         model: model.digest,
         priority: priority(),
         timeout_ms: queue_timeout.map_or(u32::MAX, |t| u32::try_from(t.as_millis()).unwrap_or(u32::MAX)),
-        pixels: prepare(image, None, &config.preprocessing, &limits)?,
+        pixels: prepare(image, None, &config.preprocessing, &settings::image_limits())?,
     };
     let raw = with_service(queue_timeout.map(|t| t + COMPUTE), |service| {
         service.embed(&request, || {

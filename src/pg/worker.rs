@@ -79,6 +79,7 @@ pub fn launch() -> bool {
 
 /// The background worker's main function.
 #[pg_guard]
+#[no_mangle]
 pub extern "C-unwind" fn coopembed_supervisor_main(_argument: pg_sys::Datum) {
     BackgroundWorker::attach_signal_handlers(
         SignalWakeFlags::SIGHUP | SignalWakeFlags::SIGTERM | SignalWakeFlags::SIGCHLD,

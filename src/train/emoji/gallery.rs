@@ -63,7 +63,8 @@ pub fn run(args: &GalleryArgs) -> Result<()> {
         .into_iter()
         .map(|r| (r.instance, r.name))
         .collect();
-    let bundled = |path: &str| views.iter().any(|v| v.view == view_of(path) && !v.licence.contains(SHARE_ALIKE));
+    let bundled =
+        |path: &str| views.iter().any(|v| v.view == view_of(path) && !v.licence.contains(SHARE_ALIKE));
     let mut instances: BTreeMap<String, Vec<ImageRow>> = BTreeMap::new();
     for row in rows::<ImageRow>(&args.data.join("images.csv"))? {
         if row.split != "train" && bundled(&row.path) {
@@ -72,12 +73,14 @@ pub fn run(args: &GalleryArgs) -> Result<()> {
     }
     instances.retain(|_, pictures| pictures.len() >= args.views);
     if instances.len() < args.instances {
-        return Err(Error::new(Kind::InvalidParameter, "the set is too small for this gallery").detail(format!(
-            "{} emoji have {} designs or more; {} were asked for.",
-            instances.len(),
-            args.views,
-            args.instances
-        )));
+        return Err(Error::new(Kind::InvalidParameter, "the set is too small for this gallery").detail(
+            format!(
+                "{} emoji have {} designs or more; {} were asked for.",
+                instances.len(),
+                args.views,
+                args.instances
+            ),
+        ));
     }
     // The hash of a name is a choice that is the same everywhere and favours nothing.
     let mut chosen: Vec<(String, Vec<ImageRow>)> = instances.into_iter().collect();
@@ -88,8 +91,11 @@ pub fn run(args: &GalleryArgs) -> Result<()> {
     let pictures = args.out.join("images");
     fs::create_dir_all(&args.out).map_err(|e| Error::io("create", &args.out, &e))?;
     fs::create_dir(&pictures).map_err(|e| Error::io("create", &pictures, &e))?;
-    let mut table = csv::Writer::from_path(args.out.join("products.csv")).map_err(|e| unwritable(&args.out, &e))?;
-    table.write_record(["id", "name", "designer", "category", "path"]).map_err(|e| unwritable(&args.out, &e))?;
+    let mut table =
+        csv::Writer::from_path(args.out.join("products.csv")).map_err(|e| unwritable(&args.out, &e))?;
+    table
+        .write_record(["id", "name", "designer", "category", "path"])
+        .map_err(|e| unwritable(&args.out, &e))?;
     let mut used: BTreeMap<String, usize> = BTreeMap::new();
     let mut id = 0;
     for (instance, mut rows) in chosen {

@@ -47,7 +47,8 @@ pub fn sides<'a>(members: impl Iterator<Item = Member<'a>>) -> HashMap<String, S
     let mut concepts: BTreeMap<&str, Counts> = BTreeMap::new();
     let mut total = Counts::new();
     for member in members {
-        let labels = std::iter::once((CATEGORY, member.category)).chain(member.labels.known().map(|(a, v)| (a, v)));
+        let labels =
+            std::iter::once((CATEGORY, member.category)).chain(member.labels.known().map(|(a, v)| (a, v)));
         for label in labels {
             *concepts.entry(member.concept).or_default().entry(label).or_default() += 1;
             *total.entry(label).or_default() += 1;
