@@ -3,16 +3,20 @@
 
 mod aggregates;
 mod catalog;
+mod client;
+mod embed;
 #[cfg(any(test, feature = "pg_test"))]
 mod fixture;
 mod fmgr;
 mod fold;
+mod model_process;
 mod operators;
 mod queries;
 mod report;
 mod settings;
 mod types;
 mod varlena;
+mod worker;
 
 pub use report::OrReport;
 pub use varlena::{CoopQuery, CoopVec};
@@ -22,4 +26,5 @@ pub use varlena::{CoopQuery, CoopVec};
 #[allow(non_snake_case)]
 pub extern "C-unwind" fn _PG_init() {
     settings::define();
+    worker::on_load();
 }

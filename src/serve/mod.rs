@@ -1,1 +1,39 @@
-//! The inference engine: bounded queue, batching, limits and counters.
+//! The inference service: a bounded queue, batches, models kept in memory, and the connections that feed it.
+//!
+//! One process per database cluster computes embeddings for every session, so that weights are held once. This floor
+//! is all of that process but its birth: it knows sockets and threads, not PostgreSQL. `src/pg/worker.rs` starts it and
+//! `src/pg/client.rs` talks to it through [`Client`].
+//!
+//! | file | idea |
+//! |---|---|
+//! | `protocol.rs` | what travels over the socket, and the limits on it |
+//! | `queue.rs` | who is next: priorities, deadlines, a bounded length |
+//! | `engine.rs` | the thread that turns what waits into batches |
+//! | `registry.rs` | models in memory: loaded once, the least recently used leaves first |
+//! | `server.rs` | one thread per connection; draining |
+//! | `client.rs` | the other end of the socket |
+//! | `loader.rs` | a model's bytes, checked against their digest and built |
+
+mod client;
+mod engine;
+mod loader;
+mod protocol;
+mod queue;
+mod registry;
+mod server;
+#[cfg(test)]
+mod tests;
+
+pub use client::{Client, Greeting, Outcome};
+pub use engine::{Embedder, Engine, Job};
+pub use loader::ModelLoader;
+pub use protocol::{Build, EmbedRequest, Priority, PROTOCOL};
+pub use registry::{Loader, ModelLimits};
+pub use server::{Notice, Options, Server};
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Locks `mutex`. Model code runs outside every lock of this floor, so a poisoned one still guards whole data.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,260 @@
+//! The supervisor of the inference service: one background worker per cluster that owns the socket and the model
+//! process, starts a new one when it dies, and calls no model code itself.
+//!
+//! It is a child of the postmaster, which restarts the whole cluster when such a child crashes; so everything that may
+//! crash, be killed for its memory or hang lives in the model process (`model_process.rs`), which is not.
+
+use super::model_process::{self, ModelProcess, Slot};
+use super::settings;
+use crate::serve::Build;
+use pgrx::bgworkers::{BackgroundWorker, BackgroundWorkerBuilder, BgWorkerStartTime, SignalWakeFlags};
+use pgrx::pg_sys;
+use pgrx::prelude::*;
+use std::fs::{File, OpenOptions};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::net::UnixListener;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+/// Where clients connect. Relative to the data directory, where all server processes run, so no path is too long; base
+/// backups leave this folder out.
+pub const SOCKET: &str = "pg_stat_tmp/coopembed.sock";
+/// Held by the supervisor for as long as it lives; the kernel lets go of it however it ends.
+const LOCK: &str = "pg_stat_tmp/coopembed.lock";
+
+/// A model process that lives at least this long was not a failed start.
+const HEALTHY: Duration = Duration::from_secs(10);
+/// The longest pause before another start.
+const MAX_PAUSE: Duration = Duration::from_secs(5);
+/// How long a model process may take to answer what it has begun on when it is replaced.
+pub const DRAIN: Duration = Duration::from_secs(30);
+
+static BUILD: OnceLock<Build> = OnceLock::new();
+
+/// This process's library. Known since it was loaded: the file may be another one later.
+pub fn build() -> Build {
+    BUILD.get_or_init(|| Build::this(library_installed().unwrap_or(0))).clone()
+}
+
+/// When the library's file was last put in place, in nanoseconds: copying preserves other times, never this one.
+fn library_installed() -> Option<u64> {
+    // SAFETY: dladdr fills the record in for any address of ours, and says so.
+    let path = unsafe {
+        let mut info: libc::Dl_info = std::mem::zeroed();
+        if libc::dladdr(build as *const libc::c_void, &mut info) == 0 || info.dli_fname.is_null() {
+            return None;
+        }
+        std::ffi::CStr::from_ptr(info.dli_fname).to_str().ok()?
+    };
+    let file = std::fs::metadata(path).ok()?;
+    u64::try_from(file.ctime() * 1_000_000_000 + file.ctime_nsec()).ok()
+}
+
+fn worker() -> BackgroundWorkerBuilder {
+    BackgroundWorkerBuilder::new("coopembed inference supervisor")
+        .set_type("coopembed inference supervisor")
+        .set_library("coopembed")
+        .set_function("coopembed_supervisor_main")
+        // On a hot standby too: queries there embed pictures as well.
+        .set_start_time(BgWorkerStartTime::ConsistentState)
+}
+
+/// Called when the library is loaded: remembers its build, and has the postmaster keep a supervisor if it preloads us.
+pub fn on_load() {
+    build();
+    // SAFETY: a plain variable of the server.
+    if unsafe { pg_sys::process_shared_preload_libraries_in_progress } {
+        worker().set_restart_time(Some(Duration::from_secs(5))).load();
+    }
+}
+
+/// Asks the postmaster for a supervisor. Harmless if there is one: the newcomer finds the lock taken and leaves.
+/// False if all of `max_worker_processes` are in use.
+pub fn launch() -> bool {
+    // SAFETY: a plain variable of the server.
+    let me = unsafe { pg_sys::MyProcPid };
+    worker().set_restart_time(None).set_notify_pid(me).load_dynamic().is_ok()
+}
+
+/// The background worker's main function.
+#[pg_guard]
+#[no_mangle]
+pub extern "C-unwind" fn coopembed_supervisor_main(_argument: pg_sys::Datum) {
+    BackgroundWorker::attach_signal_handlers(
+        SignalWakeFlags::SIGHUP | SignalWakeFlags::SIGTERM | SignalWakeFlags::SIGCHLD,
+    );
+    match lock_cluster() {
+        Ok(None) => {}
+        Ok(Some(lock)) => {
+            let listener = listen().unwrap_or_else(|e| fail("listen on", SOCKET, &e));
+            Supervisor::new(listener).run();
+            // Under the lock: it is our own socket that is removed.
+            let _ = std::fs::remove_file(SOCKET);
+            drop(lock);
+        }
+        Err(e) => fail("lock", LOCK, &e),
+    }
+}
+
+fn fail(action: &str, path: &str, error: &std::io::Error) -> ! {
+    super::report::raise(crate::error::Error::io(action, path.as_ref(), error))
+}
+
+/// The right to be the cluster's supervisor, or `None` if another process has it.
+fn lock_cluster() -> std::io::Result<Option<File>> {
+    let lock = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(LOCK)?;
+    // SAFETY: a system call on a descriptor we own.
+    match unsafe { libc::flock(lock.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } {
+        0 => Ok(Some(lock)),
+        _ => match std::io::Error::last_os_error() {
+            e if e.kind() == std::io::ErrorKind::WouldBlock => Ok(None),
+            e => Err(e),
+        },
+    }
+}
+
+fn listen() -> std::io::Result<UnixListener> {
+    match std::fs::remove_file(SOCKET) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
+    // The data directory is closed to other users; the socket need not rely on it.
+    let listener = UnixListener::bind(SOCKET)?;
+    std::fs::set_permissions(SOCKET, std::fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+/// What the model process is started with; other settings travel with each request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProcessSettings {
+    /// Most waiting requests.
+    pub queue_length: usize,
+    /// Most pictures in a batch.
+    pub max_batch: usize,
+    /// Threads; `None` is one for each processor.
+    pub threads: Option<usize>,
+    /// Most connections: one for every process of the server that can run SQL, and some for those just leaving.
+    pub connections: usize,
+}
+
+impl ProcessSettings {
+    fn current() -> Self {
+        Self {
+            queue_length: settings::queue_length(),
+            max_batch: settings::max_batch(),
+            threads: settings::threads(),
+            // SAFETY: set by the postmaster before any of its children starts.
+            connections: unsafe { pg_sys::MaxBackends }.unsigned_abs() as usize * 2 + 16,
+        }
+    }
+}
+
+struct Supervisor {
+    listener: UnixListener,
+    settings: ProcessSettings,
+    child: Option<ModelProcess>,
+    /// When to start the next model process, if there is none.
+    next_start: Instant,
+    pause: Duration,
+}
+
+impl Supervisor {
+    fn new(listener: UnixListener) -> Self {
+        let settings = ProcessSettings::current();
+        Self { listener, settings, child: None, next_start: Instant::now(), pause: Duration::ZERO }
+    }
+
+    /// Until SIGTERM, or until a newer library asks for its turn.
+    fn run(&mut self) {
+        while !BackgroundWorker::sigterm_received() {
+            if BackgroundWorker::sighup_received() {
+                self.reload();
+            }
+            if self.reap() {
+                log!("coopembed: a newer build of the library is in use; this supervisor ends");
+                return;
+            }
+            let nap = self.keep_running();
+            wait_latch(nap);
+            pgrx::check_for_interrupts!();
+        }
+        if let Some(child) = self.child.take() {
+            child.kill();
+        }
+    }
+
+    /// Replaces a model process that runs with other settings than the configuration files now say.
+    fn reload(&mut self) {
+        // SAFETY: the main loop of a background worker, outside any transaction, is where this is done.
+        unsafe {
+            pg_sys::ConfigReloadPending = 0;
+            pg_sys::ProcessConfigFile(pg_sys::GucContext::PGC_SIGHUP);
+        }
+        let current = ProcessSettings::current();
+        if current != self.settings {
+            self.settings = current;
+            if let Some(child) = &mut self.child {
+                log!("coopembed: settings changed; the model process is replaced");
+                child.ask_to_leave();
+            }
+        }
+    }
+
+    /// Takes note of a model process that ended; whether it ended in favour of a newer library.
+    fn reap(&mut self) -> bool {
+        let Some((child, status)) = self.child.take_if_ended() else { return false };
+        let lived = child.started.elapsed();
+        if status.code() == Some(model_process::NEWER_CLIENT) {
+            return true;
+        }
+        self.pause = match (child.was_asked_to_leave(), lived >= HEALTHY) {
+            (true, _) => Duration::ZERO,
+            (false, true) => Duration::from_millis(100),
+            (false, false) => (self.pause * 2).clamp(Duration::from_millis(100), MAX_PAUSE),
+        };
+        self.next_start = Instant::now() + self.pause;
+        if !child.was_asked_to_leave() {
+            warning!(
+                "coopembed: the model process (PID {}) ended after {:.1} s with {status}; a new one starts",
+                child.pid,
+                lived.as_secs_f64()
+            );
+        }
+        false
+    }
+
+    /// Starts a model process when it is time to; returns how long to sleep.
+    fn keep_running(&mut self) -> Duration {
+        if let Some(child) = &mut self.child {
+            return child.insist();
+        }
+        let now = Instant::now();
+        if now < self.next_start {
+            return self.next_start - now;
+        }
+        match ModelProcess::start(&self.listener, &self.settings) {
+            Ok(child) => {
+                log!("coopembed: model process started (PID {})", child.pid);
+                self.child = Some(child);
+                Duration::from_secs(60)
+            }
+            Err(e) => {
+                warning!("coopembed: could not start the model process: {e}");
+                self.next_start = now + MAX_PAUSE;
+                MAX_PAUSE
+            }
+        }
+    }
+}
+
+/// Sleeps until a signal or the time is up; ends with the postmaster.
+fn wait_latch(nap: Duration) {
+    let events = pg_sys::WL_LATCH_SET | pg_sys::WL_TIMEOUT | pg_sys::WL_EXIT_ON_PM_DEATH;
+    let milliseconds = nap.as_millis().clamp(1, 60_000) as std::ffi::c_long;
+    // SAFETY: the process's own latch.
+    unsafe {
+        pg_sys::WaitLatch(pg_sys::MyLatch, events as i32, milliseconds, pg_sys::PG_WAIT_EXTENSION);
+        pg_sys::ResetLatch(pg_sys::MyLatch);
+    }
+}
