@@ -106,10 +106,10 @@ fn write_catalogue(root: &Path) {
     let mut noise = Noise(2019);
     let mut csv = String::from("path,instance,category,split,neckline,sleeves,prints\n");
     let mut product = 0;
-    for neckline in 0..NECKLINES.len() {
-        for sleeves in 0..SLEEVES.len() {
-            for prints in 0..PRINTS.len() {
-                for category in 0..CATEGORIES.len() {
+    for (neckline, neckline_name) in NECKLINES.iter().enumerate() {
+        for (sleeves, sleeves_name) in SLEEVES.iter().enumerate() {
+            for (prints, prints_name) in PRINTS.iter().enumerate() {
+                for (category, category_name) in CATEGORIES.iter().enumerate() {
                     product += 1;
                     let color = (product * 5 + category) % COLORS.len();
                     let g = Garment { neckline, sleeves, prints, category, color };
@@ -123,11 +123,10 @@ fn write_catalogue(root: &Path) {
                             (_, 0) => "query",
                             _ => "gallery",
                         };
-                        let print = if product % 7 == 0 { "" } else { PRINTS[prints] };
+                        let print = if product % 7 == 0 { "" } else { prints_name };
                         let _ = writeln!(
                             csv,
-                            "{path},p{product:03},{},{split},{},{},{print}",
-                            CATEGORIES[category], NECKLINES[neckline], SLEEVES[sleeves]
+                            "{path},p{product:03},{category_name},{split},{neckline_name},{sleeves_name},{print}"
                         );
                     }
                 }
