@@ -5,9 +5,12 @@
 
 use super::fmgr::fmgr_functions;
 use super::{CoopQuery, CoopVec, OrReport};
-use crate::space::{distance, embedding_distance, Query};
-use pgrx::pg_sys::Datum;
+use crate::space::{
+    distance, embedding_distance, prefetch, prefetch_embedding, EmbeddingRef, Query, QueryRef,
+};
+use pgrx::pg_sys::{self, Datum};
 use pgrx::prelude::*;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 pgrx::extension_sql_file!("../../sql/operators.sql", name = "operators", requires = ["types"]);
 
@@ -16,22 +19,49 @@ fmgr_functions! {
     fn coopvec_distance(call) {
         // SAFETY: declared STRICT with two coopvec arguments.
         let (a, b) = unsafe { (CoopVec::from_raw(call.arg(0)), CoopVec::from_raw(call.arg(1))) };
-        float8(embedding_distance(a.view(), b.view()).or_report())
+        let (a, b) = (a.view(), b.view());
+        if let Some(offset) = next_row(a) {
+            prefetch_embedding(a, offset);
+        }
+        float8(embedding_distance(a, b).or_report())
     }
 
     /// `coopvec <-> coopquery`
     fn coopvec_query_distance(call) {
         // SAFETY: declared STRICT with a coopvec and a coopquery.
         let (e, q) = unsafe { (CoopVec::from_raw(call.arg(0)), CoopQuery::from_raw(call.arg(1))) };
-        float8(distance(e.view(), q.view()).or_report())
+        to_query(e.view(), q.view())
     }
 
     /// `coopquery <-> coopvec`
     fn coopquery_vec_distance(call) {
         // SAFETY: declared STRICT with a coopquery and a coopvec.
         let (q, e) = unsafe { (CoopQuery::from_raw(call.arg(0)), CoopVec::from_raw(call.arg(1))) };
-        float8(distance(e.view(), q.view()).or_report())
+        to_query(e.view(), q.view())
     }
+}
+
+#[inline]
+fn to_query(e: EmbeddingRef<'_>, q: QueryRef<'_>) -> Datum {
+    if let Some(offset) = next_row(e) {
+        prefetch(e, q, offset);
+    }
+    float8(distance(e, q).or_report())
+}
+
+/// Where the next row of a scan probably lies, in bytes from this one: as far as this one lies from the last, which holds
+/// within a page of rows of equal length. `None` if this cannot be the same page.
+///
+/// On 200,000 rows of 8x50 that takes the backend from 87 to 63 ms for one attribute and from 110 to 83 ms for all eight,
+/// of which 37 ms are the bare scan.
+#[inline]
+fn next_row(e: EmbeddingRef<'_>) -> Option<isize> {
+    // A backend has one thread; atomic only because a static must be.
+    static LAST: AtomicUsize = AtomicUsize::new(0);
+    let here = e.values.as_ptr().addr();
+    let offset = here.wrapping_sub(LAST.load(Relaxed)) as isize;
+    LAST.store(here, Relaxed);
+    (offset != 0 && offset.unsigned_abs() < pg_sys::BLCKSZ as usize).then_some(offset)
 }
 
 #[inline]

@@ -38,6 +38,33 @@ pub fn embedding_distance(a: EmbeddingRef<'_>, b: EmbeddingRef<'_>) -> Result<f6
     Ok(f64::from(L2_F16(a.values, b.values)).sqrt())
 }
 
+/// Asks the processor to start loading what `distance(e, q)` will read of the embedding that lies `offset` bytes from `e`.
+///
+/// A scan over embeddings waits for memory more than it computes: the rows of a page are too long for the processor to
+/// foresee the next one by itself. Only a hint: nothing is read, and any offset is allowed, right or wrong.
+#[inline]
+pub fn prefetch(e: EmbeddingRef<'_>, q: QueryRef<'_>, offset: isize) {
+    for (slice, &weight) in e.values.chunks_exact(q.layout.subspace_dim()).zip(q.weights) {
+        if weight > 0.0 {
+            prefetch_slice(slice, offset);
+        }
+    }
+}
+
+/// [`prefetch`] for `embedding_distance(e, _)`.
+#[inline]
+pub fn prefetch_embedding(e: EmbeddingRef<'_>, offset: isize) {
+    prefetch_slice(e.values, offset);
+}
+
+#[inline]
+fn prefetch_slice(slice: &[f16], offset: isize) {
+    #[cfg(target_arch = "x86_64")]
+    x86::prefetch(slice, offset);
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (slice, offset);
+}
+
 /// ‖a − b‖² of two half-precision vectors of one length.
 pub fn squared_l2_f16(a: &[f16], b: &[f16]) -> f32 {
     L2_F16(a, b)
@@ -104,6 +131,19 @@ mod x86 {
         is_x86_feature_detected!("f16c")
             && is_x86_feature_detected!("avx2")
             && is_x86_feature_detected!("fma")
+    }
+
+    /// A cache line.
+    const LINE: usize = 64;
+
+    #[inline]
+    pub fn prefetch(slice: &[f16], offset: isize) {
+        let first = slice.as_ptr().cast::<i8>().wrapping_offset(offset);
+        let last = size_of_val(slice).saturating_sub(1);
+        for at in (0..last).step_by(LINE).chain([last]) {
+            // SAFETY: a prefetch of any address at all has no effect but on the cache.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(first.wrapping_add(at)) };
+        }
     }
 
     pub fn l2_f16_f32_avx512(a: &[f16], b: &[f32]) -> f32 {
@@ -270,6 +310,18 @@ mod tests {
         let e = Embedding::from_f32(l, &[0.5, 0.0, 9.0, 9.0, 0.0, 1.0]).unwrap();
         let q = Query::from_parts(l, 1.0, vec![2.0, 0.0, 0.5], vec![1.0, 0.0, 0.0, 2.0]).unwrap();
         assert!((distance(e.as_ref(), q.as_ref()).unwrap() - 2f64.sqrt()).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_prefetch_of_any_address_does_no_harm() {
+        let l = Layout::new(3, 50, 5).unwrap();
+        let e = Embedding::from_f32(l, &[0.5; 150]).unwrap();
+        let q = Query::like(e.as_ref(), &[0, 2]).unwrap();
+        for offset in [0, 2, -832, isize::MAX, isize::MIN] {
+            prefetch(e.as_ref(), q.as_ref(), offset);
+            prefetch_embedding(e.as_ref(), offset);
+        }
+        assert_eq!(distance(e.as_ref(), q.as_ref()).unwrap(), 0.0);
     }
 
     #[test]

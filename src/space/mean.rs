@@ -3,6 +3,10 @@
 use super::{Embedding, EmbeddingRef, Layout};
 use crate::error::{Error, Kind, Result};
 use half::f16;
+use half::slice::HalfFloatSliceExt;
+
+/// Numbers widened at a time: few enough to stay in registers and the nearest cache.
+const BLOCK: usize = 64;
 
 /// A running sum of embeddings in double precision, wherever its numbers lie.
 ///
@@ -34,7 +38,13 @@ impl<'a> Mean<'a> {
     pub fn add(&mut self, e: EmbeddingRef<'_>) -> Result<()> {
         self.check(e.layout)?;
         self.count += 1;
-        self.sums.iter_mut().zip(e.values).for_each(|(sum, v)| *sum += v.to_f64());
+        // By blocks, because half-precision numbers are widened eight at a time, or one by one ten times slower.
+        for (sums, values) in self.sums.chunks_mut(BLOCK).zip(e.values.chunks(BLOCK)) {
+            let mut wide = [0.0; BLOCK];
+            let wide = &mut wide[..values.len()];
+            values.convert_to_f32_slice(wide);
+            sums.iter_mut().zip(wide).for_each(|(sum, v)| *sum += f64::from(*v));
+        }
         Ok(())
     }
 

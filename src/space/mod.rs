@@ -12,7 +12,9 @@ mod mean;
 mod query;
 mod text;
 
-pub use distance::{distance, embedding_distance, squared_l2_f16, squared_l2_f16_f32};
+pub use distance::{
+    distance, embedding_distance, prefetch, prefetch_embedding, squared_l2_f16, squared_l2_f16_f32,
+};
 pub use embedding::{normalize_subspaces, Embedding, EmbeddingRef};
 pub use layout::{Layout, MAX_DIMENSIONS};
 pub use mean::Mean;
