@@ -31,7 +31,7 @@ fn draw(folder: &Path) {
                             dx.min(dy) <= width / 3 && dx.max(dy) <= width + 2
                         }
                     };
-                    let pixel = |x, y| Rgb(if inside(x, y) { *rgb } else { [255; 3] });
+                    let pixel = |x, y| Rgb(if inside(x, y) { [255; 3] } else { *rgb });
                     let path = format!("{instance}-{view}.png");
                     RgbImage::from_fn(32, 32, pixel).save(folder.join(&path)).unwrap();
                     let split = match (half, view) {
@@ -105,7 +105,7 @@ fn a_small_set_trains_evaluates_and_trains_to_the_same_bytes_after_an_interrupti
     assert_eq!(metrics["attribute_values_scored"], 5);
     // By chance it would be about 4 right of 12.
     let colour = metrics["attribute_map_by_attribute"]["colour"].as_f64().unwrap();
-    assert!(colour > 0.8, "{metrics}");
+    assert!(colour > 0.7, "{metrics}");
     assert_eq!(model.config().attributes[1].values[0].images, 6);
     let log = std::fs::read_to_string(dir.path().join("first/losses.csv")).unwrap();
     assert_eq!(log.lines().count(), 41);

@@ -327,7 +327,7 @@ mod tests {
         let (dir, manifest) = set();
         let all = features(&manifest, false, &dir.path().join("cache"), usize::MAX).0.unwrap();
         assert_eq!(all[0..2], all[158..160]); // 0 and 79
-        assert!((all[10] - all[8]).abs() > 5.0); // 5 is cropped, 4 is not
+        assert!((all[11] - all[9]).abs() > 20.0); // 5 is cropped, 4 is not
     }
 
     #[test]
