@@ -106,10 +106,10 @@ fn write_catalogue(root: &Path) {
     let mut noise = Noise(2019);
     let mut csv = String::from("path,instance,category,split,neckline,sleeves,prints\n");
     let mut product = 0;
-    for neckline in 0..NECKLINES.len() {
-        for sleeves in 0..SLEEVES.len() {
-            for prints in 0..PRINTS.len() {
-                for category in 0..CATEGORIES.len() {
+    for (neckline, neckline_name) in NECKLINES.iter().enumerate() {
+        for (sleeves, sleeves_name) in SLEEVES.iter().enumerate() {
+            for (prints, prints_name) in PRINTS.iter().enumerate() {
+                for (category, category_name) in CATEGORIES.iter().enumerate() {
                     product += 1;
                     let color = (product * 5 + category) % COLORS.len();
                     let g = Garment { neckline, sleeves, prints, category, color };
@@ -123,11 +123,10 @@ fn write_catalogue(root: &Path) {
                             (_, 0) => "query",
                             _ => "gallery",
                         };
-                        let print = if product % 7 == 0 { "" } else { PRINTS[prints] };
+                        let print = if product % 7 == 0 { "" } else { prints_name };
                         let _ = writeln!(
                             csv,
-                            "{path},p{product:03},{},{split},{},{},{print}",
-                            CATEGORIES[category], NECKLINES[neckline], SLEEVES[sleeves]
+                            "{path},p{product:03},{category_name},{split},{neckline_name},{sleeves_name},{print}"
                         );
                     }
                 }
@@ -189,15 +188,15 @@ fn trained_model() -> (PathBuf, PathBuf) {
 #[test]
 fn every_answer_to_a_v_neck_is_a_v_neck() {
     use coopembed::image::{prepare, Limits};
-    use coopembed::model::{directory, Model};
+    use coopembed::model::{read_directory, Model};
     use coopembed::space::{distance, Embedding, Query};
 
     let (data, model) = trained_model();
-    let (config, weights) = directory::read(&model).expect("the model directory");
+    let (config, weights) = read_directory(&model).expect("the model directory");
     let model = Model::from_parts(&config, &weights).expect("a usable model");
     let (k, neckline) = model.config().attribute("neckline").expect("an attribute");
     let v = neckline.values.iter().position(|v| v.name == "v-neck").expect("a value");
-    let target = model.attribute_queries(k)[v].clone().expect("a query");
+    let target = model.prototypes().attribute_queries(k)[v].clone().expect("a query");
     let query = Query::subspace(model.layout(), k, &target).expect("a query");
 
     let table = std::fs::read_to_string(data.join("images.csv")).expect("images.csv");

@@ -1,2 +1,105 @@
 //! The offline program: data sets, training and evaluation.
-fn main() {}
+
+use clap::{Args, Parser, Subcommand};
+use coopembed::error::{Error, Result};
+use coopembed::eval::run::{self as eval, EvalArgs};
+use coopembed::model::import_backbone;
+use coopembed::train::emoji::gallery::{self, GalleryArgs};
+use coopembed::train::emoji::{self, EmojiArgs};
+use coopembed::train::options::TrainArgs;
+use coopembed::train::run as train;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Cooperative embeddings, offline: data sets, backbones, training, evaluation
+#[derive(Parser)]
+#[command(name = "coopembed", version, max_term_width = 100, after_help = EXAMPLES)]
+struct Program {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  coopembed data emoji --out data/emoji
+  coopembed import-backbone efficientnet-lite0.pth --arch efficientnet_lite0 --out lite0.safetensors
+  coopembed train --data data/emoji --backbone lite0.safetensors --size 128 --out model/emoji
+  coopembed eval --model model/emoji --data data/emoji --json figures.json";
+
+const TRAIN_EXAMPLES: &str = "\
+Examples:
+  coopembed train --data data/emoji --backbone lite0.safetensors --size 128 --out model/emoji
+  coopembed train --config model/emoji.toml --seed 1 --out trial
+  coopembed train --data data/shop --backbone resnet50.pth --arch resnet50 --epochs 60 --schedule cosine --out model/shop
+
+Features of the frozen backbone are computed once and kept; a run that was interrupted goes on from them.
+The data set's folder holds images.csv with the columns path,instance,category,split (train, query or gallery),
+optionally x1,y1,x2,y2, then one column per attribute (empty: absent), and optionally attributes.json:
+  {\"size\": {\"ordered\": true, \"values\": [\"small\", \"large\"]}}";
+
+const EVAL_EXAMPLES: &str = "\
+Examples:
+  coopembed eval --model model/emoji --data data/emoji
+  coopembed eval --model model/emoji --data data/emoji --absent exclude --json figures.json";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Build a data set
+    #[command(subcommand)]
+    Data(Data),
+    /// Make a backbone's weights from a PyTorch checkpoint
+    ImportBackbone(ImportArgs),
+    /// Learn the projection and the proxies on frozen features, and write a model directory
+    #[command(after_help = TRAIN_EXAMPLES)]
+    Train(Box<TrainArgs>),
+    /// Measure a model: instance recall, attribute and category mean average precision
+    #[command(after_help = EVAL_EXAMPLES)]
+    Eval(EvalArgs),
+}
+
+#[derive(Subcommand)]
+enum Data {
+    /// The emoji retrieval set: the same emoji drawn by up to nine designers
+    Emoji(EmojiArgs),
+    /// A few hundred pictures of the emoji set as a shop's table, for a demonstration
+    Gallery(GalleryArgs),
+}
+
+#[derive(Args)]
+struct ImportArgs {
+    /// Checkpoint: .pth or .safetensors
+    file: PathBuf,
+    /// resnet18, resnet34, resnet50 or efficientnet_lite0
+    #[arg(long, value_name = "NAME")]
+    arch: String,
+    /// File to write
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+fn main() -> ExitCode {
+    match run(Program::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("ERROR:  {}", e.report());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<()> {
+    match command {
+        Command::Data(Data::Emoji(args)) => emoji::run(&args),
+        Command::Data(Data::Gallery(args)) => gallery::run(&args),
+        Command::ImportBackbone(args) => import(&args),
+        Command::Train(args) => train::run(&args),
+        Command::Eval(args) => eval::run(&args),
+    }
+}
+
+fn import(args: &ImportArgs) -> Result<()> {
+    let weights = import_backbone(&args.file, args.arch.parse()?)?;
+    std::fs::write(&args.out, &weights).map_err(|e| Error::io("write", &args.out, &e))?;
+    println!("wrote {}: {} in {} bytes", args.out.display(), args.arch, weights.len());
+    Ok(())
+}

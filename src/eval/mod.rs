@@ -3,3 +3,6 @@
 pub mod metrics;
 pub mod protocol;
 pub mod report;
+pub mod run;
+
+pub use protocol::Protocol;

@@ -3,8 +3,9 @@
 use super::Preprocessing;
 use crate::error::{Error, Kind, Result};
 use ::image::{imageops, RgbImage};
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::U8x3;
+use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 use std::borrow::Cow;
 
 /// A box in pixels of the upright image: columns `x1..x2`, rows `y1..y2`, counted from 0 at the top left, the second corner
@@ -36,6 +37,9 @@ pub fn prepare_image(
         None => Cow::Borrowed(image),
     };
     let size = preprocessing.size;
+    if image.is_empty() {
+        return Err(Error::new(Kind::InvalidParameter, "an image without pixels cannot be resized"));
+    }
     if image.dimensions() == (size, size) {
         return Ok(image.into_owned().into_raw());
     }
@@ -43,12 +47,14 @@ pub fn prepare_image(
         let (w, h) = image.dimensions();
         Error::new(Kind::InvalidParameter, format!("could not resize {w}x{h} pixels to {size}x{size}: {e}"))
     };
-    let source = ImageRef::new(image.width(), image.height(), image.as_raw(), PixelType::U8x3);
+    let mut pixels = vec![0; preprocessing.pixel_bytes()];
+    // Views of known pixel type: the untyped ones make the compiler build this for 13 pixel types.
+    let source = TypedImageRef::<U8x3>::from_buffer(image.width(), image.height(), image.as_raw());
     let source = source.map_err(|e| failed(&e))?;
-    let mut target = Image::new(size, size, PixelType::U8x3);
+    let mut target = TypedImage::<U8x3>::from_buffer(size, size, &mut pixels).map_err(|e| failed(&e))?;
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
-    Resizer::new().resize(&source, &mut target, &options).map_err(|e| failed(&e))?;
-    Ok(target.into_vec())
+    Resizer::new().resize_typed(&source, &mut target, &options).map_err(|e| failed(&e))?;
+    Ok(pixels)
 }
 
 /// The part of `image` in `crop`; a copy, because a filter may not look over the edge.

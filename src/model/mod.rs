@@ -13,6 +13,7 @@ mod network;
 mod pixels;
 mod prototypes;
 #[cfg(any(test, feature = "pg_test"))]
+#[cfg_attr(not(test), allow(dead_code))] // the test library of PostgreSQL uses a part of it
 pub(crate) mod synthetic;
 mod tensors;
 

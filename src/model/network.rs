@@ -89,12 +89,31 @@ impl Model {
     /// # Errors
     /// [`Kind::Mismatch`] for another number of bytes, [`Kind::Internal`] if a number overflows.
     pub fn embed(&self, pixels: &[u8], batch: usize) -> Result<Vec<f32>> {
+        self.project(self.features(pixels, batch)?, batch)
+    }
+
+    /// The first half of [`Model::embed`]: pixels to the backbone's pooled features `[batch, F]`.
+    ///
+    /// # Errors
+    /// [`Kind::Mismatch`] for another number of bytes.
+    pub fn features(&self, pixels: &[u8], batch: usize) -> Result<Vec<f32>> {
         let input = normalize_pixels(pixels, batch, &self.config.preprocessing, &Device::Cpu)?;
         if batch == 0 {
             return Ok(Vec::new());
         }
-        let embeddings = self.projection.forward(&self.backbone.forward(&input)?)?;
-        let embeddings: Vec<f32> = embeddings.flatten_all()?.to_vec1()?;
+        Ok(self.backbone.forward(&input)?.flatten_all()?.to_vec1()?)
+    }
+
+    /// The second half: features `[batch, F]` to raw embeddings `[batch, K·n]`.
+    ///
+    /// # Errors
+    /// [`Kind::Internal`] if a number overflows or there are not batch · F numbers.
+    pub fn project(&self, features: Vec<f32>, batch: usize) -> Result<Vec<f32>> {
+        if batch == 0 {
+            return Ok(Vec::new());
+        }
+        let features = Tensor::from_vec(features, (batch, self.config.architecture.features), &Device::Cpu)?;
+        let embeddings: Vec<f32> = self.projection.forward(&features)?.flatten_all()?.to_vec1()?;
         if embeddings.iter().all(|x| x.is_finite()) {
             return Ok(embeddings);
         }

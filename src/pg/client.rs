@@ -231,7 +231,7 @@ impl Write for Channel {
 /// Rust closes what the statement had open.
 fn wait(socket: Option<&UnixStream>, events: u32, most: Duration) {
     let always = pg_sys::WL_LATCH_SET | pg_sys::WL_EXIT_ON_PM_DEATH | pg_sys::WL_TIMEOUT;
-    let (fd, events) = socket.map_or((pg_sys::PGINVALID_SOCKET as i32, 0), |s| (s.as_raw_fd(), events));
+    let (fd, events) = socket.map_or((pg_sys::PGINVALID_SOCKET, 0), |s| (s.as_raw_fd(), events));
     let milliseconds = most.as_millis().clamp(1, 3_600_000) as std::ffi::c_long;
     // SAFETY: the process's own latch and a socket that is open during the call.
     unsafe {

@@ -5,6 +5,7 @@
 //! `{"weight": {"ordered": true, "values": ["100", "200"]}, ...}`; without it an attribute's values are what occurs.
 
 use crate::error::{abridged, Error, Kind, Result};
+use crate::image::CropBox;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -49,8 +50,8 @@ pub struct ImageEntry {
     pub category: u32,
     /// What it is for.
     pub split: Split,
-    /// `[x1, y1, x2, y2]` in pixels, if the set has boxes.
-    pub crop: Option<[f32; 4]>,
+    /// What to crop to, if the set has boxes.
+    pub crop: Option<CropBox>,
     /// Per attribute, the index of its value; `None` where it is absent.
     pub values: Vec<Option<u32>>,
 }
@@ -189,7 +190,7 @@ struct Row {
     instance: String,
     category: String,
     split: Split,
-    crop: Option<[f32; 4]>,
+    crop: Option<CropBox>,
     values: Vec<String>,
 }
 
@@ -357,14 +358,14 @@ impl Columns {
         }
         let crop = match self.crop.map(|c| c.map(|c| &record[c])) {
             Some(texts) if texts.iter().any(|t| !t.is_empty()) => {
-                let corners = corners(texts);
-                if corners.is_none() {
+                let found = crop_box(texts);
+                if found.is_none() {
                     problems.add(format!(
                         "images.csv, line {line}: \"{}\" is not a box of x1 < x2 and y1 < y2",
                         abridged(&texts.join(","))
                     ));
                 }
-                corners
+                found
             }
             _ => None,
         };
@@ -373,13 +374,16 @@ impl Columns {
     }
 }
 
-fn corners(texts: [&str; 4]) -> Option<[f32; 4]> {
-    let mut corners = [0f32; 4];
+/// A fraction of a pixel counts as the whole pixel.
+fn crop_box(texts: [&str; 4]) -> Option<CropBox> {
+    let mut corners = [0f64; 4];
     for (corner, text) in corners.iter_mut().zip(texts) {
-        *corner = text.parse().ok().filter(|c: &f32| c.is_finite() && *c >= 0.0)?;
+        *corner = text.parse().ok().filter(|c: &f64| c.abs() < 1e9)?;
     }
     let [x1, y1, x2, y2] = corners;
-    (x1 < x2 && y1 < y2).then_some(corners)
+    let whole =
+        CropBox { x1: x1.floor() as i32, y1: y1.floor() as i32, x2: x2.ceil() as i32, y2: y2.ceil() as i32 };
+    (x1 < x2 && y1 < y2).then_some(whole)
 }
 
 /// Distinct names, sorted, and their places.
@@ -458,7 +462,7 @@ mod tests {
         assert_eq!(m.instance_category, [0, 1]);
         assert_eq!(m.attributes[0].values, ["9", "10"]); // as numbers, not as text
         assert_eq!(m.attributes[1].values, ["blue", "red"]);
-        assert_eq!(m.images[0].crop, Some([1.0, 2.0, 30.5, 40.0]));
+        assert_eq!(m.images[0].crop, Some(CropBox { x1: 1, y1: 2, x2: 31, y2: 40 }));
         assert_eq!((m.images[1].crop, m.images[1].values.clone()), (None, vec![Some(0), None]));
         assert_eq!((m.split(Split::Train), m.split(Split::Gallery)), (vec![0], vec![2]));
         assert!(m.warnings.is_empty());

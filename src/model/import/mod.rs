@@ -4,6 +4,7 @@ mod checkpoint;
 mod pickle;
 
 use super::arch::Arch;
+use super::contents::BACKBONE_PREFIX;
 use super::tensors::{write_tensors, Expected, Precision, Problems, TensorFile, Tensors};
 use crate::error::{Error, Kind, Result};
 use candle_core::{Device, Tensor};
@@ -20,7 +21,7 @@ const METADATA: &str = "backbone";
 
 /// Reads a checkpoint (`.pth` of any PyTorch, or `.safetensors`) of `arch` and returns a safetensors file in f32, with
 /// the architecture and the SHA-256 of the source in its metadata. A leading `module.` is taken off the names, the
-/// classifier is dropped.
+/// classifier is dropped. Of a trained model's `model.safetensors`, its backbone is taken.
 ///
 /// # Errors
 /// [`Kind::Io`], [`Kind::LimitExceeded`], [`Kind::InvalidData`] for a file that cannot be read as a checkpoint, and
@@ -66,16 +67,18 @@ fn expected(arch: Arch) -> Vec<Expected> {
 
 /// The backbone's tensors, all there and of the right shapes.
 fn select(checkpoint: &Checkpoint, arch: Arch) -> Result<Tensors> {
-    let short = |name| str::strip_prefix(name, "module.").unwrap_or(name);
-    let shapes: BTreeMap<&str, &[usize]> =
-        checkpoint.shapes().map(|(name, shape)| (short(name), shape)).collect();
+    let of_model = checkpoint.shapes().any(|(name, _)| name.starts_with(BACKBONE_PREFIX));
+    let prefix = if of_model { BACKBONE_PREFIX } else { "module." };
+    let short = |name| str::strip_prefix(name, prefix).unwrap_or(name);
+    let entries = || checkpoint.shapes().filter(|(name, _)| !of_model || name.starts_with(BACKBONE_PREFIX));
+    let shapes: BTreeMap<&str, &[usize]> = entries().map(|(name, shape)| (short(name), shape)).collect();
     let dropped = |name: &str| name.ends_with(".num_batches_tracked") || arch.is_classifier(name);
     let message = format!("the checkpoint does not hold the backbone {arch}");
     let expected = expected(arch);
     Problems::find(&expected, &shapes, dropped).into_result(&message)?;
     let mut problems = Problems::default();
     let mut tensors = Tensors::new();
-    for (name, _) in checkpoint.shapes().filter(|(name, _)| !dropped(short(name))) {
+    for (name, _) in entries().filter(|(name, _)| !dropped(short(name))) {
         match checkpoint.numbers(name) {
             Some(numbers) => {
                 let tensor = Tensor::from_vec(numbers, shapes[short(name)], &Device::Cpu)?;
@@ -111,6 +114,15 @@ mod tests {
         std::fs::write(file.path(), write_tensors(&all, Precision::Single, ("", String::new())).unwrap())
             .unwrap();
         file
+    }
+
+    #[test]
+    fn a_trained_model_gives_its_backbone() {
+        let (config, tensors) = synthetic::model(Arch::ResNet18);
+        let dir = tempfile::tempdir().unwrap();
+        super::super::write_directory(dir.path(), &config, &tensors, "").unwrap();
+        let bytes = import_backbone(&dir.path().join("model.safetensors"), Arch::ResNet18).unwrap();
+        assert_eq!(read_backbone(&bytes).unwrap().0, Arch::ResNet18);
     }
 
     #[test]

@@ -27,11 +27,6 @@ static BY_NAME: Select = Select::new(
     c"SELECT name, digest, subspaces, subspace_dim FROM coopembed.models WHERE name OPERATOR(pg_catalog.=) $1",
     &[TEXT],
 );
-static BY_DIGEST: Select = Select::new(
-    c"SELECT name, digest, subspaces, subspace_dim FROM coopembed.models WHERE digest OPERATOR(pg_catalog.=) $1 \
-      ORDER BY name LIMIT 1",
-    &[pg_sys::BYTEAOID],
-);
 static BY_FINGERPRINT: Select = Select::new(
     c"SELECT name, digest, subspaces, subspace_dim FROM coopembed.models \
       WHERE fingerprint OPERATOR(pg_catalog.=) $1 ORDER BY name LIMIT 1",
@@ -72,17 +67,6 @@ pub fn model(name: Option<&str>) -> Result<ModelEntry> {
 /// The model of this name, if it is loaded.
 pub fn find(name: &str) -> Result<Option<ModelEntry>> {
     BY_NAME.first(&[name.into_datum()], entry).transpose()
-}
-
-/// A loaded model with this digest.
-///
-/// # Errors
-/// [`Kind::UnknownName`] if there is none.
-pub fn model_with_digest(digest: &ModelDigest) -> Result<ModelEntry> {
-    BY_DIGEST.first(&[digest.0.as_slice().into_datum()], entry).transpose()?.ok_or_else(|| {
-        Error::new(Kind::UnknownName, format!("no loaded model has the digest {digest}"))
-            .hint("It may have been dropped meanwhile; coop_models() lists the models.")
-    })
 }
 
 /// The loaded model that made an embedding.

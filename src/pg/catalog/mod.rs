@@ -13,7 +13,7 @@ mod statement;
 #[cfg(any(test, feature = "pg_test"))]
 mod tests;
 
-pub use entry::{config, config_text, model, model_with_digest, model_with_fingerprint, ModelEntry};
+pub use entry::{config, config_text, model};
 pub use lookup::{attribute_query, category_query, subspaces_of, with_weights};
 
 use crate::error::{Error, Kind};

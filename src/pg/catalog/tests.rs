@@ -44,8 +44,8 @@ mod tests {
         assert_eq!(rows(), "1 1 3 8 3");
         let entry = only_model();
         assert_eq!((entry.name.as_str(), entry.layout), ("garments", garments.layout()));
+        assert_eq!(entry.digest, garments.config.digest(&weights));
         with_latest_rows(|| {
-            assert_eq!(entry, entry::model_with_digest(&garments.config.digest(&weights)).unwrap());
             assert_eq!(entry::config_text(&entry).unwrap(), config);
             assert_eq!(*entry::config(&entry).unwrap(), garments.config);
         });
@@ -57,6 +57,13 @@ mod tests {
         );
         let bytes = Spi::get_one::<i64>("SELECT bytes FROM coop_models()").unwrap().unwrap();
         assert_eq!(bytes, weights.len() as i64);
+    }
+
+    /// PostgreSQL's signal handlers expect a process of one thread.
+    #[pg_test]
+    fn loading_starts_no_threads() {
+        Garments::new("summer").load_as("garments");
+        assert_eq!(std::fs::read_dir("/proc/self/task").unwrap().count(), 1);
     }
 
     #[pg_test]

@@ -53,3 +53,54 @@ pub fn draw(key: &[&str]) -> f64 {
     let head = digest.iter().take(8).fold(0u64, |n, byte| n << 8 | u64::from(*byte));
     head as f64 / 2f64.powi(64)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_written_in_one_way() {
+        for (code, expected) in [
+            ("a9-fe0f", "00A9"),
+            ("39-FE0F-20E3", "0039-20E3"),
+            ("1f441-fe0f-200d-1f5e8-fe0f", "1F441-200D-1F5E8"),
+        ] {
+            assert_eq!(normal(code), expected);
+        }
+    }
+
+    #[test]
+    fn a_concept_has_no_tone_no_gender_and_no_direction() {
+        for (code, expected) in [
+            ("1F469-1F3FD-200D-1F4BB", "1F9D1-200D-1F4BB"),
+            ("1F468-200D-1F469-200D-1F466", "1F9D1-200D-1F9D1-200D-1F466"),
+            ("1F937-1F3FB-200D-2640", "1F937"),
+            ("1F6B6-200D-2640-200D-27A1", "1F6B6"),
+            ("26F9-1F3FE-200D-2642", "26F9"),
+            ("1F469-1F3FB-200D-2764-200D-1F48B-200D-1F468-1F3FF", "1F9D1-200D-2764-200D-1F48B-200D-1F9D1"),
+            ("00A9", "00A9"),
+        ] {
+            assert_eq!(concept(code), expected);
+        }
+    }
+
+    #[test]
+    fn where_hair_tells_the_emoji_apart_genders_stay_two_concepts() {
+        for (code, expected) in [
+            ("1F468-1F3FF-200D-1F9B0", "1F468-200D-1F9B0"),
+            ("1F471-1F3FB-200D-2642", "1F471-200D-2642"),
+            ("1F9D4-200D-2640", "1F9D4-200D-2640"),
+        ] {
+            assert_eq!(concept(code), expected);
+        }
+    }
+
+    // rnd = lambda *k: int.from_bytes(hashlib.sha256('|'.join(k).encode()).digest()[:8], 'big') / 2 ** 64
+    // rnd('side', '1F600'), rnd('tone', '1F44B', '1F3FB'), rnd('query', '1F44B-1F3FD', 'noto')
+    #[test]
+    fn draws_are_a_function_of_the_key_alone() {
+        assert_eq!(draw(&["side", "1F600"]), 0.1426929779722936);
+        assert_eq!(draw(&["tone", "1F44B", "1F3FB"]), 0.49838999967974107);
+        assert_eq!(draw(&["query", "1F44B-1F3FD", "noto"]), 0.6907666573931508);
+    }
+}

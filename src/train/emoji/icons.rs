@@ -50,6 +50,18 @@ fn default_side() -> f64 {
     16.0
 }
 
+/// Gradients that lost an identity transform when their package was made: they inherit a mirroring one from the
+/// gradient that they refer to, and three yellow faces are filled with the orange of their rim.
+const LOST_TRANSFORM: [&str; 3] = ["SVGzQhR8cin", "SVGvHHieeVb", "SVGcE9Zyc6y"];
+
+/// The body of a drawing with the transforms that it lost.
+fn repaired(body: &str) -> String {
+    LOST_TRANSFORM.iter().fold(body.to_owned(), |body, id| {
+        let gradient = format!("<radialGradient id=\"{id}\"");
+        body.replace(&gradient, &format!("{gradient} gradientTransform=\"scale(1)\""))
+    })
+}
+
 impl IconSet {
     /// The SVG of the drawing called `name`; nothing for a turned copy of another drawing.
     fn svg(&self, name: &str) -> Option<String> {
@@ -62,7 +74,9 @@ impl IconSet {
         Some(format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" xmlns:xlink=\"http://www.w3.org/1999/xlink\" \
              viewBox=\"{} {} {width} {height}\">{}</svg>",
-            icon.left, icon.top, icon.body
+            icon.left,
+            icon.top,
+            repaired(&icon.body)
         ))
     }
 }
@@ -222,5 +236,77 @@ impl NameIndex {
             None => name.to_owned(),
         };
         self.exact.get(&name).or_else(|| self.squashed.get(&name.replace('-', "")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(json: &str) -> IconSet {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn view_boxes_are_the_icons_or_the_sets() {
+        let set = set(
+            r#"{"icons": {"a": {"body": "<g/>"}, "b": {"body": "", "height": 25.22, "left": -1}}, "width": 36, "height": 36}"#,
+        );
+        assert!(set.svg("a").unwrap().ends_with("viewBox=\"0 0 36 36\"><g/></svg>"));
+        assert!(set.svg("b").unwrap().contains("viewBox=\"-1 0 36 25.22\""));
+        assert_eq!(set.svg("c"), None);
+    }
+
+    #[test]
+    fn turned_copies_are_not_drawn() {
+        let set = set(
+            r#"{"icons": {"left": {"body": "<g/>"}}, "aliases": {"west": {"parent": "left"}, "right": {"parent": "left", "hFlip": true}}}"#,
+        );
+        assert_eq!(set.svg("west"), set.svg("left"));
+        assert_eq!(set.svg("right"), None);
+    }
+
+    #[test]
+    fn a_lost_identity_transform_is_put_back() {
+        let body = "<radialGradient id=\"SVGzQhR8cin\" cy=\"62.9\" fy=\"62.9\" href=\"#SVG47aqDHPK\"/>";
+        let fixed = "<radialGradient id=\"SVGzQhR8cin\" gradientTransform=\"scale(1)\" cy=\"62.9\" fy=\"62.9\" href=\"#SVG47aqDHPK\"/>";
+        assert_eq!(repaired(body), fixed);
+        assert_eq!(repaired("<radialGradient id=\"other\"/>"), "<radialGradient id=\"other\"/>");
+    }
+
+    #[test]
+    fn sets_without_codes_are_matched_by_name_alias_and_spelling() {
+        let known = set(
+            r#"{"icons": {"flag-andorra": {"body": ""}, "grinning-face": {"body": ""}, "tshirt": {"body": ""}},
+                "aliases": {"happy": {"parent": "grinning-face"}}}"#,
+        );
+        let mut chars = Ordered::default();
+        for (name, code) in [("flag-andorra", "1F1E6-1F1E9"), ("grinning-face", "1F600"), ("tshirt", "1F455")]
+        {
+            chars.insert(name.to_owned(), code.to_owned());
+        }
+        let index = NameIndex::new([(known, chars)].iter());
+        let nameless = set(
+            r#"{"icons": {"flag-for-flag-andorra": {"body": ""}, "smiley": {"body": ""}, "t-shirt": {"body": ""}, "happy": {"body": ""}, "odd": {"body": ""}},
+                "aliases": {"grinning-face": {"parent": "smiley"}}}"#,
+        );
+        let names = index.match_icons(&nameless);
+        assert_eq!(names.len(), 3);
+        assert_eq!(names["1F1E6-1F1E9"], "flag-for-flag-andorra");
+        assert_eq!(names["1F600"], "smiley", "the first icon in the file stays");
+        assert_eq!(names["1F455"], "t-shirt");
+    }
+
+    #[test]
+    fn of_two_files_of_one_code_the_fuller_name_is_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("assets")).unwrap();
+        for name in ["39-fe0f-20e3.webp", "0039-fe0f-20e3.webp", "26a7.webp", "26a7-fe0f.webp", "notes.txt"] {
+            std::fs::write(folder.path().join("assets").join(name), "").unwrap();
+        }
+        let files = image_files(folder.path()).unwrap();
+        assert_eq!(files.len(), 2);
+        assert!(files["0039-20E3"].ends_with("0039-fe0f-20e3.webp"));
+        assert!(files["26A7"].ends_with("26a7-fe0f.webp"));
     }
 }

@@ -108,3 +108,83 @@ fn hue([r, g, b]: [f32; 3]) -> &'static str {
     ];
     UP_TO.iter().find(|(limit, _)| degrees < *limit).map_or("red", |(_, name)| name)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A square picture of red, blue, white and (.) transparent pixels.
+    fn picture(lines: [&str; 8]) -> Picture {
+        let rgba = |c| match c {
+            'r' => [255, 0, 0, 255],
+            'b' => [0, 0, 255, 255],
+            'w' => [255, 255, 255, 255],
+            _ => [0, 0, 0, 0],
+        };
+        let pixels: Vec<[u8; 4]> = lines.iter().flat_map(|l| l.chars()).map(rgba).collect();
+        Picture {
+            size: 8,
+            premultiplied: pixels.iter().map(|p| [p[0], p[1], p[2], p[3] / 255].map(f32::from)).collect(),
+            over_white: pixels
+                .iter()
+                .map(|p| if p[3] == 0 { [255; 3] } else { [p[0], p[1], p[2]] })
+                .collect(),
+        }
+    }
+
+    fn parts(lines: [&str; 8]) -> Option<(&str, &str, &str)> {
+        look(&picture(lines)).map(|l| (l.hue, l.aspect, l.symmetric))
+    }
+
+    // Expected: what the working specification in Python measured on the same pixels.
+    #[test]
+    fn a_pole_is_tall_and_a_plank_is_wide() {
+        let pole =
+            ["........", "...rr...", "...rr...", "...rr...", "...rr...", "...rr...", "...rr...", "........"];
+        assert_eq!(parts(pole), Some(("red", "1", "yes")));
+        let plank =
+            ["........", "........", ".rrrrrr.", ".bbbbbb.", "........", "........", "........", "........"];
+        assert_eq!(parts(plank), Some(("red", "5", "yes")), "of equally many colours, the first");
+    }
+
+    #[test]
+    fn a_picture_with_two_different_halves_is_not_symmetric() {
+        let flag =
+            ["........", "........", ".rrrbbb.", ".rrrbbb.", ".rrrbbb.", ".rrrbbb.", ".rrrrbb.", "........"];
+        assert_eq!(parts(flag), Some(("red", "4", "no")));
+    }
+
+    #[test]
+    fn the_colour_of_most_pixels_is_the_hue() {
+        let page =
+            ["........", ".wwwwww.", ".wrrrrw.", ".wwwwww.", ".wwwwww.", ".wwwwww.", ".wwwwww.", "........"];
+        assert_eq!(parts(page), Some(("white", "3", "yes")));
+        assert_eq!(parts(["........"; 8]), None);
+    }
+
+    // [hue_of(np.array([c], np.float32)) for c in colours]
+    #[test]
+    fn colours_have_the_names_of_the_specification() {
+        for (color, name) in [
+            ([1.0, 0.0, 0.0], "red"),
+            ([0.9, 0.05, 0.1], "red"),
+            ([1.0, 0.5, 0.0], "orange"),
+            ([0.9, 0.8, 0.7], "orange"),
+            ([1.0, 1.0, 0.0], "yellow"),
+            ([0.0, 1.0, 0.0], "green"),
+            ([0.0, 1.0, 1.0], "cyan"),
+            ([0.0, 0.0, 1.0], "blue"),
+            ([0.5, 0.0, 1.0], "purple"),
+            ([1.0, 0.0, 0.8], "pink"),
+            ([1.0, 0.7, 0.75], "pink"),
+            ([0.4, 0.2, 0.05], "brown"),
+            ([0.1, 0.1, 0.1], "black"),
+            ([0.21, 0.0, 0.0], "black"),
+            ([0.5, 0.5, 0.5], "grey"),
+            ([0.3, 0.3, 0.36], "grey"),
+            ([1.0, 1.0, 1.0], "white"),
+        ] {
+            assert_eq!(hue(color), name, "{color:?}");
+        }
+    }
+}

@@ -16,6 +16,8 @@ mod render;
 mod report;
 mod sequences;
 mod split;
+#[cfg(test)]
+mod tests;
 mod vocabulary;
 
 use crate::error::{Error, Kind, Result};
@@ -67,9 +69,9 @@ pub struct EmojiArgs {
 /// Which Unicode names are the categories.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Category {
-    /// 73 of them.
+    /// Unicode subgroups, small ones merged: 73.
     Subgroup,
-    /// 9 of them.
+    /// Unicode groups: 9.
     Group,
 }
 
@@ -114,12 +116,21 @@ pub fn run(args: &EmojiArgs) -> Result<()> {
         eprintln!("{} {}: {}, {}", view.package, view.version, view.author, view.licence);
         folders.push(cache.package(view.package, view.version, view.files)?);
     }
+    let emoji_count = emoji.len();
     let atlas = Atlas::read(&views, &folders)?;
     output.make_views(&views)?;
     let jobs = jobs(&emoji, views.len(), &atlas);
-    let drawn = draw(&jobs, &emoji, &views, args.size, &output)?;
+    let drawn = draw_all(&jobs, &emoji, &views, args.size, &output)?;
     let looks = distinct(&jobs, drawn, &emoji, &views, &output)?;
     let instances = instances(emoji, looks, &views, args, &output)?;
+    if instances.is_empty() {
+        return Err(Error::new(Kind::InvalidData, "no emoji is drawn by enough designers")
+            .detail(format!(
+                "{} were drawn; each needs {} pictures by two designers.",
+                emoji_count, args.min_views
+            ))
+            .hint("Lower --min-views."));
+    }
     let rows = rows(&instances, &views);
     report::check(&rows)?;
     output.finish(&rows, &views, &instances)?;
@@ -144,7 +155,13 @@ fn jobs(emoji: &[Emoji], views: usize, atlas: &Atlas) -> Vec<Job> {
 }
 
 /// Draws all pictures and writes them.
-fn draw(jobs: &[Job], emoji: &[Emoji], views: &[&View], size: u32, output: &Output) -> Result<Vec<Drawn>> {
+fn draw_all(
+    jobs: &[Job],
+    emoji: &[Emoji],
+    views: &[&View],
+    size: u32,
+    output: &Output,
+) -> Result<Vec<Drawn>> {
     let bar = ProgressBar::new(jobs.len() as u64);
     let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {eta}");
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
@@ -253,13 +270,11 @@ fn families(looks: &[(usize, Look)], views: &[&View]) -> BTreeSet<&'static str> 
 /// What the name tells, and what most of the pictures show.
 fn labels(emoji: &Emoji, looks: &[(usize, Look)]) -> Labels {
     let mut labels = names::attributes(emoji);
-    let measured: [(&str, fn(&Look) -> &'static str); 3] =
-        [("hue", |l| l.hue), ("aspect", |l| l.aspect), ("symmetric", |l| l.symmetric)];
-    for (attribute, of) in measured {
-        if let Some((value, n)) = measure::most_common(looks.iter().map(|(_, look)| of(look))) {
-            if n * 2 > looks.len() {
-                labels.set(attribute, value);
-            }
+    let measured = looks.iter().map(|(_, look)| [look.hue, look.aspect, look.symmetric]);
+    for (i, attribute) in ["hue", "aspect", "symmetric"].into_iter().enumerate() {
+        match measure::most_common(measured.clone().map(|values| values[i])) {
+            Some((value, n)) if n * 2 > looks.len() => labels.set(attribute, value),
+            _ => {}
         }
     }
     labels

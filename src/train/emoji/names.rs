@@ -208,3 +208,74 @@ fn time(name: &str) -> Option<(&'static str, &'static str)> {
     let hour = HOURS.iter().position(|h| *h == hour)?;
     Some((NUMBERS[hour], if name.contains("thirty") { "30" } else { "00" }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Code, CLDR name, group, subgroup and the labels that the working specification in Python gave:
+    /// `' '.join(f'{k}={v}' for k, v in attributes(code, name, group, subgroup).items())`.
+    #[rustfmt::skip]
+    const EXPECTED: &[(&str, &str, &str, &str, &str)] = &[
+        ("1F471-200D-2640", "woman: blond hair", "People & Body", "person", "gender=woman age=2 people=1 hair=blond"),
+        ("1F9D4-1F3FB", "person: light skin tone, beard", "People & Body", "person", "skin_tone=1 gender=neutral age=2 people=1 hair=beard"),
+        ("1F474", "old man", "People & Body", "person", "gender=man age=3 people=1"),
+        ("1F476", "baby", "People & Body", "person", "gender=neutral age=1 people=1"),
+        ("1F46D", "women holding hands", "People & Body", "family", "gender=woman people=2"),
+        ("1F491", "couple with heart", "People & Body", "family", "gender=neutral people=2"),
+        ("1F48F", "kiss", "People & Body", "family", "gender=neutral people=2"),
+        ("1F46F", "people with bunny ears", "People & Body", "person-activity", "gender=neutral age=2 people=2"),
+        ("1F93C-200D-2642", "men wrestling", "People & Body", "person-sport", "gender=man age=2 people=2"),
+        ("1F468-200D-1F469-200D-1F466", "family: man, woman, boy", "People & Body", "family", "people=3"),
+        ("1F930", "pregnant woman", "People & Body", "person-role", "gender=woman age=2 people=1"),
+        ("1F936", "mrs. claus", "People & Body", "person-fantasy", "gender=woman age=2 people=1"),
+        ("1F385", "santa claus", "People & Body", "person-fantasy", "gender=man age=2 people=1"),
+        ("1F931", "breast-feeding", "People & Body", "person-role", "gender=neutral age=2 people=1"),
+        ("1F9D1-200D-1F37C", "person feeding baby", "People & Body", "person-role", "gender=neutral age=2 people=1"),
+        ("1F6B6-200D-27A1", "person walking: facing right", "People & Body", "person-activity", "gender=neutral age=2 people=1 direction=right"),
+        ("1F478-1F3FF", "princess: dark skin tone", "People & Body", "person-role", "skin_tone=5 gender=woman age=2 people=1"),
+        ("1F468-200D-2764-200D-1F468", "couple with heart: man, man", "People & Body", "family", "gender=man people=2"),
+        ("1F618", "face blowing a kiss", "Smileys & Emotion", "face-affection", "expression=kiss"),
+        ("1F622", "crying face", "Smileys & Emotion", "face-concerned", "expression=cry"),
+        ("1F970", "smiling face with hearts", "Smileys & Emotion", "face-affection", "expression=love"),
+        ("1F608", "smiling face with horns", "Smileys & Emotion", "face-negative", "expression=smile"),
+        ("1F62E", "face with open mouth", "Smileys & Emotion", "face-concerned", "expression=surprise"),
+        ("1F971", "yawning face", "Smileys & Emotion", "face-concerned", "expression=sleep"),
+        ("1F979", "face holding back tears", "Smileys & Emotion", "face-concerned", "expression=cry"),
+        ("1F924", "drooling face", "Smileys & Emotion", "face-sleepy", "expression=tongue"),
+        ("1F61C", "winking face with tongue", "Smileys & Emotion", "face-tongue", "expression=tongue"),
+        ("1F609", "winking face", "Smileys & Emotion", "face-smiling", "expression=wink"),
+        ("1F640", "weary cat", "Smileys & Emotion", "cat-face", "expression=surprise"),
+        ("1F534", "red circle", "Symbols", "geometric", "color=red"),
+        ("1F90D", "white heart", "Smileys & Emotion", "heart", "color=white"),
+        ("1F3F3", "white flag", "Flags", "flag", "color=white"),
+        ("1F1E6-1F1E9", "flag: andorra", "Flags", "country-flag", ""),
+        ("1F9AF", "white cane", "Objects", "tool", ""),
+        ("1F4D7", "green book", "Objects", "book-paper", "color=green"),
+        ("1F448", "backhand index pointing left", "People & Body", "hand-single-finger", "direction=left"),
+        ("1F91B", "left-facing fist", "People & Body", "hand-fingers-closed", "direction=left"),
+        ("261D", "index pointing up", "People & Body", "hand-single-finger", "direction=up"),
+        ("2194", "left-right arrow", "Symbols", "arrow", ""),
+        ("21A9", "right arrow curving left", "Symbols", "arrow", ""),
+        ("1F55B", "twelve o’clock", "Travel & Places", "time", "hour=12 minute=00"),
+        ("1F567", "twelve-thirty", "Travel & Places", "time", "hour=12 minute=30"),
+        ("1F550", "one o’clock", "Travel & Places", "time", "hour=1 minute=00"),
+    ];
+
+    #[test]
+    fn names_and_code_points_give_the_labels_of_the_specification() {
+        for (code, name, group, subgroup, expected) in EXPECTED {
+            let [code, name, group, subgroup] = [code, name, group, subgroup].map(|s| s.to_string());
+            let labels = attributes(&Emoji { code, name: name.clone(), group, subgroup });
+            let found: Vec<String> = labels.known().map(|(k, v)| format!("{k}={v}")).collect();
+            assert_eq!(found.join(" "), *expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn two_tones_in_one_picture_are_no_tone() {
+        assert_eq!(skin_tone("1F9D1-1F3FB-200D-1F91D-200D-1F9D1-1F3FB"), Some("1"));
+        assert_eq!(skin_tone("1F9D1-1F3FB-200D-1F91D-200D-1F9D1-1F3FF"), None);
+        assert_eq!(skin_tone("1F600"), None);
+    }
+}

@@ -1,5 +1,6 @@
 //! The set on disk: pictures, `images.csv` and `attributes.json` as training reads them, and two tables for people.
 
+use super::packages::remove_folder;
 use super::vocabulary::{View, ATTRIBUTES};
 use super::Instance;
 use crate::error::{Error, Kind, Result};
@@ -46,7 +47,7 @@ impl Output {
             .hint("Choose another --out, or move that folder away."));
         }
         for leftover in [out.partial(), out.previous()] {
-            remove(&leftover)?;
+            remove_folder(&leftover)?;
         }
         fs::create_dir_all(out.partial()).map_err(|e| Error::io("create", &out.partial(), &e))?;
         Ok(out)
@@ -107,7 +108,7 @@ impl Output {
         self.write("views.csv", &views_csv(views, instances)?)?;
         self.write("instances.csv", &instances_csv(instances)?)?;
         self.write("images.csv", &images_csv(rows)?)?;
-        remove(&self.previous())
+        remove_folder(&self.previous())
     }
 
     /// True if every picture of `rows` is in place.
@@ -129,13 +130,6 @@ pub fn picture_name(view: &View, code: &str) -> String {
 
 fn rename(from: &Path, to: &Path) -> Result<()> {
     fs::rename(from, to).map_err(|e| Error::io("rename", from, &e))
-}
-
-fn remove(folder: &Path) -> Result<()> {
-    match fs::remove_dir_all(folder) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", folder, &e)),
-        _ => Ok(()),
-    }
 }
 
 /// Lines of comma-separated fields.

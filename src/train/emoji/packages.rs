@@ -12,6 +12,8 @@ use std::process::Command;
 #[derive(Debug)]
 pub struct Cache {
     folder: PathBuf,
+    /// The program that fetches.
+    npm: PathBuf,
 }
 
 impl Cache {
@@ -28,7 +30,7 @@ impl Cache {
         fs::create_dir_all(&unpacked).map_err(|e| Error::io("create", &unpacked, &e))?;
         // npm runs in a folder of its own, so a relative path would mean another place there.
         let folder = folder.canonicalize().map_err(|e| Error::io("open", &folder, &e))?;
-        Ok(Self { folder })
+        Ok(Self { folder, npm: PathBuf::from("npm") })
     }
 
     /// The folder of `package` at `version`, fetched and unpacked if need be. Of the package, the files in `needed`
@@ -52,9 +54,12 @@ impl Cache {
 
     /// Has npm write the tarball of `specification` (`name@version`).
     fn pack(&self, specification: &str, tarball: &Path) -> Result<()> {
+        eprintln!("fetching {specification}");
         let work = scratch(&self.folder.join("pack"))?;
-        let run =
-            Command::new("npm").args(["pack", "--loglevel=error", specification]).current_dir(&work).output();
+        let run = Command::new(&self.npm)
+            .args(["pack", "--loglevel=error", specification])
+            .current_dir(&work)
+            .output();
         let output = run.map_err(|e| {
             Error::new(Kind::Unavailable, format!("could not start npm: {e}"))
                 .detail(format!(
@@ -75,7 +80,7 @@ impl Cache {
                 .detail(failure(&output))
                 .hint("Check that the npm registry can be reached (npm ping), then run this again.")),
         };
-        remove(&work)?;
+        remove_folder(&work)?;
         result
     }
 }
@@ -125,12 +130,16 @@ fn scratch(path: &Path) -> Result<PathBuf> {
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".partial-{}", std::process::id()));
     let folder = PathBuf::from(name);
-    remove(&folder)?;
+    remove_folder(&folder)?;
     fs::create_dir_all(&folder).map_err(|e| Error::io("create", &folder, &e))?;
     Ok(folder)
 }
 
-fn remove(folder: &Path) -> Result<()> {
+/// Removes `folder` with all that is in it; fine if it is not there.
+///
+/// # Errors
+/// [`Kind::Io`].
+pub fn remove_folder(folder: &Path) -> Result<()> {
     match fs::remove_dir_all(folder) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", folder, &e)),
         _ => Ok(()),
@@ -143,7 +152,7 @@ fn unpack(tarball: &Path, folder: &Path, needed: &[&str]) -> Result<()> {
     let result = unpack_into(tarball, &work, needed)
         .and_then(|()| fs::rename(&work, folder).map_err(|e| Error::io("rename", &work, &e)));
     if result.is_err() {
-        remove(&work)?;
+        remove_folder(&work)?;
     }
     result
 }
@@ -192,5 +201,125 @@ fn wanted(inner: &Path, needed: &[&str]) -> bool {
         Some(folder) => inner.starts_with(folder),
         None => inner == Path::new(name),
     };
-    needed.iter().any(|n| is(n)) || inner.to_string_lossy().to_uppercase().starts_with("LICEN")
+    needed.iter().any(is) || inner.to_string_lossy().to_uppercase().starts_with("LICEN")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A gzipped tar with one file for each path, which is written as it is.
+    fn tarball(path: &Path, files: &[(&str, &str)]) {
+        let gz = flate2::write::GzEncoder::new(fs::File::create(path).unwrap(), flate2::Compression::fast());
+        let mut tar = tar::Builder::new(gz);
+        for (name, content) in files {
+            let mut header = tar::Header::new_gnu();
+            header.as_gnu_mut().unwrap().name[..name.len()].copy_from_slice(name.as_bytes());
+            header.set_size(content.len() as u64);
+            header.set_mode(0o644);
+            header.set_cksum();
+            tar.append(&header, content.as_bytes()).unwrap();
+        }
+        tar.into_inner().unwrap().finish().unwrap();
+    }
+
+    /// A cache whose npm is a shell script.
+    #[cfg(unix)]
+    fn cache_with_npm(folder: &Path, script: &str) -> Cache {
+        use std::os::unix::fs::PermissionsExt;
+        let npm = folder.join("npm");
+        fs::write(&npm, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&npm, fs::Permissions::from_mode(0o755)).unwrap();
+        Cache { npm, ..Cache::open(Some(&folder.join("cache"))).unwrap() }
+    }
+
+    #[test]
+    fn what_is_needed_is_unpacked_with_the_licence() {
+        let folder = tempfile::tempdir().unwrap();
+        let (tgz, target) = (folder.path().join("p.tgz"), folder.path().join("p"));
+        tarball(
+            &tgz,
+            &[
+                ("package/icons.json", "{}"),
+                ("package/assets/1f600.webp", "w"),
+                ("package/LICENSE", "l"),
+                ("package/index.js", "j"),
+            ],
+        );
+        unpack(&tgz, &target, &["icons.json", "assets/"]).unwrap();
+        for (file, there) in
+            [("icons.json", true), ("assets/1f600.webp", true), ("LICENSE", true), ("index.js", false)]
+        {
+            assert_eq!(target.join(file).exists(), there, "{file}");
+        }
+        assert_eq!(read(&target, "icons.json").unwrap(), "{}");
+    }
+
+    #[test]
+    fn a_tarball_that_leads_outside_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        for path in ["package/../../icons.json", "/icons.json", "../icons.json", "package/../icons.json"] {
+            let (tgz, target) = (folder.path().join("p.tgz"), folder.path().join("x/p"));
+            tarball(&tgz, &[("package/icons.json", "{}"), (path, "evil")]);
+            let e = unpack(&tgz, &target, &["icons.json"]).unwrap_err();
+            assert_eq!(e.kind, Kind::InvalidData, "{path}");
+            assert!(e.message.contains("unsafe path"), "{}", e.message);
+            let left: Vec<_> = fs::read_dir(folder.path().join("x")).unwrap().flatten().collect();
+            assert!(left.is_empty() && !folder.path().join("icons.json").exists(), "{path}: {left:?}");
+        }
+    }
+
+    #[test]
+    fn a_cut_tarball_is_an_error_and_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Cache::open(Some(folder.path())).unwrap();
+        let tgz = folder.path().join("some-package-1.0.0.tgz");
+        tarball(&tgz, &[("package/icons.json", &"{\"icons\": 1}".repeat(9999))]);
+        let bytes = fs::read(&tgz).unwrap();
+        fs::write(&tgz, &bytes[..bytes.len() / 2]).unwrap();
+        let e = cache.package("@some/package", "1.0.0", &["icons.json"]).unwrap_err();
+        assert_eq!(e.kind, Kind::InvalidData);
+        assert!(e.hint.unwrap().contains("Remove the file"));
+        assert_eq!(fs::read_dir(folder.path().join("x")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn without_npm_the_error_says_what_to_install() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Cache { npm: folder.path().join("no-npm"), ..Cache::open(Some(folder.path())).unwrap() };
+        let e = cache.package("@some/package", "1.0.0", &["icons.json"]).unwrap_err();
+        assert_eq!(e.kind, Kind::Unavailable);
+        assert!(e.hint.unwrap().contains("Install npm"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_failing_npm_is_quoted_and_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = cache_with_npm(
+            folder.path(),
+            "echo half > some-package-1.0.0.tgz; echo 'npm error 404' >&2; exit 1",
+        );
+        let e = cache.package("@some/package", "1.0.0", &["icons.json"]).unwrap_err();
+        assert_eq!(e.kind, Kind::Unavailable);
+        assert!(e.detail.unwrap().contains("npm error 404"));
+        let left: Vec<_> =
+            fs::read_dir(folder.path().join("cache")).unwrap().flatten().map(|f| f.file_name()).collect();
+        assert_eq!(left, ["x"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_package_is_fetched_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let made = folder.path().join("made.tgz");
+        tarball(&made, &[("package/icons.json", "{}")]);
+        let script =
+            format!("test \"$3\" = @some/package@1.0.0 && cp '{}' some-package-1.0.0.tgz", made.display());
+        let mut cache = cache_with_npm(folder.path(), &script);
+        let first = cache.package("@some/package", "1.0.0", &["icons.json"]).unwrap();
+        assert_eq!(read(&first, "icons.json").unwrap(), "{}");
+        cache.npm = folder.path().join("no-npm");
+        assert_eq!(cache.package("@some/package", "1.0.0", &["icons.json"]).unwrap(), first);
+    }
 }

@@ -113,3 +113,73 @@ impl Picture {
         Ok(out)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SVG: &str = "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 16 16\">\
+        <path fill=\"#d02010\" d=\"M3 2h6l4 5-5 7z\"/>\
+        <circle cx=\"5\" cy=\"11\" r=\"4\" fill=\"#1040f0\" fill-opacity=\".5\"/></svg>";
+
+    /// The SVG above at 16 pixels: resvg_py.svg_to_bytes(width=32, height=32), alpha multiplied in, each channel as
+    /// an 'F' image through Pillow's resize((16, 16), LANCZOS), over white. Row 11, and the sum of all channels.
+    const ROW_11: [[u8; 3]; 16] = [
+        [249, 250, 255],
+        [147, 168, 248],
+        [133, 157, 247],
+        [136, 160, 247],
+        [135, 158, 246],
+        [136, 162, 250],
+        [133, 146, 233],
+        [112, 58, 140],
+        [132, 49, 120],
+        [215, 88, 81],
+        [254, 254, 253],
+        [255, 255, 255],
+        [255, 254, 254],
+        [255, 255, 255],
+        [255, 255, 255],
+        [255, 255, 255],
+    ];
+    const SUM: u32 = 155_827;
+
+    #[test]
+    fn svgs_come_out_as_resvg_and_pillow_draw_them() {
+        let picture = render(&Source::Svg(SVG.to_owned()), 16).unwrap().unwrap();
+        assert_eq!(picture.over_white[11 * 16..12 * 16], ROW_11);
+        assert_eq!(picture.over_white.as_flattened().iter().map(|c| u32::from(*c)).sum::<u32>(), SUM);
+        let decoded = image::load_from_memory(&picture.png().unwrap()).unwrap();
+        assert_eq!(decoded.color(), image::ColorType::Rgb8);
+        assert_eq!(decoded.as_bytes(), picture.over_white.as_flattened());
+    }
+
+    #[test]
+    fn files_are_resized_in_the_same_way() {
+        let (width, height, pixels) = draw_svg(SVG, 32).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("twice.webp");
+        image::RgbaImage::from_raw(width, height, pixels.concat()).unwrap().save(&path).unwrap();
+        let picture = render(&Source::File(path), 16).unwrap().unwrap();
+        assert_eq!(picture.over_white[11 * 16..12 * 16], ROW_11);
+    }
+
+    #[test]
+    fn drawings_that_are_not_square_are_squashed() {
+        let svg = "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 16 8\">\
+            <rect width=\"16\" height=\"8\" fill=\"#20c040\"/></svg>";
+        let picture = render(&Source::Svg(svg.to_owned()), 16).unwrap().unwrap();
+        assert!(picture.over_white.iter().all(|p| *p == [0x20, 0xc0, 0x40]));
+    }
+
+    #[test]
+    fn next_to_nothing_is_no_picture_and_rubbish_is_an_error() {
+        let dot = "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 100 100\"><rect width=\"2\" height=\"2\"/></svg>";
+        assert!(render(&Source::Svg(dot.to_owned()), 64).unwrap().is_none());
+        assert_eq!(render(&Source::Svg("<svg".to_owned()), 16).unwrap_err().kind, Kind::InvalidData);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cut.webp");
+        std::fs::write(&path, b"RIFF\x10\0\0\0WEBP").unwrap();
+        assert_eq!(render(&Source::File(path), 16).unwrap_err().kind, Kind::InvalidData);
+    }
+}

@@ -47,9 +47,7 @@ pub fn sides<'a>(members: impl Iterator<Item = Member<'a>>) -> HashMap<String, S
     let mut concepts: BTreeMap<&str, Counts> = BTreeMap::new();
     let mut total = Counts::new();
     for member in members {
-        let labels =
-            std::iter::once((CATEGORY, member.category)).chain(member.labels.known().map(|(a, v)| (a, v)));
-        for label in labels {
+        for label in std::iter::once((CATEGORY, member.category)).chain(member.labels.known()) {
             *concepts.entry(member.concept).or_default().entry(label).or_default() += 1;
             *total.entry(label).or_default() += 1;
         }
@@ -101,4 +99,53 @@ pub fn query_families<'a>(code: &str, families: impl IntoIterator<Item = &'a str
     drawn.dedup();
     drawn.truncate((drawn.len() / 3).max(1));
     drawn.into_iter().map(|(_, f)| f).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Pairs = &'static [(&'static str, &'static str)];
+
+    fn labels(pairs: Pairs) -> Labels {
+        let mut out = Labels::default();
+        pairs.iter().for_each(|(attribute, value)| out.set(attribute, value));
+        out
+    }
+
+    /// Concept, category, labels; the side of each is what the working specification in Python gave.
+    #[test]
+    fn concepts_fall_on_the_sides_of_the_specification() {
+        let set: [(&str, &str, Pairs); 11] = [
+            ("A", "x", &[("gender", "woman"), ("age", "2")]),
+            ("A", "x", &[("gender", "man"), ("age", "2")]),
+            ("B", "x", &[("gender", "woman"), ("age", "2")]),
+            ("C", "y", &[("hair", "red")]),
+            ("D", "y", &[("hair", "red"), ("gender", "man")]),
+            ("E", "x", &[("gender", "man")]),
+            ("F", "y", &[]),
+            ("G", "y", &[("age", "2")]),
+            ("H", "x", &[("age", "1")]),
+            ("I", "x", &[("age", "1")]),
+            ("J", "y", &[]),
+        ];
+        let set: Vec<_> =
+            set.into_iter().map(|(concept, category, l)| (concept, category, labels(l))).collect();
+        let members = set.iter().map(|(concept, category, labels)| Member { concept, category, labels });
+        let sides = sides(members);
+        let mut train: Vec<&str> =
+            sides.iter().filter(|(_, s)| **s == Side::Train).map(|(c, _)| c.as_str()).collect();
+        train.sort_unstable();
+        assert_eq!(train, ["A", "D", "H", "J"]);
+        assert_eq!(sides.len(), 10);
+    }
+
+    // fs = sorted(families, key=lambda f: rnd('query', code, f)); fs[:max(1, len(fs) // 3)]
+    #[test]
+    fn a_third_of_the_designers_are_queries() {
+        let families = ["emojione", "fluent", "fxemoji", "noto", "noto-v1", "openmoji", "twemoji"];
+        assert_eq!(query_families("1F600", families), ["noto-v1", "noto"]);
+        assert_eq!(query_families("1F9D1", families), ["noto", "fluent"]);
+        assert_eq!(query_families("1F600", ["noto", "noto-v1"]), ["noto-v1"]);
+    }
 }

@@ -170,7 +170,7 @@ impl Labels {
     }
 
     /// Name and value of each attribute that is known.
-    pub fn known(&self) -> impl Iterator<Item = (&'static str, &'static str)> + '_ {
+    pub fn known(&self) -> impl Iterator<Item = (&str, &str)> {
         ATTRIBUTES.iter().zip(&self.0).filter_map(|(a, value)| Some((a.name, (*value)?)))
     }
 }

@@ -1,0 +1,118 @@
+//! `coopembed eval`: a model directory against a data set.
+
+use super::protocol::{evaluate, NamedQueries, Protocol, Prototypes};
+use super::report::{Absent, Report};
+use crate::error::{Error, Kind, Result};
+use crate::model::{contents, read_directory, Model, ModelConfig, Named, TensorFile};
+use crate::space::{Embedding, Query};
+use crate::train::features::{backbone_digest, extract, Extractor};
+use crate::train::manifest::{Manifest, Split};
+use crate::train::run::{cache_folder, read_manifest};
+use std::path::{Path, PathBuf};
+
+/// `coopembed eval`'s flags.
+#[derive(Debug, Clone, clap::Args)]
+pub struct EvalArgs {
+    /// Model directory
+    #[arg(long, value_name = "DIR")]
+    pub model: PathBuf,
+    /// Folder of the data set: images.csv and attributes.json
+    #[arg(long, value_name = "DIR")]
+    pub data: PathBuf,
+    /// Write all figures to this file as JSON
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// What images without an attribute are in the rankings of its values
+    #[arg(long, value_enum, default_value_t = Absent::Negative)]
+    pub absent: Absent,
+    /// Ask with each gallery image for the others, as is done anyway without query images
+    #[arg(long)]
+    pub leave_one_out: bool,
+    /// Folder for features [default: coopembed/features in the user's cache folder]
+    #[arg(long, value_name = "DIR")]
+    pub cache: Option<PathBuf>,
+}
+
+/// Evaluates, prints a table and writes JSON if asked.
+///
+/// # Errors
+/// Those of reading model and data set, and of [`evaluate`].
+pub fn run(args: &EvalArgs) -> Result<()> {
+    let (json, weights) = read_directory(&args.model)?;
+    let model = Model::from_parts(&json, &weights)?;
+    let manifest = read_manifest(&args.data)?;
+    let protocol = Protocol { absent: args.absent, leave_one_out: args.leave_one_out };
+    let cache = cache_folder(args.cache.as_ref())?;
+    let report = evaluate_model(&model, &weights, &manifest, protocol, &cache)?;
+    println!("model {}\n{report}", model.layout());
+    if let Some(path) = &args.json {
+        let internal = |e| Error::new(Kind::Internal, format!("could not write JSON: {e}"));
+        let mut value = serde_json::to_value(&report).map_err(internal)?;
+        value["model"] = serde_json::json!({
+            "digest": model.digest().to_string(),
+            "attributes": model.config().attributes.len(),
+            "subspace_dim": model.config().subspace_dim,
+            "backbone": model.config().architecture.backbone,
+        });
+        let text = serde_json::to_string_pretty(&value).map_err(internal)? + "\n";
+        std::fs::write(path, text).map_err(|e| Error::io("write", path, &e))?;
+    }
+    Ok(())
+}
+
+/// Embeds query and gallery images as the server would, half precision included, and evaluates. `weights` are the model's;
+/// features that training cached with the same backbone are used again.
+///
+/// # Errors
+/// Those of embedding and of [`evaluate`].
+pub fn evaluate_model(
+    model: &Model,
+    weights: &[u8],
+    manifest: &Manifest,
+    protocol: Protocol,
+    cache: &Path,
+) -> Result<Report> {
+    let config = model.config();
+    let backbone = TensorFile::parse(weights)?.tensors_under(contents::BACKBONE_PREFIX)?;
+    let run = |pixels: &[u8], batch: usize| model.features(pixels, batch);
+    let extractor = Extractor {
+        backbone: backbone_digest(&config.architecture.backbone, &backbone)?,
+        features: config.architecture.features,
+        preprocessing: &config.preprocessing,
+        run: &run,
+    };
+    let images = [manifest.split(Split::Query), manifest.split(Split::Gallery)].concat();
+    let features = extract(manifest, &images, false, &extractor, cache)?;
+    let raw = model.project(features, images.len())?;
+    let mut embeddings = vec![None; manifest.images.len()];
+    for (&image, raw) in images.iter().zip(raw.chunks_exact(model.layout().dimensions())) {
+        embeddings[image] = Some(Embedding::from_raw(model.layout(), raw)?);
+    }
+    evaluate(manifest, &embeddings, &prototypes(model)?, protocol)
+}
+
+fn prototypes(model: &Model) -> Result<Prototypes> {
+    let config: &ModelConfig = model.config();
+    let layout = model.layout();
+    let named = |name: &str,
+                 names: &[Named],
+                 targets: &[Option<Vec<f32>>],
+                 query: &dyn Fn(&[f32]) -> Result<Query>| {
+        let queries = names
+            .iter()
+            .zip(targets)
+            .map(|(n, target)| Ok((n.name.clone(), target.as_deref().map(query).transpose()?)))
+            .collect::<Result<_>>()?;
+        Ok(NamedQueries { name: name.to_owned(), queries })
+    };
+    let attributes = config.attributes.iter().enumerate().map(|(k, a)| {
+        named(&a.name, &a.values, model.prototypes().attribute_queries(k), &|t| Query::subspace(layout, k, t))
+    });
+    let categories = model.prototypes().category_queries();
+    Ok(Prototypes {
+        attributes: attributes.collect::<Result<_>>()?,
+        categories: named("category", &config.categories, categories, &|t| {
+            Query::superspace(layout, t.to_vec())
+        })?,
+    })
+}

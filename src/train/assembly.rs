@@ -1,0 +1,121 @@
+//! What was learned as a model: tensors, query prototypes and config.
+
+use super::features::{half_matrices, FrozenBackbone};
+use super::losses::Parameters;
+use super::manifest::{Manifest, Split};
+use super::options::TrainArgs;
+use super::queries::MeanQueries;
+use super::settings::Settings;
+use crate::error::Result;
+use crate::image::Preprocessing;
+use crate::model::{contents, Architecture, ModelConfig, Tensors, FORMAT_VERSION};
+use crate::space::{normalize_subspaces, Layout};
+use candle_core::{Device, Tensor};
+
+/// What a model was made from and with.
+pub struct Parts<'a> {
+    /// The data set.
+    pub manifest: &'a Manifest,
+    /// How it learned.
+    pub settings: &'a Settings,
+    /// Bytes to pixels.
+    pub preprocessing: &'a Preprocessing,
+    /// Names for the records.
+    pub args: &'a TrainArgs,
+}
+
+/// Config (without metrics) and tensors of a model directory. `features` (`[images, F]`) are the training images'.
+///
+/// Query prototypes are means over what the *stored* projection makes of the training images: it is rounded to half
+/// precision first.
+///
+/// # Errors
+/// If shapes do not fit, or an embedding is not finite.
+pub fn assemble(
+    parts: &Parts<'_>,
+    backbone: &FrozenBackbone,
+    features: &Tensor,
+    learned: &Parameters,
+) -> Result<(ModelConfig, Tensors)> {
+    let manifest = parts.manifest;
+    let layout = Layout::new(manifest.attributes.len(), parts.settings.subspace_dim, 0)?;
+    let mut tensors = half_matrices(&proxies_and_projection(manifest, learned))?;
+    let projection = tensors[contents::PROJECTION_WEIGHT].t()?;
+    let raw = features.matmul(&projection)?.broadcast_add(&tensors[contents::PROJECTION_BIAS])?;
+    let mut embeddings: Vec<Vec<f32>> = raw.to_vec2()?;
+    embeddings.iter_mut().try_for_each(|e| normalize_subspaces(layout, e))?;
+    let queries = MeanQueries::new(manifest, layout, &embeddings);
+
+    let n = parts.settings.subspace_dim;
+    for (attribute, means) in queries.vocabulary.iter().zip(&queries.attributes) {
+        let rows = Tensor::from_slice(means, (attribute.values.len(), n), &Device::Cpu)?;
+        tensors.insert(contents::attribute_queries(&attribute.name), rows);
+    }
+    let shape = (queries.named_categories.len(), layout.dimensions());
+    let rows = Tensor::from_slice(&queries.categories, shape, &Device::Cpu)?;
+    tensors.insert(contents::CATEGORY_QUERIES.into(), rows);
+    let backbone_tensors = backbone.tensors.iter();
+    tensors.extend(
+        backbone_tensors.map(|(name, t)| (format!("{}{name}", contents::BACKBONE_PREFIX), t.clone())),
+    );
+
+    let config = ModelConfig {
+        format_version: FORMAT_VERSION,
+        architecture: Architecture { backbone: backbone.arch.name().into(), features: backbone.features() },
+        subspace_dim: n,
+        attributes: queries.vocabulary,
+        categories: queries.named_categories,
+        preprocessing: parts.preprocessing.clone(),
+        training: training_record(parts.settings),
+        dataset: dataset_record(parts),
+        metrics: serde_json::Value::Null,
+        licence: parts.args.card.licence.clone().unwrap_or_default(),
+    };
+    Ok((config, tensors))
+}
+
+fn proxies_and_projection(manifest: &Manifest, learned: &Parameters) -> Tensors {
+    let attributes = manifest.attributes.iter().zip(&learned.attribute_proxies);
+    attributes
+        .map(|(a, proxies)| (contents::attribute_proxies(&a.name), proxies))
+        .chain([
+            (contents::PROJECTION_WEIGHT.into(), &learned.projection_weight),
+            (contents::PROJECTION_BIAS.into(), &learned.projection_bias),
+            (contents::INSTANCE_PROXIES.into(), &learned.instance_proxies),
+        ])
+        .map(|(name, var)| (name, var.as_detached_tensor()))
+        .collect()
+}
+
+/// The settings, and the choices that have no setting.
+fn training_record(settings: &Settings) -> serde_json::Value {
+    serde_json::json!({
+        "program": concat!("coopembed ", env!("CARGO_PKG_VERSION")),
+        "backbone_frozen": true,
+        "optimizer": "Adam, betas 0.9 and 0.999, epsilon 1e-8, coupled weight decay",
+        "projection": "linear with bias, uniform in 1/sqrt(F) at the start",
+        "norm_term": "sum over dimensions, mean over the batch",
+        "attribute_loss": "mean over the images of the batch that have a value, then over K",
+        "category_proxies": "mean of the category's instance proxies, with gradient",
+        "queries": "mean of normalised training embeddings, not normalised again",
+        "settings": settings,
+    })
+}
+
+fn dataset_record(parts: &Parts<'_>) -> serde_json::Value {
+    let manifest = parts.manifest;
+    let size = |split| manifest.split(split).len();
+    serde_json::json!({
+        "name": dataset_name(parts.args, manifest),
+        "train_images": size(Split::Train),
+        "query_images": size(Split::Query),
+        "gallery_images": size(Split::Gallery),
+        "instances": manifest.instances.len(),
+        "categories": manifest.categories.len(),
+    })
+}
+
+fn dataset_name(args: &TrainArgs, manifest: &Manifest) -> String {
+    let folder = manifest.root.file_name().map(|n| n.to_string_lossy().into_owned());
+    args.card.dataset.clone().or(folder).unwrap_or_default()
+}

@@ -1,0 +1,225 @@
+//! Features on disk: one append-only file per backbone and preprocessing, that survives being killed at any moment.
+//!
+//! After a header, records of one length: a 32-byte key, F little-endian f32, and the first 8 bytes of the SHA-256 of
+//! both. Opening checks every record and cuts the file off before the first that is not whole.
+
+use crate::error::{Error, Kind, Result};
+use sha2::{Digest as _, Sha256};
+use std::collections::HashMap;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{BufReader, Read as _, Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+
+/// Version 1 of the format.
+const MAGIC: [u8; 8] = *b"coopfea1";
+const KEY: usize = 32;
+const CHECK: usize = 8;
+
+/// What a cached row is of.
+pub type Key = [u8; KEY];
+
+/// An open cache; no other process has it meanwhile.
+#[derive(Debug)]
+pub struct FeatureCache {
+    path: PathBuf,
+    file: File,
+    features: usize,
+    places: HashMap<Key, u64>,
+    end: u64,
+}
+
+impl FeatureCache {
+    /// Opens or makes the cache in `folder` for rows of `features` numbers, made in the way that `context` stands for.
+    ///
+    /// # Errors
+    /// [`Kind::Busy`] if another process has it open, [`Kind::InvalidData`] if the file is something else, [`Kind::Io`].
+    pub fn open(folder: &Path, context: &Key, features: usize) -> Result<Self> {
+        std::fs::create_dir_all(folder).map_err(|e| Error::io("create", folder, &e))?;
+        let name: String = context[..16].iter().map(|b| format!("{b:02x}")).collect();
+        let path = folder.join(format!("{name}.features"));
+        let mut options = OpenOptions::new();
+        let file = options.read(true).write(true).create(true).truncate(false).open(&path);
+        let file = file.map_err(|e| Error::io("open", &path, &e))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(Error::new(Kind::Busy, format!("\"{}\" is in use", path.display()))
+                    .hint("Another training or evaluation is computing the same features; wait for it, or name another folder with --cache."));
+            }
+            Err(TryLockError::Error(e)) => return Err(Error::io("lock", &path, &e)),
+        }
+        let mut cache = Self { path, file, features, places: HashMap::new(), end: 0 };
+        cache.recover()?;
+        Ok(cache)
+    }
+
+    /// Whether a row is there.
+    pub fn contains(&self, key: &Key) -> bool {
+        self.places.contains_key(key)
+    }
+
+    /// Reads a row `[F]` into `to`.
+    ///
+    /// # Errors
+    /// [`Kind::Internal`] if it is not there, [`Kind::Io`].
+    pub fn read(&self, key: &Key, to: &mut [f32]) -> Result<()> {
+        let place =
+            self.places.get(key).ok_or_else(|| Error::new(Kind::Internal, "features are not cached"))?;
+        let mut bytes = vec![0; 4 * self.features];
+        self.file
+            .read_exact_at(&mut bytes, place + KEY as u64)
+            .map_err(|e| Error::io("read", &self.path, &e))?;
+        for (number, b) in to.iter_mut().zip(bytes.chunks_exact(4)) {
+            *number = f32::from_le_bytes([b[0], b[1], b[2], b[3]]);
+        }
+        Ok(())
+    }
+
+    /// Appends rows; a key that is there already keeps its row.
+    ///
+    /// # Errors
+    /// [`Kind::Io`].
+    pub fn append<'a>(&mut self, rows: impl IntoIterator<Item = (&'a Key, &'a [f32])>) -> Result<()> {
+        let mut bytes = Vec::new();
+        let mut added = Vec::new();
+        for (key, row) in rows {
+            if self.contains(key) {
+                continue;
+            }
+            let start = bytes.len();
+            added.push((*key, self.end + start as u64));
+            bytes.extend_from_slice(key);
+            row.iter().for_each(|x| bytes.extend_from_slice(&x.to_le_bytes()));
+            let check = Sha256::digest(&bytes[start..]);
+            bytes.extend_from_slice(&check[..CHECK]);
+        }
+        self.file.write_all_at(&bytes, self.end).map_err(|e| Error::io("write", &self.path, &e))?;
+        self.end += bytes.len() as u64;
+        self.places.extend(added);
+        Ok(())
+    }
+
+    fn header(&self) -> Vec<u8> {
+        [MAGIC.as_slice(), &(self.features as u64).to_le_bytes()].concat()
+    }
+
+    /// Indexes whole records, and drops what follows them.
+    fn recover(&mut self) -> Result<()> {
+        let path = self.path.clone();
+        let io = |action: &'static str| move |e| Error::io(action, &path, &e);
+        let length = self.file.metadata().map_err(io.clone()("read"))?.len();
+        let header = self.header();
+        if length < header.len() as u64 {
+            self.file.set_len(0).map_err(io.clone()("write"))?;
+            self.file.write_all(&header).map_err(io.clone()("write"))?;
+            self.end = header.len() as u64;
+            return Ok(());
+        }
+        self.file.seek(SeekFrom::Start(0)).map_err(io.clone()("read"))?;
+        let mut reader = BufReader::with_capacity(1 << 20, &self.file);
+        let mut found = vec![0; header.len()];
+        reader.read_exact(&mut found).map_err(io.clone()("read"))?;
+        if found != header {
+            return Err(Error::new(
+                Kind::InvalidData,
+                format!("\"{}\" is not a feature cache", self.path.display()),
+            )
+            .hint("Remove the file, or name another folder with --cache."));
+        }
+        let mut record = vec![0; KEY + 4 * self.features + CHECK];
+        let mut end = header.len() as u64;
+        let mut places = HashMap::new();
+        while end + record.len() as u64 <= length {
+            reader.read_exact(&mut record).map_err(io.clone()("read"))?;
+            let (content, check) = record.split_at(record.len() - CHECK);
+            if Sha256::digest(content)[..CHECK] != *check {
+                break;
+            }
+            let mut key = [0; KEY];
+            key.copy_from_slice(&content[..KEY]);
+            places.insert(key, end);
+            end += record.len() as u64;
+        }
+        self.file.set_len(end).map_err(io("write"))?;
+        (self.places, self.end) = (places, end);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(i: u8) -> Key {
+        [i; KEY]
+    }
+
+    fn open(folder: &Path) -> Result<FeatureCache> {
+        FeatureCache::open(folder, &key(9), 3)
+    }
+
+    fn row(cache: &FeatureCache, i: u8) -> [f32; 3] {
+        let mut row = [0.0; 3];
+        cache.read(&key(i), &mut row).unwrap();
+        row
+    }
+
+    #[test]
+    fn rows_survive_reopening_and_the_first_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut cache = open(dir.path()).unwrap();
+        cache.append([(&key(1), [1.0, 2.0, 3.0].as_slice()), (&key(2), &[-1.5, 0.0, 1e-30])]).unwrap();
+        cache.append([(&key(1), [7.0; 3].as_slice())]).unwrap();
+        drop(cache);
+        let cache = open(dir.path()).unwrap();
+        assert_eq!((row(&cache, 1), row(&cache, 2)), ([1.0, 2.0, 3.0], [-1.5, 0.0, 1e-30]));
+        assert!(!cache.contains(&key(3)) && cache.read(&key(3), &mut [0.0; 3]).is_err());
+    }
+
+    #[test]
+    fn a_file_cut_anywhere_keeps_its_whole_records() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut cache = open(dir.path()).unwrap();
+        cache.append((1..=3).map(|i| (KEYS[i], ROW.as_slice()))).unwrap();
+        let (path, record, header) = (cache.path.clone(), KEY + 12 + CHECK, cache.header().len());
+        drop(cache);
+        let whole = std::fs::read(&path).unwrap();
+        assert_eq!(whole.len(), header + 3 * record);
+        for length in 0..=whole.len() {
+            std::fs::write(&path, &whole[..length]).unwrap();
+            let mut cache = open(dir.path()).unwrap();
+            assert_eq!(cache.places.len(), length.saturating_sub(header) / record, "{length}");
+            cache.append([(KEYS[4], ROW.as_slice())]).unwrap();
+            drop(cache);
+            assert!(open(dir.path()).unwrap().contains(KEYS[4]));
+        }
+    }
+
+    static KEYS: [&Key; 5] = [&[0; KEY], &[1; KEY], &[2; KEY], &[3; KEY], &[4; KEY]];
+    static ROW: [f32; 3] = [0.5, 1.5, 2.5];
+
+    #[test]
+    fn a_damaged_record_and_what_follows_it_are_computed_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut cache = open(dir.path()).unwrap();
+        cache.append((1..=3).map(|i| (KEYS[i], ROW.as_slice()))).unwrap();
+        let (path, record, header) = (cache.path.clone(), KEY + 12 + CHECK, cache.header().len());
+        drop(cache);
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[header + record + KEY + 1] ^= 1;
+        std::fs::write(&path, bytes).unwrap();
+        let cache = open(dir.path()).unwrap();
+        assert!(cache.contains(KEYS[1]) && !cache.contains(KEYS[2]) && !cache.contains(KEYS[3]));
+    }
+
+    #[test]
+    fn a_cache_in_use_and_a_foreign_file_are_errors() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = open(dir.path()).unwrap();
+        assert_eq!(open(dir.path()).unwrap_err().kind, Kind::Busy);
+        std::fs::write(&cache.path, [7; 100]).unwrap();
+        drop(cache);
+        assert_eq!(open(dir.path()).unwrap_err().kind, Kind::InvalidData);
+    }
+}

@@ -1,0 +1,286 @@
+//! The options of `coopembed train`: flags, over a TOML file with the same names, over the defaults.
+
+use super::settings::{Schedule, Settings};
+use crate::error::{Error, Kind, Result};
+use crate::image::Preprocessing;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// `coopembed train`'s flags; `--config` names a TOML file with the same names, in which those of [`HyperArgs`] are in
+/// the table `[training]` and those of [`CardArgs`] in `[card]`.
+#[derive(Debug, Clone, Default, PartialEq, clap::Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct TrainArgs {
+    /// TOML file with these options under the same names; flags override it
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip)]
+    pub config: Option<PathBuf>,
+    /// Folder of the data set: images.csv and attributes.json
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Weights of the backbone: what import-backbone wrote, or with --arch any checkpoint
+    #[arg(long, value_name = "FILE")]
+    pub backbone: Option<PathBuf>,
+    /// resnet18, resnet34, resnet50 or efficientnet_lite0 [default: what the backbone's file says]
+    #[arg(long, value_name = "NAME")]
+    pub arch: Option<String>,
+    /// Model directory to write
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Height and width of the network's input in pixels [default: 224]
+    #[arg(long, value_name = "PIXELS")]
+    pub size: Option<u32>,
+    /// Subtracted from red, green and blue in [0, 1] [default: ImageNet's mean]
+    #[arg(long, value_name = "R,G,B", value_delimiter = ',')]
+    pub mean: Option<Vec<f32>>,
+    /// What they are divided by then [default: ImageNet's standard deviation]
+    #[arg(long, value_name = "R,G,B", value_delimiter = ',')]
+    pub std: Option<Vec<f32>>,
+    /// CSV file for the losses of every epoch [default: losses.csv in the model directory]
+    #[arg(long, value_name = "FILE")]
+    pub log: Option<PathBuf>,
+    /// Folder for features [default: coopembed/features in the user's cache folder]
+    #[arg(long, value_name = "DIR")]
+    pub cache: Option<PathBuf>,
+    /// How to learn.
+    #[command(flatten)]
+    #[serde(rename = "training")]
+    pub hyper: HyperArgs,
+    /// What to say about the model.
+    #[command(flatten)]
+    pub card: CardArgs,
+}
+
+/// Hyper-parameters; the defaults are [`Settings::default`].
+#[derive(Debug, Clone, Default, PartialEq, clap::Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+#[command(next_help_heading = "Hyper-parameters ([training] in the TOML file)")]
+pub struct HyperArgs {
+    /// n, the dimensions of each attribute's subspace [default: 50]
+    #[arg(long, value_name = "N")]
+    pub subspace_dim: Option<usize>,
+    /// Passes over the training images [default: 30]
+    #[arg(long, value_name = "COUNT")]
+    pub epochs: Option<usize>,
+    /// Images per step [default: 128]
+    #[arg(long, value_name = "COUNT")]
+    pub batch_size: Option<usize>,
+    /// Learning rate of the projection [default: 1e-4]
+    #[arg(long, value_name = "RATE")]
+    pub learning_rate: Option<f64>,
+    /// Learning rate of the proxies as a multiple of that [default: 10]
+    #[arg(long, value_name = "FACTOR")]
+    pub proxy_rate: Option<f64>,
+    /// Learning rate over the epochs [default: constant]
+    #[arg(long, value_enum)]
+    pub schedule: Option<Schedule>,
+    /// Epochs over which the learning rate rises from zero [default: 0]
+    #[arg(long, value_name = "EPOCHS")]
+    pub warmup_epochs: Option<f64>,
+    /// Coupled L2 on all that learns [default: 5e-5]
+    #[arg(long, value_name = "FACTOR")]
+    pub weight_decay: Option<f64>,
+    /// Weight of the instance loss [default: 1]
+    #[arg(long, value_name = "LAMBDA")]
+    pub lambda_instance: Option<f64>,
+    /// Weight of the attribute losses [default: 1]
+    #[arg(long, value_name = "LAMBDA")]
+    pub lambda_attribute: Option<f64>,
+    /// Weight of the category loss [default: 1]
+    #[arg(long, value_name = "LAMBDA")]
+    pub lambda_category: Option<f64>,
+    /// Weight of the embeddings' squared norm [default: 0.5]
+    #[arg(long, value_name = "LAMBDA")]
+    pub lambda_norm: Option<f64>,
+    /// Weight of the order regulariser of ordered attributes [default: 0]
+    #[arg(long, value_name = "LAMBDA")]
+    pub lambda_order: Option<f64>,
+    /// Width of the order regulariser in ranks [default: 1]
+    #[arg(long, value_name = "SIGMA")]
+    pub order_sigma: Option<f64>,
+    /// Standard deviation of the proxies at the start [default: 0.125]
+    #[arg(long, value_name = "STD")]
+    pub proxy_std: Option<f64>,
+    /// Mirror each training image half of the time [default: false]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    pub flip: Option<bool>,
+    /// Beyond the paper: learn on subspaces of unit length [default: false]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    pub normalize: Option<bool>,
+    /// Inverse temperature of the softmax with --normalize [default: 16]
+    #[arg(long, value_name = "FACTOR")]
+    pub scale: Option<f64>,
+    /// Of every random number [default: 0]
+    #[arg(long, value_name = "SEED")]
+    pub seed: Option<u64>,
+}
+
+/// What the model card and config.json say beyond figures.
+#[derive(Debug, Clone, Default, PartialEq, clap::Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+#[command(next_help_heading = "Model card ([card] in the TOML file)")]
+pub struct CardArgs {
+    /// Name of the model [default: the model directory's]
+    #[arg(long, value_name = "TEXT")]
+    pub title: Option<String>,
+    /// Name of the data set [default: its folder's]
+    #[arg(long, value_name = "TEXT")]
+    pub dataset: Option<String>,
+    /// Licence of the weights, an SPDX expression
+    #[arg(long, value_name = "SPDX")]
+    pub licence: Option<String>,
+    /// Where pictures, labels and backbone come from (Markdown)
+    #[arg(long, value_name = "TEXT")]
+    pub origin: Option<String>,
+    /// What the model is not good for (Markdown)
+    #[arg(long, value_name = "TEXT")]
+    pub limits: Option<String>,
+    /// Command that makes the model again [default: this one]
+    #[arg(long, value_name = "COMMAND")]
+    pub rebuild: Option<String>,
+}
+
+impl TrainArgs {
+    /// The flags over the file that `--config` names.
+    ///
+    /// # Errors
+    /// [`Kind::Io`]; [`Kind::InvalidParameter`] for a file that is not TOML or has unknown names.
+    pub fn resolved(&self) -> Result<Self> {
+        let Some(path) = &self.config else { return Ok(self.clone()) };
+        let text = std::fs::read_to_string(path).map_err(|e| Error::io("read", path, &e))?;
+        let invalid = |e: &dyn std::fmt::Display| {
+            Error::new(Kind::InvalidParameter, format!("\"{}\" cannot be used", path.display()))
+                .detail(e.to_string())
+                .hint("Options have the names of the flags; see coopembed train --help.")
+        };
+        // Read as options first: only so do unknown names and wrong types get a line number.
+        toml::from_str::<Self>(&text).map_err(|e| invalid(&e))?;
+        let mut table: toml::Table = toml::from_str(&text).map_err(|e| invalid(&e))?;
+        overlay(&mut table, toml::Table::try_from(self).map_err(|e| invalid(&e))?);
+        table.try_into().map_err(|e| invalid(&e))
+    }
+
+    /// An option that must be there.
+    ///
+    /// # Errors
+    /// [`Kind::InvalidParameter`] naming the flag.
+    pub fn required<'a>(flag: &str, value: &'a Option<PathBuf>) -> Result<&'a Path> {
+        value.as_deref().ok_or_else(|| {
+            Error::new(Kind::InvalidParameter, format!("--{flag} is missing"))
+                .hint(format!("Give it as a flag, or as \"{flag}\" in the file that --config names."))
+        })
+    }
+
+    /// Bytes to pixels.
+    ///
+    /// # Errors
+    /// [`Kind::InvalidParameter`] for means or deviations that are not three; those of [`Preprocessing::check`].
+    pub fn preprocessing(&self) -> Result<Preprocessing> {
+        let mut p = Preprocessing::imagenet(self.size.unwrap_or(224));
+        for (flag, given, to) in [("mean", &self.mean, &mut p.mean), ("std", &self.std, &mut p.std)] {
+            if let Some(given) = given {
+                *to = given.as_slice().try_into().map_err(|_| {
+                    let found = given.len();
+                    Error::new(Kind::InvalidParameter, format!("--{flag} needs three numbers, not {found}"))
+                })?;
+            }
+        }
+        p.check()?;
+        Ok(p)
+    }
+}
+
+impl HyperArgs {
+    /// The settings: these over the defaults.
+    ///
+    /// # Errors
+    /// Those of [`Settings::check`].
+    pub fn settings(&self) -> Result<Settings> {
+        fn set<T: Copy>(to: &mut T, given: Option<T>) {
+            *to = given.unwrap_or(*to);
+        }
+        let mut s = Settings::default();
+        set(&mut s.subspace_dim, self.subspace_dim);
+        set(&mut s.epochs, self.epochs);
+        set(&mut s.batch_size, self.batch_size);
+        set(&mut s.learning_rate, self.learning_rate);
+        set(&mut s.proxy_rate, self.proxy_rate);
+        set(&mut s.schedule, self.schedule);
+        set(&mut s.warmup_epochs, self.warmup_epochs);
+        set(&mut s.weight_decay, self.weight_decay);
+        set(&mut s.losses.instance, self.lambda_instance);
+        set(&mut s.losses.attribute, self.lambda_attribute);
+        set(&mut s.losses.category, self.lambda_category);
+        set(&mut s.losses.regularization, self.lambda_norm);
+        set(&mut s.losses.order, self.lambda_order);
+        set(&mut s.losses.order_sigma, self.order_sigma);
+        set(&mut s.proxy_std, self.proxy_std);
+        set(&mut s.flip, self.flip);
+        set(&mut s.normalize, self.normalize);
+        set(&mut s.scale, self.scale);
+        set(&mut s.seed, self.seed);
+        s.check()?;
+        Ok(s)
+    }
+}
+
+/// Puts every entry of `over` into `under`, table by table.
+fn overlay(under: &mut toml::Table, over: toml::Table) {
+    for (name, value) in over {
+        match (under.get_mut(&name), value) {
+            (Some(toml::Value::Table(under)), toml::Value::Table(over)) => overlay(under, over),
+            (_, value) => {
+                under.insert(name, value);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Program {
+        #[command(flatten)]
+        args: TrainArgs,
+    }
+
+    fn resolved(toml: &str, flags: &[&str]) -> Result<TrainArgs> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("train.toml");
+        std::fs::write(&path, toml).unwrap();
+        let config = ["train", "--config", path.to_str().unwrap()];
+        Program::parse_from(config.iter().chain(flags)).args.resolved()
+    }
+
+    #[test]
+    fn flags_override_the_file_and_the_file_the_defaults() {
+        let toml = "data = 'x'\nsize = 128\n[training]\nepochs = 7\nflip = true\nlambda-norm = 0.25\n[card]\ntitle = 'T'\n";
+        let args = resolved(toml, &["--epochs", "9", "--lambda-category", "0", "--data", "y"]).unwrap();
+        assert_eq!((args.data.as_deref(), args.size), (Some(Path::new("y")), Some(128)));
+        assert_eq!(args.card.title.as_deref(), Some("T"));
+        let s = args.hyper.settings().unwrap();
+        assert_eq!((s.epochs, s.flip, s.batch_size), (9, true, 128));
+        assert_eq!((s.losses.regularization, s.losses.category, s.losses.instance), (0.25, 0.0, 1.0));
+        assert!(!resolved(toml, &["--flip", "false"]).unwrap().hyper.settings().unwrap().flip);
+    }
+
+    #[test]
+    fn unknown_names_in_the_file_are_errors_with_their_line() {
+        let e = resolved("data = 'x'\n[training]\nepoch = 7\n", &[]).unwrap_err();
+        let detail = e.detail.unwrap();
+        assert!(detail.contains("line 3") && detail.contains("epoch"), "{detail}");
+        assert!(resolved("[training]\nepochs = 'many'\n", &[]).is_err());
+    }
+
+    #[test]
+    fn means_are_three_and_missing_options_are_named() {
+        let args = resolved("", &["--mean", "0.5,0.5,0.5", "--size", "64"]).unwrap();
+        assert_eq!(args.preprocessing().unwrap().mean, [0.5; 3]);
+        assert!(resolved("mean = [0.5]", &[]).unwrap().preprocessing().is_err());
+        let e = TrainArgs::required("data", &args.data).unwrap_err();
+        assert_eq!(e.message, "--data is missing");
+    }
+}

@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# Speed beside peers, in one run: a release build in a throw-away cluster. pgvector takes part where it can be had.
+source "$(dirname "$0")/../tools/lib.sh"
+find_postgres
+say "building and installing the extension (release)"
+install_extension --release
+
+# Debian's package if there is one for this PostgreSQL, otherwise Debian's source package, built against it.
+pgvector() {
+  [ ! -f "$("$PG_CONFIG" --sharedir)/extension/vector.control" ] || return 0
+  local sudo sources=$TARGET/pgvector list
+  sudo=$([ "$(id -u)" = 0 ] || echo sudo)
+  $sudo apt-get install -y -q --no-install-recommends "postgresql-$PGV-pgvector" >/dev/null 2>&1 && return 0
+  mkdir -p "$sources"
+  list=$(mktemp)
+  # Whatever mirror this machine uses, asked for the sources of a newer release.
+  { cat /etc/apt/sources.list 2>/dev/null; cat /etc/apt/sources.list.d/*.list 2>/dev/null; } |
+    awk '$1 == "deb" { for (i = 2; i <= NF && $i !~ /:\/\//; i++); print "deb-src [trusted=yes]", $i, "trixie", "main"; exit }' >"$list"
+  awk '/^URIs:/ { print "deb-src [trusted=yes]", $2, "trixie", "main"; exit }' /etc/apt/sources.list.d/*.sources 2>/dev/null >>"$list" || true
+  (cd "$sources" && apt="-o Dir::Etc::sourcelist=$list -o Dir::Etc::sourceparts=/dev/null -o Dir::State::lists=$sources/lists" &&
+    mkdir -p lists/partial && apt-get $apt update -q && apt-get $apt source --download-only pgvector &&
+    tar xzf pgvector_*.orig.tar.gz && make -C pgvector-*/ PG_CONFIG="$PG_CONFIG" OPTFLAGS="-march=native" install) \
+    >"$sources/build.log" 2>&1
+}
+pgvector || echo "pgvector could not be had (see $TARGET/pgvector/build.log): measuring without it"
+
+scratch_cluster shared_buffers=1GB max_parallel_workers_per_gather=0
+give_to_server "$SCRATCH"
+"$BIN/createdb" bench
+export PGDATABASE=bench PATH=$BIN:$PATH
+
+say "masked distance, 200,000 rows of 8x50, sequential scan, milliseconds"
+"$ROOT/tests/bench/seqscan.sh"
+
+say "embedding the bundled gallery, one connection"
+gallery=$(for_server "$SCRATCH" "$ROOT/tests/gallery")
+model=$(for_server "$SCRATCH" "$ROOT/model/emoji")
+psql_ -v gallery="$gallery" -v model="$model" -f "$ROOT/tests/tools/demo-load.sql"
+psql_ -At <<'SQL'
+SELECT count(coop_embed(image)) AS warm FROM (SELECT image FROM products LIMIT 8) p \gset
+SELECT clock_timestamp() AS start \gset
+UPDATE products SET emb = coop_embed(image);
+SELECT format('%s pictures, %s ms each', count(*),
+              round((extract(epoch FROM clock_timestamp() - :'start') * 1000 / count(*))::numeric, 1)) FROM products;
+SQL
