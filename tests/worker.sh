@@ -143,10 +143,10 @@ for i in $(seq 4); do
   for n in $(seq 15); do echo "$embed;"; done | ask >"$SCRATCH/reload.$i" 2>&1 &
 done
 sleep 0.3
-ask -c 'ALTER SYSTEM SET coopembed.queue_length = 1' -c 'SELECT pg_reload_conf()' >/dev/null
+ask -c "LOAD 'coopembed'" -c 'ALTER SYSTEM SET coopembed.queue_length = 1' -c 'SELECT pg_reload_conf()' >/dev/null
 replaced() { [ "$(status model_process_pid)" != "$old" ]; }
 until_true 'a new process takes the new settings' replaced
-wait $(jobs -p)
+wait $(jobs -p) || true
 if grep -qv "$answer" "$SCRATCH"/reload.*; then # a queue of one may be full, and nothing else may happen
   grep -hv "$answer" "$SCRATCH"/reload.* | grep -v 'queue is full\|DETAIL\|HINT' && die 'a reload disturbed a session'
 fi
@@ -158,7 +158,7 @@ stop_model
 for i in $(seq 12); do ask -c "/* crowd */ $embed" >"$SCRATCH/crowd.$i" 2>&1 & done
 until_true 'waits' waits_for_model '/* crowd */' 12
 continue_all
-wait $(jobs -p)
+wait $(jobs -p) || true
 [ "$(cat "$SCRATCH"/crowd.* | grep -c "$answer")" -ge 1 ] || die 'nobody was served'
 cat "$SCRATCH"/crowd.* >"$SCRATCH/error"
 expect_in 'a full queue is an error' "ERROR:  the inference service's queue is full" "$SCRATCH/error"
@@ -178,7 +178,7 @@ for mode in fast immediate; do
   (cd "$SCRATCH" && as_server "$BIN/pg_ctl" -D "$SCRATCH/data" -m $mode -w -s stop)
   [ "$(seconds_since "$start")" -le 5 ] || die "a $mode shutdown took $(seconds_since "$start") s"
   until_true 'the model process ends with the server' gone "$child"
-  ok "a $mode shutdown is quick and takes even a stopped model process along"
+  ok "$mode shutdown is quick and takes even a stopped model process along"
   start_cluster "$SCRATCH"
   expect 'and a new start works' "$answer" "$(ask -c "$embed")"
 done

@@ -145,6 +145,21 @@ unsafe fn detach(supervisor: libc::pid_t, listener: &UnixListener) {
             libc::signal(signal, libc::SIG_DFL);
         }
         libc::signal(libc::SIGPIPE, libc::SIG_IGN);
+        // All stay blocked, for every thread to come, but those that mean the end.
+        let mut ends: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&mut ends);
+        for end in [
+            libc::SIGSEGV,
+            libc::SIGBUS,
+            libc::SIGILL,
+            libc::SIGFPE,
+            libc::SIGABRT,
+            libc::SIGTRAP,
+            libc::SIGSYS,
+        ] {
+            libc::sigaddset(&mut ends, end);
+        }
+        libc::sigprocmask(libc::SIG_UNBLOCK, &ends, std::ptr::null_mut());
         // Signals that the postmaster sends to its children's process groups are not for us.
         libc::setsid();
         libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
@@ -204,7 +219,7 @@ fn serve(listener: &UnixListener, settings: &ProcessSettings) -> i32 {
         (_, Err(e)) => return no_start(&e.to_string()),
     };
     let acceptor = server.clone();
-    // All threads inherit the mask that blocks every signal.
+    // All threads inherit the mask that blocks the signals awaited below.
     if let Err(e) =
         std::thread::Builder::new().name("accept".into()).spawn(move || acceptor.accept(&listener))
     {
