@@ -103,13 +103,14 @@ fn a_small_set_trains_evaluates_and_trains_to_the_same_bytes_after_an_interrupti
     let metrics = &model.config().metrics;
     assert_eq!(metrics["sizes"]["gallery"], 12);
     assert_eq!(metrics["attribute_values_scored"], 5);
-    // By chance it would be about 4 right of 12.
-    let colour = metrics["attribute_map_by_attribute"]["colour"].as_f64().unwrap();
-    assert!(colour > 0.7, "{metrics}");
     assert_eq!(model.config().attributes[1].values[0].images, 6);
     let log = std::fs::read_to_string(dir.path().join("first/losses.csv")).unwrap();
     assert_eq!(log.lines().count(), 41);
     assert!(log.starts_with("epoch,learning_rate,total,instance,category,norm,order,attribute:colour,"));
+    // A random backbone generalises to nothing, but what it saw can be learned (`tests/garments.rs` has a real one).
+    let total = |line: &str| line.split(',').nth(2).unwrap().parse::<f64>().unwrap();
+    let lines: Vec<&str> = log.lines().collect();
+    assert!(total(lines[40]) < 0.8 * total(lines[1]), "{log}");
     let card = std::fs::read_to_string(dir.path().join("first/README.md")).unwrap();
     assert!(card.contains("| size | small < large |") && card.contains("CC0-1.0"), "{card}");
 
