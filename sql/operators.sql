@@ -24,12 +24,14 @@ CREATE OPERATOR CLASS coopvec_hash_ops DEFAULT FOR TYPE coopvec USING hash AS
     FUNCTION 2 coopvec_hash_extended(coopvec, bigint);
 
 -- Distances: both orders of arguments, because SQL says "a <-> b" and means no order.
+-- COST 3: beside the bare scan of a row (cpu_tuple_cost, 0.01) one distance takes about three quarters of its time. So a
+-- cheaper condition on the same row is tested first.
 CREATE FUNCTION coop_distance(coopvec, coopvec) RETURNS double precision
-    AS 'MODULE_PATHNAME', 'coopvec_distance' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+    AS 'MODULE_PATHNAME', 'coopvec_distance' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 3;
 CREATE FUNCTION coop_distance(coopvec, coopquery) RETURNS double precision
-    AS 'MODULE_PATHNAME', 'coopvec_query_distance' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+    AS 'MODULE_PATHNAME', 'coopvec_query_distance' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 3;
 CREATE FUNCTION coop_distance(coopquery, coopvec) RETURNS double precision
-    AS 'MODULE_PATHNAME', 'coopquery_vec_distance' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+    AS 'MODULE_PATHNAME', 'coopquery_vec_distance' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 3;
 
 CREATE OPERATOR <-> (LEFTARG = coopvec, RIGHTARG = coopvec, FUNCTION = coop_distance, COMMUTATOR = <->);
 CREATE OPERATOR <-> (LEFTARG = coopvec, RIGHTARG = coopquery, FUNCTION = coop_distance, COMMUTATOR = <->);
