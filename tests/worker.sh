@@ -182,6 +182,20 @@ for mode in fast immediate; do
   start_cluster "$SCRATCH"
   expect 'and a new start works' "$answer" "$(ask -c "$embed")"
 done
+# A hot standby embeds too, with a service of its own.
+mkdir "$SCRATCH/standby"
+give_to_server "$SCRATCH/standby"
+as_server "$BIN/pg_basebackup" -h "$SCRATCH" -U postgres -D "$SCRATCH/standby/data" -R -c fast --no-sync
+expect 'a base backup leaves the socket out' 0 "$(find "$SCRATCH/standby/data" -name 'coopembed*' | wc -l)"
+primary=$(status supervisor_pid)
+trap 'continue_all; stop_cluster "$SCRATCH"; stop_cluster "$SCRATCH/standby"; rm -rf "$SCRATCH"' EXIT
+start_cluster "$SCRATCH/standby"
+expect 'a hot standby embeds' "t $answer" "$(ask -c 'SELECT pg_is_in_recovery()' -c "$embed" | xargs)"
+[ "$(status supervisor_pid)" != "$primary" ] || die 'the standby uses the service of its primary'
+ok 'with a service of its own'
+stop_cluster "$SCRATCH/standby"
+trap 'stop_cluster "$SCRATCH"; rm -rf "$SCRATCH"' EXIT
+export PGHOST=$SCRATCH
 stop_cluster "$SCRATCH"
 
 start_cluster "$SCRATCH" max_worker_processes=0

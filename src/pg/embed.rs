@@ -91,3 +91,70 @@ fn coop_status() -> TableIterator<'static, (name!(name, String), name!(value, i6
         .map(|(name, value)| (name, i64::try_from(value).unwrap_or(i64::MAX)));
     TableIterator::new(running.into_iter().chain(rest))
 }
+
+#[cfg(any(test, feature = "pg_test"))]
+#[pgrx::pg_schema]
+mod tests {
+    use crate::image::{prepare, Limits};
+    use crate::model::Model;
+    use crate::pg::catalog::fixture::{text, Garments};
+    use crate::pg::fixture::failure;
+    use crate::space::Embedding;
+    use pgrx::prelude::*;
+
+    const PICTURE: &[u8] = include_bytes!("../../tests/fixtures/images/jpeg_420.jpg");
+
+    fn embed(model: Option<&str>) -> String {
+        let (sql, arguments) = match model {
+            Some(name) => ("SELECT coop_embed($1, $2)::text", vec![PICTURE.into(), name.into()]),
+            None => ("SELECT coop_embed($1)::text", vec![PICTURE.into()]),
+        };
+        Spi::get_one_with_args(sql, &arguments).unwrap().unwrap()
+    }
+
+    #[pg_test]
+    fn the_service_answers_what_the_model_computes() {
+        let garments = Garments::new("spring");
+        garments.load_as("garments");
+        let model = Model::from_parts(&garments.config.to_json(), &garments.weights()).unwrap();
+        let pixels = prepare(PICTURE, None, &model.config().preprocessing, &Limits::default()).unwrap();
+        let expected = Embedding::from_raw(model.layout(), &model.embed(&pixels, 1).unwrap()).unwrap();
+        assert_eq!(embed(None), expected.as_ref().to_string());
+        assert_eq!(embed(Some("garments")), expected.as_ref().to_string());
+    }
+
+    #[pg_test]
+    fn two_models_embed_side_by_side_and_do_not_mix() {
+        Garments::new("spring").load_as("spring");
+        Garments::new("autumn").load_as("autumn");
+        let (spring, autumn) = (embed(Some("spring")), embed(Some("autumn")));
+        assert_ne!(spring, autumn);
+        assert_eq!(embed(Some("spring")), spring);
+        let mixed = failure(&format!("SELECT '{spring}'::coopvec <-> '{autumn}'::coopvec"));
+        assert_eq!(mixed.state, "22000");
+    }
+
+    #[pg_test]
+    fn a_bad_picture_or_name_is_an_error_and_null_is_null() {
+        Garments::new("spring").load_as("garments");
+        assert_eq!(failure("SELECT coop_embed('')").state, "22000");
+        assert_eq!(failure("SELECT coop_embed('not a picture')").state, "22000");
+        assert_eq!(failure("SELECT coop_embed('not a picture', 'garment')").hint, "Known: \"garments\".");
+        assert_eq!(text("SELECT coop_embed(NULL)::text"), None);
+        embed(None);
+    }
+
+    #[pg_test]
+    fn the_status_counts() {
+        Garments::new("spring").load_as("garments");
+        embed(None);
+        let count = |name: &str| -> i64 {
+            let sql = "SELECT value FROM coop_status() WHERE name = $1";
+            Spi::get_one_with_args(sql, &[name.into()]).unwrap().unwrap()
+        };
+        assert_eq!(count("running"), 1);
+        let before = count("images");
+        embed(None);
+        assert!(count("images") > before && count("models") > 0 && count("model_bytes") > 0);
+    }
+}
