@@ -1,7 +1,8 @@
 //! JPEG: a scan of the markers that says what the file is before anything is allocated, then strict decoding.
 //!
-//! The `image` crate's decoder fills what is missing of a truncated JPEG with grey and takes YCCK for its inverse, both
-//! without a word; hence the scan, and `zune-jpeg` (which `image` wraps) called directly in its strict mode.
+//! Left to itself, the `image` crate's decoder fills what a JPEG lacks or garbles with grey, and takes YCCK for its inverse,
+//! both without a word; hence the scan, and `zune-jpeg` (which `image` wraps) called directly in its strict mode. What
+//! remains unseen, here as in libjpeg, is a cut after which somebody put the end marker back.
 
 use super::decode::{broken, cmyk};
 use super::flatten::OUTPUT_BYTES;

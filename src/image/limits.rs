@@ -11,8 +11,9 @@ pub struct Limits {
     /// conversion of that to upright 8-bit RGB. The file's own bytes and up to 2 MiB of tables and row buffers are not counted.
     ///
     /// Per pixel, a picture needs its decoded form (3 bytes for RGB, 4 for RGBA, twice that at 16 bits) plus the larger of
-    /// 3 bytes (our RGB copy) and what the decoder holds meanwhile: 6 bytes for a progressive JPEG in full colour, 5 for GIF, 12
-    /// for WebP, the decoded form again for TIFF. So the default of 512 MiB admits 89 megapixels of ordinary JPEG and 59 of progressive.
+    /// 3 bytes (our RGB copy) and what the decoder holds meanwhile: 6 bytes for a progressive JPEG without subsampling, 5 for
+    /// GIF, 9 for WebP, the decoded form again for TIFF (and there the largest strip). So the default of 512 MiB admits 89
+    /// megapixels of baseline JPEG, 59 of progressive and 41 of WebP.
     pub max_memory: u64,
 }
 

@@ -130,3 +130,20 @@ fn a_jpeg_without_its_end_is_refused() {
         assert!(e.detail.unwrap().contains("before the end-of-image marker"));
     }
 }
+
+#[test]
+fn the_images_for_sql_fail_as_their_table_says() {
+    let page = String::from_utf8(fixture("bad_images.md")).unwrap();
+    let mut seen = 0;
+    for row in page.lines().filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |")) {
+        let (name, message) = row.split_once(" | ").unwrap();
+        let Some((_, after)) = page.split_once(&format!("\n{name}:\n\n```text\n\\x")) else { continue };
+        let hex = after.lines().next().unwrap();
+        let bytes: Vec<u8> =
+            (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect();
+        let found = decoded(&bytes).err().map_or_else(|| "none".to_owned(), |e| e.message);
+        assert_eq!(found, message, "{name}");
+        seen += 1;
+    }
+    assert_eq!(seen, 11);
+}

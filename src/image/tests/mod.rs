@@ -2,6 +2,8 @@
 
 mod bad_input;
 mod formats;
+// Its random numbers come with the offline program.
+#[cfg(feature = "cli")]
 mod hostile;
 mod resizing;
 
