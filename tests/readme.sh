@@ -14,7 +14,7 @@ psql_ -c "UPDATE products SET emb = coop_embed(image)"
 mkdir "$SCRATCH/blocks"
 awk -v dir="$SCRATCH/blocks" '
   /^```sql$/  { n++; file = sprintf("%s/%02d.sql", dir, n); asked = 1; next }
-  /^```text$/ { if (asked) { file = sprintf("%s/%02d.out", dir, n); asked = 0; next } }
+  /^```text$/ { if (asked) { file = sprintf("%s/%02d.out", dir, n); printf "" > file; asked = 0; next } }
   /^```/      { file = ""; next }
   file        { print > file; next }
   NF          { asked = 0 }

@@ -43,16 +43,18 @@ open_session() { # NAME
 tell() { echo "$1;" >&"$to_session"; }
 lines() { [ "$(wc -l <"$SCRATCH/$1.out")" -ge "$2" ]; }
 close_session() { exec {to_session}>&-; wait "$session"; }
-embed="SELECT md5(coop_embed(photo)::text) FROM photo"
+# The last bits of an embedding depend on what else was in the batch.
+embed="SELECT CASE WHEN coop_embed(photo) <-> known < 0.02 THEN 'same' ELSE 'other' END FROM photo"
+answer=same
 
 ask <<SQL
 CREATE EXTENSION coopembed;
-CREATE TABLE photo AS SELECT pg_read_binary_file('$picture') AS photo;
+CREATE TABLE photo AS SELECT pg_read_binary_file('$picture') AS photo, NULL::coopvec AS known;
 SQL
 expect 'nothing runs before it is needed' 0 "$(status running)"
 ask -c "SELECT coop_load_model('m', '$model')" >/dev/null
 
-answer=$(ask -c "$embed")
+ask -c "UPDATE photo SET known = coop_embed(photo)"
 postmaster=$(head -1 "$SCRATCH/data/postmaster.pid")
 expect 'the first call starts the service' 1 "$(status running)"
 supervisor=$(status supervisor_pid)
