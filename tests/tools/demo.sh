@@ -5,7 +5,7 @@ source "$(dirname "$0")/lib.sh"
 find_postgres
 
 # Outside the checkout, which may lie where the server's user cannot read.
-DEMO_ID=1
+DEMO_ID=41 # a pool ball
 DEMO=${COOPEMBED_DEMO:-/var/tmp/coopembed-demo-$(id -un)}
 if [ "${1:-}" = stop ]; then
   [ -d "$DEMO/data" ] || die "there is no demo in $DEMO"
@@ -71,8 +71,8 @@ pictures() {
 }
 one="(SELECT emb FROM products WHERE id = $DEMO_ID)"
 ask "This very thing, drawn by somebody else (instance)" "emb <-> $one" "$DEMO_ID"
-ask "Anything with this attribute value" "emb <-> coop_attr_query('hue', 'red')"
-ask "Anything of this category" "emb <-> coop_category_query('animal-mammal')"
+ask "Anything with this attribute value" "emb <-> coop_attr_query('hue', 'green')"
+ask "Anything of this category" "emb <-> coop_category_query('transport-ground')"
 ask "The same hue as this one, nothing else matters" "emb <-> coop_like($one, 'hue')" "$DEMO_ID"
 ask "Several at once, weighted" "emb <-> coop_attr_query('gender', 'woman') + 2 * coop_attr_query('skin_tone', '5')"
 
