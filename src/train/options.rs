@@ -101,7 +101,7 @@ pub struct HyperArgs {
     /// Standard deviation of the proxies at the start [default: 0.125]
     #[arg(long, value_name = "STD")]
     pub proxy_std: Option<f64>,
-    /// Mirror each training image half of the time [default: false]
+    /// Mirror each training image half of the time [default: true]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     pub flip: Option<bool>,
     /// Beyond the paper: learn on subspaces of unit length [default: false]

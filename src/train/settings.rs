@@ -68,7 +68,7 @@ impl Default for Settings {
                 order_sigma: 1.0,
             },
             proxy_std: 0.125,
-            flip: false,
+            flip: true,
             normalize: false,
             scale: 16.0,
             seed: 0,

@@ -1,19 +1,20 @@
 #!/usr/bin/env bash
 # pg_regress on a throw-away cluster: tests/regress/sql against tests/regress/expected. The extension must be installed.
-# usage: regress.sh [test...]
+# usage: [WRITE=1] regress.sh [test...]      (WRITE=1 takes what is found as expected from now on)
 source "$(dirname "$0")/lib.sh"
 find_postgres
 scratch_cluster client_min_messages=warning
 input=$(for_server "$SCRATCH" "$ROOT/tests/regress")
-for_server "$SCRATCH" "$ROOT/tests/fixtures" >/dev/null
+for_server "$SCRATCH" "$ROOT/model/emoji" >/dev/null
 mkdir -p "$SCRATCH/out"
 give_to_server "$SCRATCH/out"
-[ $# -gt 0 ] || mapfile -t tests < <(cd "$input/sql" && ls ./*.sql | sed 's|^\./||; s|\.sql$||')
+mapfile -t tests < <(cd "$input/sql" && ls ./*.sql | sed 's|^\./||; s|\.sql$||')
 [ $# -eq 0 ] || tests=("$@")
 pg_regress=$(dirname "$("$PG_CONFIG" --pgxs)")/../../src/test/regress/pg_regress
 cd "$SCRATCH"
 as_server env PGHOST="$SCRATCH" PGUSER=postgres "$pg_regress" --bindir="$BIN" --dbname=regress \
   --load-extension=coopembed --inputdir="$input" --outputdir="$SCRATCH/out" "${tests[@]}" || {
+  [ -z "${WRITE:-}" ] || { cp "$SCRATCH"/out/results/*.out "$ROOT/tests/regress/expected/"; exit; }
   cat "$SCRATCH/out/regression.diffs" 2>/dev/null || tail -40 "$SCRATCH/server.log"
   exit 1
 }

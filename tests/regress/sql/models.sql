@@ -1,0 +1,40 @@
+-- Models: loading, the vocabulary, unknown names.
+\getenv dir PG_ABS_SRCDIR
+\set emoji :dir '/../emoji'
+SELECT coop_attr_query('hue', 'red');
+SELECT coop_load_model('emoji', 'model/emoji');
+SELECT coop_load_model('emoji', '/no/such/folder');
+SELECT length(coop_load_model('emoji', :'emoji'));
+SELECT coop_load_model('emoji', '{"format_version": 99}', ''::bytea);
+SELECT coop_load_model('newer', '{"format_version": 99}', ''::bytea);
+SELECT coop_load_model('none', '{}', ''::bytea);
+SELECT coop_load_model('cut', config, '\x0102'::bytea) FROM coopembed.models;
+SELECT name, subspaces, subspace_dim FROM coop_models();
+SELECT name, ordered, value_count FROM coop_attributes();
+SELECT value, has_query FROM coop_attribute_values('color');
+SELECT count(*), bool_and(has_query) FROM coop_categories();
+
+SELECT coop_attr_query('neckline','v-neck');
+SELECT coop_attr_query('hue', 'redd');
+SELECT coop_attr_query('color', 'pink');
+SELECT coop_category_query('flags');
+SELECT coop_attr_query('hue', 'red', 'emojy');
+SELECT coop_drop_model('emojy');
+SELECT coop_attr_query(NULL, 'red') IS NULL AS a, coop_category_query(NULL) IS NULL AS b, coop_embed(NULL) IS NULL AS c;
+SELECT coop_attribute_values('hues');
+SET coopembed.model = 'fonts';
+SELECT coop_attr_query('hue', 'red');
+RESET coopembed.model;
+
+-- A query is looked up once for a statement.
+CREATE TABLE products (id int, emb coopvec);
+EXPLAIN (COSTS OFF) SELECT id FROM products ORDER BY emb <-> coop_attr_query('hue', 'red') + 2 * coop_attr_query('gender', 'woman');
+SELECT id FROM products ORDER BY emb <-> coop_attr_query('hue', 'red');
+
+-- Embeddings of a model that is not loaded.
+SELECT coop_like('1x1@00000001:[1]', 'hue');
+SELECT coop_like(coop_vector(array_fill(0::real, ARRAY[650])), 'hues');
+SELECT coop_vector(ARRAY[1, 2, 3]::real[]);
+SELECT coop_vector(array_fill(0::real, ARRAY[650])) <-> '1x1@00000001:[1]'::coopvec < 0 AS never;
+SELECT coop_drop_model('emoji');
+SELECT count(*) FROM coopembed.attribute_values;
