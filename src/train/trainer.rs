@@ -273,7 +273,14 @@ mod tests {
     }
 
     fn settings() -> Settings {
-        Settings { subspace_dim: 3, epochs: 60, batch_size: 16, learning_rate: 1e-2, flip: false, ..Default::default() }
+        Settings {
+            subspace_dim: 3,
+            epochs: 60,
+            batch_size: 16,
+            learning_rate: 1e-2,
+            flip: false,
+            ..Default::default()
+        }
     }
 
     fn run(settings: &Settings) -> (Vec<EpochLosses>, Vec<f32>) {
