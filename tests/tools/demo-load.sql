@@ -1,6 +1,6 @@
 -- Fills the demo's database once; a second run finds everything there. Variables: gallery, model (server-side folders).
 CREATE EXTENSION IF NOT EXISTS coopembed;
-SELECT coop_load_model('emoji', :'model') AS loaded
+SELECT count(coop_load_model('emoji', :'model')) AS loaded
 WHERE NOT EXISTS (SELECT FROM coop_models() WHERE name = 'emoji') \gset
 
 CREATE TABLE IF NOT EXISTS products (
