@@ -5,11 +5,10 @@ find_postgres
 home=$TARGET/tmp/garments
 [ -f "$home/model/model.safetensors" ] || (cd "$ROOT" && cargo test --no-default-features --features cli --test garments)
 scratch_cluster
-data=$(for_server "$SCRATCH" "$home/data")
-model=$(for_server "$SCRATCH" "$home/model")
+garments=$(for_server "$SCRATCH" "$home")
 "$BIN/createdb" garments
 export PGDATABASE=garments PGOPTIONS="-c client_min_messages=warning"
-psql_ -v data="$data" -v model="$model" <<'SQL'
+psql_ -v data="$garments/data" -v model="$garments/model" <<'SQL'
 CREATE EXTENSION coopembed;
 SELECT coop_load_model('garments', :'model') \gset
 CREATE TABLE listed (path text, instance text, category text, split text, neckline text, sleeves text, prints text);

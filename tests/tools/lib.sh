@@ -87,6 +87,7 @@ scratch_cluster() {
 # A copy of a file or folder of ours that the server may read, wherever this checkout lies.
 for_server() {
   local to=$1/$(basename "$2")
+  [ "$to" != "$1/data" ] || die "$to is the cluster's own"
   rm -rf "$to"
   cp -R "$2" "$to"
   chmod -R a+rX "$to"
