@@ -2,7 +2,7 @@
 
 use super::losses::{AttributeLabels, BatchLabels, Objective, Parameters, Terms};
 use super::manifest::{Manifest, Split};
-use super::optimizer::{Adam, AdamSettings};
+use super::optimizer::{Adam, AdamSettings, Group, Parameter};
 use super::settings::Settings;
 use crate::error::{Error, Kind, Result};
 use candle_core::{Tensor, Var};
@@ -128,7 +128,7 @@ pub fn train(
         &set.attributes,
         features,
     )?;
-    let mut adam = optimizer(&parameters, settings);
+    let mut adam = optimizer(&parameters, settings)?;
     let mut order: Vec<u32> = (0..set.images.len() as u32).collect();
     let batches = order.len().div_ceil(settings.batch_size);
     progress.set_length((settings.epochs * batches) as u64);
@@ -193,12 +193,22 @@ fn initial(
     })
 }
 
-fn optimizer(p: &Parameters, settings: &Settings) -> Adam {
-    let adam = AdamSettings { weight_decay: settings.weight_decay, ..Default::default() };
-    let projection = [&p.projection_weight, &p.projection_bias].map(|v| (v.clone(), 1.0));
-    let proxies = std::iter::once(&p.instance_proxies).chain(&p.attribute_proxies);
-    let proxies = proxies.map(|v| (v.clone(), settings.proxy_rate));
-    Adam::new(adam, projection.into_iter().chain(proxies))
+fn optimizer(p: &Parameters, settings: &Settings) -> Result<Adam> {
+    let adam = AdamSettings {
+        weight_decay: settings.weight_decay,
+        proxy_weight_decay: settings.weight_decay,
+        proxy_rate: settings.proxy_rate,
+        ..Default::default()
+    };
+    let parameter = |name: &str, group, var: &Var| Parameter { name: name.into(), group, var: var.clone() };
+    let mut all = vec![
+        parameter("projection.weight", Group::Projection, &p.projection_weight),
+        parameter("projection.bias", Group::Projection, &p.projection_bias),
+        parameter("proxies.instance", Group::Proxies, &p.instance_proxies),
+    ];
+    let attributes = p.attribute_proxies.iter().enumerate();
+    all.extend(attributes.map(|(k, v)| parameter(&format!("proxies.attribute.{k}"), Group::Proxies, v)));
+    Adam::new(adam, all)
 }
 
 /// Sums of the terms over an epoch's batches, and how many there were of each.

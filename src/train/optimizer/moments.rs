@@ -1,0 +1,87 @@
+//! The two moments of a parameter: beside it in main memory, or as tensors on its device.
+
+use super::kernel::Fused;
+use super::{Rule, Step};
+use crate::error::Result;
+use candle_core::{DType, Device, Tensor, Var};
+use std::sync::Mutex;
+
+/// Means of gradients and of their squares.
+#[derive(Debug)]
+pub enum Moments {
+    /// Before the first step.
+    None,
+    /// Single precision in main memory: one pass over all four arrays, in place.
+    Fused(Fused),
+    /// Anything else: candle's operations.
+    Composed(Tensor, Tensor),
+}
+
+impl Moments {
+    /// Takes a step.
+    ///
+    /// # Errors
+    /// If the gradient's shape is not the parameter's.
+    pub fn update(&mut self, parameter: &Var, gradient: &Tensor, step: &Step) -> Result<()> {
+        if matches!(self, Self::None) {
+            let zeros = parameter.as_detached_tensor().zeros_like()?;
+            *self = Self::from_tensors(&zeros, &zeros, parameter)?;
+        }
+        match self {
+            Self::None => Ok(()),
+            Self::Fused(fused) => fused.update(parameter, gradient, step),
+            Self::Composed(mean, square) => {
+                (*mean, *square) = composed(parameter, gradient, (mean, square), step)?;
+                Ok(())
+            }
+        }
+    }
+
+    /// The moments as tensors in main memory, if there are any.
+    ///
+    /// # Errors
+    /// If the device refuses.
+    pub fn tensors(&self, like: &Var) -> Result<Option<(Tensor, Tensor)>> {
+        match self {
+            Self::None => Ok(None),
+            Self::Fused(fused) => Ok(Some(fused.tensors(like.dims())?)),
+            Self::Composed(mean, square) => {
+                Ok(Some((mean.to_device(&Device::Cpu)?, square.to_device(&Device::Cpu)?)))
+            }
+        }
+    }
+
+    /// Moments with these values.
+    ///
+    /// # Errors
+    /// If the device refuses.
+    pub fn from_tensors(mean: &Tensor, square: &Tensor, parameter: &Var) -> Result<Self> {
+        if parameter.device().is_cpu() && parameter.dtype() == DType::F32 {
+            let numbers = |t: &Tensor| t.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>();
+            let moments = Mutex::new((numbers(mean)?, numbers(square)?));
+            return Ok(Self::Fused(Fused { moments }));
+        }
+        let there = |t: &Tensor| t.to_dtype(parameter.dtype())?.to_device(parameter.device());
+        Ok(Self::Composed(there(mean)?, there(square)?))
+    }
+}
+
+/// Sets the parameter and returns the new moments.
+fn composed(
+    parameter: &Var,
+    gradient: &Tensor,
+    (mean, square): (&Tensor, &Tensor),
+    s: &Step,
+) -> Result<(Tensor, Tensor)> {
+    let mut value = parameter.as_detached_tensor();
+    let mut g = if s.scale == 1.0 { gradient.clone() } else { (gradient * s.scale)? };
+    match s.rule {
+        Rule::Adam => g = (g + (&value * s.decay)?)?,
+        Rule::AdamW => value = (value * (1.0 - s.rate * s.decay))?,
+    }
+    let mean = ((mean * s.beta1)? + (&g * (1.0 - s.beta1))?)?;
+    let square = ((square * s.beta2)? + (g.sqr()? * (1.0 - s.beta2))?)?;
+    let root = ((square.sqrt()? / s.root_bias2)? + s.epsilon)?;
+    parameter.set(&(value - ((&mean / root)? * (s.rate / s.bias1))?)?)?;
+    Ok((mean, square))
+}
