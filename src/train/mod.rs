@@ -8,10 +8,13 @@ pub mod features;
 pub mod log;
 pub mod losses;
 pub mod manifest;
+pub mod method;
+pub mod methods;
 pub mod optimizer;
 pub mod options;
 pub mod queries;
 pub mod run;
+pub mod set;
 pub mod settings;
 pub mod trainer;
 

@@ -5,6 +5,28 @@ use crate::error::Result;
 use candle_core::backprop::GradStore;
 use candle_core::{Tensor, Var};
 
+/// What learns at the same rate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Group {
+    /// The backbone's weights.
+    Backbone,
+    /// What turns features into embeddings.
+    Projection,
+    /// The points that embeddings are drawn to.
+    Proxies,
+}
+
+/// Something that learns.
+#[derive(Debug, Clone)]
+pub struct Parameter {
+    /// Stable between runs: checkpoints find their parameters by it.
+    pub name: String,
+    /// At which rate.
+    pub group: Group,
+    /// Its value.
+    pub var: Var,
+}
+
 /// Adam's constants.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AdamSettings {

@@ -1,6 +1,6 @@
 //! Hyper-parameters: the paper's defaults, and the choices that it leaves open.
 
-use super::losses::{Geometry, LossWeights};
+use super::losses::LossWeights;
 use crate::error::{Error, Kind, Result};
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +34,18 @@ pub struct Settings {
     pub normalize: bool,
     /// With `normalize`, the inverse temperature of the softmax.
     pub scale: f64,
+    /// With `normalize`, whether the scale learns too (from `scale` on, at the proxies' rate).
+    #[serde(default)]
+    pub learned_scale: bool,
+    /// Beyond the paper: LayerNorm (without gain and bias) of the features before the projection.
+    #[serde(default)]
+    pub standardize_features: bool,
+    /// Whether the instances' proxies stay as they were drawn.
+    #[serde(default)]
+    pub fixed_instance_proxies: bool,
+    /// Whether the values' proxies stay as they were drawn.
+    #[serde(default)]
+    pub fixed_attribute_proxies: bool,
     /// Of every random number.
     pub seed: u64,
 }
@@ -71,21 +83,16 @@ impl Default for Settings {
             flip: true,
             normalize: false,
             scale: 16.0,
+            learned_scale: false,
+            standardize_features: false,
+            fixed_instance_proxies: false,
+            fixed_attribute_proxies: false,
             seed: 0,
         }
     }
 }
 
 impl Settings {
-    /// How distances become logits.
-    pub fn geometry(&self) -> Geometry {
-        if self.normalize {
-            Geometry::Normalized { scale: self.scale }
-        } else {
-            Geometry::Raw
-        }
-    }
-
     /// The projection's learning rate after `progress` epochs (a fraction counts).
     pub fn learning_rate_at(&self, progress: f64) -> f64 {
         let warmup = if self.warmup_epochs > 0.0 { (progress / self.warmup_epochs).min(1.0) } else { 1.0 };

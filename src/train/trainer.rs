@@ -1,145 +1,59 @@
 //! Learning the projection and all proxies over a matrix of frozen features.
 
-use super::losses::{AttributeLabels, BatchLabels, Objective, Parameters, Terms};
-use super::manifest::{Manifest, Split};
-use super::optimizer::{Adam, AdamSettings};
+use super::method::{Method, Terms};
+use super::methods::layers::Initializer;
+use super::methods::Cooperative;
+use super::optimizer::{Adam, AdamSettings, Group, Parameter};
+use super::set::TrainingSet;
 use super::settings::Settings;
 use crate::error::{Error, Kind, Result};
-use candle_core::{Tensor, Var};
+use candle_core::Tensor;
 use indicatif::ProgressBar;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
-use rand_distr::{Distribution, Normal, Uniform};
-use std::collections::BTreeSet;
 
-/// The training half of a data set: instances and categories that have training images, counted from 0 without gaps.
-#[derive(Debug, Clone, PartialEq)]
-pub struct TrainingSet {
-    /// Per training image, its index in [`Manifest::images`].
-    pub images: Vec<usize>,
-    /// Per training image, its instance.
-    pub instances: Vec<u32>,
-    /// Per training image, its category.
-    pub categories: Vec<u32>,
-    /// Per training image, its values.
-    pub values: Vec<Vec<Option<u32>>>,
-    /// P: per instance, its category.
-    pub instance_category: Vec<u32>,
-    /// How many categories have training images. The others must not take part in the softmax.
-    pub category_count: usize,
-    /// Per attribute, how many values it has and whether they are ordered.
-    pub attributes: Vec<(usize, bool)>,
-}
-
-impl TrainingSet {
-    /// The training images of a manifest.
-    ///
-    /// # Errors
-    /// [`Kind::InvalidData`] without training images or attributes.
-    pub fn new(manifest: &Manifest) -> Result<Self> {
-        let images = manifest.split(Split::Train);
-        if images.is_empty() || manifest.attributes.is_empty() {
-            let what = if images.is_empty() { "training images" } else { "attributes" };
-            return Err(Error::new(
-                Kind::InvalidData,
-                format!("the data set \"{}\" has no {what}", manifest.root.display()),
-            )
-            .hint("Training needs rows whose split is train, and at least one attribute column."));
-        }
-        let entries = || images.iter().map(|&i| &manifest.images[i]);
-        let instances: Vec<u32> =
-            entries().map(|i| i.instance).collect::<BTreeSet<_>>().into_iter().collect();
-        let categories: Vec<u32> =
-            entries().map(|i| i.category).collect::<BTreeSet<_>>().into_iter().collect();
-        // Both lists are sorted and hold everything that is looked up.
-        let place = |list: &[u32], x: u32| list.partition_point(|&y| y < x) as u32;
-        Ok(Self {
-            instances: entries().map(|i| place(&instances, i.instance)).collect(),
-            categories: entries().map(|i| place(&categories, i.category)).collect(),
-            values: entries().map(|i| i.values.clone()).collect(),
-            instance_category: instances
-                .iter()
-                .map(|&i| place(&categories, manifest.instance_category[i as usize]))
-                .collect(),
-            category_count: categories.len(),
-            attributes: manifest.attributes.iter().map(|a| (a.values.len(), a.ordered)).collect(),
-            images,
-        })
-    }
-
-    fn labels(&self, batch: &[u32], like: &Tensor) -> Result<BatchLabels> {
-        let pick = |from: &[u32]| -> Result<Tensor> {
-            let picked: Vec<u32> = batch.iter().map(|&i| from[i as usize]).collect();
-            Ok(Tensor::new(picked, like.device())?)
-        };
-        let attributes = (0..self.attributes.len())
-            .map(|k| {
-                let values: Vec<Option<u32>> = batch.iter().map(|&i| self.values[i as usize][k]).collect();
-                AttributeLabels::new(&values, like)
-            })
-            .collect::<Result<_>>()?;
-        Ok(BatchLabels { instances: pick(&self.instances)?, categories: pick(&self.categories)?, attributes })
-    }
-}
-
-/// The losses of an epoch, each before its λ, as the mean over its batches.
+/// The losses of an epoch, as means over the batches in which they took part.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EpochLosses {
     /// Counted from 1.
     pub epoch: usize,
     /// The projection's, at the last step.
     pub learning_rate: f64,
-    /// Eq. 7.
+    /// What was minimised.
     pub total: f64,
-    /// Eq. 1.
-    pub instance: f64,
-    /// Eq. 5.
-    pub category: f64,
-    /// `‖f(x)‖²`.
-    pub regularization: f64,
-    /// Eq. 3, if it takes part.
-    pub order: Option<f64>,
-    /// Eq. 2 per attribute; `None` if no image has it.
-    pub attributes: Vec<Option<f64>>,
+    /// Each loss before its λ under its name; `None` if it took no part.
+    pub parts: Vec<(String, Option<f64>)>,
 }
 
 /// Trains on `features` (`[images, F]`, a row per image of `set`; with `flipped`, the same images mirrored) and hands each
 /// epoch's losses to `observe`. On the CPU the result is a function of the arguments, seed included.
 ///
 /// # Errors
-/// [`Kind::InvalidParameter`] for impossible settings or when the loss leaves the finite numbers; whatever `observe` returns.
-pub fn train(
-    set: &TrainingSet,
+/// [`Kind::InvalidParameter`] for impossible settings, or if the loss is not finite; what `observe` returns.
+pub fn train<'a>(
+    set: &'a TrainingSet,
     features: &Tensor,
     flipped: Option<&Tensor>,
     settings: &Settings,
     progress: &ProgressBar,
     observe: &mut dyn FnMut(&EpochLosses) -> Result<()>,
-) -> Result<Parameters> {
+) -> Result<Cooperative<'a>> {
     settings.check()?;
     let mut rng = StdRng::seed_from_u64(settings.seed);
-    let parameters = initial(set, features, settings, &mut rng)?;
-    let objective = Objective::new(
-        settings.losses,
-        settings.geometry(),
-        &set.instance_category,
-        set.category_count,
-        &set.attributes,
-        features,
-    )?;
-    let mut adam = optimizer(&parameters, settings);
+    let start = Initializer::new(features.device(), features.dtype(), &mut rng);
+    let method = Cooperative::new(set, features.dim(1)?, settings, start)?;
+    let mut adam = optimizer(method.parameters(), settings);
     let mut order: Vec<u32> = (0..set.images.len() as u32).collect();
     let batches = order.len().div_ceil(settings.batch_size);
     progress.set_length((settings.epochs * batches) as u64);
     for epoch in 0..settings.epochs {
         order.shuffle(&mut rng);
-        let mut sums = Sums::new(set.attributes.len());
+        let mut sums = Sums::default();
         let mut rate = 0.0;
         for (step, batch) in order.chunks(settings.batch_size).enumerate() {
             let rows = rows(features, flipped, batch, &mut rng)?;
-            let labels = set.labels(batch, features)?;
-            let terms = objective.terms(&parameters.embed(&rows)?, &parameters, &labels)?;
+            let terms = method.losses(&rows, batch, &mut rng)?;
             sums.add(&terms)?;
             rate = settings.learning_rate_at(epoch as f64 + (step + 1) as f64 / batches as f64);
             adam.step(&terms.total.backward()?, rate)?;
@@ -149,7 +63,7 @@ pub fn train(
         progress.set_message(format!("loss {:.3}", losses.total));
         observe(&losses)?;
     }
-    Ok(parameters)
+    Ok(method)
 }
 
 /// `[batch, F]`: the features of a batch, of a random view each if there are two.
@@ -162,65 +76,29 @@ fn rows(features: &Tensor, flipped: Option<&Tensor>, batch: &[u32], rng: &mut St
     Ok(mirror.where_cond(&flipped.index_select(&index, 0)?, &plain)?)
 }
 
-/// The projection as PyTorch's `nn.Linear` starts it, uniform in ±1/√F; proxies normal.
-fn initial(
-    set: &TrainingSet,
-    features: &Tensor,
-    settings: &Settings,
-    rng: &mut StdRng,
-) -> Result<Parameters> {
-    let inputs = features.dim(1)?;
-    let n = settings.subspace_dim;
-    let dims = n * set.attributes.len();
-    let bound = 1.0 / (inputs as f64).sqrt();
-    let unusable =
-        |e: &dyn std::fmt::Display| Error::new(Kind::InvalidParameter, format!("initialisation: {e}"));
-    let uniform = Uniform::new_inclusive(-bound, bound).map_err(|e| unusable(&e))?;
-    let normal = Normal::new(0.0, settings.proxy_std).map_err(|e| unusable(&e))?;
-    let mut drawn = |shape: &[usize], of: &dyn Fn(&mut StdRng) -> f64| -> Result<Var> {
-        let values: Vec<f64> = (0..shape.iter().product()).map(|_| of(rng)).collect();
-        let tensor = Tensor::from_vec(values, shape, features.device())?.to_dtype(features.dtype())?;
-        Ok(Var::from_tensor(&tensor)?)
-    };
-    let (uniform, normal) = (|r: &mut StdRng| uniform.sample(r), |r: &mut StdRng| normal.sample(r));
-    Ok(Parameters {
-        projection_weight: drawn(&[dims, inputs], &uniform)?,
-        projection_bias: drawn(&[dims], &uniform)?,
-        instance_proxies: drawn(&[set.instance_category.len(), dims], &normal)?,
-        attribute_proxies: (set.attributes.iter())
-            .map(|&(values, _)| drawn(&[values, n], &normal))
-            .collect::<Result<_>>()?,
-    })
-}
-
-fn optimizer(p: &Parameters, settings: &Settings) -> Adam {
+fn optimizer(parameters: Vec<Parameter>, settings: &Settings) -> Adam {
     let adam = AdamSettings { weight_decay: settings.weight_decay, ..Default::default() };
-    let projection = [&p.projection_weight, &p.projection_bias].map(|v| (v.clone(), 1.0));
-    let proxies = std::iter::once(&p.instance_proxies).chain(&p.attribute_proxies);
-    let proxies = proxies.map(|v| (v.clone(), settings.proxy_rate));
-    Adam::new(adam, projection.into_iter().chain(proxies))
+    let rate = |group| if group == Group::Proxies { settings.proxy_rate } else { 1.0 };
+    Adam::new(adam, parameters.into_iter().map(|p| (p.var, rate(p.group))))
 }
 
-/// Sums of the terms over an epoch's batches, and how many there were of each.
+/// Sums of the losses over an epoch's batches, and how many there were of each.
+#[derive(Default)]
 struct Sums {
-    /// total, instance, category, regularisation, order, then the attributes.
-    terms: Vec<(f64, usize)>,
+    total: (f64, usize),
+    parts: Vec<(String, (f64, usize))>,
 }
 
 impl Sums {
-    const FIXED: usize = 5;
-
-    fn new(attributes: usize) -> Self {
-        Self { terms: vec![(0.0, 0); Self::FIXED + attributes] }
-    }
-
-    fn add(&mut self, t: &Terms) -> Result<()> {
-        let fixed =
-            [Some(&t.total), Some(&t.instance), Some(&t.category), Some(&t.regularization), t.order.as_ref()];
-        let all = fixed.into_iter().chain(t.attributes.iter().map(Option::as_ref));
-        for ((sum, count), term) in self.terms.iter_mut().zip(all) {
-            if let Some(term) = term {
-                *sum += term.to_dtype(candle_core::DType::F64)?.to_scalar::<f64>()?;
+    fn add(&mut self, terms: &Terms) -> Result<()> {
+        if self.parts.is_empty() {
+            self.parts = terms.parts.iter().map(|(name, _)| (name.clone(), (0.0, 0))).collect();
+        }
+        let number = |t: &Tensor| t.to_dtype(candle_core::DType::F64)?.to_scalar::<f64>();
+        self.total = (self.total.0 + number(&terms.total)?, self.total.1 + 1);
+        for ((_, (sum, count)), (_, part)) in self.parts.iter_mut().zip(&terms.parts) {
+            if let Some(part) = part {
+                *sum += number(part)?;
                 *count += 1;
             }
         }
@@ -229,32 +107,29 @@ impl Sums {
 
     fn means(&self, epoch: usize, learning_rate: f64) -> Result<EpochLosses> {
         let mean = |&(sum, count): &(f64, usize)| (count > 0).then(|| sum / count as f64);
-        let fixed = |i: usize| mean(&self.terms[i]).unwrap_or_default();
-        if !fixed(0).is_finite() {
+        let total = mean(&self.total).unwrap_or_default();
+        if !total.is_finite() {
             return Err(Error::new(
                 Kind::InvalidParameter,
                 format!("the loss is not a finite number in epoch {epoch}"),
             )
             .hint("Train with a lower learning rate, or check the backbone's features."));
         }
-        Ok(EpochLosses {
-            epoch,
-            learning_rate,
-            total: fixed(0),
-            instance: fixed(1),
-            category: fixed(2),
-            regularization: fixed(3),
-            order: mean(&self.terms[4]),
-            attributes: self.terms[Self::FIXED..].iter().map(mean).collect(),
-        })
+        let parts = self.parts.iter().map(|(name, sum)| (name.clone(), mean(sum))).collect();
+        Ok(EpochLosses { epoch, learning_rate, total, parts })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::losses::LossWeights;
+    use super::super::set::AttributeShape;
     use super::*;
     use candle_core::{DType, Device};
+
+    fn shape(name: &str, values: usize, ordered: bool) -> AttributeShape {
+        AttributeShape { name: name.into(), values, ordered }
+    }
 
     /// Four instances in two categories; features are their instance's corner plus a little noise.
     fn small() -> (TrainingSet, Tensor) {
@@ -265,7 +140,7 @@ mod tests {
             values: (0..40).map(|i| vec![Some(i % 4 % 2), (i % 3 == 0).then_some(i % 4 / 2)]).collect(),
             instance_category: vec![0, 0, 1, 1],
             category_count: 2,
-            attributes: vec![(2, false), (3, true)],
+            attributes: vec![shape("colour", 2, false), shape("size", 3, true)],
         };
         let noise = |i: usize| ((i * 2654435761) % 1000) as f32 / 5000.0;
         let values: Vec<f32> = (0..40 * 4).map(|i| noise(i) + f32::from(i % 4 == i / 4 % 4)).collect();
@@ -292,7 +167,7 @@ mod tests {
             Ok(())
         })
         .unwrap();
-        let weights = p.projection_weight.flatten_all().unwrap().to_dtype(DType::F32).unwrap();
+        let weights = p.learned().projection.weight.flatten_all().unwrap().to_dtype(DType::F32).unwrap();
         (log, weights.to_vec1().unwrap())
     }
 
@@ -306,8 +181,11 @@ mod tests {
             let (log, _) = run(&settings);
             assert_eq!((log.len(), log[59].epoch), (60, 60));
             assert!(log[59].total < 0.8 * log[0].total, "{:?} {:?}", log[0], log[59]);
-            assert!(log[0].attributes.iter().all(Option::is_some));
-            assert_eq!(log[0].order.is_some(), settings.losses.order > 0.0);
+            let names: Vec<&str> = log[0].parts.iter().map(|(name, _)| name.as_str()).collect();
+            let all = ["instance", "category", "norm", "order", "attribute:colour", "attribute:size"];
+            assert_eq!(names, all);
+            let order = settings.losses.order > 0.0;
+            assert!(log[0].parts.iter().all(|(name, loss)| loss.is_some() == (name != "order" || order)));
         }
     }
 
