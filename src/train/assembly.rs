@@ -1,8 +1,8 @@
 //! What was learned as a model: tensors, query prototypes and config.
 
 use super::features::{half_matrices, FrozenBackbone};
-use super::losses::Parameters;
 use super::manifest::{Manifest, Split};
+use super::methods::cooperative::Parameters;
 use super::options::TrainArgs;
 use super::queries::MeanQueries;
 use super::settings::Settings;
@@ -79,11 +79,11 @@ fn proxies_and_projection(manifest: &Manifest, learned: &Parameters) -> Tensors 
     attributes
         .map(|(a, proxies)| (contents::attribute_proxies(&a.name), proxies))
         .chain([
-            (contents::PROJECTION_WEIGHT.into(), &learned.projection_weight),
-            (contents::PROJECTION_BIAS.into(), &learned.projection_bias),
+            (contents::PROJECTION_WEIGHT.into(), &learned.projection.weight),
+            (contents::PROJECTION_BIAS.into(), &learned.projection.bias),
             (contents::INSTANCE_PROXIES.into(), &learned.instance_proxies),
         ])
-        .map(|(name, var)| (name, var.as_detached_tensor()))
+        .map(|(name, tensor)| (name, tensor.detach()))
         .collect()
 }
 

@@ -3,40 +3,49 @@
 use super::trainer::EpochLosses;
 use crate::error::{Error, Kind, Result};
 use std::fs::File;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-/// A CSV file that grows by a row per epoch; every term is its mean over the epoch's batches, before its λ.
+/// A CSV file that grows by a row per epoch; every loss is its mean over the epoch's batches, before its λ.
 pub struct LossLog {
     path: PathBuf,
     writer: csv::Writer<File>,
+    /// Whether the first row is still to come; it brings the names of the columns.
+    empty: bool,
 }
 
 impl LossLog {
-    /// Creates the file and writes its header.
+    /// Creates the file, or, if a training goes on after `epochs` epochs, keeps as many of its rows.
     ///
     /// # Errors
     /// [`Kind::Io`].
-    pub fn create<'a>(path: &Path, attributes: impl Iterator<Item = &'a str>) -> Result<Self> {
-        let file = File::create(path).map_err(|e| Error::io("create", path, &e))?;
-        let mut log = Self { path: path.to_owned(), writer: csv::Writer::from_writer(file) };
-        let fixed = ["epoch", "learning_rate", "total", "instance", "category", "norm", "order"];
-        let attributes = attributes.map(|a| format!("attribute:{a}"));
-        log.record(fixed.iter().map(|s| (*s).to_owned()).chain(attributes).collect())?;
-        Ok(log)
+    pub fn create(path: &Path, epochs: usize) -> Result<Self> {
+        let kept = match epochs {
+            0 => String::new(),
+            // Without the file the log begins with the next epoch.
+            _ => std::fs::read_to_string(path).unwrap_or_default(),
+        };
+        let kept: String = kept.split_inclusive('\n').take(1 + epochs).filter(|l| l.ends_with('\n')).collect();
+        let mut file = File::create(path).map_err(|e| Error::io("create", path, &e))?;
+        file.write_all(kept.as_bytes()).map_err(|e| Error::io("write", path, &e))?;
+        Ok(Self { path: path.to_owned(), writer: csv::Writer::from_writer(file), empty: kept.is_empty() })
     }
 
-    /// Writes a row; a term that took no part is empty.
+    /// Writes a row, before the first one the header; a loss that took no part is empty. The validation score comes last, if
+    /// there is one.
     ///
     /// # Errors
     /// [`Kind::Io`].
     pub fn write(&mut self, l: &EpochLosses) -> Result<()> {
+        let validation = l.validation.map(|score| ("validation".to_owned(), Some(score)));
+        let parts: Vec<_> = l.parts.iter().cloned().chain(validation).collect();
+        if std::mem::take(&mut self.empty) {
+            let fixed = ["epoch", "learning_rate", "total"].map(str::to_owned);
+            self.record(fixed.into_iter().chain(parts.iter().map(|(name, _)| name.clone())).collect())?;
+        }
         let optional = |x: &Option<f64>| x.map_or(String::new(), |x| x.to_string());
-        let numbers = [l.learning_rate, l.total, l.instance, l.category, l.regularization];
-        let mut row = vec![l.epoch.to_string()];
-        row.extend(numbers.iter().map(f64::to_string));
-        row.push(optional(&l.order));
-        row.extend(l.attributes.iter().map(optional));
-        self.record(row)
+        let fixed = [l.epoch.to_string(), l.learning_rate.to_string(), l.total.to_string()];
+        self.record(fixed.into_iter().chain(parts.iter().map(|(_, x)| optional(x))).collect())
     }
 
     fn record(&mut self, row: Vec<String>) -> Result<()> {

@@ -2,18 +2,24 @@
 
 pub mod assembly;
 pub mod card;
+pub mod checkpoint;
 pub mod emoji;
 pub mod feature_cache;
 pub mod features;
 pub mod log;
 pub mod losses;
 pub mod manifest;
+pub mod method;
+pub mod methods;
 pub mod optimizer;
 pub mod options;
 pub mod queries;
 pub mod run;
+pub mod set;
 pub mod settings;
+pub mod source;
 pub mod trainer;
+pub mod validation;
 
 #[cfg(test)]
 mod chain_tests;

@@ -201,7 +201,8 @@ impl Adam {
             let Some((mean, square)) = moments.tensors(&parameter.var)? else { continue };
             state.insert(format!("{}.mean", parameter.name), mean);
             state.insert(format!("{}.square", parameter.name), square);
-            state.insert(format!("{}.steps", parameter.name), Tensor::new(&[*steps], &Device::Cpu)?);
+            // Exact in single precision up to 16 million steps, and so in the same file as the rest.
+            state.insert(format!("{}.steps", parameter.name), Tensor::new(&[*steps as f32], &Device::Cpu)?);
         }
         Ok(state)
     }
@@ -233,7 +234,7 @@ impl Adam {
                 )));
             }
             *moments = Moments::from_tensors(mean, square, &parameter.var)?;
-            *steps = count.flatten_all()?.to_vec1::<u32>()?.first().copied().unwrap_or_default();
+            *steps = count.flatten_all()?.to_vec1::<f32>()?.first().copied().unwrap_or_default() as u32;
         }
         Ok(())
     }

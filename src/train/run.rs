@@ -6,7 +6,8 @@ use super::features::{bar, default_cache, FrozenBackbone};
 use super::log::LossLog;
 use super::manifest::{Manifest, Split};
 use super::options::TrainArgs;
-use super::trainer::{train, TrainingSet};
+use super::set::TrainingSet;
+use super::trainer::train;
 use crate::error::{Error, Kind, Result};
 use crate::eval;
 use crate::model::{import_backbone, read_backbone, read_directory, write_directory, Arch, Model, Tensors};
@@ -46,7 +47,7 @@ pub fn run(args: &TrainArgs) -> Result<()> {
     let flipped = settings.flip.then(|| matrix(true)).transpose()?;
     std::fs::create_dir_all(out).map_err(|e| Error::io("create", out, &e))?;
     let path = args.log.clone().unwrap_or_else(|| out.join("losses.csv"));
-    let mut log = LossLog::create(&path, manifest.attributes.iter().map(|a| a.name.as_str()))?;
+    let mut log = LossLog::create(&path)?;
     let progress = bar("training", 0);
     let learned =
         train(&set, &features, flipped.as_ref(), &settings, &progress, &mut |losses| log.write(losses))?;
@@ -54,7 +55,7 @@ pub fn run(args: &TrainArgs) -> Result<()> {
 
     let parts =
         Parts { manifest: &manifest, settings: &settings, preprocessing: &preprocessing, args: &args };
-    let (mut config, tensors) = assemble(&parts, &backbone, &features, &learned)?;
+    let (mut config, tensors) = assemble(&parts, &backbone, &features, learned.learned())?;
     if manifest.split(Split::Gallery).is_empty() {
         eprintln!("no gallery images: the model is not evaluated");
     } else {

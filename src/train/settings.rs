@@ -1,6 +1,7 @@
 //! Hyper-parameters: the paper's defaults, and the choices that it leaves open.
 
-use super::losses::{Geometry, LossWeights};
+use super::losses::LossWeights;
+use super::optimizer::{AdamSettings, Rule};
 use crate::error::{Error, Kind, Result};
 use serde::{Deserialize, Serialize};
 
@@ -21,19 +22,58 @@ pub struct Settings {
     pub schedule: Schedule,
     /// Epochs over which the learning rate rises linearly from zero.
     pub warmup_epochs: f64,
-    /// Coupled L2 of Adam, on everything that learns.
+    /// The backbone's learning rate, as a multiple of the projection's.
+    #[serde(default = "backbone_rate")]
+    pub backbone_rate: f64,
+    /// Whether weight decay is coupled.
+    #[serde(default = "coupled")]
+    pub optimizer: Rule,
+    /// Weight decay of everything that learns...
     pub weight_decay: f64,
+    /// ...but, if given, of the proxies.
+    #[serde(default)]
+    pub proxy_weight_decay: Option<f64>,
+    /// Largest norm of all gradients together.
+    #[serde(default)]
+    pub clip_norm: Option<f64>,
     /// λ of every loss.
     pub losses: LossWeights,
     /// Standard deviation of the normal distribution that proxies start from, per dimension. (With 1, the softmax over
     /// squared distances starts saturated at N = 400.)
     pub proxy_std: f64,
+    /// Whether the backbone learns too.
+    #[serde(default)]
+    pub train_backbone: bool,
+    /// Whether a backbone that learns keeps its batch normalisation's running statistics, and normalises by them.
+    #[serde(default)]
+    pub frozen_batch_norm: bool,
+    /// Whether a backbone that learns sees random parts of the images.
+    #[serde(default)]
+    pub random_crop: bool,
+    /// Part of the training instances held out to tell how well it goes.
+    #[serde(default)]
+    pub validation: Option<f64>,
+    /// Epochs without a better validation after which training ends.
+    #[serde(default)]
+    pub patience: Option<usize>,
     /// Whether each training image is mirrored half of the time.
     pub flip: bool,
     /// Beyond the paper: learn on unit subspaces.
     pub normalize: bool,
     /// With `normalize`, the inverse temperature of the softmax.
     pub scale: f64,
+    /// With `normalize`, whether the scale learns too (from `scale` on, at the proxies' rate).
+    #[serde(default)]
+    pub learned_scale: bool,
+    /// Beyond the paper: LayerNorm (without gain and bias) of the features before the projection.
+    #[serde(default)]
+    pub standardize_features: bool,
+    /// Whether the instances' proxies stay as they were drawn.
+    #[serde(default)]
+    pub fixed_instance_proxies: bool,
+    /// Whether the values' proxies stay as they were drawn.
+    #[serde(default)]
+    pub fixed_attribute_proxies: bool,
     /// Of every random number.
     pub seed: u64,
 }
@@ -58,7 +98,11 @@ impl Default for Settings {
             proxy_rate: 10.0,
             schedule: Schedule::Constant,
             warmup_epochs: 0.0,
+            backbone_rate: backbone_rate(),
+            optimizer: coupled(),
             weight_decay: 5e-5,
+            proxy_weight_decay: None,
+            clip_norm: None,
             losses: LossWeights {
                 instance: 1.0,
                 attribute: 1.0,
@@ -68,21 +112,42 @@ impl Default for Settings {
                 order_sigma: 1.0,
             },
             proxy_std: 0.125,
+            train_backbone: false,
+            frozen_batch_norm: false,
+            random_crop: false,
+            validation: None,
+            patience: None,
             flip: true,
             normalize: false,
             scale: 16.0,
+            learned_scale: false,
+            standardize_features: false,
+            fixed_instance_proxies: false,
+            fixed_attribute_proxies: false,
             seed: 0,
         }
     }
 }
 
+fn backbone_rate() -> f64 {
+    0.1
+}
+
+fn coupled() -> Rule {
+    Rule::Adam
+}
+
 impl Settings {
-    /// How distances become logits.
-    pub fn geometry(&self) -> Geometry {
-        if self.normalize {
-            Geometry::Normalized { scale: self.scale }
-        } else {
-            Geometry::Raw
+    /// The optimiser's.
+    pub fn optimizer(&self) -> AdamSettings {
+        AdamSettings {
+            rule: self.optimizer,
+            weight_decay: self.weight_decay,
+            proxy_weight_decay: self.proxy_weight_decay.unwrap_or(self.weight_decay),
+            backbone_rate: self.backbone_rate,
+            proxy_rate: self.proxy_rate,
+            clip_norm: self.clip_norm,
+            ..Default::default()
         }
     }
 
@@ -115,6 +180,16 @@ impl Settings {
             (self.batch_size > 0, "the batch size must be at least 1"),
             (positive(self.learning_rate), "the learning rate must be positive"),
             (positive(self.proxy_rate), "the proxies' rate must be positive"),
+            (positive(self.backbone_rate), "the backbone's rate must be positive"),
+            (
+                self.proxy_weight_decay.is_none_or(not_negative),
+                "the proxies' weight decay must not be negative",
+            ),
+            (self.clip_norm.is_none_or(positive), "the norm to clip to must be positive"),
+            (
+                self.patience.is_none_or(|p| p > 0) && (self.patience.is_none() || self.validation.is_some()),
+                "patience needs at least 1 epoch, and a validation",
+            ),
             (not_negative(self.warmup_epochs), "warm-up epochs must not be negative"),
             (not_negative(self.weight_decay), "weight decay must not be negative"),
             (lambdas.into_iter().all(not_negative), "the weight of a loss must not be negative"),

@@ -1,0 +1,278 @@
+//! The paper's method: one projection, proxies of instances and values, all losses together (Eq. 6 and 7).
+
+use super::super::losses::{
+    mean_cross_entropy, negative_distances, order_norm, rank_similarities, unit_subspaces, BatchLabels,
+    LossWeights, SegmentMean,
+};
+use super::super::method::{Method, Space, Terms};
+use super::super::optimizer::{Group, Parameter};
+use super::super::set::{AttributeShape, TrainingSet};
+use super::super::settings::Settings;
+use super::layers::{standardized, Initializer, Linear};
+use crate::error::Result;
+use candle_core::Tensor;
+use rand::rngs::StdRng;
+
+/// What is learned: the projection and all proxies, some of which may be fixed.
+#[derive(Debug, Clone)]
+pub struct Parameters {
+    /// `[N, F]` and `[N]`.
+    pub projection: Linear,
+    /// `[P, N]`, one proxy per training instance.
+    pub instance_proxies: Tensor,
+    /// K of `[V_k, n]`, one proxy per value.
+    pub attribute_proxies: Vec<Tensor>,
+}
+
+/// How distances become logits.
+#[derive(Debug, Clone)]
+pub enum Geometry {
+    /// The paper's: squared distances of raw embeddings and proxies.
+    Raw,
+    /// Beyond the paper: every subspace of embeddings and proxies at unit length, and the inverse temperature of the
+    /// softmax times the mean over the subspaces of the squared distance.
+    Normalized(Scale),
+}
+
+/// An inverse temperature.
+#[derive(Debug, Clone)]
+pub enum Scale {
+    /// Given. (ProxyNCA++'s temperature of 1/9 is a scale of 9.)
+    Fixed(f64),
+    /// Learned, as its logarithm `[1]`.
+    Learned(Tensor),
+}
+
+/// Eq. 7 with its λ and its constants.
+#[derive(Debug, Clone)]
+pub struct Objective {
+    /// λ of every loss.
+    pub weights: LossWeights,
+    /// How distances become logits.
+    pub geometry: Geometry,
+    /// From instances to categories.
+    pub category_means: SegmentMean,
+    /// Per attribute, Eq. 4's target similarities `[V_k, V_k]`; `None` where the order does not take part.
+    pub order_targets: Vec<Option<Tensor>>,
+    /// Names of the attributes' losses in the log.
+    pub attributes: Vec<String>,
+}
+
+/// [`Method`] of the paper.
+pub struct Cooperative<'a> {
+    set: &'a TrainingSet,
+    objective: Objective,
+    parameters: Parameters,
+    learned: Vec<Parameter>,
+    standardize: bool,
+}
+
+impl<'a> Cooperative<'a> {
+    /// A fresh start on features of length `features`.
+    ///
+    /// # Errors
+    /// If the device refuses.
+    pub fn new(
+        set: &'a TrainingSet,
+        features: usize,
+        settings: &Settings,
+        mut start: Initializer<'_>,
+    ) -> Result<Self> {
+        let n = settings.subspace_dim;
+        let dims = n * set.attributes.len();
+        let (std, learned) = (settings.proxy_std, !settings.fixed_attribute_proxies);
+        let projection = start.linear("projection", dims, features)?;
+        let shape = [set.instance_category.len(), dims];
+        let instance_proxies =
+            start.proxies("proxies.instance", shape, std, !settings.fixed_instance_proxies)?;
+        let attribute_proxies = (set.attributes.iter())
+            .map(|a| start.proxies(&format!("proxies.attribute.{}", a.name), [a.values, n], std, learned))
+            .collect::<Result<_>>()?;
+        let geometry = match (settings.normalize, settings.learned_scale) {
+            (false, _) => Geometry::Raw,
+            (true, false) => Geometry::Normalized(Scale::Fixed(settings.scale)),
+            (true, true) => {
+                let log = start.constant(settings.scale.ln(), &[1])?;
+                Geometry::Normalized(Scale::Learned(start.learned("log_scale", Group::Proxies, &log)?))
+            }
+        };
+        let objective = Objective::new(settings.losses, geometry, set, &instance_proxies)?;
+        let parameters = Parameters { projection, instance_proxies, attribute_proxies };
+        Ok(Self {
+            set,
+            objective,
+            parameters,
+            learned: start.parameters,
+            standardize: settings.standardize_features,
+        })
+    }
+
+    /// What was learned.
+    pub fn learned(&self) -> &Parameters {
+        &self.parameters
+    }
+}
+
+impl Method for Cooperative<'_> {
+    fn parameters(&self) -> Vec<Parameter> {
+        self.learned.clone()
+    }
+
+    fn losses(&self, features: &Tensor, images: &[u32], _: &mut StdRng) -> Result<Terms> {
+        let labels = self.set.labels(images, features)?;
+        self.objective.terms(&self.embed(features)?, &self.parameters, &labels)
+    }
+
+    fn embed(&self, features: &Tensor) -> Result<Tensor> {
+        if self.standardize {
+            self.parameters.projection.forward(&standardized(features)?)
+        } else {
+            self.parameters.projection.forward(features)
+        }
+    }
+
+    fn space(&self) -> Space {
+        let k = self.set.attributes.len();
+        Space::cooperative(k, self.parameters.projection.bias.elem_count() / k)
+    }
+}
+
+impl Objective {
+    /// An objective over proxies like `proxies` (which gives device and number type).
+    ///
+    /// # Errors
+    /// If the device refuses.
+    pub fn new(
+        weights: LossWeights,
+        geometry: Geometry,
+        set: &TrainingSet,
+        proxies: &Tensor,
+    ) -> Result<Self> {
+        let target = |a: &AttributeShape| -> Result<Option<Tensor>> {
+            // One value has nothing to be ordered against, and the norm of its zero difference has no gradient.
+            if !a.ordered || a.values < 2 || weights.order == 0.0 {
+                return Ok(None);
+            }
+            let target = rank_similarities(a.values, weights.order_sigma, proxies.device())?;
+            Ok(Some(target.to_dtype(proxies.dtype())?))
+        };
+        Ok(Self {
+            weights,
+            geometry,
+            category_means: SegmentMean::new(&set.instance_category, set.category_count, proxies)?,
+            order_targets: set.attributes.iter().map(target).collect::<Result<_>>()?,
+            attributes: set.attributes.iter().map(|a| format!("attribute:{}", a.name)).collect(),
+        })
+    }
+
+    /// All terms for raw embeddings `f` (`[batch, N]`). A loss whose λ is 0 is not computed.
+    ///
+    /// # Errors
+    /// If shapes do not fit.
+    pub fn terms(&self, f: &Tensor, parameters: &Parameters, labels: &BatchLabels) -> Result<Terms> {
+        let w = &self.weights;
+        let k = parameters.attribute_proxies.len();
+        let n = f.dim(1)? / k;
+        let unit = self.shaped(f, k)?;
+        let mut sum = Sum::default();
+
+        let by_instance = w.instance > 0.0 || w.category > 0.0;
+        let proxies = by_instance.then(|| self.shaped(&parameters.instance_proxies, k)).transpose()?;
+        let proxies = |weight: f64| proxies.as_ref().filter(|_| weight > 0.0);
+        let instance = proxies(w.instance)
+            .map(|p| mean_cross_entropy(&self.logits(&unit, p, k)?, &labels.instances))
+            .transpose()?;
+        sum.add("instance", w.instance, instance)?;
+        // Recomputed each step with gradient: categories have no proxies of their own, only instances learn.
+        let category = proxies(w.category)
+            .map(|p| {
+                let centres = self.shaped(&self.category_means.of(p)?, k)?;
+                mean_cross_entropy(&self.logits(&unit, &centres, k)?, &labels.categories)
+            })
+            .transpose()?;
+        sum.add("category", w.category, category)?;
+        let norm = (w.regularization > 0.0)
+            .then(|| Ok::<_, crate::error::Error>((f.sqr()?.sum_all()? / f.dim(0)? as f64)?));
+        sum.add("norm", w.regularization, norm.transpose()?)?;
+        sum.add("order", w.order, self.order(parameters)?)?;
+
+        for (i, (labels, proxies)) in labels.attributes.iter().zip(&parameters.attribute_proxies).enumerate()
+        {
+            let loss = labels
+                .as_ref()
+                .filter(|_| w.attribute > 0.0)
+                .map(|labels| {
+                    let f = unit.narrow(1, i * n, n)?.contiguous()?;
+                    labels.cross_entropy(&self.logits(&f, &self.shaped(proxies, 1)?, 1)?)
+                })
+                .transpose()?;
+            sum.add(&self.attributes[i], w.attribute / k as f64, loss)?;
+        }
+        sum.terms(f)
+    }
+
+    /// `x` (`[rows, subspaces·n]`) as distances are taken of it: as it is, or each subspace at unit length.
+    fn shaped(&self, x: &Tensor, subspaces: usize) -> Result<Tensor> {
+        match self.geometry {
+            Geometry::Raw => Ok(x.clone()),
+            Geometry::Normalized(_) => unit_subspaces(x, subspaces),
+        }
+    }
+
+    /// `[batch, Z]`.
+    fn logits(&self, f: &Tensor, proxies: &Tensor, subspaces: usize) -> Result<Tensor> {
+        let logits = negative_distances(f, proxies)?;
+        match &self.geometry {
+            Geometry::Raw => Ok(logits),
+            Geometry::Normalized(Scale::Fixed(scale)) => Ok((logits * (scale / subspaces as f64))?),
+            Geometry::Normalized(Scale::Learned(log)) => {
+                Ok((logits.broadcast_mul(&log.exp()?)? / subspaces as f64)?)
+            }
+        }
+    }
+
+    /// Σ_k of Eq. 3 over the ordered attributes.
+    fn order(&self, parameters: &Parameters) -> Result<Option<Tensor>> {
+        let mut sum: Option<Tensor> = None;
+        for (target, proxies) in self.order_targets.iter().zip(&parameters.attribute_proxies) {
+            let Some(target) = target else { continue };
+            let norm = order_norm(proxies, target)?;
+            sum = Some(match sum {
+                Some(sum) => (sum + norm)?,
+                None => norm,
+            });
+        }
+        Ok(sum)
+    }
+}
+
+/// Gathers [`Terms`].
+#[derive(Default)]
+pub(super) struct Sum {
+    total: Option<Tensor>,
+    parts: Vec<(String, Option<Tensor>)>,
+}
+
+impl Sum {
+    /// Counts `weight · loss` in, if there is one.
+    pub(super) fn add(&mut self, name: &str, weight: f64, loss: Option<Tensor>) -> Result<()> {
+        if let Some(loss) = &loss {
+            let weighted = (loss * weight)?;
+            self.total = Some(match self.total.take() {
+                Some(total) => (total + weighted)?,
+                None => weighted,
+            });
+        }
+        self.parts.push((name.to_owned(), loss));
+        Ok(())
+    }
+
+    /// The terms; a batch in which nothing took part has the loss 0, that hangs on `f` and has no gradient there.
+    pub(super) fn terms(self, f: &Tensor) -> Result<Terms> {
+        let total = match self.total {
+            Some(total) => total,
+            None => (f.sum_all()? * 0.0)?,
+        };
+        Ok(Terms { total, parts: self.parts })
+    }
+}

@@ -1,0 +1,114 @@
+//! What methods are built from: linear layers and proxies, and how they start.
+
+use super::super::losses::product;
+use super::super::optimizer::{Group, Parameter};
+use crate::error::{Error, Kind, Result};
+use candle_core::{DType, Device, Tensor, Var, D};
+use rand::rngs::StdRng;
+use rand_distr::{Distribution, Normal, Uniform};
+
+/// Draws what a method starts from, and collects what of it learns.
+pub struct Initializer<'a> {
+    device: Device,
+    dtype: DType,
+    rng: &'a mut StdRng,
+    /// What learns, in the order in which it was drawn.
+    pub parameters: Vec<Parameter>,
+}
+
+impl<'a> Initializer<'a> {
+    /// For parameters on this device, of this type of numbers.
+    pub fn new(device: &Device, dtype: DType, rng: &'a mut StdRng) -> Self {
+        Self { device: device.clone(), dtype, rng, parameters: Vec::new() }
+    }
+
+    /// A layer of `[outputs, inputs]` as PyTorch's `nn.Linear` starts it, uniform in ±1/√inputs. It learns.
+    ///
+    /// # Errors
+    /// If the device refuses.
+    pub fn linear(&mut self, name: &str, outputs: usize, inputs: usize) -> Result<Linear> {
+        let bound = 1.0 / (inputs as f64).sqrt();
+        let uniform = Uniform::new_inclusive(-bound, bound).map_err(|e| unusable(&e))?;
+        let weight = self.drawn(&[outputs, inputs], &uniform)?;
+        let bias = self.drawn(&[outputs], &uniform)?;
+        Ok(Linear {
+            weight: self.learned(&format!("{name}.weight"), Group::Projection, &weight)?,
+            bias: self.learned(&format!("{name}.bias"), Group::Projection, &bias)?,
+        })
+    }
+
+    /// `[count, dims]` normal numbers of this standard deviation, that learn or stay as they are.
+    ///
+    /// # Errors
+    /// If the device refuses.
+    pub fn proxies(&mut self, name: &str, shape: [usize; 2], std: f64, learned: bool) -> Result<Tensor> {
+        let normal = Normal::new(0.0, std).map_err(|e| unusable(&e))?;
+        let start = self.drawn(&shape, &normal)?;
+        if learned {
+            self.learned(name, Group::Proxies, &start)
+        } else {
+            Ok(start)
+        }
+    }
+
+    /// Something that learns from `start` on.
+    ///
+    /// # Errors
+    /// If the device refuses.
+    pub fn learned(&mut self, name: &str, group: Group, start: &Tensor) -> Result<Tensor> {
+        let var = Var::from_tensor(start)?;
+        let tensor = var.as_tensor().clone();
+        self.parameters.push(Parameter { name: name.to_owned(), group, var });
+        Ok(tensor)
+    }
+
+    /// The same number everywhere.
+    ///
+    /// # Errors
+    /// If the device refuses.
+    pub fn constant(&self, value: f64, shape: &[usize]) -> Result<Tensor> {
+        Ok(Tensor::full(value, shape, &self.device)?.to_dtype(self.dtype)?)
+    }
+
+    fn drawn(&mut self, shape: &[usize], from: &impl Distribution<f64>) -> Result<Tensor> {
+        let values: Vec<f64> = (0..shape.iter().product()).map(|_| from.sample(self.rng)).collect();
+        Ok(Tensor::from_vec(values, shape, &self.device)?.to_dtype(self.dtype)?)
+    }
+}
+
+fn unusable(e: &dyn std::fmt::Display) -> Error {
+    Error::new(Kind::InvalidParameter, format!("initialisation: {e}"))
+}
+
+/// A linear layer with bias.
+#[derive(Debug, Clone)]
+pub struct Linear {
+    /// `[outputs, inputs]`.
+    pub weight: Tensor,
+    /// `[outputs]`.
+    pub bias: Tensor,
+}
+
+impl Linear {
+    /// `[batch, inputs]` to `[batch, outputs]`.
+    ///
+    /// # Errors
+    /// If the shapes do not fit.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        Ok(product(x, &self.weight)?.broadcast_add(&self.bias)?)
+    }
+}
+
+/// Under the square root of [`standardized`], as PyTorch's LayerNorm has it.
+pub const STANDARDIZE_EPSILON: f64 = 1e-5;
+
+/// LayerNorm without gain and bias, which the linear layer that follows can express: each row of `x` (`[batch, F]`) to
+/// mean 0 and variance 1.
+///
+/// # Errors
+/// If the shapes do not fit.
+pub fn standardized(x: &Tensor) -> Result<Tensor> {
+    let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
+    let variance = centred.sqr()?.mean_keepdim(D::Minus1)?;
+    Ok(centred.broadcast_div(&(variance + STANDARDIZE_EPSILON)?.sqrt()?)?)
+}

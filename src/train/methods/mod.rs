@@ -1,0 +1,6 @@
+//! The ways to learn an embedding.
+
+pub mod cooperative;
+pub mod layers;
+
+pub use cooperative::Cooperative;

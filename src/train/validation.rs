@@ -1,0 +1,173 @@
+//! Images held out of training, and how well they are retrieved among themselves.
+
+use super::losses::unit_subspaces;
+use super::manifest::{Manifest, Split};
+use super::method::{Method, Place, Space};
+use super::source::FeatureSource;
+use crate::error::{Error, Kind, Result};
+use crate::eval::metrics::mean;
+use candle_core::{DType, Device, Tensor};
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom;
+use rand::SeedableRng;
+use std::collections::BTreeSet;
+
+/// Images whose features are computed together.
+const BATCH: usize = 64;
+
+/// The training images of a manifest, divided by instance: none has images on both sides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldOut {
+    /// Indices in [`Manifest::images`] of those that learn.
+    pub train: Vec<usize>,
+    /// Of those held out.
+    pub validation: Vec<usize>,
+}
+
+impl HeldOut {
+    /// Holds out `fraction` of the training instances, which the seed picks.
+    ///
+    /// # Errors
+    /// [`Kind::InvalidParameter`] for a fraction outside (0, 1); [`Kind::InvalidData`] if one of the sides would be empty.
+    pub fn new(manifest: &Manifest, fraction: f64, seed: u64) -> Result<Self> {
+        if !(fraction > 0.0 && fraction < 1.0) {
+            return Err(Error::new(
+                Kind::InvalidParameter,
+                format!("the validation fraction must be between 0 and 1, not {fraction}"),
+            ));
+        }
+        let images = manifest.split(Split::Train);
+        let instances: BTreeSet<u32> = images.iter().map(|&i| manifest.images[i].instance).collect();
+        let mut instances: Vec<u32> = instances.into_iter().collect();
+        instances.shuffle(&mut StdRng::seed_from_u64(seed));
+        let count = (instances.len() as f64 * fraction).round() as usize;
+        if count == 0 || count == instances.len() {
+            return Err(Error::new(
+                Kind::InvalidData,
+                format!("{fraction} of {} training instances cannot be held out", instances.len()),
+            )
+            .hint("Both sides need an instance: train without --validation, or with another fraction."));
+        }
+        let held: BTreeSet<u32> = instances[..count].iter().copied().collect();
+        let is_held = |i: &usize| held.contains(&manifest.images[*i].instance);
+        let (validation, train) = images.into_iter().partition(is_held);
+        Ok(Self { train, validation })
+    }
+}
+
+/// Labels of the images held out; their features follow those of the training images in the source.
+#[derive(Debug, Clone)]
+pub struct Validation {
+    /// The source's index of the first.
+    first: u32,
+    instances: Vec<u32>,
+    categories: Vec<u32>,
+    values: Vec<Vec<Option<u32>>>,
+}
+
+impl Validation {
+    /// `images` index the manifest; they are the source's from `first` on.
+    pub fn new(manifest: &Manifest, images: &[usize], first: usize) -> Self {
+        let entries = || images.iter().map(|&i| &manifest.images[i]);
+        Self {
+            first: first as u32,
+            instances: entries().map(|e| e.instance).collect(),
+            categories: entries().map(|e| e.category).collect(),
+            values: entries().map(|e| e.values.clone()).collect(),
+        }
+    }
+
+    /// From 0 to 1: how often the nearest other image is right, averaged over the three kinds of question. For instances that is
+    /// the same instance; for a category and for each attribute, an image of *another* instance with the same label, so that
+    /// knowing the instance is no answer. Images whose question has no right answer here are left out.
+    ///
+    /// # Errors
+    /// Those of the source; [`Kind::InvalidData`] if no question has an answer.
+    pub fn score(&self, method: &dyn Method, source: &mut dyn FeatureSource) -> Result<f64> {
+        let last = self.first + self.instances.len() as u32;
+        let mut rows = Vec::new();
+        for images in (self.first..last).collect::<Vec<_>>().chunks(BATCH) {
+            let embedded = method.embed(&source.plain(images)?.detach())?.detach();
+            rows.push(embedded.to_device(&Device::Cpu)?);
+        }
+        self.of_embeddings(&Tensor::cat(&rows, 0)?, &method.space())
+    }
+
+    /// [`Validation::score`] of raw embeddings `[images, S·d]`.
+    fn of_embeddings(&self, embeddings: &Tensor, space: &Space) -> Result<f64> {
+        let unit = unit_subspaces(embeddings, space.subspaces)?;
+        let similarities = |place: Place| -> Result<Vec<Vec<f32>>> {
+            let part = match place {
+                Place::Whole => unit.clone(),
+                Place::Subspace(s) => unit.narrow(1, s * space.dim, space.dim)?.contiguous()?,
+            };
+            Ok(part.matmul(&part.t()?)?.to_dtype(DType::F32)?.to_vec2()?)
+        };
+        let same_instance = |i: usize, j: usize| self.instances[i] == self.instances[j];
+        let instance = nearest(&similarities(space.instance)?, |i, j| Some((same_instance(i, j), i != j)));
+        let category = nearest(&similarities(space.category)?, |i, j| {
+            Some((self.categories[i] == self.categories[j], !same_instance(i, j)))
+        });
+        let mut attributes = Vec::new();
+        for (k, &place) in space.attributes.iter().enumerate() {
+            attributes.push(nearest(&similarities(place)?, |i, j| {
+                let (a, b) = (self.values[i][k]?, self.values[j][k]?);
+                Some((a == b, !same_instance(i, j)))
+            }));
+        }
+        let attributes = mean(attributes.into_iter().flatten());
+        mean([instance, attributes, category].into_iter().flatten()).ok_or_else(|| {
+            Error::new(Kind::InvalidData, "the images held out have no label in common")
+                .hint("Hold out more of them with --validation.")
+        })
+    }
+}
+
+/// How often the most similar candidate is right. `judge(i, j)` says whether j is right for i and whether it is a candidate at
+/// all; `None` if one of them has no label.
+fn nearest(similarities: &[Vec<f32>], judge: impl Fn(usize, usize) -> Option<(bool, bool)>) -> Option<f64> {
+    let hit = |(i, row): (usize, &Vec<f32>)| {
+        let candidates = row.iter().enumerate().filter_map(|(j, s)| match judge(i, j) {
+            Some((right, true)) => Some((*s, right)),
+            _ => None,
+        });
+        let (mut best, mut hit, mut any) = (f32::NEG_INFINITY, false, false);
+        for (similarity, right) in candidates {
+            any |= right;
+            if similarity > best {
+                (best, hit) = (similarity, right);
+            }
+        }
+        any.then_some(f64::from(u8::from(hit)))
+    };
+    mean(similarities.iter().enumerate().filter_map(hit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two attributes of one dimension each... in the plane: angles, so that every subspace has two dimensions.
+    fn embeddings(angles: &[[f64; 2]]) -> Tensor {
+        let numbers: Vec<f64> = angles.iter().flatten().flat_map(|a| [a.cos(), a.sin()]).collect();
+        Tensor::from_vec(numbers, (angles.len(), 4), &Device::Cpu).unwrap()
+    }
+
+    #[test]
+    fn the_score_by_hand() {
+        let validation = Validation {
+            first: 0,
+            instances: vec![0, 0, 1, 2],
+            categories: vec![0, 0, 0, 1],
+            values: vec![vec![Some(0), None], vec![Some(0), Some(1)], vec![Some(0), Some(1)], vec![Some(1), Some(0)]],
+        };
+        let x = embeddings(&[[0.0, 0.0], [0.1, 0.1], [0.9, 0.3], [0.5, 2.0]]);
+        // Instances: 0 and 1 find each other; 2 and 3 are alone. 1.
+        // Categories (other instances, both subspaces): 0 finds 2 (cos .9 + cos .3 = 1.58 against .88 - .42 = .46), right;
+        // 1 finds 2, right; 2 finds 1 (.70 + .98), right; 3 has none. 1.
+        // First attribute: 0 is nearest to 3 (.5), wrong; 1 to 3 (.4), wrong; 2 to 3 (.4), wrong; 3 has none. 0.
+        // Second: 1 finds 2 (.2), 2 finds 1, right; 0 has no value, 3 none like it. 1. Attributes: .5.
+        let score = validation.of_embeddings(&x, &Space::cooperative(2, 2)).unwrap();
+        assert!((score - 2.5 / 3.0).abs() < 1e-12, "{score}");
+    }
+}
