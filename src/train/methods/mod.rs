@@ -4,3 +4,6 @@ pub mod cooperative;
 pub mod layers;
 
 pub use cooperative::Cooperative;
+
+#[cfg(test)]
+mod parity_tests;
