@@ -6,6 +6,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::{contents, read_directory, Model, ModelConfig, Named, TensorFile};
 use crate::space::{Embedding, Query};
 use crate::train::features::{backbone_digest, extract, Extractor};
+use crate::train::method::Place;
 use crate::train::manifest::{Manifest, Split};
 use crate::train::run::{cache_folder, read_manifest};
 use std::path::{Path, PathBuf};
@@ -110,6 +111,7 @@ fn prototypes(model: &Model) -> Result<Prototypes> {
     });
     let categories = model.prototypes().category_queries();
     Ok(Prototypes {
+        instance: Place::Whole,
         attributes: attributes.collect::<Result<_>>()?,
         categories: named("category", &config.categories, categories, &|t| {
             Query::superspace(layout, t.to_vec())

@@ -2,6 +2,7 @@
 
 use super::features::{half_matrices, FrozenBackbone};
 use super::manifest::{Manifest, Split};
+use super::method::Space;
 use super::methods::cooperative::Parameters;
 use super::options::TrainArgs;
 use super::queries::MeanQueries;
@@ -44,9 +45,12 @@ pub fn assemble(
     let raw = features.matmul(&projection)?.broadcast_add(&tensors[contents::PROJECTION_BIAS])?;
     let mut embeddings: Vec<Vec<f32>> = raw.to_vec2()?;
     embeddings.iter_mut().try_for_each(|e| normalize_subspaces(layout, e))?;
-    let queries = MeanQueries::new(manifest, layout, &embeddings);
-
     let n = parts.settings.subspace_dim;
+    let space = Space::cooperative(manifest.attributes.len(), n);
+    let mut queries = MeanQueries::new(manifest, &space, &embeddings);
+    if parts.settings.renormalize_queries {
+        queries = queries.renormalized(n);
+    }
     for (attribute, means) in queries.vocabulary.iter().zip(&queries.attributes) {
         let rows = Tensor::from_slice(means, (attribute.values.len(), n), &Device::Cpu)?;
         tensors.insert(contents::attribute_queries(&attribute.name), rows);
@@ -97,7 +101,11 @@ fn training_record(settings: &Settings) -> serde_json::Value {
         "norm_term": "sum over dimensions, mean over the batch",
         "attribute_loss": "mean over the images of the batch that have a value, then over K",
         "category_proxies": "mean of the category's instance proxies, with gradient",
-        "queries": "mean of normalised training embeddings, not normalised again",
+        "queries": if settings.renormalize_queries {
+            "mean of normalised training embeddings, normalised again"
+        } else {
+            "mean of normalised training embeddings, not normalised again"
+        },
         "settings": settings,
     })
 }

@@ -4,6 +4,7 @@ use super::optimizer::Parameter;
 use crate::error::Result;
 use candle_core::Tensor;
 use rand::rngs::StdRng;
+use std::ops::Range;
 
 /// A way to learn embeddings from features and labels; the trainer knows nothing else about it.
 pub trait Method {
@@ -71,6 +72,14 @@ impl Space {
             instance: Place::Whole,
             attributes: (0..attributes).map(Place::Subspace).collect(),
             category: Place::Whole,
+        }
+    }
+
+    /// The dimensions of a part.
+    pub fn range(&self, place: Place) -> Range<usize> {
+        match place {
+            Place::Whole => 0..self.subspaces * self.dim,
+            Place::Subspace(k) => k * self.dim..(k + 1) * self.dim,
         }
     }
 }

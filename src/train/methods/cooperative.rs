@@ -82,7 +82,7 @@ impl<'a> Cooperative<'a> {
         let n = settings.subspace_dim;
         let dims = n * set.attributes.len();
         let (std, learned) = (settings.proxy_std, !settings.fixed_attribute_proxies);
-        let projection = start.linear("projection", dims, features)?;
+        let projection = start.linear("projection", Group::Projection, [dims, features])?;
         let shape = [set.instance_category.len(), dims];
         let instance_proxies =
             start.proxies("proxies.instance", shape, std, !settings.fixed_instance_proxies)?;

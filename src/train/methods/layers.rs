@@ -22,18 +22,19 @@ impl<'a> Initializer<'a> {
         Self { device: device.clone(), dtype, rng, parameters: Vec::new() }
     }
 
-    /// A layer of `[outputs, inputs]` as PyTorch's `nn.Linear` starts it, uniform in ±1/√inputs. It learns.
+    /// A layer of `[outputs, inputs]` as PyTorch's `nn.Linear` starts it, uniform in ±1/√inputs. It learns, at its
+    /// group's rate.
     ///
     /// # Errors
     /// If the device refuses.
-    pub fn linear(&mut self, name: &str, outputs: usize, inputs: usize) -> Result<Linear> {
+    pub fn linear(&mut self, name: &str, group: Group, [outputs, inputs]: [usize; 2]) -> Result<Linear> {
         let bound = 1.0 / (inputs as f64).sqrt();
         let uniform = Uniform::new_inclusive(-bound, bound).map_err(|e| unusable(&e))?;
         let weight = self.drawn(&[outputs, inputs], &uniform)?;
         let bias = self.drawn(&[outputs], &uniform)?;
         Ok(Linear {
-            weight: self.learned(&format!("{name}.weight"), Group::Projection, &weight)?,
-            bias: self.learned(&format!("{name}.bias"), Group::Projection, &bias)?,
+            weight: self.learned(&format!("{name}.weight"), group, &weight)?,
+            bias: self.learned(&format!("{name}.bias"), group, &bias)?,
         })
     }
 

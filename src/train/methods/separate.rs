@@ -50,7 +50,7 @@ impl<'a> Separate<'a> {
         mut start: Initializer<'_>,
     ) -> Result<Self> {
         let dims = (set.attributes.len() + 2) * settings.subspace_dim;
-        let branches = Branches::Slices(start.linear("projection", dims, features)?);
+        let branches = Branches::Slices(start.linear("projection", Group::Projection, [dims, features])?);
         Ok(Self::new(set, settings, branches, start.parameters))
     }
 
@@ -64,7 +64,7 @@ impl<'a> Separate<'a> {
         settings: &Settings,
         mut start: Initializer<'_>,
     ) -> Result<Self> {
-        let projection = start.linear("projection", settings.subspace_dim, features)?;
+        let projection = start.linear("projection", Group::Projection, [settings.subspace_dim, features])?;
         let ones = start.constant(1.0, &[features])?;
         let scales = (0..set.attributes.len() + 2)
             .map(|t| start.learned(&format!("modulation.{t}"), Group::Projection, &ones))
