@@ -2,6 +2,7 @@
 
 use clap::{Args, Parser, Subcommand};
 use coopembed::error::{Error, Result};
+use coopembed::eval::experiment::{self, ExperimentArgs};
 use coopembed::eval::run::{self as eval, EvalArgs};
 use coopembed::model::import_backbone;
 use coopembed::train::emoji::gallery::{self, GalleryArgs};
@@ -42,6 +43,14 @@ Examples:
   coopembed eval --model model/emoji --data data/emoji
   coopembed eval --model model/emoji --data data/emoji --absent exclude --json figures.json";
 
+const EXPERIMENT_EXAMPLES: &str = "\
+Examples:
+  coopembed experiment table1a --data data/emoji --backbone lite0.safetensors --size 128 --out results/emoji
+  coopembed experiment table3 --data data/shop --backbone resnet50.pth --arch resnet50 --seeds 5 --epochs 60
+
+Features of the frozen backbone are computed once and kept. Trainings that are done are kept in runs.jsonl in the folder
+--out and are not done again, by no table: a command that was interrupted goes on, and tables share rows.";
+
 #[derive(Subcommand)]
 enum Command {
     /// Build a data set
@@ -55,6 +64,9 @@ enum Command {
     /// Measure a model: instance recall, attribute and category mean average precision
     #[command(after_help = EVAL_EXAMPLES)]
     Eval(EvalArgs),
+    /// Make a table of the paper on a data set: train and evaluate each row with several seeds
+    #[command(after_help = EXPERIMENT_EXAMPLES)]
+    Experiment(Box<ExperimentArgs>),
 }
 
 #[derive(Subcommand)]
@@ -94,6 +106,7 @@ fn run(command: Command) -> Result<()> {
         Command::ImportBackbone(args) => import(&args),
         Command::Train(args) => train::run(&args),
         Command::Eval(args) => eval::run(&args),
+        Command::Experiment(args) => experiment::run(&args),
     }
 }
 

@@ -69,9 +69,10 @@ fn prototypes(queries: &MeanQueries, layout: Layout, space: &Space) -> Result<Pr
             Place::Whole => Query::superspace(layout, target.to_vec()),
             Place::Subspace(k) => Query::subspace(layout, k, target),
         };
-        let queries = names.iter().zip(targets).map(|(n, target)| {
-            Ok((n.name.clone(), (n.images > 0).then(|| query(target)).transpose()?))
-        });
+        let queries = names
+            .iter()
+            .zip(targets)
+            .map(|(n, target)| Ok((n.name.clone(), (n.images > 0).then(|| query(target)).transpose()?)));
         Ok(NamedQueries { name: name.to_owned(), queries: queries.collect::<Result<_>>()? })
     };
     let attributes = queries.vocabulary.iter().zip(&queries.attributes).zip(&space.attributes);

@@ -5,8 +5,8 @@ use super::nearest::first_hits;
 use super::report::{Absent, AttributeReport, InstanceReport, RankedReport, Report, ScoredName, Sizes};
 use crate::error::{Error, Kind, Result};
 use crate::space::{distance, Embedding, Query};
-use crate::train::method::Place;
 use crate::train::manifest::{Manifest, Split};
+use crate::train::method::Place;
 use rayon::prelude::*;
 
 /// The queries that a model stores, under the names of its vocabulary.

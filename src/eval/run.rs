@@ -6,8 +6,8 @@ use crate::error::{Error, Kind, Result};
 use crate::model::{contents, read_directory, Model, ModelConfig, Named, TensorFile};
 use crate::space::{Embedding, Query};
 use crate::train::features::{backbone_digest, extract, Extractor};
-use crate::train::method::Place;
 use crate::train::manifest::{Manifest, Split};
+use crate::train::method::Place;
 use crate::train::run::{cache_folder, read_manifest};
 use std::path::{Path, PathBuf};
 

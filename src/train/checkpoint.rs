@@ -82,6 +82,14 @@ impl Checkpoints {
         self.folder.join(FILE)
     }
 
+    /// How many epochs the last state has behind it; 0 if there is none.
+    ///
+    /// # Errors
+    /// As [`Checkpoints::read`].
+    pub fn epochs(&self) -> Result<usize> {
+        Ok(self.read()?.map_or(0, |progress| progress.epochs))
+    }
+
     /// The last state that was written, if any.
     ///
     /// # Errors
@@ -97,8 +105,11 @@ impl Checkpoints {
         let file = TensorFile::parse(&bytes).map_err(named)?;
         let header = file.metadata(METADATA).and_then(|json| serde_json::from_str::<Header>(json).ok());
         let header = header.filter(|h| h.version == VERSION).ok_or_else(|| {
-            Error::new(Kind::InvalidModel, format!("\"{}\" is not a checkpoint of this version", path.display()))
-                .hint("Remove it to start again, or name another folder with --checkpoint.")
+            Error::new(
+                Kind::InvalidModel,
+                format!("\"{}\" is not a checkpoint of this version", path.display()),
+            )
+            .hint("Remove it to start again, or name another folder with --checkpoint.")
         })?;
         if header.training != self.training {
             return Err(Error::new(Kind::Mismatch, format!("\"{}\" is of another training", path.display()))

@@ -25,7 +25,8 @@ impl LossLog {
             // Without the file the log begins with the next epoch.
             _ => std::fs::read_to_string(path).unwrap_or_default(),
         };
-        let kept: String = kept.split_inclusive('\n').take(1 + epochs).filter(|l| l.ends_with('\n')).collect();
+        let kept: String =
+            kept.split_inclusive('\n').take(1 + epochs).filter(|l| l.ends_with('\n')).collect();
         let mut file = File::create(path).map_err(|e| Error::io("create", path, &e))?;
         file.write_all(kept.as_bytes()).map_err(|e| Error::io("write", path, &e))?;
         Ok(Self { path: path.to_owned(), writer: csv::Writer::from_writer(file), empty: kept.is_empty() })

@@ -1,5 +1,6 @@
 //! What learns on top of the backbone's features.
 
+use super::methods::cooperative::Parameters;
 use super::optimizer::Parameter;
 use crate::error::Result;
 use candle_core::Tensor;
@@ -27,6 +28,11 @@ pub trait Method {
 
     /// Which part of an embedding answers which question.
     fn space(&self) -> Space;
+
+    /// What a model is made of, if this is the method whose models PostgreSQL loads.
+    fn cooperative(&self) -> Option<&Parameters> {
+        None
+    }
 }
 
 /// The losses of one batch.

@@ -15,6 +15,7 @@ pub mod methods;
 pub mod optimizer;
 pub mod options;
 pub mod queries;
+pub mod rival;
 pub mod run;
 pub mod sampler;
 pub mod set;

@@ -1,6 +1,7 @@
 //! The options of `coopembed train`: flags, over a TOML file with the same names, over the defaults.
 
 use super::methods::MethodKind;
+use super::optimizer::Rule;
 use super::settings::{Preset, Schedule, Settings};
 use crate::error::{Error, Kind, Result};
 use crate::image::Preprocessing;
@@ -43,6 +44,9 @@ pub struct TrainArgs {
     /// Folder for features [default: coopembed/features in the user's cache folder]
     #[arg(long, value_name = "DIR")]
     pub cache: Option<PathBuf>,
+    /// Folder for the training's state after every epoch; an interrupted training goes on from it
+    #[arg(long, value_name = "DIR")]
+    pub checkpoint: Option<PathBuf>,
     /// How to learn.
     #[command(flatten)]
     #[serde(rename = "training")]
@@ -78,15 +82,27 @@ pub struct HyperArgs {
     /// Learning rate of the proxies as a multiple of that [default: 10]
     #[arg(long, value_name = "FACTOR")]
     pub proxy_rate: Option<f64>,
+    /// Learning rate of the backbone as a multiple of the projection's, with --train-backbone [default: 0.1]
+    #[arg(long, value_name = "FACTOR")]
+    pub backbone_rate: Option<f64>,
+    /// Coupled (adam) or decoupled (adamw) weight decay [default: adam]
+    #[arg(long, value_enum)]
+    pub optimizer: Option<Rule>,
+    /// Scale all gradients down if their norm is over this [default: never]
+    #[arg(long, value_name = "NORM")]
+    pub clip_norm: Option<f64>,
     /// Learning rate over the epochs [default: constant]
     #[arg(long, value_enum)]
     pub schedule: Option<Schedule>,
     /// Epochs over which the learning rate rises from zero [default: 0]
     #[arg(long, value_name = "EPOCHS")]
     pub warmup_epochs: Option<f64>,
-    /// Coupled L2 on all that learns [default: 5e-5]
+    /// Weight decay of all that learns [default: 5e-5]
     #[arg(long, value_name = "FACTOR")]
     pub weight_decay: Option<f64>,
+    /// Weight decay of the proxies [default: that of the rest]
+    #[arg(long, value_name = "FACTOR")]
+    pub proxy_weight_decay: Option<f64>,
     /// Weight of the instance loss [default: 1]
     #[arg(long, value_name = "LAMBDA")]
     pub lambda_instance: Option<f64>,
@@ -111,6 +127,21 @@ pub struct HyperArgs {
     /// Mirror each training image half of the time [default: true]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     pub flip: Option<bool>,
+    /// Let the backbone learn too, instead of using its features as they are [default: false]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    pub train_backbone: Option<bool>,
+    /// With --train-backbone: keep its batch normalisation's running statistics, and use them [default: false]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    pub frozen_batch_norm: Option<bool>,
+    /// With --train-backbone: show a random part of each training image, 20 to 100 % of it [default: false]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    pub random_crop: Option<bool>,
+    /// Hold out this part of the training instances to tell how well it goes; the best epoch is kept [default: none]
+    #[arg(long, value_name = "FRACTION")]
+    pub validation: Option<f64>,
+    /// End after this many epochs without a better validation [default: never]
+    #[arg(long, value_name = "EPOCHS")]
+    pub patience: Option<usize>,
     /// Beyond the paper: learn on subspaces of unit length [default: false]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     pub normalize: Option<bool>,
@@ -237,6 +268,15 @@ impl HyperArgs {
         set(&mut s.batch_size, self.batch_size);
         set(&mut s.learning_rate, self.learning_rate);
         set(&mut s.proxy_rate, self.proxy_rate);
+        set(&mut s.backbone_rate, self.backbone_rate);
+        set(&mut s.optimizer, self.optimizer);
+        s.clip_norm = self.clip_norm.or(s.clip_norm);
+        s.proxy_weight_decay = self.proxy_weight_decay.or(s.proxy_weight_decay);
+        set(&mut s.train_backbone, self.train_backbone);
+        set(&mut s.frozen_batch_norm, self.frozen_batch_norm);
+        set(&mut s.random_crop, self.random_crop);
+        s.validation = self.validation.or(s.validation);
+        s.patience = self.patience.or(s.patience);
         set(&mut s.schedule, self.schedule);
         set(&mut s.warmup_epochs, self.warmup_epochs);
         set(&mut s.weight_decay, self.weight_decay);

@@ -2,16 +2,25 @@
 
 use super::assembly::{assemble, Parts};
 use super::card::card;
-use super::features::{bar, default_cache, FrozenBackbone};
+use super::checkpoint::Checkpoints;
+use super::features::{backbone_digest, bar, default_cache, FrozenBackbone};
 use super::log::LossLog;
 use super::manifest::{Manifest, Split};
+use super::methods::layers::Initializer;
 use super::options::TrainArgs;
+use super::rival;
 use super::set::TrainingSet;
-use super::trainer::train;
+use super::settings::{Schedule, Settings};
+use super::source::FrozenFeatures;
+use super::trainer::{train, Plan};
+use super::validation::{HeldOut, Validation};
 use crate::error::{Error, Kind, Result};
 use crate::eval;
 use crate::model::{import_backbone, read_backbone, read_directory, write_directory, Arch, Model, Tensors};
 use candle_core::{Device, Tensor};
+use rand::rngs::StdRng;
+use rand::SeedableRng;
+use sha2::{Digest as _, Sha256};
 use std::path::{Path, PathBuf};
 
 /// Trains, writes the model directory, evaluates what was written if the data set has a gallery, and writes the figures
@@ -26,8 +35,10 @@ pub fn run(args: &TrainArgs) -> Result<()> {
     let preprocessing = args.preprocessing()?;
     let out = TrainArgs::required("out", &args.out)?;
     let manifest = read_manifest(TrainArgs::required("data", &args.data)?)?;
-    let set = TrainingSet::new(&manifest)?;
-    let (arch, tensors) = backbone(TrainArgs::required("backbone", &args.backbone)?, args.arch.as_deref())?;
+    let sides = sides(&manifest, &settings)?;
+    let set = TrainingSet::of(&manifest, sides.train.clone())?;
+    let (arch, tensors) =
+        read_backbone_file(TrainArgs::required("backbone", &args.backbone)?, args.arch.as_deref())?;
     let backbone = FrozenBackbone::new(arch, &tensors)?;
     let cache = cache_folder(args.cache.as_ref())?;
     eprintln!(
@@ -39,23 +50,50 @@ pub fn run(args: &TrainArgs) -> Result<()> {
         preprocessing.size
     );
 
+    let all = manifest.split(Split::Train);
     let matrix = |flip: bool| -> Result<Tensor> {
-        let rows = backbone.extract(&manifest, &set.images, flip, &preprocessing, &cache)?;
-        Ok(Tensor::from_vec(rows, (set.images.len(), backbone.features()), &Device::Cpu)?)
+        let rows = backbone.extract(&manifest, &all, flip, &preprocessing, &cache)?;
+        Ok(Tensor::from_vec(rows, (all.len(), backbone.features()), &Device::Cpu)?)
     };
     let features = matrix(false)?;
     let flipped = settings.flip.then(|| matrix(true)).transpose()?;
+    let mut rng = StdRng::seed_from_u64(settings.seed);
+    let start = Initializer::new(features.device(), features.dtype(), &mut rng);
+    let method = settings.method.start(&set, backbone.features(), &settings, start)?;
+    // The source's images: those that learn, then those held out.
+    let order: Vec<u32> =
+        sides.train.iter().chain(&sides.validation).map(|i| all.partition_point(|a| a < i) as u32).collect();
+    let order = Tensor::new(order, features.device())?;
+    let flipped = flipped.map(|f| f.index_select(&order, 0)).transpose()?;
+    let mut source = FrozenFeatures::new(features.index_select(&order, 0)?, flipped);
+
     std::fs::create_dir_all(out).map_err(|e| Error::io("create", out, &e))?;
+    let checkpoints = (args.checkpoint.as_ref())
+        .map(|folder| Checkpoints::open(folder, fingerprint(&settings, &manifest, &backbone)?))
+        .transpose()?;
+    let done = checkpoints.as_ref().map_or(Ok(0), Checkpoints::epochs)?;
+    if done > 0 {
+        eprintln!("going on after epoch {done}");
+    }
     let path = args.log.clone().unwrap_or_else(|| out.join("losses.csv"));
-    let mut log = LossLog::create(&path)?;
+    let mut log = LossLog::create(&path, done)?;
     let progress = bar("training", 0);
-    let learned =
-        train(&set, &features, flipped.as_ref(), &settings, &progress, &mut |losses| log.write(losses))?;
+    let validation = (!sides.validation.is_empty())
+        .then(|| Validation::new(&manifest, &sides.validation, sides.train.len()));
+    let plan = Plan {
+        validation: validation.as_ref(),
+        checkpoints: checkpoints.as_ref(),
+        ..Plan::new(&settings, &set.instances, &progress)
+    };
+    train(&*method, &mut source, &plan, &mut |losses| log.write(losses))?;
     progress.finish_and_clear();
 
+    let Some(learned) = method.cooperative() else {
+        return rival::finish(&*method, &settings, &backbone, &args, manifest, features, &cache);
+    };
     let parts =
         Parts { manifest: &manifest, settings: &settings, preprocessing: &preprocessing, args: &args };
-    let (mut config, tensors) = assemble(&parts, &backbone, &features, learned.learned())?;
+    let (mut config, tensors) = assemble(&parts, &backbone, &features, learned)?;
     if manifest.split(Split::Gallery).is_empty() {
         eprintln!("no gallery images: the model is not evaluated");
     } else {
@@ -91,7 +129,37 @@ pub fn cache_folder(named: Option<&PathBuf>) -> Result<PathBuf> {
     named.map_or_else(default_cache, |n| Ok(n.clone()))
 }
 
-fn backbone(file: &Path, arch: Option<&str>) -> Result<(Arch, Tensors)> {
+/// The training images that learn, and those held out.
+fn sides(manifest: &Manifest, settings: &Settings) -> Result<HeldOut> {
+    match settings.validation {
+        Some(fraction) => HeldOut::new(manifest, fraction, settings.seed),
+        None => Ok(HeldOut { train: manifest.split(Split::Train), validation: Vec::new() }),
+    }
+}
+
+/// Stands for all that decides how a training goes, but for when it ends.
+fn fingerprint(settings: &Settings, manifest: &Manifest, backbone: &FrozenBackbone) -> Result<String> {
+    let mut settings = settings.clone();
+    if settings.schedule == Schedule::Constant {
+        settings.epochs = 0;
+    }
+    settings.patience = None;
+    let internal = |e| Error::new(Kind::Internal, format!("settings cannot be written: {e}"));
+    let mut hash = Sha256::new();
+    hash.update(serde_json::to_string(&settings).map_err(internal)?);
+    hash.update(backbone_digest(backbone.arch.name(), &backbone.tensors)?);
+    for i in manifest.split(Split::Train) {
+        hash.update(format!("\n{:?}", manifest.images[i]));
+    }
+    hash.update(format!("\n{:?}", manifest.attributes));
+    Ok(hash.finalize().iter().map(|b| format!("{b:02x}")).collect())
+}
+
+/// A backbone's weights: imported already, or a checkpoint of the architecture named.
+///
+/// # Errors
+/// Those of reading and importing.
+pub fn read_backbone_file(file: &Path, arch: Option<&str>) -> Result<(Arch, Tensors)> {
     let bytes = match arch {
         Some(name) => import_backbone(file, name.parse()?)?,
         None => std::fs::read(file).map_err(|e| Error::io("read", file, &e))?,

@@ -48,7 +48,14 @@ impl TrainingSet {
     /// # Errors
     /// [`Kind::InvalidData`] without training images or attributes.
     pub fn new(manifest: &Manifest) -> Result<Self> {
-        let images = manifest.split(Split::Train);
+        Self::of(manifest, manifest.split(Split::Train))
+    }
+
+    /// Some of the training images of a manifest, by their index in it.
+    ///
+    /// # Errors
+    /// As [`TrainingSet::new`].
+    pub fn of(manifest: &Manifest, images: Vec<usize>) -> Result<Self> {
         if images.is_empty() || manifest.attributes.is_empty() {
             let what = if images.is_empty() { "training images" } else { "attributes" };
             return Err(Error::new(

@@ -83,7 +83,8 @@ pub fn train(
         plan.progress.set_message(format!("loss {:.3}", losses.total));
         losses.validation = plan.validation.map(|v| v.score(method, source)).transpose()?;
         progress.epochs += 1;
-        let improved = losses.validation.is_some_and(|score| progress.best.is_none_or(|(best, _)| score > best));
+        let improved =
+            losses.validation.is_some_and(|score| progress.best.is_none_or(|(best, _)| score > best));
         if let (true, Some(score)) = (improved, losses.validation) {
             progress.best = Some((score, progress.epochs));
             progress.best_values = values(&parameters)?;
@@ -114,7 +115,8 @@ fn epoch(
 ) -> Result<EpochLosses> {
     let settings = plan.settings;
     // Every epoch has a generator of its own, so that none depends on whether those before it ran in this process.
-    let mut rng = StdRng::seed_from_u64(settings.seed ^ (done as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let mut rng =
+        StdRng::seed_from_u64(settings.seed ^ (done as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
     let order = sampler::order(plan.instances, settings.images_per_instance, &mut rng);
     source.begin_epoch(done, &order)?;
     let mut sums = Sums::default();
@@ -164,7 +166,8 @@ fn prefixed(state: Tensors) -> impl Iterator<Item = (String, candle_core::Tensor
 }
 
 fn unprefixed(values: &Tensors) -> Tensors {
-    let found = values.iter().filter_map(|(name, t)| Some((name.strip_prefix(SOURCE)?.to_owned(), t.clone())));
+    let found =
+        values.iter().filter_map(|(name, t)| Some((name.strip_prefix(SOURCE)?.to_owned(), t.clone())));
     found.collect()
 }
 
@@ -177,7 +180,8 @@ struct Sums {
 
 impl Sums {
     fn add(&mut self, terms: &Terms, epoch: usize, step: usize) -> Result<()> {
-        let scalar = |t: &candle_core::Tensor| -> Result<f64> { Ok(t.to_dtype(DType::F64)?.to_scalar::<f64>()?) };
+        let scalar =
+            |t: &candle_core::Tensor| -> Result<f64> { Ok(t.to_dtype(DType::F64)?.to_scalar::<f64>()?) };
         if self.parts.is_empty() {
             self.parts = terms.parts.iter().map(|(name, _)| (name.clone(), (0.0, 0))).collect();
         }
@@ -204,7 +208,8 @@ impl Sums {
             true => error,
             false => error.detail(format!("Not finite: {}.", broken.join(", "))),
         };
-        Err(error.hint("Train with a lower learning rate or with --clip-norm, or check the backbone's features."))
+        Err(error
+            .hint("Train with a lower learning rate or with --clip-norm, or check the backbone's features."))
     }
 
     fn means(&self, epoch: usize, learning_rate: f64) -> EpochLosses {

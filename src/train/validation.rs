@@ -159,7 +159,12 @@ mod tests {
             first: 0,
             instances: vec![0, 0, 1, 2],
             categories: vec![0, 0, 0, 1],
-            values: vec![vec![Some(0), None], vec![Some(0), Some(1)], vec![Some(0), Some(1)], vec![Some(1), Some(0)]],
+            values: vec![
+                vec![Some(0), None],
+                vec![Some(0), Some(1)],
+                vec![Some(0), Some(1)],
+                vec![Some(1), Some(0)],
+            ],
         };
         let x = embeddings(&[[0.0, 0.0], [0.1, 0.1], [0.9, 0.3], [0.5, 2.0]]);
         // Instances: 0 and 1 find each other; 2 and 3 are alone. 1.

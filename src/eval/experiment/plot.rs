@@ -34,7 +34,8 @@ pub fn svg(summary: &Summary) -> String {
     }
     for (c, column) in summary.columns.iter().enumerate() {
         let x = left + panel * c as f64;
-        let _ = writeln!(out, "<text x=\"{x}\" y=\"54\" font-weight=\"600\">{}</text>", escaped(column.title));
+        let _ =
+            writeln!(out, "<text x=\"{x}\" y=\"54\" font-weight=\"600\">{}</text>", escaped(column.title));
         let reach = |s: super::figures::Spread| s.mean + s.deviation;
         let largest = summary.rows.iter().filter_map(|r| r.cells[c].map(reach)).fold(0.0, f64::max);
         let scale = if largest > 0.0 { BARS / largest } else { 0.0 };

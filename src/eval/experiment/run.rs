@@ -154,9 +154,10 @@ impl Inputs {
         // A panic elsewhere leaves list and store as they are, and is passed on when the threads are joined.
         let take = || next.lock().unwrap_or_else(PoisonError::into_inner).next().copied();
         let job = || -> Result<()> {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().map_err(|e| {
-                Error::new(Kind::Unavailable, format!("could not start a thread: {e}"))
-            })?;
+            let pool = rayon::ThreadPoolBuilder::new()
+                .num_threads(1)
+                .build()
+                .map_err(|e| Error::new(Kind::Unavailable, format!("could not start a thread: {e}")))?;
             while let Some(run) = take() {
                 let done = pool.install(|| self.done(run))?;
                 store.lock().unwrap_or_else(PoisonError::into_inner).add(done)?;
@@ -166,9 +167,9 @@ impl Inputs {
         };
         std::thread::scope(|scope| {
             let threads: Vec<_> = (0..jobs).map(|_| scope.spawn(job)).collect();
-            let joined = threads.into_iter().map(|t| {
-                t.join().unwrap_or_else(|_| Err(Error::new(Kind::Internal, "a training panicked")))
-            });
+            let joined = threads
+                .into_iter()
+                .map(|t| t.join().unwrap_or_else(|_| Err(Error::new(Kind::Internal, "a training panicked"))));
             joined.collect::<Vec<_>>().into_iter().collect::<Result<()>>()
         })?;
         progress.finish_and_clear();

@@ -145,7 +145,8 @@ pub(super) mod tests {
             failure: failure.map(str::to_owned),
             seconds: 1.0,
         };
-        let all = |x| done(&[("instance_recall_at_1", x), ("attribute_map", 0.25), ("category_map", 0.5)], None);
+        let all =
+            |x| done(&[("instance_recall_at_1", x), ("attribute_map", 0.25), ("category_map", 0.5)], None);
         let (a, b, c) = (all(0.3), all(0.4), done(&[], Some("the loss is not a finite number")));
         Summary::new(&table, &[vec![&a, &b], vec![&c]])
     }

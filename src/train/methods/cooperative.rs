@@ -107,11 +107,6 @@ impl<'a> Cooperative<'a> {
             standardize: settings.standardize_features,
         })
     }
-
-    /// What was learned.
-    pub fn learned(&self) -> &Parameters {
-        &self.parameters
-    }
 }
 
 impl Method for Cooperative<'_> {
@@ -130,6 +125,10 @@ impl Method for Cooperative<'_> {
         } else {
             self.parameters.projection.forward(features)
         }
+    }
+
+    fn cooperative(&self) -> Option<&Parameters> {
+        Some(&self.parameters)
     }
 
     fn space(&self) -> Space {

@@ -88,7 +88,9 @@ impl Method for Multitask<'_> {
             sum.add("triplet:instance", w.instance, loss.transpose()?)?;
         }
         let share = w.attribute / self.attributes.len() as f64;
-        for ((shape, head), labels) in self.set.attributes.iter().zip(&self.attributes).zip(&labels.attributes) {
+        for ((shape, head), labels) in
+            self.set.attributes.iter().zip(&self.attributes).zip(&labels.attributes)
+        {
             let labels = labels.as_ref().filter(|_| share > 0.0);
             let loss = labels.map(|labels| labels.cross_entropy(&head.forward(&f)?)).transpose()?;
             sum.add(&format!("attribute:{}", shape.name), share, loss)?;

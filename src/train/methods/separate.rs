@@ -106,8 +106,7 @@ impl Method for Separate<'_> {
         let mut sum = Sum::default();
         for (t, (name, weight, labels)) in tasks.iter().enumerate() {
             let own = unit.narrow(1, t * self.dim, self.dim)?.contiguous()?;
-            let triplets =
-                if *weight > 0.0 { sample(&own, labels, self.margin, rng)? } else { Vec::new() };
+            let triplets = if *weight > 0.0 { sample(&own, labels, self.margin, rng)? } else { Vec::new() };
             let loss = (!triplets.is_empty()).then(|| triplet_loss(&own, &triplets, self.margin));
             sum.add(name, *weight, loss.transpose()?)?;
         }
