@@ -9,7 +9,7 @@ use super::queries::MeanQueries;
 use super::settings::Settings;
 use crate::error::Result;
 use crate::image::Preprocessing;
-use crate::model::{contents, Architecture, ModelConfig, Tensors, FORMAT_VERSION};
+use crate::model::{contents, standardized, Architecture, ModelConfig, Tensors};
 use crate::space::{normalize_subspaces, Layout};
 use candle_core::{Device, Tensor};
 
@@ -42,6 +42,8 @@ pub fn assemble(
     let layout = Layout::new(manifest.attributes.len(), parts.settings.subspace_dim, 0)?;
     let mut tensors = half_matrices(&proxies_and_projection(manifest, learned))?;
     let projection = tensors[contents::PROJECTION_WEIGHT].t()?;
+    let features =
+        if parts.settings.standardize_features { standardized(features)? } else { features.clone() };
     let raw = features.matmul(&projection)?.broadcast_add(&tensors[contents::PROJECTION_BIAS])?;
     let mut embeddings: Vec<Vec<f32>> = raw.to_vec2()?;
     embeddings.iter_mut().try_for_each(|e| normalize_subspaces(layout, e))?;
@@ -63,9 +65,14 @@ pub fn assemble(
         backbone_tensors.map(|(name, t)| (format!("{}{name}", contents::BACKBONE_PREFIX), t.clone())),
     );
 
+    let architecture = Architecture {
+        backbone: backbone.arch.name().into(),
+        features: backbone.features(),
+        standardize_features: parts.settings.standardize_features,
+    };
     let config = ModelConfig {
-        format_version: FORMAT_VERSION,
-        architecture: Architecture { backbone: backbone.arch.name().into(), features: backbone.features() },
+        format_version: architecture.format_version(),
+        architecture,
         subspace_dim: n,
         attributes: queries.vocabulary,
         categories: queries.named_categories,

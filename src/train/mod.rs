@@ -4,6 +4,7 @@ pub mod assembly;
 pub mod card;
 pub mod checkpoint;
 pub mod corruption;
+pub mod distances;
 pub mod emoji;
 pub mod feature_cache;
 pub mod features;

@@ -1,16 +1,17 @@
 //! The paper's method: one projection, proxies of instances and values, all losses together (Eq. 6 and 7).
 
+use super::super::distances::negative_distances;
 use super::super::losses::{
-    mean_cross_entropy, negative_distances, order_norm, rank_similarities, unit_subspaces, BatchLabels,
-    LossWeights, SegmentMean,
+    mean_cross_entropy, order_norm, rank_similarities, unit_subspaces, BatchLabels, LossWeights, SegmentMean,
 };
 use super::super::method::{Method, Space, Terms};
 use super::super::optimizer::{Group, Parameter};
 use super::super::set::{AttributeShape, TrainingSet};
 use super::super::settings::Settings;
-use super::layers::{standardized, Initializer, Linear};
+use super::layers::{Initializer, Linear};
 use super::sum::Sum;
 use crate::error::Result;
+use crate::model::standardized;
 use candle_core::Tensor;
 use rand::rngs::StdRng;
 

@@ -67,3 +67,5 @@ impl MethodKind {
 
 #[cfg(test)]
 mod parity_tests;
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! Triplet losses over the images of a batch.
 
-use super::super::losses::negative_distances;
+use super::super::distances::negative_distances;
 use crate::error::Result;
 use candle_core::{Tensor, D};
 use rand::rngs::StdRng;
