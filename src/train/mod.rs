@@ -17,6 +17,7 @@ pub mod optimizer;
 pub mod options;
 pub mod queries;
 pub mod run;
+pub mod sampler;
 pub mod set;
 pub mod settings;
 pub mod source;

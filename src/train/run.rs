@@ -82,7 +82,7 @@ pub fn run(args: &TrainArgs) -> Result<()> {
     let plan = Plan {
         validation: validation.as_ref(),
         checkpoints: checkpoints.as_ref(),
-        ..Plan::new(&settings, set.images.len(), &progress)
+        ..Plan::new(&settings, &set.instances, &progress)
     };
     train(&method, &mut source, &plan, &mut |losses| log.write(losses))?;
     progress.finish_and_clear();

@@ -1,6 +1,7 @@
 //! Hyper-parameters: the paper's defaults, and the choices that it leaves open.
 
 use super::losses::LossWeights;
+use super::methods::MethodKind;
 use super::optimizer::{AdamSettings, Rule};
 use crate::error::{Error, Kind, Result};
 use serde::{Deserialize, Serialize};
@@ -8,6 +9,9 @@ use serde::{Deserialize, Serialize};
 /// How the projection and the proxies learn; recorded whole in a model's config.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
+    /// What learns.
+    #[serde(default)]
+    pub method: MethodKind,
     /// n, the dimensions of each attribute's subspace.
     pub subspace_dim: usize,
     /// Passes over the training images.
@@ -74,6 +78,15 @@ pub struct Settings {
     /// Whether the values' proxies stay as they were drawn.
     #[serde(default)]
     pub fixed_attribute_proxies: bool,
+    /// Of triplets, in squared distances of unit vectors.
+    #[serde(default = "margin")]
+    pub margin: f64,
+    /// Images of an instance that come together in a batch; `None` mixes images one by one.
+    #[serde(default)]
+    pub images_per_instance: Option<usize>,
+    /// Beyond the paper: mean queries are normalised again, subspace by subspace.
+    #[serde(default)]
+    pub renormalize_queries: bool,
     /// Of every random number.
     pub seed: u64,
 }
@@ -91,6 +104,7 @@ pub enum Schedule {
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            method: MethodKind::Cooperative,
             subspace_dim: 50,
             epochs: 30,
             batch_size: 128,
@@ -124,6 +138,9 @@ impl Default for Settings {
             standardize_features: false,
             fixed_instance_proxies: false,
             fixed_attribute_proxies: false,
+            margin: margin(),
+            images_per_instance: None,
+            renormalize_queries: false,
             seed: 0,
         }
     }
@@ -131,6 +148,10 @@ impl Default for Settings {
 
 fn backbone_rate() -> f64 {
     0.1
+}
+
+fn margin() -> f64 {
+    0.2
 }
 
 fn coupled() -> Rule {
@@ -200,6 +221,8 @@ impl Settings {
             (positive(l.order_sigma), "sigma must be positive"),
             (not_negative(self.proxy_std), "the proxies' standard deviation must not be negative"),
             (positive(self.scale), "the scale must be positive"),
+            (positive(self.margin), "the margin must be positive"),
+            (self.images_per_instance != Some(0), "images of an instance in a batch must be at least 1"),
         ];
         let wrong: Vec<&str> = checks.iter().filter(|(fine, _)| !fine).map(|(_, why)| *why).collect();
         if wrong.is_empty() {

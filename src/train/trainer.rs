@@ -3,6 +3,7 @@
 use super::checkpoint::{Checkpoints, Progress};
 use super::method::{Method, Terms};
 use super::optimizer::{Adam, Parameter};
+use super::sampler;
 use super::settings::Settings;
 use super::source::FeatureSource;
 use super::validation::Validation;
@@ -11,7 +12,6 @@ use crate::model::Tensors;
 use candle_core::{DType, Device};
 use indicatif::ProgressBar;
 use rand::rngs::StdRng;
-use rand::seq::SliceRandom;
 use rand::SeedableRng;
 
 /// The losses of an epoch, as means over the batches in which they took part.
@@ -33,8 +33,8 @@ pub struct EpochLosses {
 pub struct Plan<'a> {
     /// How to learn.
     pub settings: &'a Settings,
-    /// The source's images 0 to this learn.
-    pub images: usize,
+    /// The instance of each of the source's images that learn: the first so many.
+    pub instances: &'a [u32],
     /// What tells how well it goes; with [`Settings::patience`], also when to stop.
     pub validation: Option<&'a Validation>,
     /// Where the state is kept after every epoch, and taken up again.
@@ -44,9 +44,9 @@ pub struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    /// A training on the first `images` of a source, with nothing else around it.
-    pub fn new(settings: &'a Settings, images: usize, progress: &'a ProgressBar) -> Self {
-        Self { settings, images, validation: None, checkpoints: None, progress }
+    /// A training on a source's first images, whose instances are given, with nothing else around it.
+    pub fn new(settings: &'a Settings, instances: &'a [u32], progress: &'a ProgressBar) -> Self {
+        Self { settings, instances, validation: None, checkpoints: None, progress }
     }
 }
 
@@ -75,7 +75,7 @@ pub fn train(
         adam.restore(&found.optimizer)?;
         progress = found;
     }
-    let steps = plan.images.div_ceil(settings.batch_size);
+    let steps = plan.instances.len().div_ceil(settings.batch_size);
     plan.progress.set_length((settings.epochs * steps) as u64);
     plan.progress.set_position((progress.epochs * steps) as u64);
     while progress.epochs < settings.epochs && !progress.stopped(settings.patience) {
@@ -117,8 +117,7 @@ fn epoch(
     // Every epoch has a generator of its own, so that none depends on whether those before it ran in this process.
     let mut rng =
         StdRng::seed_from_u64(settings.seed ^ (done as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-    let mut order: Vec<u32> = (0..plan.images as u32).collect();
-    order.shuffle(&mut rng);
+    let order = sampler::order(plan.instances, settings.images_per_instance, &mut rng);
     source.begin_epoch(done, &order)?;
     let mut sums = Sums::default();
     let mut rate = 0.0;

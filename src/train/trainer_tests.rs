@@ -52,7 +52,7 @@ fn attempt(
     let method = Cooperative::new(&set, 4, settings, start).unwrap();
     let mut source = FrozenFeatures::new(features, flipped);
     let bar = ProgressBar::hidden();
-    let plan = Plan { checkpoints, ..Plan::new(settings, 40, &bar) };
+    let plan = Plan { checkpoints, ..Plan::new(settings, &set.instances, &bar) };
     let mut log = Vec::new();
     train(&method, &mut source, &plan, &mut |l| {
         log.push(l.clone());

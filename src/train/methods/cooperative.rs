@@ -9,6 +9,7 @@ use super::super::optimizer::{Group, Parameter};
 use super::super::set::{AttributeShape, TrainingSet};
 use super::super::settings::Settings;
 use super::layers::{standardized, Initializer, Linear};
+use super::sum::Sum;
 use crate::error::Result;
 use candle_core::Tensor;
 use rand::rngs::StdRng;
@@ -243,36 +244,5 @@ impl Objective {
             });
         }
         Ok(sum)
-    }
-}
-
-/// Gathers [`Terms`].
-#[derive(Default)]
-pub(super) struct Sum {
-    total: Option<Tensor>,
-    parts: Vec<(String, Option<Tensor>)>,
-}
-
-impl Sum {
-    /// Counts `weight · loss` in, if there is one.
-    pub(super) fn add(&mut self, name: &str, weight: f64, loss: Option<Tensor>) -> Result<()> {
-        if let Some(loss) = &loss {
-            let weighted = (loss * weight)?;
-            self.total = Some(match self.total.take() {
-                Some(total) => (total + weighted)?,
-                None => weighted,
-            });
-        }
-        self.parts.push((name.to_owned(), loss));
-        Ok(())
-    }
-
-    /// The terms; a batch in which nothing took part has the loss 0, that hangs on `f` and has no gradient there.
-    pub(super) fn terms(self, f: &Tensor) -> Result<Terms> {
-        let total = match self.total {
-            Some(total) => total,
-            None => (f.sum_all()? * 0.0)?,
-        };
-        Ok(Terms { total, parts: self.parts })
     }
 }
