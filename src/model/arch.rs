@@ -162,6 +162,17 @@ pub enum Activation {
     Relu6,
 }
 
+impl Activation {
+    /// The interval that it clamps to. (`clamp` keeps NaN, which `max` would turn into a number.)
+    pub fn bounds(self) -> (f32, f32) {
+        match self {
+            Self::None => (f32::NEG_INFINITY, f32::INFINITY),
+            Self::Relu => (0.0, f32::INFINITY),
+            Self::Relu6 => (0.0, 6.0),
+        }
+    }
+}
+
 impl Conv {
     /// Shape of `{name}.weight`: `[outputs, inputs / groups, kernel, kernel]`.
     pub fn weight_shape(&self) -> [usize; 4] {

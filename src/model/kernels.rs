@@ -49,7 +49,7 @@ pub fn finish(map: &mut [f32], bias: &[f32], residual: Option<&[f32]>, activatio
         return;
     }
     let per_channel = map.len() / bias.len();
-    let (low, high) = bounds(activation);
+    let (low, high) = activation.bounds();
     // Tasks divide a channel, not the map, so that each has one bias.
     let task = per_channel.min(TASK);
     map.par_chunks_mut(per_channel).zip(bias).enumerate().with_min_len((TASK / per_channel).max(1)).for_each(
@@ -65,15 +65,6 @@ pub fn finish(map: &mut [f32], bias: &[f32], residual: Option<&[f32]>, activatio
             }
         },
     );
-}
-
-/// An activation as the interval that it clamps to. (`clamp` keeps NaN, which `max` would turn into a number.)
-fn bounds(activation: Activation) -> (f32, f32) {
-    match activation {
-        Activation::None => (f32::NEG_INFINITY, f32::INFINITY),
-        Activation::Relu => (0.0, f32::INFINITY),
-        Activation::Relu6 => (0.0, 6.0),
-    }
 }
 
 /// The right-hand matrix of a convolution as a matrix product: row (channel, ky, kx), column (image, y, x):
@@ -127,7 +118,7 @@ pub fn depthwise(map: &[f32], shape: MapShape, conv: &Conv, weight: &[f32], bias
     let out = shape.after(conv);
     let phases = Phases::new(shape, out, conv);
     let taps = conv.kernel * conv.kernel;
-    let (low, high) = bounds(conv.activation);
+    let (low, high) = conv.activation.bounds();
     let mut result = vec![0f32; out.len()];
     result
         .par_chunks_mut(out.plane())

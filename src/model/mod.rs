@@ -1,13 +1,13 @@
 //! Models: backbones, the projection to the superspace, and the model directory.
 
-mod arch;
+pub(crate) mod arch;
 mod backbone;
 mod config;
 pub mod contents;
 mod directory;
 #[cfg(feature = "cli")]
 mod import;
-mod kernels;
+pub(crate) mod kernels;
 mod layers;
 mod network;
 mod pixels;

@@ -13,6 +13,8 @@ pub mod losses;
 pub mod manifest;
 pub mod method;
 pub mod methods;
+pub mod network;
+pub mod ops;
 pub mod optimizer;
 pub mod options;
 pub mod queries;

@@ -1,0 +1,117 @@
+//! The same layers of candle's own operations, for devices that have no kernels of ours. Maps are `[batch, channels, height,
+//! width]`, and autograd gives the gradients. (candle's grouped convolution runs group by group, and its max pool has a wrong
+//! gradient: both are made of slices here.)
+
+use super::layer::{ConvNorm, Statistics};
+use crate::error::Result;
+use crate::model::arch::{Activation, Conv};
+use candle_core::Tensor;
+
+/// A batch's mean and variance `[channels]`, and over how many pixels.
+pub type BatchMoments = (Tensor, Tensor, usize);
+
+/// [`ConvNorm::forward`], and the batch's moments if they were taken.
+///
+/// # Errors
+/// [`crate::error::Kind::Internal`] for shapes that do not fit.
+pub fn conv_norm(
+    layer: &ConvNorm,
+    map: &Tensor,
+    learned: &Tensor,
+    residual: Option<&Tensor>,
+    statistics: Statistics,
+) -> Result<(Tensor, Option<BatchMoments>)> {
+    let conv = layer.conv();
+    let [weight, gamma, beta] = ConvNorm::parts(conv).map(|part| learned.narrow(0, part.start, part.len()));
+    let weight = weight?.reshape(conv.weight_shape().as_slice())?;
+    let x = convolved(conv, map, &weight)?;
+    let per_channel = |t: &Tensor| t.reshape((1, conv.outputs, 1, 1));
+    let (mean, variance, batch) = match statistics {
+        Statistics::Running => {
+            let running = layer.running();
+            (per_channel(&running.mean)?, per_channel(&running.variance)?, None)
+        }
+        Statistics::Batch => {
+            let mean = x.mean_keepdim((0, 2, 3))?;
+            let variance = x.broadcast_sub(&mean)?.sqr()?.mean_keepdim((0, 2, 3))?;
+            let kept = (mean.detach().flatten_all()?, variance.detach().flatten_all()?);
+            let pixels = x.elem_count() / conv.outputs;
+            (mean, variance, Some((kept.0, kept.1, pixels)))
+        }
+    };
+    let unit = x.broadcast_sub(&mean)?.broadcast_div(&(variance + layer.epsilon())?.sqrt()?)?;
+    let mut y = unit.broadcast_mul(&per_channel(&gamma?)?)?.broadcast_add(&per_channel(&beta?)?)?;
+    if let Some(residual) = residual {
+        y = (y + residual)?;
+    }
+    let y = match conv.activation {
+        Activation::None => y,
+        Activation::Relu => y.relu()?,
+        Activation::Relu6 => y.clamp(0f32, 6f32)?,
+    };
+    Ok((y, batch))
+}
+
+/// The convolution alone: `[batch, inputs, h, w]` to `[batch, outputs, h', w']`.
+fn convolved(conv: &Conv, map: &Tensor, weight: &Tensor) -> Result<Tensor> {
+    let (_, _, height, width) = map.dims4()?;
+    let (top, out_height) = conv.padding.before_and_output(height, conv.kernel, conv.stride);
+    let (left, out_width) = conv.padding.before_and_output(width, conv.kernel, conv.stride);
+    let after = |size: usize, before: usize, output: usize| {
+        ((output - 1) * conv.stride + conv.kernel).saturating_sub(size + before)
+    };
+    let (bottom, right) = (after(height, top, out_height), after(width, left, out_width));
+    let even = (top, left) == (bottom, right) && top == left;
+    if !conv.depthwise && even {
+        return Ok(map.conv2d(weight, top, conv.stride, 1, 1)?);
+    }
+    let padded = map.pad_with_zeros(2, top, bottom)?.pad_with_zeros(3, left, right)?;
+    if !conv.depthwise {
+        return Ok(padded.conv2d(weight, 0, conv.stride, 1, 1)?);
+    }
+    let mut sum: Option<Tensor> = None;
+    for ky in 0..conv.kernel {
+        for kx in 0..conv.kernel {
+            let seen = strided(&strided(&padded, 2, ky, conv.stride, out_height)?, 3, kx, conv.stride, out_width)?;
+            let tap = weight.narrow(2, ky, 1)?.narrow(3, kx, 1)?.reshape((1, conv.outputs, 1, 1))?;
+            let term = seen.broadcast_mul(&tap)?;
+            sum = Some(match sum {
+                Some(sum) => (sum + term)?,
+                None => term,
+            });
+        }
+    }
+    sum.ok_or_else(|| crate::error::Error::new(crate::error::Kind::Internal, "a kernel without taps"))
+}
+
+/// Every `stride`-th of a dimension from `first` on, `count` of them.
+fn strided(x: &Tensor, dim: usize, first: usize, stride: usize, count: usize) -> Result<Tensor> {
+    if stride == 1 {
+        return Ok(x.narrow(dim, first, count)?);
+    }
+    let index = Tensor::from_iter((0..count).map(|i| (first + i * stride) as u32), x.device())?;
+    Ok(x.contiguous()?.index_select(&index, dim)?)
+}
+
+/// The 3x3 max pool of stride 2 with one pixel of padding.
+///
+/// # Errors
+/// [`crate::error::Kind::Internal`] for anything but a four-dimensional map.
+pub fn max_pool(map: &Tensor) -> Result<Tensor> {
+    halved(&halved(map, 2)?, 3)
+}
+
+/// max(x[2i-1], x[2i], x[2i+1]) along a dimension, over those that are there.
+fn halved(x: &Tensor, dim: usize) -> Result<Tensor> {
+    let size = x.dim(dim)?;
+    let pick = |offset: isize| -> Result<Tensor> {
+        // At the edges the middle one once more, which changes no maximum.
+        let at = |i: usize| {
+            let place = (2 * i) as isize + offset;
+            if place < 0 || place >= size as isize { (2 * i) as u32 } else { place as u32 }
+        };
+        let index = Tensor::from_iter((0..size.div_ceil(2)).map(at), x.device())?;
+        Ok(x.contiguous()?.index_select(&index, dim)?)
+    };
+    Ok(pick(-1)?.maximum(&pick(0)?)?.maximum(&pick(1)?)?)
+}
