@@ -1,6 +1,7 @@
 //! Metrics, the retrieval protocols and their reports.
 
 pub mod metrics;
+pub mod ordered;
 pub mod protocol;
 pub mod report;
 pub mod run;

@@ -131,6 +131,7 @@ fn a_small_set_trains_evaluates_and_trains_to_the_same_bytes_after_an_interrupti
         json: Some(json.clone()),
         absent: Absent::Negative,
         leave_one_out: false,
+        predict_by: Default::default(),
         cache: args.cache,
     })
     .unwrap();
