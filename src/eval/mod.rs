@@ -1,5 +1,6 @@
 //! Metrics, the retrieval protocols and their reports.
 
+pub mod html;
 pub mod metrics;
 pub mod ordered;
 pub mod protocol;

@@ -14,7 +14,7 @@ const SHAPES: [&str; 2] = ["square", "cross"];
 
 /// 12 instances of a colour, a shape (their category) and a size, three pictures each; the size of half of them is not
 /// told. Half of the instances train.
-fn draw(folder: &Path) {
+pub(crate) fn draw(folder: &Path) {
     let mut csv = "path,instance,category,split,colour,size\n".to_owned();
     for (c, (colour, rgb)) in COLOURS.iter().enumerate() {
         for (s, shape) in SHAPES.iter().enumerate() {
@@ -50,7 +50,7 @@ fn draw(folder: &Path) {
     std::fs::write(folder.join("attributes.json"), json).unwrap();
 }
 
-fn options(folder: &Path, out: &str) -> TrainArgs {
+pub(crate) fn options(folder: &Path, out: &str) -> TrainArgs {
     TrainArgs {
         data: Some(folder.to_owned()),
         backbone: Some(folder.join("resnet18.safetensors")),
@@ -72,6 +72,12 @@ fn options(folder: &Path, out: &str) -> TrainArgs {
     }
 }
 
+/// Writes the random backbone that [`options`] name.
+pub(crate) fn backbone(folder: &Path) {
+    let tensors: std::collections::HashMap<_, _> = synthetic::backbone(Arch::ResNet18).into_iter().collect();
+    candle_core::safetensors::save(&tensors, folder.join("resnet18.safetensors")).unwrap();
+}
+
 /// The model's files, and the lengths of the caches.
 fn trained(args: &TrainArgs) -> (Vec<u8>, String, Vec<u64>) {
     run(args).unwrap();
@@ -90,12 +96,7 @@ fn caches(args: &TrainArgs) -> Vec<std::path::PathBuf> {
 fn a_small_set_trains_evaluates_and_trains_to_the_same_bytes_after_an_interruption() {
     let dir = tempfile::tempdir().unwrap();
     draw(dir.path());
-    let backbone = synthetic::backbone(Arch::ResNet18);
-    candle_core::safetensors::save(
-        &backbone.into_iter().collect::<std::collections::HashMap<_, _>>(),
-        dir.path().join("resnet18.safetensors"),
-    )
-    .unwrap();
+    backbone(dir.path());
 
     let args = options(dir.path(), "first");
     let (weights, config, sizes) = trained(&args);

@@ -16,4 +16,4 @@ pub mod settings;
 pub mod trainer;
 
 #[cfg(test)]
-mod chain_tests;
+pub(crate) mod chain_tests;
