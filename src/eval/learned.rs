@@ -1,13 +1,15 @@
 //! Evaluation of what a method has learned, before (or without) a model being made of it: on features that are there already.
 
+use super::ordered::{predict, AttributePoints, Points, Reference};
 use super::protocol::{evaluate, NamedQueries, Protocol, Prototypes};
 use super::report::Report;
 use crate::error::Result;
 use crate::model::Named;
-use crate::space::{Embedding, Layout, Query};
-use crate::train::manifest::Manifest;
+use crate::space::{normalize_subspaces, Embedding, Layout, Query};
+use crate::train::manifest::{Manifest, Split};
 use crate::train::method::{Method, Place, Space};
 use crate::train::queries::MeanQueries;
+use crate::train::settings::Settings;
 use candle_core::Tensor;
 
 /// Images whose embeddings are computed together.
@@ -26,7 +28,8 @@ pub struct Featured {
 }
 
 /// Embeds both halves, takes mean queries from the training half (of `labels`: the same images, whose labels may be
-/// corrupted) and asks them, as each task would, in the part of the embedding that is its own.
+/// corrupted) and asks them, as each task would, in the part of the embedding that is its own. Where there are proxies, they
+/// also say the gallery images' values.
 ///
 /// # Errors
 /// If an embedding is not finite; those of [`evaluate`].
@@ -34,22 +37,51 @@ pub fn evaluate_method(
     method: &dyn Method,
     data: &Featured,
     labels: &Manifest,
-    renormalize_queries: bool,
+    settings: &Settings,
     protocol: Protocol,
 ) -> Result<Report> {
     let space = method.space();
     let layout = Layout::new(space.subspaces, space.dim, 0)?;
     let mut train = embeddings(method, &data.train)?;
-    train.iter_mut().try_for_each(|e| crate::space::normalize_subspaces(layout, e))?;
+    train.iter_mut().try_for_each(|e| normalize_subspaces(layout, e))?;
     let mut queries = MeanQueries::new(labels, &space, &train);
-    if renormalize_queries {
+    if settings.renormalize_queries {
         queries = queries.renormalized(space.dim);
     }
+    let raw = embeddings(method, &data.test)?;
     let mut test = vec![None; data.manifest.images.len()];
-    for (&image, raw) in data.test_images.iter().zip(embeddings(method, &data.test)?) {
-        test[image] = Some(Embedding::from_raw(layout, &raw)?);
+    for (&image, raw) in data.test_images.iter().zip(&raw) {
+        test[image] = Some(Embedding::from_raw(layout, raw)?);
     }
-    evaluate(&data.manifest, &test, &prototypes(&queries, layout, &space)?, protocol)
+    let mut report = evaluate(&data.manifest, &test, &prototypes(&queries, layout, &space)?, protocol)?;
+    if let Some(learned) = method.cooperative() {
+        let points = points(&learned.attribute_proxies, &queries, layout, settings.normalize)?;
+        let gallery =
+            |&(image, _): &(&usize, &Vec<f32>)| data.manifest.images[*image].split == Split::Gallery;
+        let (images, rows): (Vec<usize>, Vec<&[f32]>) =
+            data.test_images.iter().zip(&raw).filter(gallery).map(|(i, row)| (*i, row.as_slice())).unzip();
+        report.predicted_by = Reference::Proxy;
+        report.predictions = predict(&data.manifest, &images, &rows.concat(), &points)?;
+    }
+    Ok(report)
+}
+
+/// The values' proxies, in the geometry of training: raw, or all at unit length.
+fn points(proxies: &[Tensor], queries: &MeanQueries, layout: Layout, unit: bool) -> Result<Points> {
+    let one = Layout::new(1, layout.subspace_dim(), 0)?;
+    let mut attributes = Vec::with_capacity(proxies.len());
+    for (proxies, attribute) in proxies.iter().zip(&queries.vocabulary) {
+        let mut values = Vec::with_capacity(attribute.values.len());
+        for (mut point, value) in proxies.detach().to_vec2::<f32>()?.into_iter().zip(&attribute.values) {
+            if unit {
+                normalize_subspaces(one, &mut point)?;
+            }
+            // A value without training images has a proxy that nothing moved.
+            values.push((value.name.clone(), (value.images > 0).then_some(point)));
+        }
+        attributes.push(AttributePoints { name: attribute.name.clone(), ordered: attribute.ordered, values });
+    }
+    Ok(Points { layout, unit, attributes })
 }
 
 fn embeddings(method: &dyn Method, features: &Tensor) -> Result<Vec<Vec<f32>>> {

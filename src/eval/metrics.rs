@@ -21,6 +21,16 @@ pub fn ranking(distances: &[f64]) -> Vec<usize> {
     order
 }
 
+/// How many items rank before the first relevant one (ties as in [`ranking`]), without sorting; `None` if nothing is
+/// relevant. Recall at K counts the queries where this is below K.
+pub fn rank_of_first_hit(distances: &[f64], relevant: impl Fn(usize) -> bool) -> Option<usize> {
+    let first = (0..distances.len())
+        .filter(|&i| relevant(i))
+        .min_by(|&a, &b| distances[a].total_cmp(&distances[b]))?;
+    let before = |&(i, d): &(usize, &f64)| d.total_cmp(&distances[first]).then(i.cmp(&first)).is_lt();
+    Some(distances.iter().enumerate().filter(before).count())
+}
+
 /// The mean of some numbers; `None` of nothing.
 pub fn mean(values: impl IntoIterator<Item = f64>) -> Option<f64> {
     let (mut count, mut sum) = (0usize, 0.0);
@@ -60,8 +70,15 @@ mod tests {
     }
 
     #[test]
-    fn equal_distances_rank_by_their_place() {
-        assert_eq!(ranking(&[0.5, 0.2, 0.5, 0.1, 0.9]), [3, 1, 0, 2, 4]);
+    fn the_first_hit_has_as_many_before_it_as_the_ranking_says() {
+        let distances = [0.5, 0.2, 0.5, 0.1, 0.9];
+        assert_eq!(ranking(&distances), [3, 1, 0, 2, 4]);
+        for relevant in 0..5 {
+            let want = ranking(&distances).iter().position(|&i| i == relevant);
+            assert_eq!(rank_of_first_hit(&distances, |i| i == relevant), want);
+        }
+        assert_eq!(rank_of_first_hit(&distances, |i| i == 2 || i == 4), Some(3));
+        assert_eq!(rank_of_first_hit(&distances, |_| false), None);
     }
 
     #[test]

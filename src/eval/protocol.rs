@@ -2,6 +2,7 @@
 
 use super::metrics::{average_precision, mean, ranking};
 use super::nearest::first_hits;
+use super::ordered::Reference;
 use super::report::{Absent, AttributeReport, InstanceReport, RankedReport, Report, ScoredName, Sizes};
 use crate::error::{Error, Kind, Result};
 use crate::space::{distance, Embedding, Query};
@@ -36,6 +37,8 @@ pub struct Protocol {
     pub absent: Absent,
     /// Whether each gallery image is an instance query against the others, even if there is a query split.
     pub leave_one_out: bool,
+    /// What stands for a value when images' values are predicted.
+    pub predict_by: Reference,
 }
 
 /// The test half of a data set with an embedding per image.
@@ -46,6 +49,7 @@ struct Test<'a> {
 }
 
 /// Evaluates `embeddings`, which gives each image of the manifest its embedding; those of training images are not read.
+/// Predictions are left empty: they are of raw embeddings ([`super::ordered::predict`]).
 ///
 /// # Errors
 /// [`Kind::InvalidData`] without gallery images, or if the data set has no attribute of the model.
@@ -77,6 +81,8 @@ pub fn evaluate(
         instance: test.instances(prototypes.instance, protocol.leave_one_out)?,
         attributes: test.attributes(prototypes, protocol.absent)?,
         categories: test.categories(&prototypes.categories)?,
+        predicted_by: protocol.predict_by,
+        predictions: Vec::new(),
     })
 }
 

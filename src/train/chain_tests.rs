@@ -19,7 +19,7 @@ const SHAPES: [&str; 2] = ["square", "cross"];
 
 /// 12 instances of a colour, a shape (their category) and a size, three pictures each; the size of half of them is not
 /// told. Half of the instances train.
-fn draw(folder: &Path) {
+pub(crate) fn draw(folder: &Path) {
     let mut csv = "path,instance,category,split,colour,size\n".to_owned();
     for (c, (colour, rgb)) in COLOURS.iter().enumerate() {
         for (s, shape) in SHAPES.iter().enumerate() {
@@ -55,7 +55,7 @@ fn draw(folder: &Path) {
     std::fs::write(folder.join("attributes.json"), json).unwrap();
 }
 
-fn options(folder: &Path, out: &str) -> TrainArgs {
+pub(crate) fn options(folder: &Path, out: &str) -> TrainArgs {
     TrainArgs {
         data: Some(folder.to_owned()),
         backbone: Some(folder.join("resnet18.safetensors")),
@@ -77,6 +77,12 @@ fn options(folder: &Path, out: &str) -> TrainArgs {
     }
 }
 
+/// Writes the random backbone that [`options`] name.
+pub(crate) fn backbone(folder: &Path) {
+    let tensors: std::collections::HashMap<_, _> = synthetic::backbone(Arch::ResNet18).into_iter().collect();
+    candle_core::safetensors::save(&tensors, folder.join("resnet18.safetensors")).unwrap();
+}
+
 /// The model's files, and the lengths of the caches.
 fn trained(args: &TrainArgs) -> (Vec<u8>, String, Vec<u64>) {
     run(args).unwrap();
@@ -95,7 +101,7 @@ fn caches(args: &TrainArgs) -> Vec<std::path::PathBuf> {
 fn a_small_set_trains_evaluates_and_trains_to_the_same_bytes_after_an_interruption() {
     let dir = tempfile::tempdir().unwrap();
     draw(dir.path());
-    backbone_file(dir.path());
+    backbone(dir.path());
 
     let args = options(dir.path(), "first");
     let (weights, config, sizes) = trained(&args);
@@ -131,6 +137,7 @@ fn a_small_set_trains_evaluates_and_trains_to_the_same_bytes_after_an_interrupti
         json: Some(json.clone()),
         absent: Absent::Negative,
         leave_one_out: false,
+        predict_by: Default::default(),
         cache: args.cache,
     })
     .unwrap();
@@ -150,17 +157,11 @@ fn a_set_without_training_images_is_an_error_with_a_hint() {
     assert!(e.message.ends_with("has no training images") && e.hint.is_some(), "{e:?}");
 }
 
-fn backbone_file(folder: &Path) {
-    let tensors =
-        synthetic::backbone(Arch::ResNet18).into_iter().collect::<std::collections::HashMap<_, _>>();
-    candle_core::safetensors::save(&tensors, folder.join("resnet18.safetensors")).unwrap();
-}
-
 #[test]
 fn a_rival_trains_and_leaves_weights_and_figures() {
     let dir = tempfile::tempdir().unwrap();
     draw(dir.path());
-    backbone_file(dir.path());
+    backbone(dir.path());
     let mut args = options(dir.path(), "out");
     args.hyper.method = Some(MethodKind::Concatenation);
     args.hyper.epochs = Some(2);
@@ -178,7 +179,7 @@ fn a_rival_trains_and_leaves_weights_and_figures() {
 fn an_experiment_does_each_run_once_and_writes_its_table() {
     let dir = tempfile::tempdir().unwrap();
     draw(dir.path());
-    backbone_file(dir.path());
+    backbone(dir.path());
     let train = options(dir.path(), "out");
     let experiment = |table, jobs| {
         experiment::run(&ExperimentArgs {

@@ -28,4 +28,4 @@ pub mod trainer;
 pub mod validation;
 
 #[cfg(test)]
-mod chain_tests;
+pub(crate) mod chain_tests;

@@ -42,8 +42,7 @@ pub fn finish(
     let rows = backbone.extract(&manifest, &test_images, false, &args.preprocessing()?, cache)?;
     let test = Tensor::from_vec(rows, (test_images.len(), backbone.features()), &Device::Cpu)?;
     let data = Featured { manifest, train: features, test_images, test };
-    let report =
-        evaluate_method(method, &data, &data.manifest, settings.renormalize_queries, Protocol::default())?;
+    let report = evaluate_method(method, &data, &data.manifest, settings, Protocol::default())?;
     println!("{report}");
     let internal = |e| Error::new(Kind::Internal, format!("could not write JSON: {e}"));
     let json = serde_json::json!({ "settings": settings, "report": report });

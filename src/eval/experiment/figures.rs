@@ -1,12 +1,14 @@
 //! What a training is judged by, as numbers under names.
 
+use crate::eval::metrics::mean;
+use crate::eval::ordered::PredictionReport;
 use crate::eval::report::Report;
 use std::collections::BTreeMap;
 
 /// Figures by name; fractions, not percent.
 pub type Figures = BTreeMap<String, f64>;
 
-/// Those of an evaluation.
+/// Those of an evaluation; of ordered attributes each, and the mean over them.
 pub fn figures(report: &Report) -> Figures {
     let mut figures = Figures::new();
     let mut add = |name: String, x: Option<f64>| {
@@ -21,6 +23,20 @@ pub fn figures(report: &Report) -> Figures {
     for g in &report.attributes.groups {
         add(format!("attribute_map:{}", g.name), g.mean_average_precision);
     }
+    let ordered: Vec<_> = report.predictions.iter().filter(|p| p.ordered).collect();
+    for p in &ordered {
+        let error = p.mean_absolute_error.unwrap_or_default();
+        for (name, averages) in [("mae", error), ("mrr", p.mean_reciprocal_rank)] {
+            add(format!("ordered_{name}_micro:{}", p.name), averages.micro);
+            add(format!("ordered_{name}_macro:{}", p.name), averages.macro_);
+        }
+    }
+    let all = |of: &dyn Fn(&PredictionReport) -> Option<f64>| mean(ordered.iter().filter_map(|p| of(p)));
+    let error = |p: &PredictionReport| p.mean_absolute_error.unwrap_or_default();
+    add("ordered_mae_micro".into(), all(&|p| error(p).micro));
+    add("ordered_mae_macro".into(), all(&|p| error(p).macro_));
+    add("ordered_mrr_micro".into(), all(&|p| p.mean_reciprocal_rank.micro));
+    add("ordered_mrr_macro".into(), all(&|p| p.mean_reciprocal_rank.macro_));
     figures
 }
 
@@ -38,7 +54,7 @@ pub struct Spread {
 impl Spread {
     /// `None` of nothing.
     pub fn of(values: &[f64]) -> Option<Self> {
-        let mean = crate::eval::metrics::mean(values.iter().copied())?;
+        let mean = mean(values.iter().copied())?;
         let squares: f64 = values.iter().map(|x| (x - mean).powi(2)).sum();
         let deviation = (squares / (values.len() - 1).max(1) as f64).sqrt();
         Some(Self { mean, deviation, count: values.len() })

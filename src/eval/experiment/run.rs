@@ -202,8 +202,7 @@ impl Inputs {
         let mut source = FrozenFeatures::new(data.train.clone(), flipped);
         let hidden = ProgressBar::hidden();
         train(&*method, &mut source, &Plan::new(settings, &set.instances, &hidden), &mut |_| Ok(()))?;
-        let report =
-            evaluate_method(&*method, data, &labels, settings.renormalize_queries, Protocol::default())?;
+        let report = evaluate_method(&*method, data, &labels, settings, Protocol::default())?;
         Ok(figures(&report))
     }
 }
