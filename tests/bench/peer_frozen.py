@@ -13,6 +13,7 @@ parser.add_argument("--data", type=pathlib.Path, required=True)
 parser.add_argument("--cache", type=pathlib.Path, required=True)
 parser.add_argument("--seeds", type=int, default=1)
 parser.add_argument("--epochs", type=int, default=30)
+parser.add_argument("--rate", type=float, default=1e-4)
 parser.add_argument("--dim", type=int, default=50)
 parser.add_argument("--lambdas", default="1,1,1,0.5", help="instance, attribute, category, norm")
 args = parser.parse_args()
@@ -50,7 +51,7 @@ category_of = torch.zeros(P, dtype=torch.long).scatter_(0, y_ins, y_cat)
 members = torch.nn.functional.one_hot(category_of, C).float().T
 means = members / members.sum(1, keepdim=True)
 ce = torch.nn.functional.cross_entropy
-distances = lambda f, p: torch.cdist(f[None], p[None], compute_mode="use_mm_for_euclid_dist").squeeze(0).pow(2)
+distances = lambda f, p: f.pow(2).sum(1, keepdim=True) - 2 * f @ p.T + p.pow(2).sum(1)
 
 
 def unit(f):
@@ -68,7 +69,8 @@ def run(seed):
     linear = torch.nn.Linear(F, K * n)
     p = torch.nn.Parameter(torch.randn(P, K * n) / 8)
     a = [torch.nn.Parameter(torch.randn(len(declared[x]["values"]), n) / 8) for x in names]
-    adam = torch.optim.Adam([{"params": linear.parameters(), "lr": 1e-4}, {"params": [p, *a], "lr": 1e-3}], weight_decay=5e-5)
+    adam = torch.optim.Adam([{"params": linear.parameters(), "lr": args.rate},
+                             {"params": [p, *a], "lr": 10 * args.rate}], weight_decay=5e-5)
     for _ in range(args.epochs):
         for batch in torch.randperm(len(train)).split(128):
             mirror = torch.rand(len(batch)) < .5
