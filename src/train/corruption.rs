@@ -74,7 +74,7 @@ mod tests {
             category: 0,
             split,
             crop: None,
-            values: vec![Some(i / 3 % 3), Some(0), (i / 3 % 2 == 0).then_some(i / 3 % 4 / 2)],
+            values: vec![Some(i / 3 % 3), Some(0), (i % 6 < 3).then_some(i / 3 % 4 / 2)],
         };
         Manifest {
             root: "".into(),
