@@ -2,6 +2,8 @@
 
 use clap::{Args, Parser, Subcommand};
 use coopembed::error::{Error, Result};
+use coopembed::eval::experiment::{self, ExperimentArgs};
+use coopembed::eval::html::{self as report, ReportArgs};
 use coopembed::eval::run::{self as eval, EvalArgs};
 use coopembed::model::import_backbone;
 use coopembed::train::emoji::gallery::{self, GalleryArgs};
@@ -24,7 +26,8 @@ Examples:
   coopembed data emoji --out data/emoji
   coopembed import-backbone efficientnet-lite0.pth --arch efficientnet_lite0 --out lite0.safetensors
   coopembed train --data data/emoji --backbone lite0.safetensors --size 128 --out model/emoji
-  coopembed eval --model model/emoji --data data/emoji --json figures.json";
+  coopembed eval --model model/emoji --data data/emoji --json figures.json
+  coopembed report --model model/emoji --data data/emoji --out emoji.html";
 
 const TRAIN_EXAMPLES: &str = "\
 Examples:
@@ -42,6 +45,22 @@ Examples:
   coopembed eval --model model/emoji --data data/emoji
   coopembed eval --model model/emoji --data data/emoji --absent exclude --json figures.json";
 
+const EXPERIMENT_EXAMPLES: &str = "\
+Examples:
+  coopembed experiment table1a --data data/emoji --backbone lite0.safetensors --size 128 --out results/emoji
+  coopembed experiment table3 --data data/shop --backbone resnet50.pth --arch resnet50 --seeds 5 --epochs 60
+
+Features of the frozen backbone are computed once and kept. Trainings that are done are kept in runs.jsonl in the folder
+--out and are not done again, by no table: a command that was interrupted goes on, and tables share rows.";
+
+const REPORT_EXAMPLES: &str = "\
+Examples:
+  coopembed report --model model/emoji --data data/emoji --out emoji.html
+  coopembed report --model model/shop --data data/shop --images 10000 --seed 1 --out shop.html --json shop.json
+
+The page shows questions of each kind with their nearest answers, the figures of eval, how the values of ordered attributes
+are confused, a map of each attribute's subspace, and the losses of training. It needs no network.";
+
 #[derive(Subcommand)]
 enum Command {
     /// Build a data set
@@ -52,9 +71,15 @@ enum Command {
     /// Learn the projection and the proxies on frozen features, and write a model directory
     #[command(after_help = TRAIN_EXAMPLES)]
     Train(Box<TrainArgs>),
-    /// Measure a model: instance recall, attribute and category mean average precision
+    /// Measure a model: instance recall, attribute and category mean average precision, errors of ordered values
     #[command(after_help = EVAL_EXAMPLES)]
     Eval(EvalArgs),
+    /// Make a table of the paper on a data set: train and evaluate each row with several seeds
+    #[command(after_help = EXPERIMENT_EXAMPLES)]
+    Experiment(Box<ExperimentArgs>),
+    /// Show a model: its answers, figures, maps and training curves, as one HTML file
+    #[command(after_help = REPORT_EXAMPLES)]
+    Report(ReportArgs),
 }
 
 #[derive(Subcommand)]
@@ -94,6 +119,8 @@ fn run(command: Command) -> Result<()> {
         Command::ImportBackbone(args) => import(&args),
         Command::Train(args) => train::run(&args),
         Command::Eval(args) => eval::run(&args),
+        Command::Experiment(args) => experiment::run(&args),
+        Command::Report(args) => report::run(&args),
     }
 }
 

@@ -1,15 +1,20 @@
 //! The three retrieval tasks over the test half of a data set: instances, attribute values, categories.
 
-use super::metrics::{average_precision, mean, rank_of_first_hit, ranking};
+use super::metrics::{average_precision, mean, ranking};
+use super::nearest::first_hits;
+use super::ordered::Reference;
 use super::report::{Absent, AttributeReport, InstanceReport, RankedReport, Report, ScoredName, Sizes};
 use crate::error::{Error, Kind, Result};
-use crate::space::{distance, embedding_distance, Embedding, Query};
+use crate::space::{distance, Embedding, Query};
 use crate::train::manifest::{Manifest, Split};
+use crate::train::method::Place;
 use rayon::prelude::*;
 
 /// The queries that a model stores, under the names of its vocabulary.
 #[derive(Debug, Clone)]
 pub struct Prototypes {
+    /// Where instances are compared.
+    pub instance: Place,
     /// Per attribute of the model.
     pub attributes: Vec<NamedQueries>,
     /// The categories'.
@@ -32,6 +37,8 @@ pub struct Protocol {
     pub absent: Absent,
     /// Whether each gallery image is an instance query against the others, even if there is a query split.
     pub leave_one_out: bool,
+    /// What stands for a value when images' values are predicted.
+    pub predict_by: Reference,
 }
 
 /// The test half of a data set with an embedding per image.
@@ -42,6 +49,7 @@ struct Test<'a> {
 }
 
 /// Evaluates `embeddings`, which gives each image of the manifest its embedding; those of training images are not read.
+/// Predictions are left empty: they are of raw embeddings ([`super::ordered::predict`]).
 ///
 /// # Errors
 /// [`Kind::InvalidData`] without gallery images, or if the data set has no attribute of the model.
@@ -70,31 +78,21 @@ pub fn evaluate(
     }
     Ok(Report {
         sizes: sizes(&test),
-        instance: test.instances(protocol.leave_one_out)?,
+        instance: test.instances(prototypes.instance, protocol.leave_one_out)?,
         attributes: test.attributes(prototypes, protocol.absent)?,
         categories: test.categories(&prototypes.categories)?,
+        predicted_by: protocol.predict_by,
+        predictions: Vec::new(),
     })
 }
 
 impl Test<'_> {
     /// Recall at 1 and 10: is one of the nearest gallery images of the query's instance?
-    fn instances(&self, leave_one_out: bool) -> Result<InstanceReport> {
+    fn instances(&self, place: Place, leave_one_out: bool) -> Result<InstanceReport> {
         let alone = leave_one_out || self.queries.is_empty();
         let queries = if alone { &self.gallery } else { &self.queries };
-        let ranks: Vec<Option<usize>> = queries
-            .par_iter()
-            .map(|&(query, embedding)| {
-                let others: Vec<&(usize, &Embedding)> =
-                    self.gallery.iter().filter(|(i, _)| *i != query).collect();
-                let distances = others
-                    .iter()
-                    .map(|(_, e)| embedding_distance(e.as_ref(), embedding.as_ref()))
-                    .collect::<Result<Vec<f64>>>()?;
-                let instance = self.manifest.images[query].instance;
-                let same = |i: usize| self.manifest.images[others[i].0].instance == instance;
-                Ok(rank_of_first_hit(&distances, same))
-            })
-            .collect::<Result<_>>()?;
+        let instance = |image: usize| self.manifest.images[image].instance;
+        let ranks = first_hits(queries, &self.gallery, place, &instance)?;
         let found: Vec<usize> = ranks.iter().flatten().copied().collect();
         let recall = |k: usize| mean(found.iter().map(|&rank| f64::from(u8::from(rank < k))));
         Ok(InstanceReport {
@@ -268,6 +266,7 @@ mod tests {
         ];
         let both = |a, b| Some(Query::superspace(layout(), [angle(a), angle(b)].concat()).unwrap());
         Prototypes {
+            instance: Place::Whole,
             attributes: vec![
                 NamedQueries { name: "shape".into(), queries: shape },
                 NamedQueries { name: "print".into(), queries: vec![value("dots", 1, 0.0)] },

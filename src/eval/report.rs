@@ -1,6 +1,7 @@
 //! What an evaluation found: a value to serialise, and a table to read.
 
 use super::metrics::mean;
+use super::ordered::{Averages, PredictionReport, Reference};
 use super::protocol::NamedQueries;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -16,6 +17,10 @@ pub struct Report {
     pub attributes: RankedReport,
     /// Anything of a category: one group.
     pub categories: RankedReport,
+    /// What stood for a value in the predictions.
+    pub predicted_by: Reference,
+    /// The values of gallery images as their nearest values, per attribute that the data set has.
+    pub predictions: Vec<PredictionReport>,
 }
 
 /// Images of each split, and what the test half holds.
@@ -197,6 +202,7 @@ impl fmt::Display for Report {
         }
         writeln!(f, "\ncategory")?;
         ranked(f, &self.categories)?;
+        self.write_predictions(f)?;
         let groups = self.attributes.groups.iter().chain(&self.categories.groups);
         let skipped: Vec<String> = groups
             .flat_map(|g| g.values.iter().map(move |v| (g, v)))
@@ -207,6 +213,46 @@ impl fmt::Display for Report {
         }
         Ok(())
     }
+}
+
+impl Report {
+    /// Percent, but for the errors, which are in ranks; then the confusion of each ordered attribute.
+    fn write_predictions(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.predictions.is_empty() {
+            return Ok(());
+        }
+        let reference = match self.predicted_by {
+            Reference::Proxy => "proxy",
+            Reference::Mean => "mean query",
+        };
+        writeln!(f, "\nnearest value, by {reference} (micro: over images, macro: over values)")?;
+        writeln!(f, "  {:<18} {:>13} {:>13} {:>13} {:>8}", "", "accuracy", "MRR", "MAE in ranks", "images")?;
+        writeln!(f, "  {:<18} {m} {m} {m}", "", m = " micro  macro")?;
+        let ranks = |x: Option<f64>| x.map_or("-".into(), |x| format!("{x:.3}"));
+        for p in &self.predictions {
+            let pair = |a: Averages, text: fn(Option<f64>) -> String| {
+                format!("{:>6} {:>6}", text(a.micro), text(a.macro_))
+            };
+            let error = p.mean_absolute_error.map_or(format!("{:13}", ""), |e| pair(e, ranks));
+            let (accuracy, mrr) = (pair(p.accuracy, percent), pair(p.mean_reciprocal_rank, percent));
+            writeln!(f, "  {:<18} {accuracy} {mrr} {error} {:>8}", p.name, p.images)?;
+        }
+        self.predictions.iter().filter(|p| p.ordered && p.images > 0).try_for_each(|p| confusion(f, p))
+    }
+}
+
+/// Rows are the right values, columns the nearest ones; wide names are cut.
+fn confusion(f: &mut fmt::Formatter<'_>, p: &PredictionReport) -> fmt::Result {
+    const WIDTH: usize = 7;
+    let cut = |name: &str| name.chars().take(WIDTH).collect::<String>();
+    writeln!(f, "\nconfusion of {} (rows: right, columns: nearest)", p.name)?;
+    let columns: String = p.values.iter().map(|v| format!(" {:>WIDTH$}", cut(v))).collect();
+    writeln!(f, "  {:<18}{columns}", "")?;
+    for (value, row) in p.values.iter().zip(&p.confusion) {
+        let counts: String = row.iter().map(|n| format!(" {n:>WIDTH$}")).collect();
+        writeln!(f, "  {value:<18}{counts}")?;
+    }
+    Ok(())
 }
 
 fn ranked(f: &mut fmt::Formatter<'_>, r: &RankedReport) -> fmt::Result {

@@ -1,5 +1,6 @@
 //! `coopembed eval`: a model directory against a data set.
 
+use super::ordered::{predict, Points, Reference};
 use super::protocol::{evaluate, NamedQueries, Protocol, Prototypes};
 use super::report::{Absent, Report};
 use crate::error::{Error, Kind, Result};
@@ -7,6 +8,7 @@ use crate::model::{contents, read_directory, Model, ModelConfig, Named, TensorFi
 use crate::space::{Embedding, Query};
 use crate::train::features::{backbone_digest, extract, Extractor};
 use crate::train::manifest::{Manifest, Split};
+use crate::train::method::Place;
 use crate::train::run::{cache_folder, read_manifest};
 use std::path::{Path, PathBuf};
 
@@ -28,6 +30,9 @@ pub struct EvalArgs {
     /// Ask with each gallery image for the others, as is done anyway without query images
     #[arg(long)]
     pub leave_one_out: bool,
+    /// What stands for a value when the values of gallery images are predicted
+    #[arg(long, value_enum, default_value_t = Reference::Proxy)]
+    pub predict_by: Reference,
     /// Folder for features [default: coopembed/features in the user's cache folder]
     #[arg(long, value_name = "DIR")]
     pub cache: Option<PathBuf>,
@@ -41,7 +46,8 @@ pub fn run(args: &EvalArgs) -> Result<()> {
     let (json, weights) = read_directory(&args.model)?;
     let model = Model::from_parts(&json, &weights)?;
     let manifest = read_manifest(&args.data)?;
-    let protocol = Protocol { absent: args.absent, leave_one_out: args.leave_one_out };
+    let protocol =
+        Protocol { absent: args.absent, leave_one_out: args.leave_one_out, predict_by: args.predict_by };
     let cache = cache_folder(args.cache.as_ref())?;
     let report = evaluate_model(&model, &weights, &manifest, protocol, &cache)?;
     println!("model {}\n{report}", model.layout());
@@ -64,7 +70,7 @@ pub fn run(args: &EvalArgs) -> Result<()> {
 /// features that training cached with the same backbone are used again.
 ///
 /// # Errors
-/// Those of embedding and of [`evaluate`].
+/// Those of [`embed`] and of [`evaluate_embedded`].
 pub fn evaluate_model(
     model: &Model,
     weights: &[u8],
@@ -72,6 +78,22 @@ pub fn evaluate_model(
     protocol: Protocol,
     cache: &Path,
 ) -> Result<Report> {
+    let images = [manifest.split(Split::Query), manifest.split(Split::Gallery)].concat();
+    let raw = embed(model, weights, manifest, &images, cache)?;
+    evaluate_embedded(model, weights, manifest, (&images, &raw), protocol)
+}
+
+/// Raw embeddings `[images, N]` of some images of a data set.
+///
+/// # Errors
+/// Those of [`extract`]: an image that does not decode, or a cache that cannot be written.
+pub fn embed(
+    model: &Model,
+    weights: &[u8],
+    manifest: &Manifest,
+    images: &[usize],
+    cache: &Path,
+) -> Result<Vec<f32>> {
     let config = model.config();
     let backbone = TensorFile::parse(weights)?.tensors_under(contents::BACKBONE_PREFIX)?;
     let run = |pixels: &[u8], batch: usize| model.features(pixels, batch);
@@ -81,17 +103,41 @@ pub fn evaluate_model(
         preprocessing: &config.preprocessing,
         run: &run,
     };
-    let images = [manifest.split(Split::Query), manifest.split(Split::Gallery)].concat();
-    let features = extract(manifest, &images, false, &extractor, cache)?;
-    let raw = model.project(features, images.len())?;
-    let mut embeddings = vec![None; manifest.images.len()];
-    for (&image, raw) in images.iter().zip(raw.chunks_exact(model.layout().dimensions())) {
-        embeddings[image] = Some(Embedding::from_raw(model.layout(), raw)?);
-    }
-    evaluate(manifest, &embeddings, &prototypes(model)?, protocol)
+    let features = extract(manifest, images, false, &extractor, cache)?;
+    model.project(features, images.len())
 }
 
-fn prototypes(model: &Model) -> Result<Prototypes> {
+/// Evaluates over the images that are embedded: their places in the data set, and their raw embeddings `[images, N]`.
+///
+/// # Errors
+/// Those of [`evaluate`] and of [`predict`].
+pub fn evaluate_embedded(
+    model: &Model,
+    weights: &[u8],
+    manifest: &Manifest,
+    (images, raw): (&[usize], &[f32]),
+    protocol: Protocol,
+) -> Result<Report> {
+    let layout = model.layout();
+    let rows = || images.iter().zip(raw.chunks_exact(layout.dimensions()));
+    let mut embeddings = vec![None; manifest.images.len()];
+    for (&image, row) in rows() {
+        embeddings[image] = Some(Embedding::from_raw(layout, row)?);
+    }
+    let mut report = evaluate(manifest, &embeddings, &prototypes(model)?, protocol)?;
+    let gallery = rows().filter(|(&i, _)| manifest.images[i].split == Split::Gallery);
+    let (gallery, raw): (Vec<usize>, Vec<&[f32]>) = gallery.unzip();
+    let points = Points::of(model, weights, protocol.predict_by)?;
+    report.predicted_by = protocol.predict_by;
+    report.predictions = predict(manifest, &gallery, &raw.concat(), &points)?;
+    Ok(report)
+}
+
+/// The queries that a model stores.
+///
+/// # Errors
+/// If they are not of the model's shape.
+pub fn prototypes(model: &Model) -> Result<Prototypes> {
     let config: &ModelConfig = model.config();
     let layout = model.layout();
     let named = |name: &str,
@@ -110,6 +156,7 @@ fn prototypes(model: &Model) -> Result<Prototypes> {
     });
     let categories = model.prototypes().category_queries();
     Ok(Prototypes {
+        instance: Place::Whole,
         attributes: attributes.collect::<Result<_>>()?,
         categories: named("category", &config.categories, categories, &|t| {
             Query::superspace(layout, t.to_vec())

@@ -6,13 +6,14 @@ use crate::space::Layout;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-/// The newest format this program reads and the one it writes.
-pub const FORMAT_VERSION: u32 = 1;
+/// The newest format this program reads. It writes the oldest that says all there is to say:
+/// [`Architecture::format_version`].
+pub const FORMAT_VERSION: u32 = 2;
 
 /// Everything about a trained model but its tensors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelConfig {
-    /// [`FORMAT_VERSION`] of the writer; readers refuse newer ones.
+    /// [`Architecture::format_version`]; readers refuse what is newer than their [`FORMAT_VERSION`].
     pub format_version: u32,
     /// The network.
     pub architecture: Architecture,
@@ -45,6 +46,26 @@ pub struct Architecture {
     pub backbone: String,
     /// Length of the backbone's pooled feature vector.
     pub features: usize,
+    /// Whether feature vectors get mean 0 and variance 1 before the projection (from format 2 on).
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub standardize_features: bool,
+}
+
+// serde asks by reference.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_false(x: &bool) -> bool {
+    !x
+}
+
+impl Architecture {
+    /// The oldest format that describes it: readers that would ignore a part of it refuse it instead.
+    pub fn format_version(&self) -> u32 {
+        if self.standardize_features {
+            2
+        } else {
+            1
+        }
+    }
 }
 
 /// One attribute and its values.
@@ -156,6 +177,10 @@ impl ModelConfig {
         };
         Layout::new(self.attributes.len(), self.subspace_dim, 0)
             .map_err(|e| invalid(format!("{} ({}).", e.message, e.detail.unwrap_or_default())))?;
+        let needed = self.architecture.format_version();
+        if self.format_version < needed {
+            return Err(invalid(format!("Standardised features need format {needed}.")));
+        }
         unique("attribute", self.attributes.iter().map(|a| &a.name)).map_err(invalid)?;
         unique("category", self.categories.iter().map(|c| &c.name)).map_err(invalid)?;
         for a in &self.attributes {

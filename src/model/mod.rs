@@ -12,6 +12,7 @@ mod layers;
 mod network;
 mod pixels;
 mod prototypes;
+mod standardize;
 #[cfg(any(test, feature = "pg_test"))]
 #[cfg_attr(not(test), allow(dead_code))] // the test library of PostgreSQL uses a part of it
 pub(crate) mod synthetic;
@@ -26,4 +27,5 @@ pub use import::{import_backbone, read_backbone};
 pub use network::Model;
 pub use pixels::normalize_pixels;
 pub use prototypes::{Prototypes, Proxies};
+pub use standardize::standardized;
 pub use tensors::{write_tensors, Precision, TensorFile, Tensors};

@@ -5,6 +5,7 @@ use super::config::{ModelConfig, ModelDigest};
 use super::contents;
 use super::pixels::normalize_pixels;
 use super::prototypes::Prototypes;
+use super::standardize::standardized;
 use super::tensors::TensorFile;
 use crate::error::{Error, Kind, Result};
 use crate::space::Layout;
@@ -28,6 +29,8 @@ struct Projection {
     weight: Tensor,
     /// `[K·n]`.
     bias: Tensor,
+    /// Whether features are standardised first.
+    standardize: bool,
 }
 
 impl Model {
@@ -57,6 +60,7 @@ impl Model {
             projection: Projection {
                 weight: file.tensor(contents::PROJECTION_WEIGHT)?.t()?.contiguous()?,
                 bias: file.tensor(contents::PROJECTION_BIAS)?,
+                standardize: config.architecture.standardize_features,
             },
             prototypes: Prototypes::read(&config, &file)?,
             config,
@@ -132,7 +136,8 @@ impl Model {
 impl Projection {
     /// Features `[batch, F]` to raw embeddings `[batch, K·n]`.
     fn forward(&self, features: &Tensor) -> Result<Tensor> {
-        Ok(features.matmul(&self.weight)?.broadcast_add(&self.bias)?)
+        let standard = self.standardize.then(|| standardized(features)).transpose()?;
+        Ok(standard.as_ref().unwrap_or(features).matmul(&self.weight)?.broadcast_add(&self.bias)?)
     }
 }
 
@@ -196,6 +201,29 @@ mod tests {
             let expected: f64 =
                 weight[d].iter().zip(&features).map(|(w, f)| f64::from(*w) * f64::from(*f)).sum();
             assert!((f64::from(found) - expected - f64::from(bias[d])).abs() < 1e-4, "{found} {expected}");
+        }
+    }
+
+    #[test]
+    fn standardised_features_have_mean_0_and_variance_1_before_the_projection() {
+        let (mut config, mut tensors) = synthetic::model(ARCH);
+        config.architecture.standardize_features = true;
+        config.format_version = config.architecture.format_version();
+        // Every dimension becomes the mean of the features.
+        let (dims, inputs) = tensors[contents::PROJECTION_WEIGHT].dims2().unwrap();
+        let weight = Tensor::full(1.0 / inputs as f32, (dims, inputs), &Device::Cpu).unwrap();
+        tensors.insert(contents::PROJECTION_WEIGHT.into(), weight);
+        tensors
+            .insert(contents::PROJECTION_BIAS.into(), Tensor::zeros(dims, DType::F32, &Device::Cpu).unwrap());
+        let model = Model::from_parts(&config.to_json(), &serialized(&tensors)).unwrap();
+        let mean = model.embed(&pixels(1), 1).unwrap()[0];
+        assert!(mean.abs() < 1e-5, "{mean}");
+        let x = Tensor::new(&[[1.0f64, 2.0, 6.0]], &Device::Cpu).unwrap();
+        // Mean 3, variance 14 / 3.
+        let root = (14.0f64 / 3.0 + 1e-5).sqrt();
+        let found: Vec<f64> = standardized(&x).unwrap().flatten_all().unwrap().to_vec1().unwrap();
+        for (a, b) in found.iter().zip([-2.0 / root, -1.0 / root, 3.0 / root]) {
+            assert!((a - b).abs() < 1e-12);
         }
     }
 
@@ -292,8 +320,13 @@ mod tests {
         let (config, tensors) = synthetic::model(ARCH);
         let weights = written(&config, &tensors);
         let mut newer = config.clone();
-        newer.format_version = 2;
+        newer.format_version = 3;
         assert_eq!(refused(&newer, &weights).kind, Kind::Unsupported);
+        // Version 1 readers would have ignored it.
+        let mut standardized = config.clone();
+        standardized.architecture.standardize_features = true;
+        let e = refused(&standardized, &weights);
+        assert_eq!(e.detail.as_deref(), Some("Standardised features need format 2."));
         let mut unknown = config.clone();
         unknown.architecture.backbone = "resnet51".into();
         let e = refused(&unknown, &weights);

@@ -1,6 +1,6 @@
 //! Weights and pictures from a formula, for tests; `tests/fixtures/backbones.py` evaluates the same one.
 
-use super::{contents, Arch, Architecture, Attribute, ModelConfig, Named, Tensors, FORMAT_VERSION};
+use super::{contents, Arch, Architecture, Attribute, ModelConfig, Named, Tensors};
 use crate::image::Preprocessing;
 use candle_core::{Device, Tensor};
 
@@ -60,8 +60,8 @@ pub fn model(arch: Arch) -> (ModelConfig, Tensors) {
         |name: &str, ordered, values| Attribute { name: name.into(), ordered, values: named(values) };
     let features = arch.description().features;
     let config = ModelConfig {
-        format_version: FORMAT_VERSION,
-        architecture: Architecture { backbone: arch.to_string(), features },
+        format_version: 1,
+        architecture: Architecture { backbone: arch.to_string(), features, standardize_features: false },
         subspace_dim: 4,
         attributes: vec![
             attribute("colour", false, &[("red", 5), ("green", 3), ("blue", 0)]),

@@ -2,13 +2,14 @@
 
 use super::features::{half_matrices, FrozenBackbone};
 use super::manifest::{Manifest, Split};
+use super::method::Space;
 use super::methods::cooperative::Parameters;
 use super::options::TrainArgs;
 use super::queries::MeanQueries;
 use super::settings::Settings;
 use crate::error::Result;
 use crate::image::Preprocessing;
-use crate::model::{contents, Architecture, ModelConfig, Tensors, FORMAT_VERSION};
+use crate::model::{contents, standardized, Architecture, ModelConfig, Tensors};
 use crate::space::{normalize_subspaces, Layout};
 use candle_core::{Device, Tensor};
 
@@ -41,12 +42,17 @@ pub fn assemble(
     let layout = Layout::new(manifest.attributes.len(), parts.settings.subspace_dim, 0)?;
     let mut tensors = half_matrices(&proxies_and_projection(manifest, learned))?;
     let projection = tensors[contents::PROJECTION_WEIGHT].t()?;
+    let features =
+        if parts.settings.standardize_features { standardized(features)? } else { features.clone() };
     let raw = features.matmul(&projection)?.broadcast_add(&tensors[contents::PROJECTION_BIAS])?;
     let mut embeddings: Vec<Vec<f32>> = raw.to_vec2()?;
     embeddings.iter_mut().try_for_each(|e| normalize_subspaces(layout, e))?;
-    let queries = MeanQueries::new(manifest, layout, &embeddings);
-
     let n = parts.settings.subspace_dim;
+    let space = Space::cooperative(manifest.attributes.len(), n);
+    let mut queries = MeanQueries::new(manifest, &space, &embeddings);
+    if parts.settings.renormalize_queries {
+        queries = queries.renormalized(n);
+    }
     for (attribute, means) in queries.vocabulary.iter().zip(&queries.attributes) {
         let rows = Tensor::from_slice(means, (attribute.values.len(), n), &Device::Cpu)?;
         tensors.insert(contents::attribute_queries(&attribute.name), rows);
@@ -59,9 +65,14 @@ pub fn assemble(
         backbone_tensors.map(|(name, t)| (format!("{}{name}", contents::BACKBONE_PREFIX), t.clone())),
     );
 
+    let architecture = Architecture {
+        backbone: backbone.arch.name().into(),
+        features: backbone.features(),
+        standardize_features: parts.settings.standardize_features,
+    };
     let config = ModelConfig {
-        format_version: FORMAT_VERSION,
-        architecture: Architecture { backbone: backbone.arch.name().into(), features: backbone.features() },
+        format_version: architecture.format_version(),
+        architecture,
         subspace_dim: n,
         attributes: queries.vocabulary,
         categories: queries.named_categories,
@@ -97,7 +108,11 @@ fn training_record(settings: &Settings) -> serde_json::Value {
         "norm_term": "sum over dimensions, mean over the batch",
         "attribute_loss": "mean over the images of the batch that have a value, then over K",
         "category_proxies": "mean of the category's instance proxies, with gradient",
-        "queries": "mean of normalised training embeddings, not normalised again",
+        "queries": if settings.renormalize_queries {
+            "mean of normalised training embeddings, normalised again"
+        } else {
+            "mean of normalised training embeddings, not normalised again"
+        },
         "settings": settings,
     })
 }

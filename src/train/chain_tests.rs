@@ -1,10 +1,15 @@
 //! The whole offline chain on a small set that is drawn here: train, write, read back, evaluate.
 
+use super::methods::MethodKind;
 use super::options::{CardArgs, HyperArgs, TrainArgs};
 use super::run::run;
+use crate::eval::experiment::tables::TableName;
+use crate::eval::experiment::{self, ExperimentArgs};
 use crate::eval::report::Absent;
 use crate::eval::run::{run as evaluate, EvalArgs};
 use crate::model::{synthetic, Arch, Model};
+use candle_core::Device;
+use clap::ValueEnum;
 use image::{Rgb, RgbImage};
 use std::path::Path;
 
@@ -14,7 +19,7 @@ const SHAPES: [&str; 2] = ["square", "cross"];
 
 /// 12 instances of a colour, a shape (their category) and a size, three pictures each; the size of half of them is not
 /// told. Half of the instances train.
-fn draw(folder: &Path) {
+pub(crate) fn draw(folder: &Path) {
     let mut csv = "path,instance,category,split,colour,size\n".to_owned();
     for (c, (colour, rgb)) in COLOURS.iter().enumerate() {
         for (s, shape) in SHAPES.iter().enumerate() {
@@ -50,7 +55,7 @@ fn draw(folder: &Path) {
     std::fs::write(folder.join("attributes.json"), json).unwrap();
 }
 
-fn options(folder: &Path, out: &str) -> TrainArgs {
+pub(crate) fn options(folder: &Path, out: &str) -> TrainArgs {
     TrainArgs {
         data: Some(folder.to_owned()),
         backbone: Some(folder.join("resnet18.safetensors")),
@@ -72,6 +77,12 @@ fn options(folder: &Path, out: &str) -> TrainArgs {
     }
 }
 
+/// Writes the random backbone that [`options`] name.
+pub(crate) fn backbone(folder: &Path) {
+    let tensors: std::collections::HashMap<_, _> = synthetic::backbone(Arch::ResNet18).into_iter().collect();
+    candle_core::safetensors::save(&tensors, folder.join("resnet18.safetensors")).unwrap();
+}
+
 /// The model's files, and the lengths of the caches.
 fn trained(args: &TrainArgs) -> (Vec<u8>, String, Vec<u64>) {
     run(args).unwrap();
@@ -90,12 +101,7 @@ fn caches(args: &TrainArgs) -> Vec<std::path::PathBuf> {
 fn a_small_set_trains_evaluates_and_trains_to_the_same_bytes_after_an_interruption() {
     let dir = tempfile::tempdir().unwrap();
     draw(dir.path());
-    let backbone = synthetic::backbone(Arch::ResNet18);
-    candle_core::safetensors::save(
-        &backbone.into_iter().collect::<std::collections::HashMap<_, _>>(),
-        dir.path().join("resnet18.safetensors"),
-    )
-    .unwrap();
+    backbone(dir.path());
 
     let args = options(dir.path(), "first");
     let (weights, config, sizes) = trained(&args);
@@ -131,6 +137,7 @@ fn a_small_set_trains_evaluates_and_trains_to_the_same_bytes_after_an_interrupti
         json: Some(json.clone()),
         absent: Absent::Negative,
         leave_one_out: false,
+        predict_by: Default::default(),
         cache: args.cache,
     })
     .unwrap();
@@ -148,4 +155,57 @@ fn a_set_without_training_images_is_an_error_with_a_hint() {
     std::fs::write(dir.path().join("images.csv"), csv.replace(",train,", ",gallery,")).unwrap();
     let e = run(&options(dir.path(), "out")).unwrap_err();
     assert!(e.message.ends_with("has no training images") && e.hint.is_some(), "{e:?}");
+}
+
+#[test]
+fn a_rival_trains_and_leaves_weights_and_figures() {
+    let dir = tempfile::tempdir().unwrap();
+    draw(dir.path());
+    backbone(dir.path());
+    let mut args = options(dir.path(), "out");
+    args.hyper.method = Some(MethodKind::Concatenation);
+    args.hyper.epochs = Some(2);
+    run(&args).unwrap();
+    let text = std::fs::read(dir.path().join("out/report.json")).unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&text).unwrap();
+    assert_eq!(report["settings"]["images_per_instance"], 4);
+    assert!(report["report"]["attributes"]["mean_average_precision"].as_f64().unwrap() > 0.0);
+    let weights =
+        candle_core::safetensors::load(dir.path().join("out/weights.safetensors"), &Device::Cpu).unwrap();
+    assert_eq!(weights["projection.weight"].dims(), [(2 + 2) * 8, 512]);
+}
+
+#[test]
+fn an_experiment_does_each_run_once_and_writes_its_table() {
+    let dir = tempfile::tempdir().unwrap();
+    draw(dir.path());
+    backbone(dir.path());
+    let train = options(dir.path(), "out");
+    let experiment = |table, jobs| {
+        experiment::run(&ExperimentArgs {
+            table,
+            data: dir.path().to_owned(),
+            backbone: train.backbone.clone().unwrap(),
+            arch: train.arch.clone(),
+            size: train.size,
+            cache: train.cache.clone(),
+            out: dir.path().join("tables"),
+            seeds: 2,
+            jobs: Some(jobs),
+            hyper: HyperArgs { epochs: Some(2), ..train.hyper.clone() },
+        })
+        .unwrap();
+        let read = |name: &str| std::fs::read_to_string(dir.path().join("tables").join(name)).unwrap();
+        let mut runs: Vec<String> = read("runs.jsonl").lines().map(str::to_owned).collect();
+        runs.sort();
+        (runs, read(&format!("{}.csv", table.to_possible_value().unwrap().get_name())))
+    };
+    let (runs, csv) = experiment(TableName::Table2a, 2);
+    assert_eq!((runs.len(), csv.lines().count()), (8, 5));
+    assert!(!csv.contains(",,"), "{csv}");
+    // All there: nothing is trained, the table is the same. Another shares the row of the paper.
+    assert_eq!(experiment(TableName::Table2a, 1), (runs.clone(), csv));
+    let (more, _) = experiment(TableName::Table2b, 1);
+    assert_eq!(more.len(), 8 + 12);
+    assert!(runs.iter().all(|r| more.contains(r)));
 }

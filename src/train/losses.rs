@@ -1,8 +1,10 @@
 //! The losses of the paper (Eq. 1 to 5) and of its rivals as candle expressions; autograd gives their gradients.
 //!
 //! Every softmax over `-D(f, p_z)`, the negative squared Euclidean distances to proxies, leaves out what is the same for
-//! every z: `-D = 2 f·p − ‖p‖² − ‖f‖²`, so one matrix product gives the very same softmax and gradient without a
-//! `[batch, proxies, N]` intermediate.
+//! every z: `-D = 2 f·p − ‖p‖² − ‖f‖²`, so one matrix product ([`negative_distances`]) gives the very same softmax and
+//! gradient without a `[batch, proxies, N]` intermediate.
+//!
+//! [`negative_distances`]: super::distances::negative_distances
 
 use crate::error::Result;
 use candle_core::{Device, Tensor, D};
@@ -71,24 +73,6 @@ impl AttributeLabels {
     pub fn cross_entropy(&self, logits: &Tensor) -> Result<Tensor> {
         Ok((cross_entropy(logits, &self.values)? * &self.share)?.sum_all()?)
     }
-}
-
-/// `x · wᵀ` (`[batch, F]` and `[N, F]` to `[batch, N]`), arranged so that w's gradient comes out in w's own layout: w is
-/// the large operand, and a transposed gradient would be copied element by element at every step.
-///
-/// # Errors
-/// If shapes do not fit.
-pub fn product(x: &Tensor, w: &Tensor) -> Result<Tensor> {
-    Ok(w.matmul(&x.t()?)?.t()?.contiguous()?)
-}
-
-/// `[batch, Z]`: the negative squared distances of `f` (`[batch, N]`) to each of `proxies` (`[Z, N]`), less `‖f‖²`.
-///
-/// # Errors
-/// If shapes do not fit.
-pub fn negative_distances(f: &Tensor, proxies: &Tensor) -> Result<Tensor> {
-    let norms = proxies.sqr()?.sum(D::Minus1)?;
-    Ok((product(f, proxies)? * 2.0)?.broadcast_sub(&norms)?)
 }
 
 /// `[batch]`: `log Σ_z exp(logit_z) − logit_target`.

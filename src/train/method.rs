@@ -1,9 +1,11 @@
 //! What learns on top of the backbone's features.
 
+use super::methods::cooperative::Parameters;
 use super::optimizer::Parameter;
 use crate::error::Result;
 use candle_core::Tensor;
 use rand::rngs::StdRng;
+use std::ops::Range;
 
 /// A way to learn embeddings from features and labels; the trainer knows nothing else about it.
 pub trait Method {
@@ -26,6 +28,11 @@ pub trait Method {
 
     /// Which part of an embedding answers which question.
     fn space(&self) -> Space;
+
+    /// What a model is made of, if this is the method whose models PostgreSQL loads.
+    fn cooperative(&self) -> Option<&Parameters> {
+        None
+    }
 }
 
 /// The losses of one batch.
@@ -71,6 +78,14 @@ impl Space {
             instance: Place::Whole,
             attributes: (0..attributes).map(Place::Subspace).collect(),
             category: Place::Whole,
+        }
+    }
+
+    /// The dimensions of a part.
+    pub fn range(&self, place: Place) -> Range<usize> {
+        match place {
+            Place::Whole => 0..self.subspaces * self.dim,
+            Place::Subspace(k) => k * self.dim..(k + 1) * self.dim,
         }
     }
 }

@@ -3,6 +3,8 @@
 pub mod assembly;
 pub mod card;
 pub mod checkpoint;
+pub mod corruption;
+pub mod distances;
 pub mod emoji;
 pub mod feature_cache;
 pub mod features;
@@ -16,6 +18,7 @@ pub mod ops;
 pub mod optimizer;
 pub mod options;
 pub mod queries;
+pub mod rival;
 pub mod run;
 pub mod sampler;
 pub mod set;
@@ -25,4 +28,4 @@ pub mod trainer;
 pub mod validation;
 
 #[cfg(test)]
-mod chain_tests;
+pub(crate) mod chain_tests;

@@ -132,7 +132,8 @@ impl LearningBackbone {
             let conv = layer.fixed.conv();
             // A copy: the optimiser writes in place.
             let learned = layer.learned.as_detached_tensor().copy()?.to_device(&Device::Cpu)?;
-            let [weight, gamma, beta] = ConvNorm::parts(conv).map(|part| learned.narrow(0, part.start, part.len()));
+            let [weight, gamma, beta] =
+                ConvNorm::parts(conv).map(|part| learned.narrow(0, part.start, part.len()));
             all.insert(format!("{}.weight", conv.name), weight?.reshape(conv.weight_shape().as_slice())?);
             all.insert(format!("{}.weight", conv.norm), gamma?);
             all.insert(format!("{}.bias", conv.norm), beta?);
@@ -199,7 +200,8 @@ impl Layer {
             Ok(tensors.get(&name).ok_or_else(missing)?.to_dtype(DType::F32)?.flatten_all()?)
         };
         let norm = |part: &str| find(format!("{}.{part}", conv.norm));
-        let learned = Tensor::cat(&[find(format!("{}.weight", conv.name))?, norm("weight")?, norm("bias")?], 0)?;
+        let learned =
+            Tensor::cat(&[find(format!("{}.weight", conv.name))?, norm("weight")?, norm("bias")?], 0)?;
         let running = Running {
             mean: norm("running_mean")?.to_device(device)?,
             variance: norm("running_var")?.to_device(device)?,

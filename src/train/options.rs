@@ -1,7 +1,8 @@
 //! The options of `coopembed train`: flags, over a TOML file with the same names, over the defaults.
 
+use super::methods::MethodKind;
 use super::optimizer::Rule;
-use super::settings::{Schedule, Settings};
+use super::settings::{Preset, Schedule, Settings};
 use crate::error::{Error, Kind, Result};
 use crate::image::Preprocessing;
 use serde::{Deserialize, Serialize};
@@ -60,6 +61,12 @@ pub struct TrainArgs {
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 #[command(next_help_heading = "Hyper-parameters ([training] in the TOML file)")]
 pub struct HyperArgs {
+    /// Settings that these options change [default: paper]
+    #[arg(long, value_enum)]
+    pub preset: Option<Preset>,
+    /// What learns [default: cooperative]
+    #[arg(long, value_enum)]
+    pub method: Option<MethodKind>,
     /// n, the dimensions of each attribute's subspace [default: 50]
     #[arg(long, value_name = "N")]
     pub subspace_dim: Option<usize>,
@@ -141,6 +148,27 @@ pub struct HyperArgs {
     /// Inverse temperature of the softmax with --normalize [default: 16]
     #[arg(long, value_name = "FACTOR")]
     pub scale: Option<f64>,
+    /// With --normalize, the scale learns too [default: false]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    pub learned_scale: Option<bool>,
+    /// Beyond the paper: LayerNorm of the features before the projection [default: false]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    pub standardize_features: Option<bool>,
+    /// The instances' proxies stay as they were drawn [default: false]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    pub fixed_instance_proxies: Option<bool>,
+    /// The values' proxies stay as they were drawn [default: false]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    pub fixed_attribute_proxies: Option<bool>,
+    /// Of triplets, in squared distances of unit vectors [default: 0.2]
+    #[arg(long, value_name = "DISTANCE")]
+    pub margin: Option<f64>,
+    /// Images of an instance that come together in a batch [default: 4 for methods with triplets, else mixed freely]
+    #[arg(long, value_name = "COUNT")]
+    pub images_per_instance: Option<usize>,
+    /// Beyond the paper: mean queries are normalised again [default: false]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    pub renormalize_queries: Option<bool>,
     /// Of every random number [default: 0]
     #[arg(long, value_name = "SEED")]
     pub seed: Option<u64>,
@@ -230,7 +258,11 @@ impl HyperArgs {
         fn set<T: Copy>(to: &mut T, given: Option<T>) {
             *to = given.unwrap_or(*to);
         }
-        let mut s = Settings::default();
+        let mut s = Settings::of(self.preset.unwrap_or_default());
+        if self.images_per_instance.is_some() {
+            s.images_per_instance = self.images_per_instance;
+        }
+        self.method.unwrap_or(s.method).choose(&mut s);
         set(&mut s.subspace_dim, self.subspace_dim);
         set(&mut s.epochs, self.epochs);
         set(&mut s.batch_size, self.batch_size);
@@ -258,6 +290,12 @@ impl HyperArgs {
         set(&mut s.flip, self.flip);
         set(&mut s.normalize, self.normalize);
         set(&mut s.scale, self.scale);
+        set(&mut s.learned_scale, self.learned_scale);
+        set(&mut s.standardize_features, self.standardize_features);
+        set(&mut s.fixed_instance_proxies, self.fixed_instance_proxies);
+        set(&mut s.fixed_attribute_proxies, self.fixed_attribute_proxies);
+        set(&mut s.margin, self.margin);
+        set(&mut s.renormalize_queries, self.renormalize_queries);
         set(&mut s.seed, self.seed);
         s.check()?;
         Ok(s)

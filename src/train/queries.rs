@@ -1,15 +1,15 @@
 //! The stored queries: the mean of the training embeddings that show a value, or are of a category.
 
 use super::manifest::{Manifest, Split};
+use super::method::Space;
 use crate::model::{Attribute, Named};
-use crate::space::Layout;
 
 /// The mean queries of a model and how many images each rests on.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MeanQueries {
-    /// Per attribute `[V_k · n]`, row by row; zeros where no training image shows the value.
+    /// Per attribute `[V_k · n]` (`n` of its place), row by row; zeros where no training image shows the value.
     pub attributes: Vec<Vec<f32>>,
-    /// `[C · N]`.
+    /// `[C · N]` (`N` of the categories' place).
     pub categories: Vec<f32>,
     /// The vocabulary with its counts of training images.
     pub vocabulary: Vec<Attribute>,
@@ -18,17 +18,18 @@ pub struct MeanQueries {
 }
 
 impl MeanQueries {
-    /// Queries from the embeddings (`[N]`, each subspace at unit length) of the training images of a manifest, in its
-    /// order. A mean is not normalised again: for attributes that would not change any order, for categories the length
-    /// of each subspace says how much the images agree in it.
-    pub fn new(manifest: &Manifest, layout: Layout, embeddings: &[Vec<f32>]) -> Self {
+    /// Queries from the embeddings (each subspace at unit length) of the training images of a manifest, in its order, in the
+    /// part of `space` where each question is asked. A mean is not normalised again: for attributes that would not change any
+    /// order, for categories the length of each subspace says how much the images agree in it.
+    pub fn new(manifest: &Manifest, space: &Space, embeddings: &[Vec<f32>]) -> Self {
         let train: Vec<_> = manifest.split(Split::Train).into_iter().map(|i| &manifest.images[i]).collect();
         let mut attributes = Vec::new();
         let mut vocabulary = Vec::new();
-        for (k, attribute) in manifest.attributes.iter().enumerate() {
+        for (k, (attribute, place)) in manifest.attributes.iter().zip(&space.attributes).enumerate() {
             let labels = train.iter().map(|i| i.values[k]);
-            let slices = embeddings.iter().map(|e| &e[layout.range(k)]);
-            let (means, counts) = means(attribute.values.len(), layout.subspace_dim(), labels.zip(slices));
+            let range = space.range(*place);
+            let slices = embeddings.iter().map(|e| &e[range.clone()]);
+            let (means, counts) = means(attribute.values.len(), range.len(), labels.zip(slices));
             attributes.push(means);
             vocabulary.push(Attribute {
                 name: attribute.name.clone(),
@@ -37,9 +38,22 @@ impl MeanQueries {
             });
         }
         let labels = train.iter().map(|i| Some(i.category));
-        let whole = embeddings.iter().map(Vec::as_slice);
-        let (categories, counts) = means(manifest.categories.len(), layout.dimensions(), labels.zip(whole));
+        let range = space.range(space.category);
+        let slices = embeddings.iter().map(|e| &e[range.clone()]);
+        let (categories, counts) = means(manifest.categories.len(), range.len(), labels.zip(slices));
         Self { attributes, categories, vocabulary, named_categories: named(&manifest.categories, &counts) }
+    }
+
+    /// The same with each subspace of each query at unit length (zeros stay).
+    pub fn renormalized(mut self, dim: usize) -> Self {
+        let subspaces = self.attributes.iter_mut().chain([&mut self.categories]);
+        for subspace in subspaces.flat_map(|queries| queries.chunks_exact_mut(dim)) {
+            let norm = subspace.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt();
+            if norm > 0.0 {
+                subspace.iter_mut().for_each(|x| *x = (f64::from(*x) / norm) as f32);
+            }
+        }
+        self
     }
 }
 
@@ -100,11 +114,11 @@ mod tests {
             instance_category: vec![1],
             warnings: vec![],
         };
-        let layout = Layout::new(1, 2, 0).unwrap();
         let embeddings = [vec![1.0, 0.0], vec![0.0, -1.0], vec![0.0, 1.0]];
-        let q = MeanQueries::new(&manifest, layout, &embeddings);
+        let q = MeanQueries::new(&manifest, &Space::cooperative(1, 2), &embeddings);
         assert_eq!(q.attributes, [vec![0.5, 0.5, 0.0, 0.0]]);
         assert_eq!(q.categories, [0.0, 0.0, (1.0f64 / 3.0) as f32, 0.0]);
+        assert_eq!(q.clone().renormalized(2).categories, [0.0, 0.0, 1.0, 0.0]);
         assert_eq!(q.vocabulary[0].values[0], Named { name: "s".into(), images: 2 });
         assert_eq!(q.vocabulary[0].values[1].images, 0);
         assert_eq!(q.named_categories[1], Named { name: "y".into(), images: 3 });

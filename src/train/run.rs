@@ -7,8 +7,8 @@ use super::features::{backbone_digest, bar, default_cache, FrozenBackbone};
 use super::log::LossLog;
 use super::manifest::{Manifest, Split};
 use super::methods::layers::Initializer;
-use super::methods::Cooperative;
 use super::options::TrainArgs;
+use super::rival;
 use super::set::TrainingSet;
 use super::settings::{Schedule, Settings};
 use super::source::FrozenFeatures;
@@ -37,7 +37,8 @@ pub fn run(args: &TrainArgs) -> Result<()> {
     let manifest = read_manifest(TrainArgs::required("data", &args.data)?)?;
     let sides = sides(&manifest, &settings)?;
     let set = TrainingSet::of(&manifest, sides.train.clone())?;
-    let (arch, tensors) = backbone(TrainArgs::required("backbone", &args.backbone)?, args.arch.as_deref())?;
+    let (arch, tensors) =
+        read_backbone_file(TrainArgs::required("backbone", &args.backbone)?, args.arch.as_deref())?;
     let backbone = FrozenBackbone::new(arch, &tensors)?;
     let cache = cache_folder(args.cache.as_ref())?;
     eprintln!(
@@ -58,7 +59,7 @@ pub fn run(args: &TrainArgs) -> Result<()> {
     let flipped = settings.flip.then(|| matrix(true)).transpose()?;
     let mut rng = StdRng::seed_from_u64(settings.seed);
     let start = Initializer::new(features.device(), features.dtype(), &mut rng);
-    let method = Cooperative::new(&set, backbone.features(), &settings, start)?;
+    let method = settings.method.start(&set, backbone.features(), &settings, start)?;
     // The source's images: those that learn, then those held out.
     let order: Vec<u32> =
         sides.train.iter().chain(&sides.validation).map(|i| all.partition_point(|a| a < i) as u32).collect();
@@ -84,12 +85,15 @@ pub fn run(args: &TrainArgs) -> Result<()> {
         checkpoints: checkpoints.as_ref(),
         ..Plan::new(&settings, &set.instances, &progress)
     };
-    train(&method, &mut source, &plan, &mut |losses| log.write(losses))?;
+    train(&*method, &mut source, &plan, &mut |losses| log.write(losses))?;
     progress.finish_and_clear();
 
+    let Some(learned) = method.cooperative() else {
+        return rival::finish(&*method, &settings, &backbone, &args, manifest, features, &cache);
+    };
     let parts =
         Parts { manifest: &manifest, settings: &settings, preprocessing: &preprocessing, args: &args };
-    let (mut config, tensors) = assemble(&parts, &backbone, &features, method.learned())?;
+    let (mut config, tensors) = assemble(&parts, &backbone, &features, learned)?;
     if manifest.split(Split::Gallery).is_empty() {
         eprintln!("no gallery images: the model is not evaluated");
     } else {
@@ -151,7 +155,11 @@ fn fingerprint(settings: &Settings, manifest: &Manifest, backbone: &FrozenBackbo
     Ok(hash.finalize().iter().map(|b| format!("{b:02x}")).collect())
 }
 
-fn backbone(file: &Path, arch: Option<&str>) -> Result<(Arch, Tensors)> {
+/// A backbone's weights: imported already, or a checkpoint of the architecture named.
+///
+/// # Errors
+/// Those of reading and importing.
+pub fn read_backbone_file(file: &Path, arch: Option<&str>) -> Result<(Arch, Tensors)> {
     let bytes = match arch {
         Some(name) => import_backbone(file, name.parse()?)?,
         None => std::fs::read(file).map_err(|e| Error::io("read", file, &e))?,

@@ -101,6 +101,17 @@ pub enum Schedule {
     Cosine,
 }
 
+/// A named choice of settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Preset {
+    /// What the paper says
+    #[default]
+    Paper,
+    /// What did better here on more than one data set
+    Recommended,
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -159,6 +170,14 @@ fn coupled() -> Rule {
 }
 
 impl Settings {
+    /// The settings of a preset.
+    pub fn of(preset: Preset) -> Self {
+        match preset {
+            Preset::Paper => Self::default(),
+            Preset::Recommended => Self { proxy_weight_decay: Some(0.0), ..Self::default() },
+        }
+    }
+
     /// The optimiser's.
     pub fn optimizer(&self) -> AdamSettings {
         AdamSettings {

@@ -58,7 +58,7 @@ fn attempt(
         log.push(l.clone());
         observe(l)
     })?;
-    let weights = method.learned().projection.weight.flatten_all()?;
+    let weights = method.cooperative().unwrap().projection.weight.flatten_all()?;
     Ok((log, weights.to_vec1()?))
 }
 

@@ -1,7 +1,7 @@
 //! A small garment model for tests: three attributes of four dimensions each, on the smallest backbone there is.
 
 use crate::model::synthetic;
-use crate::model::{contents, Arch, Architecture, Attribute, ModelConfig, Named, Tensors, FORMAT_VERSION};
+use crate::model::{contents, Arch, Architecture, Attribute, ModelConfig, Named, Tensors};
 use crate::space::{Layout, Query};
 use candle_core::{DType, Device, Tensor};
 use pgrx::prelude::*;
@@ -94,8 +94,12 @@ fn config() -> ModelConfig {
     let attribute =
         |name: &str, ordered, values| Attribute { name: name.into(), ordered, values: named(values) };
     ModelConfig {
-        format_version: FORMAT_VERSION,
-        architecture: Architecture { backbone: ARCH.to_string(), features: ARCH.description().features },
+        format_version: 1,
+        architecture: Architecture {
+            backbone: ARCH.to_string(),
+            features: ARCH.description().features,
+            standardize_features: false,
+        },
         subspace_dim: SUBSPACE_DIM,
         attributes: vec![
             attribute("neckline", false, &[("crew", 5), ("v-neck", 3), ("boat", 0)]),

@@ -153,7 +153,7 @@ mod tests {
             let error = refusal(garbage, &weights);
             assert!(error.starts_with("config.json could not be read"), "{error}");
         }
-        let newer = garments.config.to_json().replace("\"format_version\": 1", "\"format_version\": 2");
+        let newer = garments.config.to_json().replace("\"format_version\": 1", "\"format_version\": 3");
         let error = refusal(&newer, &weights);
         assert!(error.starts_with("model format version 2 is not supported"), "{error}");
         let mut config = garments.config.clone();

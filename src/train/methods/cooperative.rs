@@ -1,16 +1,17 @@
 //! The paper's method: one projection, proxies of instances and values, all losses together (Eq. 6 and 7).
 
+use super::super::distances::negative_distances;
 use super::super::losses::{
-    mean_cross_entropy, negative_distances, order_norm, rank_similarities, unit_subspaces, BatchLabels,
-    LossWeights, SegmentMean,
+    mean_cross_entropy, order_norm, rank_similarities, unit_subspaces, BatchLabels, LossWeights, SegmentMean,
 };
 use super::super::method::{Method, Space, Terms};
 use super::super::optimizer::{Group, Parameter};
 use super::super::set::{AttributeShape, TrainingSet};
 use super::super::settings::Settings;
-use super::layers::{standardized, Initializer, Linear};
+use super::layers::{Initializer, Linear};
 use super::sum::Sum;
 use crate::error::Result;
+use crate::model::standardized;
 use candle_core::Tensor;
 use rand::rngs::StdRng;
 
@@ -82,7 +83,7 @@ impl<'a> Cooperative<'a> {
         let n = settings.subspace_dim;
         let dims = n * set.attributes.len();
         let (std, learned) = (settings.proxy_std, !settings.fixed_attribute_proxies);
-        let projection = start.linear("projection", dims, features)?;
+        let projection = start.linear("projection", Group::Projection, [dims, features])?;
         let shape = [set.instance_category.len(), dims];
         let instance_proxies =
             start.proxies("proxies.instance", shape, std, !settings.fixed_instance_proxies)?;
@@ -107,11 +108,6 @@ impl<'a> Cooperative<'a> {
             standardize: settings.standardize_features,
         })
     }
-
-    /// What was learned.
-    pub fn learned(&self) -> &Parameters {
-        &self.parameters
-    }
 }
 
 impl Method for Cooperative<'_> {
@@ -130,6 +126,10 @@ impl Method for Cooperative<'_> {
         } else {
             self.parameters.projection.forward(features)
         }
+    }
+
+    fn cooperative(&self) -> Option<&Parameters> {
+        Some(&self.parameters)
     }
 
     fn space(&self) -> Space {

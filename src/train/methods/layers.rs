@@ -1,9 +1,9 @@
 //! What methods are built from: linear layers and proxies, and how they start.
 
-use super::super::losses::product;
+use super::super::distances::product;
 use super::super::optimizer::{Group, Parameter};
 use crate::error::{Error, Kind, Result};
-use candle_core::{DType, Device, Tensor, Var, D};
+use candle_core::{DType, Device, Tensor, Var};
 use rand::rngs::StdRng;
 use rand_distr::{Distribution, Normal, Uniform};
 
@@ -22,18 +22,19 @@ impl<'a> Initializer<'a> {
         Self { device: device.clone(), dtype, rng, parameters: Vec::new() }
     }
 
-    /// A layer of `[outputs, inputs]` as PyTorch's `nn.Linear` starts it, uniform in ±1/√inputs. It learns.
+    /// A layer of `[outputs, inputs]` as PyTorch's `nn.Linear` starts it, uniform in ±1/√inputs. It learns, at its
+    /// group's rate.
     ///
     /// # Errors
     /// If the device refuses.
-    pub fn linear(&mut self, name: &str, outputs: usize, inputs: usize) -> Result<Linear> {
+    pub fn linear(&mut self, name: &str, group: Group, [outputs, inputs]: [usize; 2]) -> Result<Linear> {
         let bound = 1.0 / (inputs as f64).sqrt();
         let uniform = Uniform::new_inclusive(-bound, bound).map_err(|e| unusable(&e))?;
         let weight = self.drawn(&[outputs, inputs], &uniform)?;
         let bias = self.drawn(&[outputs], &uniform)?;
         Ok(Linear {
-            weight: self.learned(&format!("{name}.weight"), Group::Projection, &weight)?,
-            bias: self.learned(&format!("{name}.bias"), Group::Projection, &bias)?,
+            weight: self.learned(&format!("{name}.weight"), group, &weight)?,
+            bias: self.learned(&format!("{name}.bias"), group, &bias)?,
         })
     }
 
@@ -97,18 +98,4 @@ impl Linear {
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         Ok(product(x, &self.weight)?.broadcast_add(&self.bias)?)
     }
-}
-
-/// Under the square root of [`standardized`], as PyTorch's LayerNorm has it.
-pub const STANDARDIZE_EPSILON: f64 = 1e-5;
-
-/// LayerNorm without gain and bias, which the linear layer that follows can express: each row of `x` (`[batch, F]`) to
-/// mean 0 and variance 1.
-///
-/// # Errors
-/// If the shapes do not fit.
-pub fn standardized(x: &Tensor) -> Result<Tensor> {
-    let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
-    let variance = centred.sqr()?.mean_keepdim(D::Minus1)?;
-    Ok(centred.broadcast_div(&(variance + STANDARDIZE_EPSILON)?.sqrt()?)?)
 }

@@ -35,9 +35,13 @@ pub enum MethodKind {
 }
 
 impl MethodKind {
-    /// Whether it learns from triplets, which need several images of an instance in a batch.
-    pub fn has_triplets(self) -> bool {
-        matches!(self, Self::MultitaskTriplet | Self::Concatenation | Self::Modulation)
+    /// Makes it the method of some settings. Triplets need several images of an instance in a batch: four, unless the
+    /// settings say how many.
+    pub fn choose(self, settings: &mut Settings) {
+        settings.method = self;
+        if matches!(self, Self::MultitaskTriplet | Self::Concatenation | Self::Modulation) {
+            settings.images_per_instance.get_or_insert(4);
+        }
     }
 
     /// A fresh start of any method on features of length `features`.
@@ -63,3 +67,5 @@ impl MethodKind {
 
 #[cfg(test)]
 mod parity_tests;
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@
 
 use super::super::losses::{mean_cross_entropy, unit_subspaces, LossWeights};
 use super::super::method::{Method, Place, Space, Terms};
-use super::super::optimizer::Parameter;
+use super::super::optimizer::{Group, Parameter};
 use super::super::set::TrainingSet;
 use super::super::settings::Settings;
 use super::layers::{Initializer, Linear};
@@ -42,14 +42,19 @@ impl<'a> Multitask<'a> {
         mut start: Initializer<'_>,
     ) -> Result<Self> {
         let dims = settings.subspace_dim * set.attributes.len();
+        let projection = start.linear("projection", Group::Projection, [dims, features])?;
+        // A class's row is what a proxy is elsewhere, and learns as fast.
+        let mut classifier = |task: &str, classes: usize| {
+            start.linear(&format!("classifier.{task}"), Group::Proxies, [classes, dims])
+        };
         Ok(Self {
             set,
             weights: settings.losses,
-            projection: start.linear("projection", dims, features)?,
-            instance: start.linear("classifier.instance", set.instance_category.len(), dims)?,
-            category: start.linear("classifier.category", set.category_count, dims)?,
+            projection,
+            instance: classifier("instance", set.instance_category.len())?,
+            category: classifier("category", set.category_count)?,
             attributes: (set.attributes.iter())
-                .map(|a| start.linear(&format!("classifier.attribute.{}", a.name), a.values, dims))
+                .map(|a| classifier(&format!("attribute.{}", a.name), a.values))
                 .collect::<Result<_>>()?,
             margin: triplets.then_some(settings.margin),
             learned: start.parameters,
@@ -83,7 +88,9 @@ impl Method for Multitask<'_> {
             sum.add("triplet:instance", w.instance, loss.transpose()?)?;
         }
         let share = w.attribute / self.attributes.len() as f64;
-        for ((shape, head), labels) in self.set.attributes.iter().zip(&self.attributes).zip(&labels.attributes) {
+        for ((shape, head), labels) in
+            self.set.attributes.iter().zip(&self.attributes).zip(&labels.attributes)
+        {
             let labels = labels.as_ref().filter(|_| share > 0.0);
             let loss = labels.map(|labels| labels.cross_entropy(&head.forward(&f)?)).transpose()?;
             sum.add(&format!("attribute:{}", shape.name), share, loss)?;

@@ -4,7 +4,8 @@
 use super::super::losses::{AttributeLabels, BatchLabels, LossWeights};
 use super::super::set::{AttributeShape, TrainingSet};
 use super::cooperative::{Geometry, Objective, Parameters, Scale};
-use super::layers::{standardized, Linear};
+use super::layers::Linear;
+use crate::model::standardized;
 use candle_core::{DType, Device, Tensor, Var};
 use serde_json::Value;
 use std::collections::BTreeMap;

@@ -50,7 +50,7 @@ impl<'a> Separate<'a> {
         mut start: Initializer<'_>,
     ) -> Result<Self> {
         let dims = (set.attributes.len() + 2) * settings.subspace_dim;
-        let branches = Branches::Slices(start.linear("projection", dims, features)?);
+        let branches = Branches::Slices(start.linear("projection", Group::Projection, [dims, features])?);
         Ok(Self::new(set, settings, branches, start.parameters))
     }
 
@@ -64,7 +64,7 @@ impl<'a> Separate<'a> {
         settings: &Settings,
         mut start: Initializer<'_>,
     ) -> Result<Self> {
-        let projection = start.linear("projection", settings.subspace_dim, features)?;
+        let projection = start.linear("projection", Group::Projection, [settings.subspace_dim, features])?;
         let ones = start.constant(1.0, &[features])?;
         let scales = (0..set.attributes.len() + 2)
             .map(|t| start.learned(&format!("modulation.{t}"), Group::Projection, &ones))
@@ -106,8 +106,7 @@ impl Method for Separate<'_> {
         let mut sum = Sum::default();
         for (t, (name, weight, labels)) in tasks.iter().enumerate() {
             let own = unit.narrow(1, t * self.dim, self.dim)?.contiguous()?;
-            let triplets =
-                if *weight > 0.0 { sample(&own, labels, self.margin, rng)? } else { Vec::new() };
+            let triplets = if *weight > 0.0 { sample(&own, labels, self.margin, rng)? } else { Vec::new() };
             let loss = (!triplets.is_empty()).then(|| triplet_loss(&own, &triplets, self.margin));
             sum.add(name, *weight, loss.transpose()?)?;
         }

@@ -1,6 +1,6 @@
 //! Triplet losses over the images of a batch.
 
-use super::super::losses::negative_distances;
+use super::super::distances::negative_distances;
 use crate::error::Result;
 use candle_core::{Tensor, D};
 use rand::rngs::StdRng;
@@ -30,12 +30,7 @@ pub fn triplet_loss(f: &Tensor, triplets: &[Triplet], margin: f64) -> Result<Ten
 ///
 /// # Errors
 /// If shapes do not fit.
-pub fn sample(
-    f: &Tensor,
-    labels: &[Option<u32>],
-    margin: f64,
-    rng: &mut StdRng,
-) -> Result<Vec<Triplet>> {
+pub fn sample(f: &Tensor, labels: &[Option<u32>], margin: f64, rng: &mut StdRng) -> Result<Vec<Triplet>> {
     let f = f.detach();
     // −‖a − b‖² but for ‖a‖², which is the same for all that an anchor is compared with.
     let near: Vec<Vec<f32>> = negative_distances(&f, &f)?.to_dtype(candle_core::DType::F32)?.to_vec2()?;
@@ -74,7 +69,12 @@ mod tests {
         let f = Var::new(&[[0.0f64, 1.0], [1.0, 0.0], [0.6, 0.8], [-0.6, 0.8]], &Device::Cpu).unwrap();
         let loss = triplet_loss(&f, &[[0, 2, 3], [1, 2, 0], [2, 0, 1]], 0.2).unwrap();
         assert!((loss.to_scalar::<f64>().unwrap() - 0.06666666666666667).abs() < 1e-12);
-        let want = [[-0.7999999999999999, 0.0], [0.0, 0.0], [0.39999999999999997, -0.1333333333333333], [0.39999999999999997, 0.1333333333333333]];
+        let want = [
+            [-0.7999999999999999, 0.0],
+            [0.0, 0.0],
+            [0.39999999999999997, -0.1333333333333333],
+            [0.39999999999999997, 0.1333333333333333],
+        ];
         let gradient = loss.backward().unwrap().get(&f).unwrap().to_vec2::<f64>().unwrap();
         for (got, want) in gradient.iter().flatten().zip(want.iter().flatten()) {
             assert!((got - want).abs() < 1e-12, "{gradient:?}");

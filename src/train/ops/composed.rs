@@ -73,7 +73,8 @@ fn convolved(conv: &Conv, map: &Tensor, weight: &Tensor) -> Result<Tensor> {
     let mut sum: Option<Tensor> = None;
     for ky in 0..conv.kernel {
         for kx in 0..conv.kernel {
-            let seen = strided(&strided(&padded, 2, ky, conv.stride, out_height)?, 3, kx, conv.stride, out_width)?;
+            let seen =
+                strided(&strided(&padded, 2, ky, conv.stride, out_height)?, 3, kx, conv.stride, out_width)?;
             let tap = weight.narrow(2, ky, 1)?.narrow(3, kx, 1)?.reshape((1, conv.outputs, 1, 1))?;
             let term = seen.broadcast_mul(&tap)?;
             sum = Some(match sum {
@@ -109,7 +110,11 @@ fn halved(x: &Tensor, dim: usize) -> Result<Tensor> {
         // At the edges the middle one once more, which changes no maximum.
         let at = |i: usize| {
             let place = (2 * i) as isize + offset;
-            if place < 0 || place >= size as isize { (2 * i) as u32 } else { place as u32 }
+            if place < 0 || place >= size as isize {
+                (2 * i) as u32
+            } else {
+                place as u32
+            }
         };
         let index = Tensor::from_iter((0..size.div_ceil(2)).map(at), x.device())?;
         Ok(x.contiguous()?.index_select(&index, dim)?)

@@ -81,8 +81,7 @@ impl Dense {
         }
         if window.stride == 1 {
             // A convolution itself: of dy, by the mirrored kernel, from outputs to inputs.
-            let back =
-                Self { inputs: self.outputs, outputs: self.inputs, window: window.reversed() };
+            let back = Self { inputs: self.outputs, outputs: self.inputs, window: window.reversed() };
             let mut mirrored = buffers.take(w.len());
             self.mirror(w, &mut mirrored);
             return back.forward(dy, &mirrored, dx, buffers);
@@ -92,7 +91,8 @@ impl Dense {
         for lines in self.groups() {
             let n = lines.len() * window.line();
             let mut columns = buffers.take(self.depth() * n);
-            let dy = Matrix::within(&dy[lines.start * window.line()..], [self.outputs, n], window.output_len());
+            let dy =
+                Matrix::within(&dy[lines.start * window.line()..], [self.outputs, n], window.output_len());
             product(MatrixMut::new(&mut columns, self.depth(), n), w, dy, false);
             self.scatter(&columns, lines, dx);
         }

@@ -10,9 +10,7 @@ use super::window::Window;
 use crate::error::{Error, Kind, Result};
 use crate::model::arch::Conv;
 use crate::model::kernels::MapShape;
-use candle_core::{
-    CpuStorage, CustomOp2, CustomOp3, DType, Device, Layout, Shape, Storage, Tensor,
-};
+use candle_core::{CpuStorage, CustomOp2, CustomOp3, DType, Device, Layout, Shape, Storage, Tensor};
 use std::ops::{Deref, Range};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -42,7 +40,8 @@ impl Running {
     pub(super) fn follow(&mut self, mean: &Tensor, variance: &Tensor, pixels: usize) -> Result<()> {
         // The variance that is kept is the unbiased one, as PyTorch's; of a single pixel there is none.
         let unbiased = pixels as f64 / pixels.saturating_sub(1).max(1) as f64;
-        let moved = |old: &Tensor, new: &Tensor, factor: f64| old.affine(1.0 - MOMENTUM, 0.0)? + (new * factor)?;
+        let moved =
+            |old: &Tensor, new: &Tensor, factor: f64| old.affine(1.0 - MOMENTUM, 0.0)? + (new * factor)?;
         self.mean = moved(&self.mean, mean, MOMENTUM)?;
         self.variance = moved(&self.variance, variance, MOMENTUM * unbiased)?;
         Ok(())
@@ -127,9 +126,8 @@ impl ConvNorm {
             Some(residual) => map.apply_op3(learned, &residual.contiguous()?, op)?,
         };
         if let (Statistics::Batch, Some(Saved { moments, .. })) = (statistics, saved.get()) {
-            let tensor = |of: &dyn Fn(&Moments) -> f32| {
-                Tensor::from_iter(moments.iter().map(of), &Device::Cpu)
-            };
+            let tensor =
+                |of: &dyn Fn(&Moments) -> f32| Tensor::from_iter(moments.iter().map(of), &Device::Cpu);
             let pixels = y.elem_count() / self.conv.outputs;
             self.follow(&tensor(&|m| m.mean)?, &tensor(&|m| m.variance)?, pixels)?;
         }

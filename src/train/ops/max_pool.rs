@@ -74,7 +74,8 @@ impl CustomOp1 for MaxPool {
         let gradient = gradient.contiguous()?;
         let gradient = view(&gradient);
         let mut dx = vec![0f32; map.elem_count()];
-        let results = gradient.numbers()?.par_chunks(window.output_len()).zip(from.par_chunks(window.output_len()));
+        let results =
+            gradient.numbers()?.par_chunks(window.output_len()).zip(from.par_chunks(window.output_len()));
         dx.par_chunks_mut(window.input_len()).zip(results).for_each(|(dx, (dy, from))| {
             for row in 0..window.output[0] {
                 for tap in 0..window.taps() {

@@ -66,7 +66,13 @@ fn fits(length: usize, [rows, columns]: [usize; 2], pitch: usize) -> bool {
 /// If the shapes do not fit each other.
 pub fn product(to: MatrixMut<'_>, a: Matrix<'_>, b: Matrix<'_>, add: bool) {
     let ([m, k], [rows, n]) = (a.shape, b.shape);
-    assert!(to.shape == [m, n] && rows == k, "a product of {:?} and {:?} for {:?}", a.shape, b.shape, to.shape);
+    assert!(
+        to.shape == [m, n] && rows == k,
+        "a product of {:?} and {:?} for {:?}",
+        a.shape,
+        b.shape,
+        to.shape
+    );
     if m == 0 || n == 0 {
         return;
     }
@@ -107,12 +113,7 @@ mod tests {
     fn products_by_hand() {
         let (a, b) = ([1.0, 2.0, 3.0, 4.0, 5.0, 6.0], [1.0, 0.0, -1.0, 2.0, 0.5, 1.0]);
         let mut c = [9.0; 6];
-        product(
-            MatrixMut::within(&mut c, [2, 2], 3),
-            Matrix::new(&a, 2, 3),
-            Matrix::new(&b, 3, 2),
-            false,
-        );
+        product(MatrixMut::within(&mut c, [2, 2], 3), Matrix::new(&a, 2, 3), Matrix::new(&b, 3, 2), false);
         assert_eq!(c, [0.5, 7.0, 9.0, 2.0, 16.0, 9.0]);
         product(
             MatrixMut::within(&mut c, [2, 2], 3),

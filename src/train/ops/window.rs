@@ -52,13 +52,7 @@ impl Window {
     /// With stride 1, the window by which gradients go back: over the result, by the mirrored kernel.
     pub fn reversed(self) -> Self {
         let back = self.kernel - 1;
-        Self {
-            top: back - self.top,
-            left: back - self.left,
-            input: self.output,
-            output: self.input,
-            ..self
-        }
+        Self { top: back - self.top, left: back - self.left, input: self.output, output: self.input, ..self }
     }
 
     /// Taps of the kernel.
@@ -90,7 +84,8 @@ impl Window {
     #[inline]
     pub fn runs(&self, y: usize, tap: usize, mut visit: impl FnMut(Run)) {
         let (ky, kx) = (tap / self.kernel, tap % self.kernel);
-        let Some(row) = (y * self.stride + ky).checked_sub(self.top).filter(|row| *row < self.input[0]) else {
+        let Some(row) = (y * self.stride + ky).checked_sub(self.top).filter(|row| *row < self.input[0])
+        else {
             return;
         };
         let (left, width) = (self.left, self.input[1]);
@@ -100,7 +95,8 @@ impl Window {
             return;
         }
         let column = first * self.stride + kx - left;
-        let (output, input) = ((y * self.output[1] + first) * self.batch, (row * width + column) * self.batch);
+        let (output, input) =
+            ((y * self.output[1] + first) * self.batch, (row * width + column) * self.batch);
         if self.stride == 1 {
             visit(Run { output, input, length: (end - first) * self.batch });
             return;
@@ -127,15 +123,7 @@ mod tests {
 
     #[test]
     fn taps_see_runs_of_pixels_and_nothing_outside() {
-        let same = Window {
-            kernel: 3,
-            stride: 1,
-            top: 1,
-            left: 1,
-            input: [2, 4],
-            output: [2, 4],
-            batch: 10,
-        };
+        let same = Window { kernel: 3, stride: 1, top: 1, left: 1, input: [2, 4], output: [2, 4], batch: 10 };
         assert_eq!(runs(&same, 0, 0), [[0; 3]; 0]); // above the first row
         assert_eq!(runs(&same, 0, 4), [[0, 0, 40]]);
         assert_eq!(runs(&same, 1, 0), [[50, 0, 30]]);

@@ -1,0 +1,115 @@
+"""The paper's losses in plain PyTorch on the features that coopembed has cached: does the method give the same there?
+
+python tests/bench/peer_frozen.py --data data/emoji --cache ~/.cache/coopembed/features/<context>.features [--seeds 3]
+
+Naive on purpose: autograd, torch.optim.Adam, the losses as the paper writes them. Prints instance R@1, attribute mAP and
+category mAP in percent, means over the seeds. Needs numpy and torch; images without boxes only.
+"""
+import argparse, csv, hashlib, json, pathlib, struct
+import numpy as np, torch
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--data", type=pathlib.Path, required=True)
+parser.add_argument("--cache", type=pathlib.Path, required=True)
+parser.add_argument("--seeds", type=int, default=1)
+parser.add_argument("--epochs", type=int, default=30)
+parser.add_argument("--dim", type=int, default=50)
+parser.add_argument("--lambdas", default="1,1,1,0.5", help="instance, attribute, category, norm")
+args = parser.parse_args()
+l_ins, l_attr, l_cat, l_reg = map(float, args.lambdas.split(","))
+
+# The cache: magic, F, then records of a key (SHA-256 of the image's SHA-256 and "box flipped"), F floats and a check.
+raw = args.cache.read_bytes()
+F = struct.unpack("<Q", raw[8:16])[0]
+records = np.frombuffer(raw[16:16 + (len(raw) - 16) // (40 + 4 * F) * (40 + 4 * F)],
+                        dtype=[("key", "V32"), ("row", "<f4", F), ("check", "V8")])
+place = {r.tobytes(): i for i, r in enumerate(records["key"])}
+rows = list(csv.DictReader(open(args.data / "images.csv")))
+
+
+def features(of, flip):
+    def key(r):
+        image = hashlib.sha256((args.data / r["path"]).read_bytes()).digest()
+        return hashlib.sha256(image + f"None {flip}".encode()).digest()
+    return torch.from_numpy(np.stack([records["row"][place[key(r)]] for r in of]))
+
+
+split = {s: [r for r in rows if r["split"] == s] for s in ("train", "query", "gallery")}
+train, test = split["train"], split["query"] + split["gallery"]
+plain, flipped = features(train, "false"), features(train, "true")
+query, gallery = features(split["query"], "false") if split["query"] else None, features(split["gallery"], "false")
+declared = json.loads((args.data / "attributes.json").read_text())
+names = [c for c in rows[0] if c in declared]
+index = lambda of, column: {v: i for i, v in enumerate(sorted({r[column] for r in of}))}
+instances, categories = index(train, "instance"), index(train, "category")
+y_ins = torch.tensor([instances[r["instance"]] for r in train])
+y_cat = torch.tensor([categories[r["category"]] for r in train])
+y_att = [torch.tensor([declared[a]["values"].index(r[a]) if r[a] else -1 for r in train]) for a in names]
+P, C, K, n = len(instances), len(categories), len(names), args.dim
+category_of = torch.zeros(P, dtype=torch.long).scatter_(0, y_ins, y_cat)
+members = torch.nn.functional.one_hot(category_of, C).float().T
+means = members / members.sum(1, keepdim=True)
+ce = torch.nn.functional.cross_entropy
+distances = lambda f, p: torch.cdist(f[None], p[None], compute_mode="use_mm_for_euclid_dist").squeeze(0).pow(2)
+
+
+def unit(f):
+    return torch.nn.functional.normalize(f.view(len(f), K, n), dim=-1).flatten(1)
+
+
+def average_precision(score, relevant):
+    hits = relevant[torch.argsort(score, stable=True)].double()
+    precision = hits.cumsum(0) / torch.arange(1, len(hits) + 1)
+    return (precision * hits).sum().item() / hits.sum().item()
+
+
+def run(seed):
+    torch.manual_seed(seed)
+    linear = torch.nn.Linear(F, K * n)
+    p = torch.nn.Parameter(torch.randn(P, K * n) / 8)
+    a = [torch.nn.Parameter(torch.randn(len(declared[x]["values"]), n) / 8) for x in names]
+    adam = torch.optim.Adam([{"params": linear.parameters(), "lr": 1e-4}, {"params": [p, *a], "lr": 1e-3}], weight_decay=5e-5)
+    for _ in range(args.epochs):
+        for batch in torch.randperm(len(train)).split(128):
+            mirror = torch.rand(len(batch)) < .5
+            f = linear(torch.where(mirror[:, None], flipped[batch], plain[batch]))
+            loss = l_reg * f.pow(2).sum(1).mean()
+            if l_ins:
+                loss = loss + l_ins * ce(-distances(f, p), y_ins[batch])
+            if l_cat:
+                loss = loss + l_cat * ce(-distances(f, means @ p), y_cat[batch])
+            for k in range(K if l_attr else 0):
+                y = y_att[k][batch]
+                if (y >= 0).any():
+                    d = distances(f[:, k * n:(k + 1) * n][y >= 0], a[k])
+                    loss = loss + l_attr / K * ce(-d, y[y >= 0])
+            adam.zero_grad()
+            loss.backward()
+            adam.step()
+    with torch.no_grad():
+        t, g = unit(linear(plain)), unit(linear(gallery))
+        g_ins, q = [r["instance"] for r in split["gallery"]], unit(linear(query)) if query is not None else None
+        if q is None:
+            d = torch.cdist(g, g).fill_diagonal_(float("inf"))
+            q_ins = g_ins
+        else:
+            d, q_ins = torch.cdist(q, g), [r["instance"] for r in split["query"]]
+        known = set(g_ins)
+        r1 = np.mean([g_ins[j] == i for i, j in zip(q_ins, d.argmin(1).tolist()) if i in known])
+        att = []
+        for k, name in enumerate(names):
+            part = slice(k * n, (k + 1) * n)
+            for v, value in enumerate(declared[name]["values"]):
+                shown, right = y_att[k] == v, torch.tensor([r[name] == value for r in split["gallery"]])
+                if shown.any() and right.any():
+                    att.append(average_precision((g[:, part] - t[shown][:, part].mean(0)).pow(2).sum(1), right))
+        cat = []
+        for c, i in categories.items():
+            right = torch.tensor([r["category"] == c for r in split["gallery"]])
+            if right.any():
+                cat.append(average_precision((g - t[y_cat == i].mean(0)).pow(2).sum(1), right))
+    return 100 * np.array([r1, np.mean(att), np.mean(cat)])
+
+
+results = np.stack([run(s) for s in range(args.seeds)])
+print("R@1 %.1f  attribute mAP %.1f  category mAP %.1f" % tuple(results.mean(0)), "over", args.seeds, "seeds")
