@@ -229,8 +229,8 @@ fn decode(
 ) -> Result<Vec<u8>> {
     let prepared = batch.par_iter().map(|image| {
         let bytes = read(manifest, image)?;
-        let mut pixels = prepare(&bytes, image.crop, preprocessing, &Limits::default())
-            .map_err(|e| named(image, e))?;
+        let mut pixels =
+            prepare(&bytes, image.crop, preprocessing, &Limits::default()).map_err(|e| named(image, e))?;
         if flip {
             mirror(&mut pixels, preprocessing.size as usize);
         }

@@ -61,9 +61,8 @@ impl Pictures {
         let place = ((epoch as u64 + 1) << 32) | u64::from(image);
         let mut rng = StdRng::seed_from_u64(self.seed ^ place.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let flip = self.augmentation.flip && rng.random();
-        let mut pixels = self.prepared(entry, |whole| {
-            self.augmentation.crop.then(|| random_part(whole, &mut rng))
-        })?;
+        let mut pixels =
+            self.prepared(entry, |whole| self.augmentation.crop.then(|| random_part(whole, &mut rng)))?;
         if flip {
             mirror(&mut pixels, self.preprocessing.size as usize);
         }
@@ -175,7 +174,13 @@ mod tests {
         std::fs::write(folder.join("images.csv"), csv).unwrap();
         let manifest = Manifest::read(folder).unwrap();
         let images = (0..7).collect();
-        Arc::new(Pictures { manifest, images, preprocessing: Preprocessing::imagenet(8), augmentation, seed: 3 })
+        Arc::new(Pictures {
+            manifest,
+            images,
+            preprocessing: Preprocessing::imagenet(8),
+            augmentation,
+            seed: 3,
+        })
     }
 
     fn epoch(pictures: &Arc<Pictures>, epoch: usize, workers: usize) -> Vec<Result<Vec<u8>>> {
@@ -188,7 +193,9 @@ mod tests {
     fn views_depend_on_the_epoch_and_not_on_the_number_of_threads() {
         let dir = tempfile::tempdir().unwrap();
         let pictures = pictures(dir.path(), Augmentation { flip: true, crop: true });
-        let pixels = |e, workers| -> Vec<Vec<u8>> { epoch(&pictures, e, workers).into_iter().map(Result::unwrap).collect() };
+        let pixels = |e, workers| -> Vec<Vec<u8>> {
+            epoch(&pictures, e, workers).into_iter().map(Result::unwrap).collect()
+        };
         let one = pixels(0, 1);
         assert_eq!(one.iter().map(Vec::len).collect::<Vec<_>>(), [384, 384, 384, 192]);
         for workers in [2, 3, 9] {

@@ -63,7 +63,8 @@ fn a_training_pass_agrees_with_torchvision() {
     let gradients = (features * weights).unwrap().sum_all().unwrap().backward().unwrap();
     for layer in backbone.layers() {
         let (conv, gradient) = (layer.fixed.conv(), gradients.get(&layer.learned).unwrap());
-        let names = [format!("{}.weight", conv.name), format!("{}.weight", conv.norm), format!("{}.bias", conv.norm)];
+        let names =
+            [format!("{}.weight", conv.name), format!("{}.weight", conv.norm), format!("{}.bias", conv.norm)];
         for (name, range) in names.iter().zip(ConvNorm::parts(conv)) {
             let part = gradient.narrow(0, range.start, range.len()).unwrap();
             close(name, &part, &want["gradients"][name]);
@@ -113,6 +114,8 @@ fn a_step_takes_this_long() {
                 (best, parts) = (all, [forward, backward - forward, all - backward]);
             }
         }
-        println!("{arch} {size} px batch {batch}: {best:.0} ms a step (forward, backward, optimizer: {parts:.0?})");
+        println!(
+            "{arch} {size} px batch {batch}: {best:.0} ms a step (forward, backward, optimizer: {parts:.0?})"
+        );
     }
 }

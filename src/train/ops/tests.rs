@@ -72,7 +72,8 @@ impl Case {
             (numbers("gamma", &[outputs]) + 2.0).unwrap(),
             (numbers("beta", &[outputs]) + 1.0).unwrap(),
         ];
-        let shape: Vec<usize> = case["shape"].as_array().unwrap().iter().map(|x| x.as_u64().unwrap() as usize).collect();
+        let shape: Vec<usize> =
+            case["shape"].as_array().unwrap().iter().map(|x| x.as_u64().unwrap() as usize).collect();
         Self {
             layer: ConvNorm::new(&conv, 1e-3, running, &Buffers::default()),
             statistics: if flag("of_batch") { Statistics::Batch } else { Statistics::Running },
@@ -127,7 +128,11 @@ fn agrees_with_pytorch(run: Run) {
         close(&of, gradients.get(&x).unwrap(), &want["d_x"]);
         let d_learned = gradients.get(&learned).unwrap();
         for (part, range) in ["d_w", "d_gamma", "d_beta"].iter().zip(ConvNorm::parts(case.layer.conv())) {
-            close(&format!("{part} of {of}"), &d_learned.narrow(0, range.start, range.len()).unwrap(), &want[part]);
+            close(
+                &format!("{part} of {of}"),
+                &d_learned.narrow(0, range.start, range.len()).unwrap(),
+                &want[part],
+            );
         }
         if let Some(r) = residual {
             close(&of, gradients.get(&r).unwrap(), &want["d_r"]);
