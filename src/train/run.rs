@@ -69,7 +69,9 @@ pub fn run(args: &TrainArgs) -> Result<()> {
 
     std::fs::create_dir_all(out).map_err(|e| Error::io("create", out, &e))?;
     let checkpoints = (args.checkpoint.as_ref())
-        .map(|folder| Checkpoints::open(folder, fingerprint(&settings, &manifest, &backbone)?))
+        .map(|folder| {
+            Checkpoints::open(folder, fingerprint(&settings, &preprocessing, &manifest, &backbone)?)
+        })
         .transpose()?;
     let done = checkpoints.as_ref().map_or(Ok(0), Checkpoints::epochs)?;
     if done > 0 {
@@ -215,7 +217,12 @@ fn sides(manifest: &Manifest, settings: &Settings) -> Result<HeldOut> {
 }
 
 /// Stands for all that decides how a training goes, but for when it ends.
-fn fingerprint(settings: &Settings, manifest: &Manifest, backbone: &FrozenBackbone) -> Result<String> {
+fn fingerprint(
+    settings: &Settings,
+    preprocessing: &Preprocessing,
+    manifest: &Manifest,
+    backbone: &FrozenBackbone,
+) -> Result<String> {
     let mut settings = settings.clone();
     if settings.schedule == Schedule::Constant {
         settings.epochs = 0;
@@ -224,6 +231,7 @@ fn fingerprint(settings: &Settings, manifest: &Manifest, backbone: &FrozenBackbo
     let internal = |e| Error::new(Kind::Internal, format!("settings cannot be written: {e}"));
     let mut hash = Sha256::new();
     hash.update(serde_json::to_string(&settings).map_err(internal)?);
+    hash.update(format!("\n{preprocessing:?}\n"));
     hash.update(backbone_digest(backbone.arch.name(), &backbone.tensors)?);
     for i in manifest.split(Split::Train) {
         hash.update(format!("\n{:?}", manifest.images[i]));
