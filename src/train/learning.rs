@@ -65,7 +65,8 @@ impl FeatureSource for LearningSource {
 
     fn batch(&mut self, images: &[u32], _: &mut StdRng) -> Result<Tensor> {
         let loader = self.loader.as_mut();
-        let pixels = loader.ok_or_else(|| Error::new(Kind::Internal, "a batch before its epoch"))?.next()?;
+        let pixels =
+            loader.ok_or_else(|| Error::new(Kind::Internal, "a batch before its epoch"))?.next_batch()?;
         self.backbone.forward(&self.input(&pixels, images.len())?, self.mode)
     }
 

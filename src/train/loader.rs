@@ -142,7 +142,7 @@ impl Loader {
     ///
     /// # Errors
     /// Those of decoding; [`Kind::Internal`] if there is no further one.
-    pub fn next(&mut self) -> Result<Vec<u8>> {
+    pub fn next_batch(&mut self) -> Result<Vec<u8>> {
         let queue = self.next % self.queues.len();
         self.next += 1;
         let gone = |_| Error::new(Kind::Internal, "the threads that load images have ended");
@@ -186,7 +186,7 @@ mod tests {
     fn epoch(pictures: &Arc<Pictures>, epoch: usize, workers: usize) -> Vec<Result<Vec<u8>>> {
         let batches = vec![vec![4, 2], vec![0, 6], vec![1, 5], vec![3]];
         let mut loader = Loader::start(pictures, epoch, batches, workers);
-        (0..4).map(|_| loader.next()).collect()
+        (0..4).map(|_| loader.next_batch()).collect()
     }
 
     #[test]
@@ -237,7 +237,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let pictures = pictures(dir.path(), Augmentation::default());
         let mut loader = Loader::start(&pictures, 0, vec![vec![0]; 50], 2);
-        loader.next().unwrap();
+        loader.next_batch().unwrap();
         drop(loader);
     }
 }

@@ -63,7 +63,7 @@ pub fn run(args: &TrainArgs) -> Result<()> {
         false => Source::Frozen(places.frozen(&backbone, &settings, &device)?),
         true => {
             let learning = LearningBackbone::load(arch, &tensors, &device)?;
-            Source::Learning(places.learning(learning, &settings, &device, args.workers()))
+            Source::Learning(Box::new(places.learning(learning, &settings, &device, args.workers())))
         }
     };
 
@@ -196,14 +196,14 @@ impl Places<'_> {
 /// Either source.
 enum Source {
     Frozen(FrozenFeatures),
-    Learning(LearningSource),
+    Learning(Box<LearningSource>),
 }
 
 impl Source {
     fn as_dyn(&mut self) -> &mut dyn FeatureSource {
         match self {
             Self::Frozen(source) => source,
-            Self::Learning(source) => source,
+            Self::Learning(source) => &mut **source,
         }
     }
 }
