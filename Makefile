@@ -3,7 +3,7 @@ PGV ?= 15
 export PGV
 CLI := --no-default-features --features cli
 
-.PHONY: help setup demo demo-stop test test-core test-pg test-sql lint cli bench
+.PHONY: help setup demo demo-stop test test-core test-pg test-sql lint cli bench bench-train
 help:
 	@sed -n 's/^## //p' Makefile
 
@@ -43,3 +43,7 @@ cli:
 ## make bench      masked distance and embedding speed beside their peers, in one run
 bench: setup
 	tests/bench/run.sh
+
+## make bench-train  a training step of the backbone beside PyTorch's
+bench-train:
+	tests/bench/train.sh

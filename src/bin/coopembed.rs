@@ -33,9 +33,11 @@ const TRAIN_EXAMPLES: &str = "\
 Examples:
   coopembed train --data data/emoji --backbone lite0.safetensors --size 128 --out model/emoji
   coopembed train --config model/emoji.toml --seed 1 --out trial
+  coopembed train --data data/shop --backbone resnet50.pth --arch resnet50 --train-backbone --checkpoint state --out model/shop
   coopembed train --data data/shop --backbone resnet50.pth --arch resnet50 --epochs 60 --schedule cosine --out model/shop
 
-Features of the frozen backbone are computed once and kept; a run that was interrupted goes on from them.
+Features of the frozen backbone are computed once and kept; a run that was interrupted goes on from them, and with
+--checkpoint from its last whole epoch. With --train-backbone the backbone learns too, batch normalisation included.
 The data set's folder holds images.csv with the columns path,instance,category,split (train, query or gallery),
 optionally x1,y1,x2,y2, then one column per attribute (empty: absent), and optionally attributes.json:
   {\"size\": {\"ordered\": true, \"values\": [\"small\", \"large\"]}}";

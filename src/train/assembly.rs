@@ -4,6 +4,7 @@ use super::features::{half_matrices, FrozenBackbone};
 use super::manifest::{Manifest, Split};
 use super::method::Space;
 use super::methods::cooperative::Parameters;
+use super::optimizer::Rule;
 use super::options::TrainArgs;
 use super::queries::MeanQueries;
 use super::settings::Settings;
@@ -40,7 +41,7 @@ pub fn assemble(
 ) -> Result<(ModelConfig, Tensors)> {
     let manifest = parts.manifest;
     let layout = Layout::new(manifest.attributes.len(), parts.settings.subspace_dim, 0)?;
-    let mut tensors = half_matrices(&proxies_and_projection(manifest, learned))?;
+    let mut tensors = half_matrices(&proxies_and_projection(manifest, learned)?)?;
     let projection = tensors[contents::PROJECTION_WEIGHT].t()?;
     let features =
         if parts.settings.standardize_features { standardized(features)? } else { features.clone() };
@@ -85,7 +86,7 @@ pub fn assemble(
     Ok((config, tensors))
 }
 
-fn proxies_and_projection(manifest: &Manifest, learned: &Parameters) -> Tensors {
+fn proxies_and_projection(manifest: &Manifest, learned: &Parameters) -> Result<Tensors> {
     let attributes = manifest.attributes.iter().zip(&learned.attribute_proxies);
     attributes
         .map(|(a, proxies)| (contents::attribute_proxies(&a.name), proxies))
@@ -94,16 +95,20 @@ fn proxies_and_projection(manifest: &Manifest, learned: &Parameters) -> Tensors 
             (contents::PROJECTION_BIAS.into(), &learned.projection.bias),
             (contents::INSTANCE_PROXIES.into(), &learned.instance_proxies),
         ])
-        .map(|(name, tensor)| (name, tensor.detach()))
+        .map(|(name, tensor)| Ok((name, tensor.detach().to_device(&Device::Cpu)?)))
         .collect()
 }
 
 /// The settings, and the choices that have no setting.
 fn training_record(settings: &Settings) -> serde_json::Value {
+    let optimizer = match settings.optimizer {
+        Rule::Adam => "Adam, betas 0.9 and 0.999, epsilon 1e-8, coupled weight decay",
+        Rule::AdamW => "AdamW, betas 0.9 and 0.999, epsilon 1e-8, decoupled weight decay",
+    };
     serde_json::json!({
         "program": concat!("coopembed ", env!("CARGO_PKG_VERSION")),
-        "backbone_frozen": true,
-        "optimizer": "Adam, betas 0.9 and 0.999, epsilon 1e-8, coupled weight decay",
+        "backbone_frozen": !settings.train_backbone,
+        "optimizer": optimizer,
         "projection": "linear with bias, uniform in 1/sqrt(F) at the start",
         "norm_term": "sum over dimensions, mean over the batch",
         "attribute_loss": "mean over the images of the batch that have a value, then over K",

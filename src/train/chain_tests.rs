@@ -209,3 +209,51 @@ fn an_experiment_does_each_run_once_and_writes_its_table() {
     assert_eq!(more.len(), 8 + 12);
     assert!(runs.iter().all(|r| more.contains(r)));
 }
+
+/// Options of a training that changes the backbone, with checkpoints.
+fn finetuning(folder: &Path, out: &str) -> TrainArgs {
+    let mut args = options(folder, out);
+    args.checkpoint = Some(folder.join(format!("{out}-checkpoint")));
+    args.workers = Some(2);
+    args.hyper = HyperArgs {
+        epochs: Some(3),
+        train_backbone: Some(true),
+        random_crop: Some(true),
+        clip_norm: Some(10.0),
+        validation: Some(0.3),
+        lambda_order: None,
+        ..args.hyper
+    };
+    args
+}
+
+fn with_backbone(folder: &Path) {
+    draw(folder);
+    let backbone: std::collections::HashMap<_, _> = synthetic::backbone(Arch::ResNet18).into_iter().collect();
+    candle_core::safetensors::save(&backbone, folder.join("resnet18.safetensors")).unwrap();
+}
+
+#[test]
+fn a_backbone_learns_and_an_interrupted_training_ends_at_the_same_numbers() {
+    let dir = tempfile::tempdir().unwrap();
+    with_backbone(dir.path());
+    let (whole, config, _) = trained(&finetuning(dir.path(), "whole"));
+    let config: serde_json::Value = serde_json::from_str(&config).unwrap();
+    assert_eq!(config["training"]["backbone_frozen"], false);
+    let start = synthetic::backbone(Arch::ResNet18);
+    let model = crate::model::TensorFile::parse(&whole).unwrap();
+    for name in ["layer4.1.conv2.weight", "bn1.weight", "bn1.running_mean"] {
+        let learned = model.numbers(&format!("backbone.{name}")).unwrap();
+        let before: Vec<f32> = start[name].flatten_all().unwrap().to_vec1().unwrap();
+        let moved = learned.iter().zip(&before).any(|(a, b)| (a - b).abs() > 2e-3 * b.abs().max(1e-2));
+        assert!(moved, "{name} has not learned");
+    }
+    // Two epochs, then the third in another run: with the constant schedule nothing depends on how many there will be.
+    let mut first = finetuning(dir.path(), "parts");
+    first.hyper.epochs = Some(2);
+    run(&first).unwrap();
+    let (parts, _, _) = trained(&finetuning(dir.path(), "parts"));
+    assert!(parts == whole, "going on gave other weights");
+    let log = |out: &str| std::fs::read_to_string(dir.path().join(out).join("losses.csv")).unwrap();
+    assert_eq!(log("parts"), log("whole"));
+}

@@ -190,7 +190,13 @@ pub fn extract(
     Ok(all)
 }
 
-fn read(manifest: &Manifest, image: &ImageEntry) -> Result<Vec<u8>> {
+/// An error in one image, with its name.
+pub(super) fn named(image: &ImageEntry, e: Error) -> Error {
+    Error { message: format!("\"{}\": {}", image.path, e.message), ..e }
+}
+
+/// The bytes of an image's file.
+pub(super) fn read(manifest: &Manifest, image: &ImageEntry) -> Result<Vec<u8>> {
     let path = manifest.file(image);
     std::fs::read(&path).map_err(|e| Error::io("read", &path, &e))
 }
@@ -223,8 +229,8 @@ fn decode(
 ) -> Result<Vec<u8>> {
     let prepared = batch.par_iter().map(|image| {
         let bytes = read(manifest, image)?;
-        let mut pixels = prepare(&bytes, image.crop, preprocessing, &Limits::default())
-            .map_err(|e| Error { message: format!("\"{}\": {}", image.path, e.message), ..e })?;
+        let mut pixels =
+            prepare(&bytes, image.crop, preprocessing, &Limits::default()).map_err(|e| named(image, e))?;
         if flip {
             mirror(&mut pixels, preprocessing.size as usize);
         }
@@ -234,7 +240,7 @@ fn decode(
 }
 
 /// Swaps left and right of `[size, size, 3]`.
-fn mirror(pixels: &mut [u8], size: usize) {
+pub(super) fn mirror(pixels: &mut [u8], size: usize) {
     for row in pixels.chunks_exact_mut(size * 3) {
         for x in 0..size / 2 {
             for c in 0..3 {

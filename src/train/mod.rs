@@ -8,6 +8,8 @@ pub mod distances;
 pub mod emoji;
 pub mod feature_cache;
 pub mod features;
+pub mod learning;
+pub mod loader;
 pub mod log;
 pub mod losses;
 pub mod manifest;

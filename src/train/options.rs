@@ -5,6 +5,7 @@ use super::optimizer::Rule;
 use super::settings::{Preset, Schedule, Settings};
 use crate::error::{Error, Kind, Result};
 use crate::image::Preprocessing;
+use candle_core::Device;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -47,6 +48,12 @@ pub struct TrainArgs {
     /// Folder for the training's state after every epoch; an interrupted training goes on from it
     #[arg(long, value_name = "DIR")]
     pub checkpoint: Option<PathBuf>,
+    /// Where to learn: cpu or cuda:N [default: cpu]
+    #[arg(long, value_name = "DEVICE")]
+    pub device: Option<String>,
+    /// With --train-backbone: threads that load images [default: one per processor, 8 at most]
+    #[arg(long, value_name = "COUNT")]
+    pub workers: Option<usize>,
     /// How to learn.
     #[command(flatten)]
     #[serde(rename = "training")]
@@ -228,6 +235,37 @@ impl TrainArgs {
             Error::new(Kind::InvalidParameter, format!("--{flag} is missing"))
                 .hint(format!("Give it as a flag, or as \"{flag}\" in the file that --config names."))
         })
+    }
+
+    /// Where to learn.
+    ///
+    /// # Errors
+    /// [`Kind::InvalidParameter`] for what is no device; [`Kind::Unsupported`] for a GPU in a program without CUDA;
+    /// [`Kind::Unavailable`] if it cannot be used.
+    pub fn device(&self) -> Result<Device> {
+        let name = self.device.as_deref().unwrap_or("cpu");
+        let number = match name {
+            "cpu" => return Ok(Device::Cpu),
+            "cuda" => Some(0),
+            other => other.strip_prefix("cuda:").and_then(|n| n.parse().ok()),
+        };
+        let number: usize = number.ok_or_else(|| {
+            Error::new(Kind::InvalidParameter, format!("\"{name}\" is no device"))
+                .hint("Devices are cpu, cuda and cuda:N.")
+        })?;
+        if !candle_core::utils::cuda_is_available() {
+            return Err(Error::new(Kind::Unsupported, "this program was built without CUDA")
+                .hint("Build it with --features cuda, or train with --device cpu."));
+        }
+        Device::new_cuda(number).map_err(|e| {
+            Error::new(Kind::Unavailable, format!("GPU {number} cannot be used")).detail(format!("{e}."))
+        })
+    }
+
+    /// How many threads load images.
+    pub fn workers(&self) -> usize {
+        let all = std::thread::available_parallelism().map_or(1, usize::from);
+        self.workers.unwrap_or(all.min(8)).max(1)
     }
 
     /// Bytes to pixels.

@@ -4,20 +4,24 @@ use super::assembly::{assemble, Parts};
 use super::card::card;
 use super::checkpoint::Checkpoints;
 use super::features::{backbone_digest, bar, default_cache, FrozenBackbone};
+use super::learning::LearningSource;
+use super::loader::{Augmentation, Pictures};
 use super::log::LossLog;
 use super::manifest::{Manifest, Split};
 use super::methods::layers::Initializer;
+use super::network::{LearningBackbone, Mode};
 use super::options::TrainArgs;
 use super::rival;
 use super::set::TrainingSet;
 use super::settings::{Schedule, Settings};
-use super::source::FrozenFeatures;
+use super::source::{FeatureSource, FrozenFeatures};
 use super::trainer::{train, Plan};
 use super::validation::{HeldOut, Validation};
 use crate::error::{Error, Kind, Result};
 use crate::eval;
+use crate::image::Preprocessing;
 use crate::model::{import_backbone, read_backbone, read_directory, write_directory, Arch, Model, Tensors};
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use rand::rngs::StdRng;
 use rand::SeedableRng;
 use sha2::{Digest as _, Sha256};
@@ -50,26 +54,24 @@ pub fn run(args: &TrainArgs) -> Result<()> {
         preprocessing.size
     );
 
-    let all = manifest.split(Split::Train);
-    let matrix = |flip: bool| -> Result<Tensor> {
-        let rows = backbone.extract(&manifest, &all, flip, &preprocessing, &cache)?;
-        Ok(Tensor::from_vec(rows, (all.len(), backbone.features()), &Device::Cpu)?)
-    };
-    let features = matrix(false)?;
-    let flipped = settings.flip.then(|| matrix(true)).transpose()?;
+    let device = args.device()?;
     let mut rng = StdRng::seed_from_u64(settings.seed);
-    let start = Initializer::new(features.device(), features.dtype(), &mut rng);
+    let start = Initializer::new(&device, DType::F32, &mut rng);
     let method = settings.method.start(&set, backbone.features(), &settings, start)?;
-    // The source's images: those that learn, then those held out.
-    let order: Vec<u32> =
-        sides.train.iter().chain(&sides.validation).map(|i| all.partition_point(|a| a < i) as u32).collect();
-    let order = Tensor::new(order, features.device())?;
-    let flipped = flipped.map(|f| f.index_select(&order, 0)).transpose()?;
-    let mut source = FrozenFeatures::new(features.index_select(&order, 0)?, flipped);
+    let places = Places { manifest: &manifest, sides: &sides, preprocessing: &preprocessing, cache: &cache };
+    let mut source = match settings.train_backbone {
+        false => Source::Frozen(places.frozen(&backbone, &settings, &device)?),
+        true => {
+            let learning = LearningBackbone::load(arch, &tensors, &device)?;
+            Source::Learning(Box::new(places.learning(learning, &settings, &device, args.workers())))
+        }
+    };
 
     std::fs::create_dir_all(out).map_err(|e| Error::io("create", out, &e))?;
     let checkpoints = (args.checkpoint.as_ref())
-        .map(|folder| Checkpoints::open(folder, fingerprint(&settings, &manifest, &backbone)?))
+        .map(|folder| {
+            Checkpoints::open(folder, fingerprint(&settings, &preprocessing, &manifest, &backbone)?)
+        })
         .transpose()?;
     let done = checkpoints.as_ref().map_or(Ok(0), Checkpoints::epochs)?;
     if done > 0 {
@@ -85,9 +87,15 @@ pub fn run(args: &TrainArgs) -> Result<()> {
         checkpoints: checkpoints.as_ref(),
         ..Plan::new(&settings, &set.instances, &progress)
     };
-    train(&*method, &mut source, &plan, &mut |losses| log.write(losses))?;
+    train(&*method, source.as_dyn(), &plan, &mut |losses| log.write(losses))?;
     progress.finish_and_clear();
 
+    // What ships is in half precision, and so the features that means and figures are made of come from that.
+    let backbone = match &source {
+        Source::Frozen(_) => backbone,
+        Source::Learning(learning) => FrozenBackbone::new(arch, &learning.backbone().tensors()?)?,
+    };
+    let features = places.matrix(&backbone, false)?;
     let Some(learned) = method.cooperative() else {
         return rival::finish(&*method, &settings, &backbone, &args, manifest, features, &cache);
     };
@@ -129,6 +137,77 @@ pub fn cache_folder(named: Option<&PathBuf>) -> Result<PathBuf> {
     named.map_or_else(default_cache, |n| Ok(n.clone()))
 }
 
+/// Where a training's images are.
+struct Places<'a> {
+    manifest: &'a Manifest,
+    sides: &'a HeldOut,
+    preprocessing: &'a Preprocessing,
+    cache: &'a Path,
+}
+
+impl Places<'_> {
+    /// The source's images: those that learn, then those held out.
+    fn images(&self) -> Vec<usize> {
+        [self.sides.train.as_slice(), &self.sides.validation].concat()
+    }
+
+    /// Features `[images, F]` of all training images, in the manifest's order.
+    fn matrix(&self, backbone: &FrozenBackbone, flip: bool) -> Result<Tensor> {
+        let all = self.manifest.split(Split::Train);
+        let rows = backbone.extract(self.manifest, &all, flip, self.preprocessing, self.cache)?;
+        Ok(Tensor::from_vec(rows, (all.len(), backbone.features()), &Device::Cpu)?)
+    }
+
+    fn frozen(
+        &self,
+        backbone: &FrozenBackbone,
+        settings: &Settings,
+        device: &Device,
+    ) -> Result<FrozenFeatures> {
+        let all = self.manifest.split(Split::Train);
+        let place = |i: usize| all.partition_point(|&a| a < i) as u32;
+        let order: Vec<u32> = self.images().into_iter().map(place).collect();
+        let order = Tensor::new(order, &Device::Cpu)?;
+        let rows = |flip| -> Result<Tensor> {
+            Ok(self.matrix(backbone, flip)?.index_select(&order, 0)?.to_device(device)?)
+        };
+        Ok(FrozenFeatures::new(rows(false)?, settings.flip.then(|| rows(true)).transpose()?))
+    }
+
+    fn learning(
+        &self,
+        backbone: LearningBackbone,
+        settings: &Settings,
+        device: &Device,
+        workers: usize,
+    ) -> LearningSource {
+        let pictures = Pictures {
+            manifest: self.manifest.clone(),
+            images: self.images(),
+            preprocessing: self.preprocessing.clone(),
+            augmentation: Augmentation { flip: settings.flip, crop: settings.random_crop },
+            seed: settings.seed,
+        };
+        let mode = if settings.frozen_batch_norm { Mode::TrainFrozenNorm } else { Mode::Train };
+        LearningSource::new(backbone, pictures, device, mode, settings.batch_size, workers)
+    }
+}
+
+/// Either source.
+enum Source {
+    Frozen(FrozenFeatures),
+    Learning(Box<LearningSource>),
+}
+
+impl Source {
+    fn as_dyn(&mut self) -> &mut dyn FeatureSource {
+        match self {
+            Self::Frozen(source) => source,
+            Self::Learning(source) => &mut **source,
+        }
+    }
+}
+
 /// The training images that learn, and those held out.
 fn sides(manifest: &Manifest, settings: &Settings) -> Result<HeldOut> {
     match settings.validation {
@@ -138,7 +217,12 @@ fn sides(manifest: &Manifest, settings: &Settings) -> Result<HeldOut> {
 }
 
 /// Stands for all that decides how a training goes, but for when it ends.
-fn fingerprint(settings: &Settings, manifest: &Manifest, backbone: &FrozenBackbone) -> Result<String> {
+fn fingerprint(
+    settings: &Settings,
+    preprocessing: &Preprocessing,
+    manifest: &Manifest,
+    backbone: &FrozenBackbone,
+) -> Result<String> {
     let mut settings = settings.clone();
     if settings.schedule == Schedule::Constant {
         settings.epochs = 0;
@@ -147,6 +231,7 @@ fn fingerprint(settings: &Settings, manifest: &Manifest, backbone: &FrozenBackbo
     let internal = |e| Error::new(Kind::Internal, format!("settings cannot be written: {e}"));
     let mut hash = Sha256::new();
     hash.update(serde_json::to_string(&settings).map_err(internal)?);
+    hash.update(format!("\n{preprocessing:?}\n"));
     hash.update(backbone_digest(backbone.arch.name(), &backbone.tensors)?);
     for i in manifest.split(Split::Train) {
         hash.update(format!("\n{:?}", manifest.images[i]));

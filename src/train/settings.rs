@@ -230,6 +230,10 @@ impl Settings {
                 self.patience.is_none_or(|p| p > 0) && (self.patience.is_none() || self.validation.is_some()),
                 "patience needs at least 1 epoch, and a validation",
             ),
+            (
+                self.train_backbone || !(self.random_crop || self.frozen_batch_norm),
+                "random crops and frozen batch normalisation need --train-backbone",
+            ),
             (not_negative(self.warmup_epochs), "warm-up epochs must not be negative"),
             (not_negative(self.weight_decay), "weight decay must not be negative"),
             (lambdas.into_iter().all(not_negative), "the weight of a loss must not be negative"),

@@ -35,8 +35,11 @@ pub trait FeatureSource {
     fn plain(&mut self, images: &[u32]) -> Result<Tensor>;
 
     /// What a checkpoint has to hold beside the parameters: running statistics, by name.
-    fn state(&self) -> Tensors {
-        Tensors::new()
+    ///
+    /// # Errors
+    /// If the device refuses.
+    fn state(&self) -> Result<Tensors> {
+        Ok(Tensors::new())
     }
 
     /// Goes on from what [`FeatureSource::state`] gave.

@@ -88,12 +88,12 @@ pub fn train(
         if let (true, Some(score)) = (improved, losses.validation) {
             progress.best = Some((score, progress.epochs));
             progress.best_values = values(&parameters)?;
-            progress.best_values.extend(prefixed(source.state()));
+            progress.best_values.extend(prefixed(source.state()?));
         }
         observe(&losses)?;
         if let Some(checkpoints) = plan.checkpoints {
             progress.parameters = values(&parameters)?;
-            progress.source = source.state();
+            progress.source = source.state()?;
             progress.optimizer = adam.state()?;
             checkpoints.write(&progress)?;
         }

@@ -4,7 +4,7 @@
 
 use super::layer::{ConvNorm, Statistics};
 use crate::error::Result;
-use crate::model::arch::{Activation, Conv};
+use crate::model::arch::{Activation, Conv, Padding};
 use candle_core::Tensor;
 
 /// A batch's mean and variance `[channels]`, and over how many pixels.
@@ -57,17 +57,18 @@ fn convolved(conv: &Conv, map: &Tensor, weight: &Tensor) -> Result<Tensor> {
     let (_, _, height, width) = map.dims4()?;
     let (top, out_height) = conv.padding.before_and_output(height, conv.kernel, conv.stride);
     let (left, out_width) = conv.padding.before_and_output(width, conv.kernel, conv.stride);
-    let after = |size: usize, before: usize, output: usize| {
-        ((output - 1) * conv.stride + conv.kernel).saturating_sub(size + before)
-    };
-    let (bottom, right) = (after(height, top, out_height), after(width, left, out_width));
-    let even = (top, left) == (bottom, right) && top == left;
-    if !conv.depthwise && even {
-        return Ok(map.conv2d(weight, top, conv.stride, 1, 1)?);
+    if !conv.depthwise && conv.stride == 1 && top == left && conv.padding == Padding::Symmetric {
+        return Ok(map.conv2d(weight, top, 1, 1, 1)?);
     }
-    let padded = map.pad_with_zeros(2, top, bottom)?.pad_with_zeros(3, left, right)?;
+    // Neither less nor more than the taps see: candle's gradient takes what is over for the same in both directions.
+    let fitted = |x: &Tensor, dim: usize, size: usize, before: usize, output: usize| -> Result<Tensor> {
+        let seen = (output - 1) * conv.stride + conv.kernel;
+        let after = seen.saturating_sub(size + before);
+        Ok(x.pad_with_zeros(dim, before, after)?.narrow(dim, 0, seen)?)
+    };
+    let padded = fitted(&fitted(map, 2, height, top, out_height)?, 3, width, left, out_width)?;
     if !conv.depthwise {
-        return Ok(padded.conv2d(weight, 0, conv.stride, 1, 1)?);
+        return Ok(padded.contiguous()?.conv2d(weight, 0, conv.stride, 1, 1)?);
     }
     let mut sum: Option<Tensor> = None;
     for ky in 0..conv.kernel {

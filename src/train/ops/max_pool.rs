@@ -53,7 +53,7 @@ impl CustomOp1 for MaxPool {
                         let best = y[to.clone()].iter_mut().zip(&mut from[to]);
                         for ((best, from), x) in best.zip(&x[run.input..]) {
                             // NaN wins and stays, so that it is seen.
-                            let wins = !(*x <= *best) && !best.is_nan();
+                            let wins = (*x > *best || x.is_nan()) && !best.is_nan();
                             *best = if wins { *x } else { *best };
                             *from = if wins { tap as u8 } else { *from };
                         }

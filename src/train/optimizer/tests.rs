@@ -15,7 +15,7 @@ fn close(v: &Var, want: &[f64], tolerance: f64) {
 fn gradients(a: &Var, b: &Var, step: usize) -> GradStore {
     let scale = Tensor::new(&[1.0f64, 2.0, 3.0], &Device::Cpu).unwrap().to_dtype(a.dtype()).unwrap();
     let mut loss = (a.sqr().unwrap() * &scale).unwrap().sum_all().unwrap();
-    if step % 2 == 0 {
+    if step.is_multiple_of(2) {
         loss = (loss + b.sin().unwrap().sum_all().unwrap()).unwrap();
     }
     loss.backward().unwrap()

@@ -1,0 +1,26 @@
+#!/bin/sh
+# A training step of ours beside PyTorch's, one after the other on the same processors: forward, backward and optimiser of
+# ResNet-18 (64 px, batch 64) and ResNet-50 (224 px, batch 8). The bar is a ratio of 2.
+#   THREADS=2 tests/bench/train.sh
+set -eu
+cd "$(dirname "$0")/../.."
+threads=${THREADS:-2}
+python=${PYTHON:-python3}
+if ! "$python" -c 'import torch, torchvision' 2>/dev/null; then
+    python=target/bench-venv/bin/python
+    if ! "$python" -c 'import torch, torchvision' 2>/dev/null; then
+        python3 -m venv target/bench-venv
+        target/bench-venv/bin/pip install --quiet torch torchvision
+    fi
+fi
+export RUSTFLAGS=" " RAYON_NUM_THREADS="$threads" CARGO_PROFILE_TEST_OPT_LEVEL=3
+test="cargo test --quiet --lib --no-default-features --features cli"
+$test --no-run
+for arch in resnet18 resnet50; do
+    ours=$(BENCH_ARCH=$arch $test a_step_takes_this_long -- --ignored --nocapture | grep 'ms a step')
+    theirs=$("$python" tests/bench/train_peer.py "$threads" $arch)
+    echo "ours    $ours"
+    echo "PyTorch $theirs"
+    printf '%s\n%s\n' "$ours" "$theirs" | sed 's/.*: \([0-9]*\) ms a step.*/\1/' |
+        awk 'NR == 1 { ours = $1 } NR == 2 { printf "ratio   %.2f\n", ours / $1 }'
+done
