@@ -145,6 +145,10 @@ fn a_small_set_trains_evaluates_and_trains_to_the_same_bytes_after_an_interrupti
     assert_eq!(report["instance"]["recall_at_1"], metrics["instance_recall_at_1"]);
     assert_eq!(report["attributes"]["mean_average_precision"], metrics["attribute_map"]);
     assert_eq!(report["model"]["digest"], model.digest().to_string());
+    // Gallery images that have a size, of two colours and two shapes; the colour has no order and so no error in ranks.
+    let [colour, size] = [0, 1].map(|k| &report["predictions"][k]);
+    assert_eq!((&size["images"], &report["predicted_by"]), (&8.into(), &"proxy".into()));
+    assert!(size["mean_absolute_error"]["macro"].is_f64() && colour["mean_absolute_error"].is_null());
 }
 
 #[test]

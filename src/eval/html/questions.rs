@@ -38,6 +38,14 @@ struct Asker<'s, 'a> {
     pictures: &'s mut Gallery,
 }
 
+/// An attribute and the values that have not been asked for.
+struct Unasked<'q> {
+    /// Its column in the data set.
+    column: usize,
+    attribute: &'q NamedQueries,
+    values: Vec<&'q (String, Option<Query>)>,
+}
+
 /// What an image is, and whether it is right.
 type Judge<'j> = dyn Fn(&ImageEntry) -> (bool, String) + 'j;
 
@@ -70,37 +78,42 @@ impl Asker<'_, '_> {
     /// Values of all attributes in turn, so that few questions show many attributes.
     fn attributes(&mut self, of: &[NamedQueries], count: usize, rng: &mut StdRng) -> Result<Vec<Question>> {
         let manifest = self.set.manifest;
-        let mut attributes: Vec<(usize, &NamedQueries, Vec<&(String, Option<Query>)>)> = Vec::new();
-        for a in of {
-            let Some(column) = manifest.attributes.iter().position(|m| m.name == a.name) else { continue };
-            let mut values: Vec<_> = a.queries.iter().collect();
+        let mut attributes = Vec::new();
+        for attribute in of {
+            let Some(column) = manifest.attributes.iter().position(|m| m.name == attribute.name) else {
+                continue;
+            };
+            let mut values: Vec<_> = attribute.queries.iter().collect();
             values.shuffle(rng);
-            attributes.push((column, a, values));
+            attributes.push(Unasked { column, attribute, values });
         }
         attributes.shuffle(rng);
         let mut questions = Vec::new();
         while questions.len() < count && !attributes.is_empty() {
-            attributes.retain(|(.., values)| !values.is_empty());
-            for (column, attribute, values) in &mut attributes {
-                let (column, known) = (*column, &manifest.attributes[*column].values);
-                // The next value of this attribute that can be asked for.
-                while let Some((value, query)) = values.pop() {
-                    let judge = |e: &ImageEntry| match e.values[column] {
-                        Some(v) => (known[v as usize] == *value, known[v as usize].clone()),
-                        None => (false, format!("no {}", attribute.name)),
-                    };
-                    let text = format!("{} = {value}", attribute.name);
-                    if let Some(question) = self.ask_stored(text, query.as_ref(), &judge)? {
-                        questions.push(question);
-                        break;
-                    }
-                }
-                if questions.len() == count {
-                    break;
-                }
+            for unasked in attributes.iter_mut().take(count - questions.len()) {
+                questions.extend(self.next_value(unasked)?);
             }
+            attributes.retain(|a| !a.values.is_empty());
         }
         Ok(questions)
+    }
+
+    /// The next value of an attribute that has a right answer.
+    fn next_value(&mut self, unasked: &mut Unasked<'_>) -> Result<Option<Question>> {
+        let manifest = self.set.manifest;
+        let (column, name) = (unasked.column, &unasked.attribute.name);
+        let known = &manifest.attributes[column].values;
+        while let Some((value, query)) = unasked.values.pop() {
+            let judge = |e: &ImageEntry| match e.values[column] {
+                Some(v) => (known[v as usize] == *value, known[v as usize].clone()),
+                None => (false, format!("no {name}")),
+            };
+            let question = self.ask_stored(format!("{name} = {value}"), query.as_ref(), &judge)?;
+            if question.is_some() {
+                return Ok(question);
+            }
+        }
+        Ok(None)
     }
 
     fn categories(&mut self, of: &NamedQueries, count: usize, rng: &mut StdRng) -> Result<Vec<Question>> {
