@@ -1,5 +1,6 @@
 //! The whole offline chain on a small set that is drawn here: train, write, read back, evaluate.
 
+use super::manifest::ReadingArgs;
 use super::options::{CardArgs, HyperArgs, TrainArgs};
 use super::run::run;
 use crate::eval::report::Absent;
@@ -132,6 +133,7 @@ fn a_small_set_trains_evaluates_and_trains_to_the_same_bytes_after_an_interrupti
         absent: Absent::Negative,
         leave_one_out: false,
         cache: args.cache,
+        reading: ReadingArgs::default(),
     })
     .unwrap();
     let report: serde_json::Value = serde_json::from_slice(&std::fs::read(json).unwrap()).unwrap();

@@ -4,7 +4,7 @@ use super::assembly::{assemble, Parts};
 use super::card::card;
 use super::features::{bar, default_cache, FrozenBackbone};
 use super::log::LossLog;
-use super::manifest::{Manifest, Split};
+use super::manifest::{Manifest, ReadingArgs, Split};
 use super::options::TrainArgs;
 use super::trainer::{train, TrainingSet};
 use crate::error::{Error, Kind, Result};
@@ -24,7 +24,7 @@ pub fn run(args: &TrainArgs) -> Result<()> {
     let settings = args.hyper.settings()?;
     let preprocessing = args.preprocessing()?;
     let out = TrainArgs::required("out", &args.out)?;
-    let manifest = read_manifest(TrainArgs::required("data", &args.data)?)?;
+    let manifest = read_manifest(TrainArgs::required("data", &args.data)?, &args.reading)?;
     let set = TrainingSet::new(&manifest)?;
     let (arch, tensors) = backbone(TrainArgs::required("backbone", &args.backbone)?, args.arch.as_deref())?;
     let backbone = FrozenBackbone::new(arch, &tensors)?;
@@ -75,9 +75,9 @@ pub fn run(args: &TrainArgs) -> Result<()> {
 /// Reads a data set and says on standard error what is odd about it.
 ///
 /// # Errors
-/// Those of [`Manifest::read`].
-pub fn read_manifest(folder: &Path) -> Result<Manifest> {
-    let manifest = Manifest::read(folder)?;
+/// Those of [`ReadingArgs::read`].
+pub fn read_manifest(folder: &Path, reading: &ReadingArgs) -> Result<Manifest> {
+    let manifest = reading.read(folder)?;
     manifest.warnings.iter().for_each(|w| eprintln!("WARNING:  {w}"));
     Ok(manifest)
 }
