@@ -127,7 +127,7 @@ mod tests {
         assert_eq!(r.sample(1700, 8), [668, 725, 1076, 470, 1170, 976, 744, 266]);
         assert_eq!(r.sample(30, 8), [2, 5, 17, 1, 23, 14, 15, 0]);
         assert_eq!(r.below(3), 2);
-        assert_eq!(r.uniform(-3.0, 3.0), 1.0497531900056014);
+        assert_eq!(r.uniform(-3.0, 3.0), 1.0497531900656014);
     }
 
     // random.Random(7).random()
