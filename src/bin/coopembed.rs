@@ -8,6 +8,7 @@ use coopembed::eval::run::{self as eval, EvalArgs};
 use coopembed::model::import_backbone;
 use coopembed::train::emoji::gallery::{self, GalleryArgs};
 use coopembed::train::emoji::{self, EmojiArgs};
+use coopembed::train::fonts::{self, FontArgs};
 use coopembed::train::options::TrainArgs;
 use coopembed::train::run as train;
 use std::path::PathBuf;
@@ -24,6 +25,7 @@ struct Program {
 const EXAMPLES: &str = "\
 Examples:
   coopembed data emoji --out data/emoji
+  coopembed data fonts --out data/fonts
   coopembed import-backbone efficientnet-lite0.pth --arch efficientnet_lite0 --out lite0.safetensors
   coopembed train --data data/emoji --backbone lite0.safetensors --size 128 --out model/emoji
   coopembed eval --model model/emoji --data data/emoji --json figures.json
@@ -88,6 +90,8 @@ enum Command {
 enum Data {
     /// The emoji retrieval set: the same emoji drawn by up to nine designers
     Emoji(EmojiArgs),
+    /// The fonts retrieval set: short words set in 106 families
+    Fonts(FontArgs),
     /// A few hundred pictures of the emoji set as a shop's table, for a demonstration
     Gallery(GalleryArgs),
 }
@@ -117,6 +121,7 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<()> {
     match command {
         Command::Data(Data::Emoji(args)) => emoji::run(&args),
+        Command::Data(Data::Fonts(args)) => fonts::run(&args),
         Command::Data(Data::Gallery(args)) => gallery::run(&args),
         Command::ImportBackbone(args) => import(&args),
         Command::Train(args) => train::run(&args),

@@ -7,7 +7,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::{contents, read_directory, Model, ModelConfig, Named, TensorFile};
 use crate::space::{Embedding, Query};
 use crate::train::features::{backbone_digest, extract, Extractor};
-use crate::train::manifest::{Manifest, Split};
+use crate::train::manifest::{Manifest, ReadingArgs, Split};
 use crate::train::method::Place;
 use crate::train::run::{cache_folder, read_manifest};
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ pub struct EvalArgs {
     /// Model directory
     #[arg(long, value_name = "DIR")]
     pub model: PathBuf,
-    /// Folder of the data set: images.csv and attributes.json
+    /// Folder of the data set: images.csv, In-Shop Clothes or CompCars
     #[arg(long, value_name = "DIR")]
     pub data: PathBuf,
     /// Write all figures to this file as JSON
@@ -36,6 +36,9 @@ pub struct EvalArgs {
     /// Folder for features [default: coopembed/features in the user's cache folder]
     #[arg(long, value_name = "DIR")]
     pub cache: Option<PathBuf>,
+    /// How to read the data set.
+    #[command(flatten)]
+    pub reading: ReadingArgs,
 }
 
 /// Evaluates, prints a table and writes JSON if asked.
@@ -45,7 +48,7 @@ pub struct EvalArgs {
 pub fn run(args: &EvalArgs) -> Result<()> {
     let (json, weights) = read_directory(&args.model)?;
     let model = Model::from_parts(&json, &weights)?;
-    let manifest = read_manifest(&args.data)?;
+    let manifest = read_manifest(&args.data, &args.reading)?;
     let protocol =
         Protocol { absent: args.absent, leave_one_out: args.leave_one_out, predict_by: args.predict_by };
     let cache = cache_folder(args.cache.as_ref())?;

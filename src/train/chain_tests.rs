@@ -1,5 +1,6 @@
 //! The whole offline chain on a small set that is drawn here: train, write, read back, evaluate.
 
+use super::manifest::ReadingArgs;
 use super::methods::MethodKind;
 use super::options::{CardArgs, HyperArgs, TrainArgs};
 use super::run::run;
@@ -139,6 +140,7 @@ fn a_small_set_trains_evaluates_and_trains_to_the_same_bytes_after_an_interrupti
         leave_one_out: false,
         predict_by: Default::default(),
         cache: args.cache,
+        reading: ReadingArgs::default(),
     })
     .unwrap();
     let report: serde_json::Value = serde_json::from_slice(&std::fs::read(json).unwrap()).unwrap();
@@ -197,6 +199,7 @@ fn an_experiment_does_each_run_once_and_writes_its_table() {
             seeds: 2,
             jobs: Some(jobs),
             hyper: HyperArgs { epochs: Some(2), ..train.hyper.clone() },
+            reading: ReadingArgs::default(),
         })
         .unwrap();
         let read = |name: &str| std::fs::read_to_string(dir.path().join("tables").join(name)).unwrap();

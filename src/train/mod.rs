@@ -1,6 +1,7 @@
 //! Data sets, losses, optimiser and trainer: the offline half of the method.
 
 pub mod assembly;
+pub mod builder;
 pub mod card;
 pub mod checkpoint;
 pub mod corruption;
@@ -8,6 +9,7 @@ pub mod distances;
 pub mod emoji;
 pub mod feature_cache;
 pub mod features;
+pub mod fonts;
 pub mod learning;
 pub mod loader;
 pub mod log;

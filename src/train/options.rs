@@ -1,5 +1,6 @@
 //! The options of `coopembed train`: flags, over a TOML file with the same names, over the defaults.
 
+use super::manifest::ReadingArgs;
 use super::methods::MethodKind;
 use super::optimizer::Rule;
 use super::settings::{Preset, Schedule, Settings};
@@ -10,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 /// `coopembed train`'s flags; `--config` names a TOML file with the same names, in which those of [`HyperArgs`] are in
-/// the table `[training]` and those of [`CardArgs`] in `[card]`.
+/// the table `[training]`, those of [`ReadingArgs`] in `[reading]` and those of [`CardArgs`] in `[card]`.
 #[derive(Debug, Clone, Default, PartialEq, clap::Args, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub struct TrainArgs {
@@ -18,7 +19,7 @@ pub struct TrainArgs {
     #[arg(long, value_name = "FILE")]
     #[serde(skip)]
     pub config: Option<PathBuf>,
-    /// Folder of the data set: images.csv and attributes.json
+    /// Folder of the data set: images.csv, In-Shop Clothes or CompCars
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
     /// Weights of the backbone: what import-backbone wrote, or with --arch any checkpoint
@@ -58,6 +59,9 @@ pub struct TrainArgs {
     #[command(flatten)]
     #[serde(rename = "training")]
     pub hyper: HyperArgs,
+    /// How to read the data set.
+    #[command(flatten)]
+    pub reading: ReadingArgs,
     /// What to say about the model.
     #[command(flatten)]
     pub card: CardArgs,

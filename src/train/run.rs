@@ -7,7 +7,7 @@ use super::features::{backbone_digest, bar, default_cache, FrozenBackbone};
 use super::learning::LearningSource;
 use super::loader::{Augmentation, Pictures};
 use super::log::LossLog;
-use super::manifest::{Manifest, Split};
+use super::manifest::{Manifest, ReadingArgs, Split};
 use super::methods::layers::Initializer;
 use super::network::{LearningBackbone, Mode};
 use super::options::TrainArgs;
@@ -38,7 +38,7 @@ pub fn run(args: &TrainArgs) -> Result<()> {
     let settings = args.hyper.settings()?;
     let preprocessing = args.preprocessing()?;
     let out = TrainArgs::required("out", &args.out)?;
-    let manifest = read_manifest(TrainArgs::required("data", &args.data)?)?;
+    let manifest = read_manifest(TrainArgs::required("data", &args.data)?, &args.reading)?;
     let sides = sides(&manifest, &settings)?;
     let set = TrainingSet::of(&manifest, sides.train.clone())?;
     let (arch, tensors) =
@@ -122,9 +122,9 @@ pub fn run(args: &TrainArgs) -> Result<()> {
 /// Reads a data set and says on standard error what is odd about it.
 ///
 /// # Errors
-/// Those of [`Manifest::read`].
-pub fn read_manifest(folder: &Path) -> Result<Manifest> {
-    let manifest = Manifest::read(folder)?;
+/// Those of [`ReadingArgs::read`].
+pub fn read_manifest(folder: &Path, reading: &ReadingArgs) -> Result<Manifest> {
+    let manifest = reading.read(folder)?;
     manifest.warnings.iter().for_each(|w| eprintln!("WARNING:  {w}"));
     Ok(manifest)
 }

@@ -9,7 +9,7 @@ use crate::eval::learned::{evaluate_method, Featured};
 use crate::eval::Protocol;
 use crate::train::corruption::corrupted;
 use crate::train::features::{bar, FrozenBackbone};
-use crate::train::manifest::Split;
+use crate::train::manifest::{ReadingArgs, Split};
 use crate::train::methods::layers::Initializer;
 use crate::train::options::{HyperArgs, TrainArgs};
 use crate::train::run::{cache_folder, read_backbone_file, read_manifest};
@@ -58,6 +58,9 @@ pub struct ExperimentArgs {
     /// What all rows have in common.
     #[command(flatten)]
     pub hyper: HyperArgs,
+    /// How to read the data set.
+    #[command(flatten)]
+    pub reading: ReadingArgs,
 }
 
 /// Trains and evaluates what is not done yet, prints the table and writes it.
@@ -118,7 +121,7 @@ impl Inputs {
     fn read(args: &ExperimentArgs) -> Result<Self> {
         let given = TrainArgs { size: args.size, ..Default::default() };
         let preprocessing = given.preprocessing()?;
-        let manifest = read_manifest(&args.data)?;
+        let manifest = read_manifest(&args.data, &args.reading)?;
         let train_images = TrainingSet::new(&manifest)?.images;
         let test_images = [manifest.split(Split::Query), manifest.split(Split::Gallery)].concat();
         let (arch, tensors) = read_backbone_file(&args.backbone, args.arch.as_deref())?;

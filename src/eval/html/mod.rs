@@ -17,7 +17,7 @@ use super::protocol::Protocol;
 use super::run::{embed, evaluate_embedded, prototypes};
 use crate::error::{Error, Kind, Result};
 use crate::model::{read_directory, Model};
-use crate::train::manifest::Manifest;
+use crate::train::manifest::{Manifest, ReadingArgs};
 use crate::train::run::{cache_folder, read_manifest};
 use data::{Page, Sizes};
 use rand::rngs::StdRng;
@@ -56,6 +56,9 @@ pub struct ReportArgs {
     /// Folder for features [default: coopembed/features in the user's cache folder]
     #[arg(long, value_name = "DIR")]
     pub cache: Option<PathBuf>,
+    /// How to read the data set.
+    #[command(flatten)]
+    pub reading: ReadingArgs,
 }
 
 /// Writes the page, and JSON if asked.
@@ -69,7 +72,7 @@ pub fn run(args: &ReportArgs) -> Result<()> {
     }
     let (json, weights) = read_directory(&args.model)?;
     let model = Model::from_parts(&json, &weights)?;
-    let manifest = read_manifest(&args.data)?;
+    let manifest = read_manifest(&args.data, &args.reading)?;
     let cache = cache_folder(args.cache.as_ref())?;
     let (mut page, gallery) = look(args, &model, &weights, &manifest, &cache)?;
 

@@ -20,6 +20,7 @@ fn args(folder: &Path) -> ReportArgs {
         questions: 4,
         seed: 0,
         cache: Some(folder.join("cache")),
+        reading: Default::default(),
     }
 }
 

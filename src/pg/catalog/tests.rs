@@ -155,7 +155,7 @@ mod tests {
         }
         let newer = garments.config.to_json().replace("\"format_version\": 1", "\"format_version\": 3");
         let error = refusal(&newer, &weights);
-        assert!(error.starts_with("model format version 2 is not supported"), "{error}");
+        assert!(error.starts_with("model format version 3 is not supported"), "{error}");
         let mut config = garments.config.clone();
         config.attributes[1].name = "neckline".into();
         let error = refusal(&config.to_json(), &weights);

@@ -1,6 +1,4 @@
-//! Code point sequences: how they are written, which concept one belongs to, and draws that depend on names only.
-
-use sha2::{Digest, Sha256};
+//! Code point sequences: how they are written, and which concept one belongs to.
 
 /// The skin tone modifiers with the tone that each stands for, light to dark.
 pub const TONES: [(&str, &str); 5] =
@@ -46,14 +44,6 @@ pub fn concept(code: &str) -> String {
     parts.join("-").replace("200D-200D", JOINER)
 }
 
-/// A number in `[0, 1)` that is a function of `key` alone (SHA-256), so that a split depends on no seed, no order
-/// and no version of a random generator.
-pub fn draw(key: &[&str]) -> f64 {
-    let digest = Sha256::digest(key.join("|").as_bytes());
-    let head = digest.iter().take(8).fold(0u64, |n, byte| n << 8 | u64::from(*byte));
-    head as f64 / 2f64.powi(64)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,14 +83,5 @@ mod tests {
         ] {
             assert_eq!(concept(code), expected);
         }
-    }
-
-    // rnd = lambda *k: int.from_bytes(hashlib.sha256('|'.join(k).encode()).digest()[:8], 'big') / 2 ** 64
-    // rnd('side', '1F600'), rnd('tone', '1F44B', '1F3FB'), rnd('query', '1F44B-1F3FD', 'noto')
-    #[test]
-    fn draws_are_a_function_of_the_key_alone() {
-        assert_eq!(draw(&["side", "1F600"]), 0.1426929779722936);
-        assert_eq!(draw(&["tone", "1F44B", "1F3FB"]), 0.49838999967974107);
-        assert_eq!(draw(&["query", "1F44B-1F3FD", "noto"]), 0.6907666573931508);
     }
 }

@@ -2,9 +2,9 @@
 
 use super::codes::normal;
 use super::ordered::Ordered;
-use super::packages;
 use super::vocabulary::View;
 use crate::error::{Error, Kind, Result};
+use crate::train::builder::packages;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 

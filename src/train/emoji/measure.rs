@@ -1,7 +1,7 @@
 //! Attributes that only the picture tells: its hue, its aspect ratio, whether it is symmetric.
 
 use super::render::Picture;
-use super::vocabulary::NUMBERS;
+use crate::train::builder::row::NUMBERS;
 
 /// What one designer's picture of an emoji looks like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,28 +10,30 @@ mod icons;
 mod measure;
 mod names;
 mod ordered;
-mod output;
-mod packages;
 mod render;
-mod report;
 mod sequences;
 mod split;
+mod tables;
 #[cfg(test)]
 mod tests;
 mod vocabulary;
 
+use super::builder::output::Output;
+use super::builder::packages::Cache;
+use super::builder::report;
+use super::builder::row::Row;
 use crate::error::{Error, Kind, Result};
 use icons::{Atlas, Source};
 use indicatif::{ProgressBar, ProgressStyle};
 use measure::Look;
-use output::{Output, Row};
 use rayon::prelude::*;
 use sequences::Emoji;
 use sha2::{Digest, Sha256};
 use split::{Member, Side};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
-use vocabulary::{Labels, View, VIEWS};
+use tables::picture_name;
+use vocabulary::{Labels, View, ATTRIBUTES, VIEWS};
 
 /// Build the emoji retrieval set: the same emoji drawn by up to nine designers
 ///
@@ -107,9 +109,9 @@ enum Drawn {
 /// [`Kind::Unavailable`] if a package cannot be fetched, [`Kind::InvalidData`] if one is not as expected,
 /// [`Kind::InvalidParameter`] if the output folder holds something else, [`Kind::Io`].
 pub fn run(args: &EmojiArgs) -> Result<()> {
-    let output = Output::open(&args.out)?;
+    let output = Output::open(&args.out, &tables::NAMES)?;
     let views: Vec<&View> = VIEWS.iter().filter(|v| !(args.no_sharealike && v.share_alike())).collect();
-    let cache = packages::Cache::open(args.cache.as_deref())?;
+    let cache = Cache::open(args.cache.as_deref())?;
     let emoji = sequences::read(&cache, usize::from(args.tones))?;
     let mut folders = Vec::new();
     for view in &views {
@@ -118,7 +120,7 @@ pub fn run(args: &EmojiArgs) -> Result<()> {
     }
     let emoji_count = emoji.len();
     let atlas = Atlas::read(&views, &folders)?;
-    output.make_views(&views)?;
+    output.make_folders(views.iter().map(|v| v.name))?;
     let jobs = jobs(&emoji, views.len(), &atlas);
     let drawn = draw_all(&jobs, &emoji, &views, args.size, &output)?;
     let looks = distinct(&jobs, drawn, &emoji, &views, &output)?;
@@ -133,11 +135,11 @@ pub fn run(args: &EmojiArgs) -> Result<()> {
     }
     let rows = rows(&instances, &views);
     report::check(&rows)?;
-    output.finish(&rows, &views, &instances)?;
+    output.finish(&rows, &ATTRIBUTES, &tables::tables(&views, &instances)?)?;
     if !output.has_all(&rows) {
         return Err(Error::new(Kind::Internal, "images.csv names a picture that is not there"));
     }
-    print!("{}", report::report(&rows));
+    print!("{}", report::report(&rows, &ATTRIBUTES));
     println!(
         "checked: every query instance has gallery images, no test instance in train, every file exists"
     );
@@ -173,7 +175,8 @@ fn draw_all(
             Ok(Some(picture)) => match measure::look(&picture) {
                 None => Drawn::Empty,
                 Some(look) => {
-                    output.write_picture(views[job.view], &emoji[job.emoji].code, &picture.png()?)?;
+                    let name = picture_name(views[job.view], &emoji[job.emoji].code);
+                    output.write_picture(&name, &picture.png()?)?;
                     Drawn::Picture { look, pixels: Sha256::digest(picture.over_white.as_flattened()).into() }
                 }
             },
@@ -204,11 +207,11 @@ fn distinct(
                 looks.entry(job.emoji).or_default().push((job.view, look));
             }
             Drawn::Picture { .. } => {
-                output.remove_picture(view, code)?;
+                output.remove_picture(&picture_name(view, code))?;
                 repeated += 1;
             }
-            Drawn::Empty => empty.push(output::picture_name(view, code)),
-            Drawn::Failed(e) => failed.push(format!("{} ({e})", output::picture_name(view, code))),
+            Drawn::Empty => empty.push(picture_name(view, code)),
+            Drawn::Failed(e) => failed.push(format!("{} ({e})", picture_name(view, code))),
         }
     }
     for (what, which) in [("with next to nothing to see", empty), ("that could not be drawn", failed)] {
@@ -235,7 +238,7 @@ fn instances(
         let looks = looks.remove(&i).unwrap_or_default();
         if looks.len() < usize::from(args.min_views) || families(&looks, views).len() < 2 {
             for (view, _) in looks {
-                output.remove_picture(views[view], &emoji.code)?;
+                output.remove_picture(&picture_name(views[view], &emoji.code))?;
             }
             continue;
         }
@@ -288,7 +291,7 @@ fn rows<'a>(instances: &'a [Instance], views: &[&View]) -> Vec<Row<'a>> {
         let mut drawn: Vec<&View> = instance.looks.iter().map(|(view, _)| views[*view]).collect();
         drawn.sort_by_key(|view| view.name);
         out.extend(drawn.into_iter().map(|view| Row {
-            path: format!("images/{}", output::picture_name(view, code)),
+            path: format!("images/{}", picture_name(view, code)),
             instance: code.to_lowercase(),
             category: &instance.category,
             split: match instance.side {

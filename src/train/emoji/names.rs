@@ -2,7 +2,8 @@
 
 use super::codes::tone;
 use super::sequences::Emoji;
-use super::vocabulary::{Labels, ATTRIBUTES, NUMBERS};
+use super::vocabulary::{Labels, ATTRIBUTES};
+use crate::train::builder::row::NUMBERS;
 use regex::Regex;
 use std::collections::HashSet;
 use std::sync::LazyLock;

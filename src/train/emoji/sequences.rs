@@ -1,10 +1,11 @@
 //! Which emoji there are: code, CLDR name, Unicode group and subgroup; one per instance.
 
-use super::codes::{concept, draw, normal, TONES};
+use super::codes::{concept, normal, TONES};
 use super::ordered::Ordered;
-use super::packages::{self, Cache};
 use super::vocabulary::{NAMES, SEQUENCES};
 use crate::error::Result;
+use crate::train::builder::chance::draw;
+use crate::train::builder::packages::{self, Cache};
 use std::collections::{HashMap, HashSet};
 
 /// One emoji, with its gender and skin tone.

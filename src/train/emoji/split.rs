@@ -1,7 +1,7 @@
 //! Who trains and who tests: halves by concept, and queries by other designers than the gallery's.
 
-use super::codes::draw;
 use super::vocabulary::Labels;
+use crate::train::builder::chance::draw;
 use std::collections::{BTreeMap, HashMap};
 
 /// A half of the set.

@@ -1,5 +1,7 @@
 //! What the set is made of: designers' views with their licences, attributes with their values, categories.
 
+use crate::train::builder::row::{Attribute, NUMBERS};
+
 /// One designer's drawings of the emoji.
 #[derive(Debug)]
 pub struct View {
@@ -89,54 +91,29 @@ pub const SEQUENCES: (&str, &str, &str) = ("emoji-datasource-google", "16.0.0", 
 /// Package, version and needed file of the CLDR short names (MIT).
 pub const NAMES: (&str, &str, &str) = ("emojibase-data", "17.0.0", "en/data.json");
 
-/// One attribute of the set.
-#[derive(Debug)]
-pub struct Attribute {
-    /// Its name, a column of `images.csv`.
-    pub name: &'static str,
-    /// True if its values have an order.
-    pub ordered: bool,
-    /// All values, in order.
-    pub values: &'static [&'static str],
-    /// Where the labels come from, for people.
-    pub source: &'static str,
-}
-
-const fn attribute(
-    name: &'static str,
-    ordered: bool,
-    values: &'static [&'static str],
-    source: &'static str,
-) -> Attribute {
-    Attribute { name, ordered, values, source }
-}
-
-/// The numbers from one to twelve as ordered values are written.
-pub const NUMBERS: [&str; 12] = ["1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12"];
-
 /// All attributes, in the order of the columns.
 pub const ATTRIBUTES: [Attribute; 13] = [
-    attribute("skin_tone", true, NUMBERS.split_at(5).0, "code point modifier"),
-    attribute("gender", false, &["woman", "man", "neutral"], "CLDR name"),
-    attribute("age", true, NUMBERS.split_at(3).0, "CLDR name: child, adult, old"),
-    attribute("people", true, NUMBERS.split_at(4).0, "code points and CLDR name"),
-    attribute("hair", false, &["red", "curly", "white", "bald", "blond", "beard"], "CLDR name"),
-    attribute(
+    Attribute::new("skin_tone", true, NUMBERS.split_at(5).0, "code point modifier"),
+    Attribute::new("gender", false, &["woman", "man", "neutral"], "CLDR name"),
+    Attribute::new("age", true, NUMBERS.split_at(3).0, "CLDR name: child, adult, old"),
+    Attribute::new("people", true, NUMBERS.split_at(4).0, "code points and CLDR name"),
+    Attribute::new("hair", false, &["red", "curly", "white", "bald", "blond", "beard"], "CLDR name"),
+    Attribute::new(
         "expression",
         false,
         &["smile", "kiss", "sad", "cry", "angry", "tongue", "surprise", "sleep", "wink", "love"],
         "CLDR name",
     ),
-    attribute(
+    Attribute::new(
         "color",
         false,
         &["red", "orange", "yellow", "green", "blue", "purple", "brown", "black", "white", "grey", "pink"],
         "CLDR name",
     ),
-    attribute("direction", false, &["left", "right", "up", "down"], "CLDR name"),
-    attribute("hour", true, &NUMBERS, "CLDR name"),
-    attribute("minute", false, &["00", "30"], "CLDR name"),
-    attribute(
+    Attribute::new("direction", false, &["left", "right", "up", "down"], "CLDR name"),
+    Attribute::new("hour", true, &NUMBERS, "CLDR name"),
+    Attribute::new("minute", false, &["00", "30"], "CLDR name"),
+    Attribute::new(
         "hue",
         false,
         &[
@@ -145,8 +122,8 @@ pub const ATTRIBUTES: [Attribute; 13] = [
         ],
         "measured: majority of the views",
     ),
-    attribute("aspect", true, NUMBERS.split_at(5).0, "measured: tall .. wide, majority of the views"),
-    attribute("symmetric", false, &["yes", "no"], "measured: left-right, majority of the views"),
+    Attribute::new("aspect", true, NUMBERS.split_at(5).0, "measured: tall .. wide, majority of the views"),
+    Attribute::new("symmetric", false, &["yes", "no"], "measured: left-right, majority of the views"),
 ];
 
 /// The attribute values of one instance; an absent one is unknown.

@@ -1,13 +1,12 @@
 //! What came out, in numbers, and what must hold for it to be a retrieval set.
 
-use super::output::Row;
-use super::vocabulary::ATTRIBUTES;
+use super::row::{Attribute, Row};
 use crate::error::{Error, Kind, Result};
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write;
 
 /// Counts of images, splits, instances, categories and attribute values, in lines for people.
-pub fn report(rows: &[Row]) -> String {
+pub fn report(rows: &[Row], attributes: &[Attribute]) -> String {
     let mut out = String::new();
     let splits = counts(rows.iter().map(|r| r.split));
     let _ = writeln!(out, "{} images: {}", rows.len(), listed(&splits));
@@ -20,17 +19,17 @@ pub fn report(rows: &[Row]) -> String {
         let n = rows.iter().filter(|r| r.split == split).map(|r| r.category).collect::<BTreeSet<_>>().len();
         let _ = writeln!(out, "  categories in {split}: {n}");
     }
-    for (i, attribute) in ATTRIBUTES.iter().enumerate() {
-        let _ = writeln!(out, "{}: {}", attribute.name, values(rows, i));
+    for (i, attribute) in attributes.iter().enumerate() {
+        let _ = writeln!(out, "{}: {}", attribute.name, values(rows, attribute, i));
     }
     out
 }
 
-/// How many images and instances have each value of the attribute at column `i`, and which values are on one side of
+/// How many images and instances have each value of an attribute, the column `i`, and which values are on one side of
 /// the split only.
-fn values(rows: &[Row], i: usize) -> String {
+fn values(rows: &[Row], attribute: &Attribute, i: usize) -> String {
     let labelled: Vec<(&Row, &str)> = rows.iter().filter_map(|r| Some((r, r.values[i]?))).collect();
-    let per_value = ATTRIBUTES[i].values.iter().filter_map(|value| {
+    let per_value = attribute.values.iter().filter_map(|value| {
         let with: Vec<&Row> = labelled.iter().filter(|(_, v)| v == value).map(|(r, _)| *r).collect();
         let instances: BTreeSet<&str> = with.iter().map(|r| r.instance.as_str()).collect();
         (!with.is_empty()).then(|| format!("{value} {}/{}", with.len(), instances.len()))

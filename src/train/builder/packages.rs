@@ -1,4 +1,4 @@
-//! The designers' packages: fetched once with `npm pack`, unpacked into a cache.
+//! npm packages: fetched once with `npm pack`, unpacked into a cache.
 
 use crate::error::{Error, Kind, Result};
 use std::fs;
@@ -34,7 +34,7 @@ impl Cache {
     }
 
     /// The folder of `package` at `version`, fetched and unpacked if need be. Of the package, the files in `needed`
-    /// are unpacked (a name that ends in `/` is a folder), and its licence.
+    /// are unpacked (a name that ends in `/` is a folder, one that ends in `*` the start of names), and its licence.
     ///
     /// # Errors
     /// [`Kind::Unavailable`] if npm is missing or fails, [`Kind::InvalidData`] if the package cannot be unpacked,
@@ -63,7 +63,7 @@ impl Cache {
         let output = run.map_err(|e| {
             Error::new(Kind::Unavailable, format!("could not start npm: {e}"))
                 .detail(format!(
-                    "The designers' drawings are npm packages; \"{specification}\" is not in the cache."
+                    "The set is made from npm packages; \"{specification}\" is not in the cache."
                 ))
                 .hint("Install npm (it comes with Node.js), or give --cache a folder that has the packages.")
         })?;
@@ -197,9 +197,10 @@ fn inner_path(path: &Path) -> Option<PathBuf> {
 }
 
 fn wanted(inner: &Path, needed: &[&str]) -> bool {
-    let is = |name: &&str| match name.strip_suffix('/') {
-        Some(folder) => inner.starts_with(folder),
-        None => inner == Path::new(name),
+    let is = |name: &&str| match (name.strip_suffix('/'), name.strip_suffix('*')) {
+        (Some(folder), _) => inner.starts_with(folder),
+        (_, Some(start)) => inner.to_string_lossy().starts_with(start),
+        _ => inner == Path::new(name),
     };
     needed.iter().any(is) || inner.to_string_lossy().to_uppercase().starts_with("LICEN")
 }
@@ -242,14 +243,21 @@ mod tests {
             &[
                 ("package/icons.json", "{}"),
                 ("package/assets/1f600.webp", "w"),
+                ("package/files/a-latin.woff2", "f"),
+                ("package/files/a-greek.woff2", "f"),
                 ("package/LICENSE", "l"),
                 ("package/index.js", "j"),
             ],
         );
-        unpack(&tgz, &target, &["icons.json", "assets/"]).unwrap();
-        for (file, there) in
-            [("icons.json", true), ("assets/1f600.webp", true), ("LICENSE", true), ("index.js", false)]
-        {
+        unpack(&tgz, &target, &["icons.json", "assets/", "files/a-la*"]).unwrap();
+        for (file, there) in [
+            ("icons.json", true),
+            ("assets/1f600.webp", true),
+            ("files/a-latin.woff2", true),
+            ("files/a-greek.woff2", false),
+            ("LICENSE", true),
+            ("index.js", false),
+        ] {
             assert_eq!(target.join(file).exists(), there, "{file}");
         }
         assert_eq!(read(&target, "icons.json").unwrap(), "{}");

@@ -1,0 +1,208 @@
+//! CompCars (Yang et al. 2015), as it is published: a folder for each make, model and year. The car models of part I train, both
+//! halves of its classification split, as in Thong et al.; the models of the verification training list are the gallery, each
+//! image of which is searched for among the others.
+
+use super::matlab;
+use super::problems::Problems;
+use super::table::{Declarations, Declared, Row, Table};
+use super::Split;
+use crate::error::{abridged, Error, Result};
+use crate::image::CropBox;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::Path;
+
+/// What the files should be like.
+pub const HINT: &str = "CompCars has data/image, data/label, misc and train_test_split, as in its archive.";
+
+/// Splits, and models and images of the published set in them.
+const OFFICIAL: [(Split, &str, usize, usize); 2] =
+    [(Split::Train, "train", 431, 30_955), (Split::Gallery, "test", 111, 4_454)];
+
+const LISTS: [(&str, Split); 3] = [
+    ("train_test_split/classification/train.txt", Split::Train),
+    ("train_test_split/classification/test.txt", Split::Train),
+    ("train_test_split/verification/verification_train.txt", Split::Gallery),
+];
+
+const ATTRIBUTES: &str = "misc/attributes.txt";
+
+/// True if a folder looks like CompCars.
+pub fn is_there(root: &Path) -> bool {
+    root.join("data/image").is_dir() && root.join(ATTRIBUTES).is_file()
+}
+
+/// Reads the set: an instance is a car model, a category a make; doors and seats are ordered, type is not.
+///
+/// # Errors
+/// [`Kind::Io`](crate::error::Kind::Io) if no list of images or the attributes cannot be read.
+pub fn read(root: &Path, problems: &mut Problems) -> Result<(Table, Option<Declarations>)> {
+    let mut table =
+        Table { attributes: ["doors", "seats", "type"].map(str::to_owned).into(), ..Table::default() };
+    let names = Names::read(root, &mut table.warnings);
+    let models = models(root, &names, problems)?;
+    let mut unknown = BTreeSet::new();
+    for (list, split) in LISTS {
+        let path = root.join(list);
+        let text = std::fs::read_to_string(&path).map_err(|e| Error::io("read", &path, &e))?;
+        for (line, number) in text.lines().map(str::trim).zip(1..).filter(|(l, _)| !l.is_empty()) {
+            let at = format!("{list}, line {number}");
+            let parts: Vec<&str> = line.split('/').collect();
+            let [make, model, _, _] = parts[..] else {
+                problems.add(format!("{at}: \"{}\" is not make/model/year/name.jpg", abridged(line)));
+                continue;
+            };
+            let values = models.get(model);
+            if values.is_none() && unknown.insert(model.to_owned()) {
+                problems.add(format!("{at}: model \"{}\" is not in {ATTRIBUTES}", abridged(model)));
+            }
+            let image = format!("data/image/{line}");
+            // An image that is missing has no box to look for; the table counts it.
+            let crop = root.join(&image).is_file().then(|| crop(root, line, problems)).flatten();
+            table.rows.push(Row {
+                at,
+                path: image,
+                instance: names.model(model),
+                category: names.make(make),
+                split,
+                crop,
+                values: values.cloned().unwrap_or_else(|| vec![String::new(); 3]),
+            });
+        }
+    }
+    if table.rows.is_empty() {
+        problems.add("the lists in train_test_split name no image".into());
+    }
+    for (split, name, models, images) in OFFICIAL {
+        let rows: Vec<&Row> = table.rows.iter().filter(|r| r.split == split).collect();
+        let found = rows.iter().map(|r| &r.instance).collect::<BTreeSet<_>>().len();
+        if (found, rows.len()) != (models, images) {
+            table.warnings.push(format!(
+                "{} {name} images of {found} models; the published set has {images} of {models}.",
+                rows.len()
+            ));
+        }
+    }
+    Ok((table, Some(declared(&models, &names))))
+}
+
+/// The box of an image, from three lines: viewpoint, how many boxes, and `x1 y1 x2 y2`, both corners inclusive and counted
+/// from 1.
+fn crop(root: &Path, image: &str, problems: &mut Problems) -> Option<CropBox> {
+    let label = Path::new("data/label").join(Path::new(image).with_extension("txt"));
+    let at = label.display();
+    let text = match std::fs::read_to_string(root.join(&label)) {
+        Ok(text) => text,
+        Err(e) => {
+            problems.add(format!("{at}: {e}"));
+            return None;
+        }
+    };
+    let line = text.lines().nth(2).unwrap_or_default();
+    let corners: Option<Vec<i32>> = line.split_whitespace().map(|c| c.parse().ok()).collect();
+    match corners.as_deref() {
+        Some(&[x1, y1, x2, y2]) if 1 <= x1 && x1 <= x2 && 1 <= y1 && y1 <= y2 => {
+            Some(CropBox { x1: x1 - 1, y1: y1 - 1, x2, y2 })
+        }
+        _ => {
+            problems.add(format!(
+                "{at}, line 3: \"{}\" is not a box x1 y1 x2 y2 counted from 1",
+                abridged(line.trim())
+            ));
+            None
+        }
+    }
+}
+
+/// Doors, seats and type of each model, by its id.
+fn models(root: &Path, names: &Names, problems: &mut Problems) -> Result<HashMap<String, Vec<String>>> {
+    let path = root.join(ATTRIBUTES);
+    let text = std::fs::read_to_string(&path).map_err(|e| Error::io("read", &path, &e))?;
+    let mut models = HashMap::new();
+    for (line, number) in text.lines().zip(1..).skip(1).filter(|(l, _)| !l.trim().is_empty()) {
+        let at = format!("{ATTRIBUTES}, line {number}");
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let [model, _speed, _displacement, doors, seats, kind] = fields[..] else {
+            problems.add(format!(
+                "{at}: {} columns, not model_id maximum_speed displacement door_number seat_number type",
+                fields.len()
+            ));
+            continue;
+        };
+        let mut number = |name: &str, text: &str| match text.parse::<u32>() {
+            Ok(0) => String::new(),
+            Ok(number) => number.to_string(),
+            Err(_) => {
+                problems.add(format!("{at}: {name} is \"{}\", not a number", abridged(text)));
+                String::new()
+            }
+        };
+        let (doors, seats, kind) =
+            (number("door_number", doors), number("seat_number", seats), number("type", kind));
+        let values = vec![doors, seats, if kind.is_empty() { kind } else { names.kind(&kind) }];
+        if models.insert(model.to_owned(), values).is_some() {
+            problems.add(format!("{at}: model \"{}\" is there a second time", abridged(model)));
+        }
+    }
+    Ok(models)
+}
+
+/// Doors and seats in the order of their numbers, types in that of their ids.
+fn declared(models: &HashMap<String, Vec<String>>, names: &Names) -> Declarations {
+    let occurring = |k: usize| models.values().map(move |v| &v[k]).filter(|v| !v.is_empty());
+    let numbers = |k: usize| {
+        let sorted: BTreeMap<u32, String> =
+            occurring(k).filter_map(|v| Some((v.parse().ok()?, v.clone()))).collect();
+        Declared { ordered: true, values: sorted.into_values().collect() }
+    };
+    let place =
+        |kind: &String| names.kinds.iter().position(|k| k == kind).ok_or_else(|| kind.parse::<u32>().ok());
+    let mut kinds: Vec<String> = occurring(2).collect::<BTreeSet<_>>().into_iter().cloned().collect();
+    kinds.sort_by_key(place);
+    let kinds = Declared { ordered: false, values: kinds };
+    [("doors", numbers(0)), ("seats", numbers(1)), ("type", kinds)].map(|(n, d)| (n.to_owned(), d)).into()
+}
+
+/// What the numbers of makes, models and types mean; where it is not known, numbers stay.
+#[derive(Default)]
+struct Names {
+    makes: Vec<String>,
+    models: Vec<String>,
+    kinds: Vec<String>,
+}
+
+impl Names {
+    fn read(root: &Path, warnings: &mut Vec<String>) -> Self {
+        let mut read = |file: &str, variable: &str| {
+            let path = root.join("misc").join(file);
+            let bytes = std::fs::read(&path).map_err(|e| e.to_string());
+            bytes.and_then(|b| matlab::strings(&b, variable)).unwrap_or_else(|e| {
+                warnings.push(format!("misc/{file}, {variable}: {e}; numbers are used as names."));
+                Vec::new()
+            })
+        };
+        Self {
+            makes: read("make_model_name.mat", "make_names"),
+            models: read("make_model_name.mat", "model_names"),
+            kinds: read("car_type.mat", "types"),
+        }
+    }
+
+    fn make(&self, id: &str) -> String {
+        named(&self.makes, id).map_or_else(|| id.to_owned(), str::to_owned)
+    }
+
+    /// Models of different makes may share a name, so the id is kept.
+    fn model(&self, id: &str) -> String {
+        named(&self.models, id).map_or_else(|| id.to_owned(), |name| format!("{name} ({id})"))
+    }
+
+    fn kind(&self, id: &str) -> String {
+        named(&self.kinds, id).map_or_else(|| id.to_owned(), str::to_owned)
+    }
+}
+
+/// The name with number `id`, counted from 1.
+fn named<'a>(names: &'a [String], id: &str) -> Option<&'a str> {
+    let name = names.get(id.parse::<usize>().ok()?.checked_sub(1)?)?;
+    Some(name.trim()).filter(|n| !n.is_empty())
+}

@@ -1,0 +1,130 @@
+//! `images.csv`: a row per image.
+
+use super::problems::Problems;
+use super::table::{crop_box, Declarations, Row, Table};
+use crate::error::{abridged, Error, Result};
+use std::collections::{BTreeSet, HashSet};
+use std::path::Path;
+
+/// The columns that every `images.csv` has.
+const REQUIRED: [&str; 4] = ["path", "instance", "category", "split"];
+
+/// The optional columns of the box, all or none.
+const BOX: [&str; 4] = ["x1", "y1", "x2", "y2"];
+
+/// What the columns are, for who got them wrong.
+pub fn hint() -> String {
+    format!(
+        "images.csv has the columns {}, optionally {}, then one per attribute; empty means absent.",
+        REQUIRED.join(","),
+        BOX.join(",")
+    )
+}
+
+/// Reads `images.csv` under what `attributes.json` declares.
+///
+/// # Errors
+/// [`Kind::Io`](crate::error::Kind::Io) if it cannot be read at all.
+pub fn read(path: &Path, declared: Option<&Declarations>, problems: &mut Problems) -> Result<Table> {
+    let file = std::fs::File::open(path).map_err(|e| Error::io("read", path, &e))?;
+    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(file);
+    let mut table = Table::default();
+    let header = match reader.headers() {
+        Ok(header) => header.clone(),
+        Err(e) => {
+            problems.add(format!("images.csv: {e}"));
+            return Ok(table);
+        }
+    };
+    let Some(columns) = Columns::find(&header, declared, problems) else { return Ok(table) };
+    table.attributes = columns.attributes.iter().map(|&c| header[c].to_owned()).collect();
+    for record in reader.records() {
+        match record {
+            Ok(record) => table.rows.extend(columns.row(&record, problems)),
+            Err(e) => problems.add(format!("images.csv: {e}")),
+        }
+    }
+    if table.rows.is_empty() && problems.is_empty() {
+        problems.add("images.csv: there are no images".into());
+    }
+    Ok(table)
+}
+
+/// Where each thing is in a record.
+struct Columns {
+    required: [usize; 4],
+    crop: Option<[usize; 4]>,
+    attributes: Vec<usize>,
+}
+
+impl Columns {
+    fn find(
+        header: &csv::StringRecord,
+        declared: Option<&Declarations>,
+        problems: &mut Problems,
+    ) -> Option<Self> {
+        let before = problems.len();
+        let mut seen = HashSet::new();
+        for name in header {
+            if name.is_empty() || !seen.insert(name) {
+                problems.add(format!("images.csv: two columns, or an empty one, are named \"{name}\""));
+            }
+        }
+        let place = |name: &&str| header.iter().position(|h| h == *name);
+        let required: Vec<Option<usize>> = REQUIRED.iter().map(place).collect();
+        for (name, at) in REQUIRED.iter().zip(&required) {
+            if at.is_none() {
+                problems.add(format!("images.csv: there is no column \"{name}\""));
+            }
+        }
+        let crop: Vec<usize> = BOX.iter().filter_map(place).collect();
+        if !matches!(crop.len(), 0 | 4) {
+            problems.add(format!("images.csv: of the box's columns {} some are missing", BOX.join(",")));
+        }
+        let fixed = |name: &str| REQUIRED.contains(&name) || BOX.contains(&name);
+        let attributes: Vec<usize> = (0..header.len()).filter(|&i| !fixed(&header[i])).collect();
+        if let Some(declared) = declared {
+            let columns: BTreeSet<&str> = attributes.iter().map(|&i| &header[i]).collect();
+            for name in columns.iter().filter(|c| !declared.contains_key(**c)) {
+                problems.add(format!("images.csv: column \"{name}\" is not in attributes.json"));
+            }
+            for name in declared.keys().filter(|d| !columns.contains(d.as_str())) {
+                problems.add(format!("attributes.json: \"{name}\" has no column in images.csv"));
+            }
+        }
+        if problems.len() > before {
+            return None;
+        }
+        let required: Vec<usize> = required.into_iter().flatten().collect();
+        Some(Self { required: required.try_into().ok()?, crop: crop.try_into().ok(), attributes })
+    }
+
+    fn row(&self, record: &csv::StringRecord, problems: &mut Problems) -> Option<Row> {
+        let at = format!("images.csv, line {}", record.position().map_or(0, csv::Position::line));
+        let [path, instance, category, split] = self.required.map(|c| record[c].to_owned());
+        for (name, text) in [("path", &path), ("instance", &instance), ("category", &category)] {
+            if text.is_empty() {
+                problems.add(format!("{at}: the {name} is empty"));
+            }
+        }
+        let known = split.parse();
+        if known.is_err() {
+            problems.add(format!("{at}: split is \"{}\", not train, query or gallery", abridged(&split)));
+        }
+        let crop = match self.crop.map(|c| c.map(|c| &record[c])) {
+            Some(texts) if texts.iter().any(|t| !t.is_empty()) => {
+                let found = crop_box(texts);
+                if found.is_none() {
+                    problems.add(format!(
+                        "{at}: \"{}\" is not a box of x1 < x2 and y1 < y2",
+                        abridged(&texts.join(","))
+                    ));
+                }
+                found
+            }
+            _ => None,
+        };
+        let values = self.attributes.iter().map(|&c| record[c].to_owned()).collect();
+        Some(Row { at, path, instance, category, split: known.ok()?, crop, values })
+    }
+}

@@ -1,0 +1,100 @@
+//! Which layout a data set has, and reading it.
+
+use super::problems::Problems;
+use super::table::{declared_attributes, Declarations, Table};
+use super::{compcars, images_csv, in_shop, Manifest};
+use crate::error::{Error, Kind, Result};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// A layout of a data set's folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Format {
+    /// images.csv and attributes.json
+    Manifest,
+    /// DeepFashion's In-shop Clothes Retrieval: Eval/list_eval_partition.txt
+    InShop,
+    /// CompCars: data/image and misc/attributes.txt
+    #[value(name = "compcars")]
+    #[serde(rename = "compcars")]
+    CompCars,
+}
+
+/// How to read a data set's folder.
+#[derive(Debug, Clone, Default, PartialEq, clap::Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+#[command(next_help_heading = "Reading the data set ([reading] in the TOML file)")]
+pub struct ReadingArgs {
+    /// Layout of the folder [default: what its files show]
+    #[arg(long, value_enum)]
+    pub format: Option<Format>,
+    /// In-Shop only: CSV of item_id and a column per attribute [default: the set's own yes/no labels]
+    #[arg(long, value_name = "FILE")]
+    pub attribute_labels: Option<PathBuf>,
+    /// Use these attributes only
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
+    pub attributes: Option<Vec<String>>,
+    /// Leave out images whose files are missing, and say how many [default: false]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    pub skip_missing: Option<bool>,
+}
+
+impl ReadingArgs {
+    /// Reads the data set in `root`, and checks that every image is there.
+    ///
+    /// # Errors
+    /// [`Kind::InvalidData`] with all problems in its DETAIL, a line each with its place, or if no known layout is
+    /// there; [`Kind::UnknownName`] for an attribute that is not there; [`Kind::Io`] if a list of images cannot be read
+    /// at all.
+    pub fn read(&self, root: &Path) -> Result<Manifest> {
+        let format = self.format.map_or_else(|| detected(root), Ok)?;
+        if self.attribute_labels.is_some() && format != Format::InShop {
+            return Err(Error::new(Kind::InvalidParameter, "--attribute-labels is for In-Shop Clothes")
+                .detail("The other layouts have their labels with them.")
+                .hint("Leave it out, or give --format in-shop."));
+        }
+        let hint = match format {
+            Format::Manifest => images_csv::hint(),
+            Format::InShop => in_shop::HINT.to_owned(),
+            Format::CompCars => compcars::HINT.to_owned(),
+        };
+        let mut problems = Problems::new(hint, self.skip_missing.unwrap_or(false));
+        let (table, declared) = match format {
+            Format::Manifest => manifest(root, &mut problems)?,
+            Format::InShop => in_shop::read(root, self.attribute_labels.as_deref(), &mut problems)?,
+            Format::CompCars => compcars::read(root, &mut problems)?,
+        };
+        let table = match &self.attributes {
+            Some(names) => table.with_attributes(names)?,
+            None => table,
+        };
+        let manifest = table.resolve(root, declared.as_ref(), &mut problems);
+        problems.into_result(root)?;
+        Ok(manifest)
+    }
+}
+
+fn manifest(root: &Path, problems: &mut Problems) -> Result<(Table, Option<Declarations>)> {
+    let declared = declared_attributes(&root.join("attributes.json"), problems)?;
+    let table = images_csv::read(&root.join("images.csv"), declared.as_ref(), problems)?;
+    Ok((table, declared))
+}
+
+fn detected(root: &Path) -> Result<Format> {
+    if root.join("images.csv").is_file() {
+        Ok(Format::Manifest)
+    } else if in_shop::partition(root).is_some() {
+        Ok(Format::InShop)
+    } else if compcars::is_there(root) {
+        Ok(Format::CompCars)
+    } else {
+        let what = if root.is_dir() { "is no data set of a known layout" } else { "is no folder" };
+        Err(Error::new(Kind::InvalidData, format!("\"{}\" {what}", root.display()))
+            .detail(
+                "Looked for images.csv, Eval/list_eval_partition.txt (In-Shop Clothes), and misc/attributes.txt \
+                 beside data/image (CompCars).",
+            )
+            .hint("Name the folder that holds these files; --format says which layout is meant."))
+    }
+}
