@@ -13,13 +13,16 @@ const AGREED: f64 = 0.6;
 /// The attribute values of a face, in the order of [`ATTRIBUTES`].
 pub type Labels = [Option<&'static str>; ATTRIBUTES.len()];
 
+/// What a face measures on a scale.
+type Scale = fn(&Measures) -> Option<f64>;
+
 /// What is measured on a scale, by the name of its attribute.
-const SCALES: [(&str, fn(&Measures) -> Option<f64>); 3] =
+const SCALES: [(&str, Scale); 3] =
     [("contrast", |m| m.contrast), ("x_height", |m| Some(m.x_height)), ("width", |m| Some(m.width))];
 
 /// For each attribute that is measured on a scale, the four edges between the fifths of all faces.
 pub fn edges(measures: &[Vec<Measures>]) -> BTreeMap<&'static str, Vec<f64>> {
-    let of = |scale: fn(&Measures) -> Option<f64>| {
+    let of = |scale: Scale| {
         let mut all: Vec<f64> = measures.iter().flatten().filter_map(scale).collect();
         [0.2, 0.4, 0.6, 0.8].into_iter().filter_map(|q| quantile(&mut all, q)).collect()
     };
