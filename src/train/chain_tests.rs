@@ -252,7 +252,9 @@ fn a_backbone_learns_and_an_interrupted_training_ends_at_the_same_numbers() {
     for name in ["layer4.1.conv2.weight", "bn1.weight", "bn1.running_mean"] {
         let learned = model.numbers(&format!("backbone.{name}")).unwrap();
         let before: Vec<f32> = start[name].flatten_all().unwrap().to_vec1().unwrap();
-        let moved = learned.iter().zip(&before).any(|(a, b)| (a - b).abs() > 2e-3 * b.abs().max(1e-2));
+        // Filters are stored in half precision: more than its rounding. The others move by the learning rate a step.
+        let still = if start[name].rank() > 1 { 2e-3 } else { 1e-5 };
+        let moved = learned.iter().zip(&before).any(|(a, b)| (a - b).abs() > still * b.abs().max(1e-2));
         assert!(moved, "{name} has not learned");
     }
     // Two epochs, then the third in another run: with the constant schedule nothing depends on how many there will be.
