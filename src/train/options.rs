@@ -259,7 +259,7 @@ impl TrainArgs {
         })?;
         if !candle_core::utils::cuda_is_available() {
             return Err(Error::new(Kind::Unsupported, "this program was built without CUDA")
-                .hint("Build it with --features cuda, or train with --device cpu."));
+                .hint("Train with --device cpu."));
         }
         Device::new_cuda(number).map_err(|e| {
             Error::new(Kind::Unavailable, format!("GPU {number} cannot be used")).detail(format!("{e}."))
