@@ -333,7 +333,9 @@ mod tests {
         Spi::run("UPDATE wishes SET q = (SELECT avg(emb) FROM gallery)").unwrap();
         let mean = number("SELECT min(emb <-> (SELECT avg(emb) FROM gallery)) FROM gallery");
         assert!(mean > 0.0);
-        assert_eq!(number("EXECUTE fixed"), mean);
+        // Parallel workers add the embeddings up in any order: the last digits of a mean differ from run to run.
+        let fixed = number("EXECUTE fixed");
+        assert!((fixed - mean).abs() < 1e-6, "{fixed} is not {mean}");
     }
 
     #[pg_test]
