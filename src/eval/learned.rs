@@ -87,8 +87,11 @@ fn points(proxies: &[Tensor], queries: &MeanQueries, layout: Layout, unit: bool)
 fn embeddings(method: &dyn Method, features: &Tensor) -> Result<Vec<Vec<f32>>> {
     let images = features.dim(0)?;
     let mut all = Vec::with_capacity(images);
+    // Features are kept in main memory, and the method may have learned elsewhere.
+    let parameters = method.parameters();
+    let device = parameters.first().map_or(features.device(), |p| p.var.device());
     for start in (0..images).step_by(BATCH) {
-        let rows = features.narrow(0, start, BATCH.min(images - start))?;
+        let rows = features.narrow(0, start, BATCH.min(images - start))?.to_device(device)?;
         all.extend(method.embed(&rows)?.detach().to_vec2::<f32>()?);
     }
     Ok(all)

@@ -33,3 +33,5 @@ pub mod validation;
 
 #[cfg(test)]
 pub(crate) mod chain_tests;
+#[cfg(test)]
+mod memory_tests;

@@ -1,6 +1,6 @@
 """The paper's losses in plain PyTorch on the features that coopembed has cached: does the method give the same there?
 
-python tests/bench/peer_frozen.py --data data/emoji --cache ~/.cache/coopembed/features/<context>.features [--seeds 3]
+python tests/bench/peer_frozen.py --data data/emoji --cache ~/.cache/coopembed/features/<context>.features [--seeds 3] [--method multitask]
 
 Naive on purpose: autograd, torch.optim.Adam, the losses as the paper writes them. Prints instance R@1, attribute mAP and
 category mAP in percent, means over the seeds. Needs numpy and torch; images without boxes only.
@@ -11,6 +11,10 @@ import numpy as np, torch
 parser = argparse.ArgumentParser()
 parser.add_argument("--data", type=pathlib.Path, required=True)
 parser.add_argument("--cache", type=pathlib.Path, required=True)
+parser.add_argument("--method", choices=["cooperative", "multitask"], default="cooperative")
+parser.add_argument("--absent", action="store_true", help="images without a value are one more value's in training")
+parser.add_argument("--decay", type=float, default=5e-5)
+parser.add_argument("--proxy-std", type=float, default=0.125)
 parser.add_argument("--seeds", type=int, default=1)
 parser.add_argument("--epochs", type=int, default=30)
 parser.add_argument("--rate", type=float, default=1e-4)
@@ -46,6 +50,11 @@ instances, categories = index(train, "instance"), index(train, "category")
 y_ins = torch.tensor([instances[r["instance"]] for r in train])
 y_cat = torch.tensor([categories[r["category"]] for r in train])
 y_att = [torch.tensor([declared[a]["values"].index(r[a]) if r[a] else -1 for r in train]) for a in names]
+if args.absent:
+    y_lost = [torch.where(y < 0, len(declared[a]["values"]), y) for a, y in zip(names, y_att)]
+else:
+    y_lost = y_att
+classes = [len(declared[a]["values"]) + args.absent for a in names]
 P, C, K, n = len(instances), len(categories), len(names), args.dim
 category_of = torch.zeros(P, dtype=torch.long).scatter_(0, y_ins, y_cat)
 members = torch.nn.functional.one_hot(category_of, C).float().T
@@ -54,8 +63,15 @@ ce = torch.nn.functional.cross_entropy
 distances = lambda f, p: f.pow(2).sum(1, keepdim=True) - 2 * f @ p.T + p.pow(2).sum(1)
 
 
+shared = args.method == "multitask"  # one embedding for everything, as the rival of Section 5.4 has it
+
+
 def unit(f):
-    return torch.nn.functional.normalize(f.view(len(f), K, n), dim=-1).flatten(1)
+    return torch.nn.functional.normalize(f.view(len(f), 1 if shared else K, -1), dim=-1).flatten(1)
+
+
+def part(k):
+    return slice(None) if shared else slice(k * n, (k + 1) * n)
 
 
 def average_precision(score, relevant):
@@ -67,24 +83,32 @@ def average_precision(score, relevant):
 def run(seed):
     torch.manual_seed(seed)
     linear = torch.nn.Linear(F, K * n)
-    p = torch.nn.Parameter(torch.randn(P, K * n) / 8)
-    a = [torch.nn.Parameter(torch.randn(len(declared[x]["values"]), n) / 8) for x in names]
+    if shared:
+        heads = [torch.nn.Linear(K * n, c) for c in [P, C, *classes]]
+        proxies = [x for h in heads for x in h.parameters()]
+        logits_ins, logits_cat, *logits_att = heads
+    else:
+        p = torch.nn.Parameter(torch.randn(P, K * n) * args.proxy_std)
+        a = [torch.nn.Parameter(torch.randn(c, n) * args.proxy_std) for c in classes]
+        proxies = [p, *a]
+        logits_ins = lambda f: -distances(f, p)
+        logits_cat = lambda f: -distances(f, means @ p)
+        logits_att = [lambda f, k=k: -distances(f[:, part(k)], a[k]) for k in range(K)]
     adam = torch.optim.Adam([{"params": linear.parameters(), "lr": args.rate},
-                             {"params": [p, *a], "lr": 10 * args.rate}], weight_decay=5e-5)
+                             {"params": proxies, "lr": 10 * args.rate}], weight_decay=args.decay)
     for _ in range(args.epochs):
         for batch in torch.randperm(len(train)).split(128):
             mirror = torch.rand(len(batch)) < .5
             f = linear(torch.where(mirror[:, None], flipped[batch], plain[batch]))
             loss = l_reg * f.pow(2).sum(1).mean()
             if l_ins:
-                loss = loss + l_ins * ce(-distances(f, p), y_ins[batch])
+                loss = loss + l_ins * ce(logits_ins(f), y_ins[batch])
             if l_cat:
-                loss = loss + l_cat * ce(-distances(f, means @ p), y_cat[batch])
+                loss = loss + l_cat * ce(logits_cat(f), y_cat[batch])
             for k in range(K if l_attr else 0):
-                y = y_att[k][batch]
+                y = y_lost[k][batch]
                 if (y >= 0).any():
-                    d = distances(f[:, k * n:(k + 1) * n][y >= 0], a[k])
-                    loss = loss + l_attr / K * ce(-d, y[y >= 0])
+                    loss = loss + l_attr / K * ce(logits_att[k](f[y >= 0]), y[y >= 0])
             adam.zero_grad()
             loss.backward()
             adam.step()
@@ -98,20 +122,24 @@ def run(seed):
             d, q_ins = torch.cdist(q, g), [r["instance"] for r in split["query"]]
         known = set(g_ins)
         r1 = np.mean([g_ins[j] == i for i, j in zip(q_ins, d.argmin(1).tolist()) if i in known])
-        att = []
+        att, present = [], []  # over the whole gallery, and over its images that have the attribute
         for k, name in enumerate(names):
-            part = slice(k * n, (k + 1) * n)
             for v, value in enumerate(declared[name]["values"]):
                 shown, right = y_att[k] == v, torch.tensor([r[name] == value for r in split["gallery"]])
                 if shown.any() and right.any():
-                    att.append(average_precision((g[:, part] - t[shown][:, part].mean(0)).pow(2).sum(1), right))
+                    d = (g[:, part(k)] - t[shown][:, part(k)].mean(0)).pow(2).sum(1)
+                    att.append(average_precision(d, right))
+                    has = torch.tensor([r[name] != "" for r in split["gallery"]])
+                    present.append(average_precision(d[has], right[has]))
         cat = []
         for c, i in categories.items():
             right = torch.tensor([r["category"] == c for r in split["gallery"]])
             if right.any():
                 cat.append(average_precision((g - t[y_cat == i].mean(0)).pow(2).sum(1), right))
-    return 100 * np.array([r1, np.mean(att), np.mean(cat)])
+    return 100 * np.array([r1, np.mean(att), np.mean(cat), np.mean(present)])
 
 
 results = np.stack([run(s) for s in range(args.seeds)])
-print("R@1 %.1f  attribute mAP %.1f  category mAP %.1f" % tuple(results.mean(0)), "over", args.seeds, "seeds")
+spread = results.std(0, ddof=1) if args.seeds > 1 else 0 * results[0]
+for name, mean, deviation in zip(["R@1", "attribute mAP", "category mAP", "attribute mAP where present"], results.mean(0), spread):
+    print(f"{args.method}: {name} {mean:.1f} ± {deviation:.1f} over {args.seeds} seeds")

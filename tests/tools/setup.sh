@@ -24,7 +24,8 @@ fi
 
 if ! cargo pgrx --version 2>/dev/null | grep -q "cargo-pgrx $PGRX_VERSION\$"; then
   say "installing cargo-pgrx $PGRX_VERSION into target/tools"
-  cargo install cargo-pgrx --version "$PGRX_VERSION" --locked --root "$TARGET/tools"
+  # Unoptimised: it mostly waits for rustc, and compiling it is a good part of a first run.
+  cargo install cargo-pgrx --debug --version "$PGRX_VERSION" --locked --root "$TARGET/tools"
 fi
 
 find_postgres
