@@ -12,7 +12,6 @@ parser = argparse.ArgumentParser()
 parser.add_argument("--data", type=pathlib.Path, required=True)
 parser.add_argument("--cache", type=pathlib.Path, required=True)
 parser.add_argument("--method", choices=["cooperative", "multitask"], default="cooperative")
-parser.add_argument("--absent", action="store_true", help="images without a value are one more value's in training")
 parser.add_argument("--decay", type=float, default=5e-5)
 parser.add_argument("--proxy-std", type=float, default=0.125)
 parser.add_argument("--seeds", type=int, default=1)
@@ -50,11 +49,7 @@ instances, categories = index(train, "instance"), index(train, "category")
 y_ins = torch.tensor([instances[r["instance"]] for r in train])
 y_cat = torch.tensor([categories[r["category"]] for r in train])
 y_att = [torch.tensor([declared[a]["values"].index(r[a]) if r[a] else -1 for r in train]) for a in names]
-if args.absent:
-    y_lost = [torch.where(y < 0, len(declared[a]["values"]), y) for a, y in zip(names, y_att)]
-else:
-    y_lost = y_att
-classes = [len(declared[a]["values"]) + args.absent for a in names]
+classes = [len(declared[a]["values"]) for a in names]
 P, C, K, n = len(instances), len(categories), len(names), args.dim
 category_of = torch.zeros(P, dtype=torch.long).scatter_(0, y_ins, y_cat)
 members = torch.nn.functional.one_hot(category_of, C).float().T
@@ -106,7 +101,7 @@ def run(seed):
             if l_cat:
                 loss = loss + l_cat * ce(logits_cat(f), y_cat[batch])
             for k in range(K if l_attr else 0):
-                y = y_lost[k][batch]
+                y = y_att[k][batch]
                 if (y >= 0).any():
                     loss = loss + l_attr / K * ce(logits_att[k](f[y >= 0]), y[y >= 0])
             adam.zero_grad()
