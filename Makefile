@@ -3,7 +3,7 @@ PGV ?= 15
 export PGV
 CLI := --no-default-features --features cli
 
-.PHONY: help setup demo demo-stop test test-core test-pg test-sql lint cli bench bench-train
+.PHONY: help setup demo demo-stop test test-core test-pg test-sql lint cli check-cuda bench bench-train
 help:
 	@sed -n 's/^## //p' Makefile
 
@@ -39,6 +39,10 @@ test-sql:
 ## make cli        build the offline program: target/release/coopembed
 cli:
 	RUSTFLAGS=" " cargo build --release --bin coopembed $(CLI)
+
+## make check-cuda  type-check the offline program with CUDA, which need not be installed
+check-cuda:
+	tests/tools/cuda-check.sh
 
 ## make bench      masked distance and embedding speed beside their peers, in one run
 bench: setup
