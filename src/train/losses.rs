@@ -36,6 +36,9 @@ pub struct BatchLabels {
     pub categories: Tensor,
     /// Per attribute; `None` where no image of the batch has a value.
     pub attributes: Vec<Option<AttributeLabels>>,
+    /// Beyond the paper, per attribute the images without a value, whose proxy comes after those of the values; `None` where
+    /// every image of the batch has one. Empty if absence is not learned.
+    pub absences: Vec<Option<AttributeLabels>>,
 }
 
 /// Which images of a batch show which value of one attribute.

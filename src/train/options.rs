@@ -165,6 +165,9 @@ pub struct HyperArgs {
     /// Beyond the paper: LayerNorm of the features before the projection [default: false]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     pub standardize_features: Option<bool>,
+    /// Beyond the paper: images without a value of an attribute learn that they have none [default: false]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    pub absent_proxies: Option<bool>,
     /// The instances' proxies stay as they were drawn [default: false]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     pub fixed_instance_proxies: Option<bool>,
@@ -335,6 +338,7 @@ impl HyperArgs {
         set(&mut s.learned_scale, self.learned_scale);
         set(&mut s.standardize_features, self.standardize_features);
         set(&mut s.fixed_instance_proxies, self.fixed_instance_proxies);
+        set(&mut s.absent_proxies, self.absent_proxies);
         set(&mut s.fixed_attribute_proxies, self.fixed_attribute_proxies);
         set(&mut s.margin, self.margin);
         set(&mut s.renormalize_queries, self.renormalize_queries);

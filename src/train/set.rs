@@ -100,6 +100,24 @@ impl TrainingSet {
                 AttributeLabels::new(&values, like)
             })
             .collect::<Result<_>>()?;
-        Ok(BatchLabels { instances: pick(&self.instances)?, categories: pick(&self.categories)?, attributes })
+        let (instances, categories) = (pick(&self.instances)?, pick(&self.categories)?);
+        Ok(BatchLabels { instances, categories, attributes, absences: Vec::new() })
+    }
+
+    /// [`BatchLabels::absences`] of some of its images.
+    ///
+    /// # Errors
+    /// If the device refuses.
+    pub fn absences(&self, batch: &[u32], like: &Tensor) -> Result<Vec<Option<AttributeLabels>>> {
+        let of = |(k, shape): (usize, &AttributeShape)| {
+            let absent = |&i: &u32| self.values[i as usize][k].is_none().then_some(shape.values as u32);
+            AttributeLabels::new(&batch.iter().map(absent).collect::<Vec<_>>(), like)
+        };
+        self.attributes.iter().enumerate().map(of).collect()
+    }
+
+    /// Whether some training image has no value of attribute `k`.
+    pub fn lacks(&self, k: usize) -> bool {
+        self.values.iter().any(|values| values[k].is_none())
     }
 }

@@ -72,6 +72,10 @@ pub struct Settings {
     /// Beyond the paper: LayerNorm (without gain and bias) of the features before the projection.
     #[serde(default)]
     pub standardize_features: bool,
+    /// Beyond the paper: images without a value of an attribute have a proxy of their own in its loss, instead of no part.
+    /// (Left out where it is false, so that what was written before it existed still names the same training.)
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub absent_proxies: bool,
     /// Whether the instances' proxies stay as they were drawn.
     #[serde(default)]
     pub fixed_instance_proxies: bool,
@@ -108,7 +112,8 @@ pub enum Preset {
     /// What the paper says
     #[default]
     Paper,
-    /// Proxies that start close together, a weaker norm term, a stronger decay: better attributes on both sets of RESULTS.md
+    /// Proxies that start close together, a weaker norm term, a stronger decay, and absence learned as a value: better
+    /// attributes on both sets of RESULTS.md
     Recommended,
 }
 
@@ -147,6 +152,7 @@ impl Default for Settings {
             scale: 16.0,
             learned_scale: false,
             standardize_features: false,
+            absent_proxies: false,
             fixed_instance_proxies: false,
             fixed_attribute_proxies: false,
             margin: margin(),
@@ -175,7 +181,13 @@ impl Settings {
         match preset {
             Preset::Paper => Self::default(),
             Preset::Recommended => {
-                let mut s = Self { proxy_std: 0.03, weight_decay: 2e-3, epochs: 25, ..Self::default() };
+                let mut s = Self {
+                    proxy_std: 0.03,
+                    weight_decay: 2e-3,
+                    epochs: 25,
+                    absent_proxies: true,
+                    ..Self::default()
+                };
                 s.losses.regularization = 0.05;
                 s
             }

@@ -154,3 +154,36 @@ fn a_checkpoint_that_cannot_be_written_leaves_the_last_one() {
     assert_eq!(e.detail.as_deref(), Some("The checkpoint of epoch 2 is still there."));
     assert_eq!(checkpoints.epochs().unwrap(), 2);
 }
+
+#[test]
+fn absence_has_a_proxy_where_something_is_absent() {
+    let (mut set, features) = small();
+    // Two of the four instances have no size.
+    set.values = (0..40u32).map(|i| vec![Some(i % 2), (i % 4 < 2).then_some(i % 4)]).collect();
+    let settings = Settings { absent_proxies: true, ..settings() };
+    let mut rng = StdRng::seed_from_u64(0);
+    let start = Initializer::new(features.device(), features.dtype(), &mut rng);
+    let method = Cooperative::new(&set, 4, &settings, start).unwrap();
+    let absent: Vec<String> =
+        method.parameters().into_iter().map(|p| p.name).filter(|n| n.contains("absent")).collect();
+    assert_eq!(absent, ["proxies.absent.size"]);
+
+    // Images without a size come to lie nearer to the proxy of having none than to any size.
+    train(
+        &method,
+        &mut FrozenFeatures::new(features.clone(), None),
+        &Plan::new(&settings, &set.instances, &ProgressBar::hidden()),
+        &mut |_| Ok(()),
+    )
+    .unwrap();
+    let p = method.cooperative().unwrap();
+    let size = method.embed(&features).unwrap().narrow(1, 3, 3).unwrap().to_vec2::<f32>().unwrap();
+    let sizes = Tensor::cat(&[&p.attribute_proxies[1], p.absent_proxies[1].as_ref().unwrap()], 0).unwrap();
+    let sizes = sizes.to_vec2::<f32>().unwrap();
+    let nearest = |f: &[f32]| {
+        let distance = |p: &[f32]| f.iter().zip(p).map(|(a, b)| (a - b).powi(2)).sum::<f32>();
+        (0..4).min_by(|&a, &b| distance(&sizes[a]).total_cmp(&distance(&sizes[b]))).unwrap()
+    };
+    let right = (0..40).filter(|&i| set.values[i][1].is_none() == (nearest(&size[i]) == 3)).count();
+    assert_eq!(right, 40);
+}

@@ -252,6 +252,7 @@ fn options(base: &Settings) -> Table {
             row("standardised features", base, |s| s.standardize_features = true),
             row("no decay of proxies", base, |s| s.proxy_weight_decay = Some(0.0)),
             row("proxies start close (0.03)", base, |s| s.proxy_std = 0.03),
+            row("absence has a proxy", base, |s| s.absent_proxies = true),
             row("weight decay 2e-3", base, |s| s.weight_decay = 2e-3),
             row("norm term 0.05", base, |s| s.losses.regularization = 0.05),
             row("queries normalised again", base, |s| s.renormalize_queries = true),

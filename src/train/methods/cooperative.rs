@@ -10,7 +10,7 @@ use super::super::set::{AttributeShape, TrainingSet};
 use super::super::settings::Settings;
 use super::layers::{Initializer, Linear};
 use super::sum::Sum;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::standardized;
 use candle_core::Tensor;
 use rand::rngs::StdRng;
@@ -24,6 +24,8 @@ pub struct Parameters {
     pub instance_proxies: Tensor,
     /// K of `[V_k, n]`, one proxy per value.
     pub attribute_proxies: Vec<Tensor>,
+    /// Beyond the paper: K of `[1, n]`, the proxy of images without a value of the attribute, where there are any.
+    pub absent_proxies: Vec<Option<Tensor>>,
 }
 
 /// How distances become logits.
@@ -67,6 +69,7 @@ pub struct Cooperative<'a> {
     parameters: Parameters,
     learned: Vec<Parameter>,
     standardize: bool,
+    absent: bool,
 }
 
 impl<'a> Cooperative<'a> {
@@ -98,14 +101,22 @@ impl<'a> Cooperative<'a> {
                 Geometry::Normalized(Scale::Learned(start.learned("log_scale", Group::Proxies, &log)?))
             }
         };
+        let absent_proxies = (set.attributes.iter().enumerate())
+            .map(|(k, a)| {
+                let wanted = settings.absent_proxies && set.lacks(k);
+                let name = format!("proxies.absent.{}", a.name);
+                wanted.then(|| start.proxies(&name, [1, n], std, learned)).transpose()
+            })
+            .collect::<Result<_>>()?;
         let objective = Objective::new(settings.losses, geometry, set, &instance_proxies)?;
-        let parameters = Parameters { projection, instance_proxies, attribute_proxies };
+        let parameters = Parameters { projection, instance_proxies, attribute_proxies, absent_proxies };
         Ok(Self {
             set,
             objective,
             parameters,
             learned: start.parameters,
             standardize: settings.standardize_features,
+            absent: settings.absent_proxies,
         })
     }
 }
@@ -116,7 +127,10 @@ impl Method for Cooperative<'_> {
     }
 
     fn losses(&self, features: &Tensor, images: &[u32], _: &mut StdRng) -> Result<Terms> {
-        let labels = self.set.labels(images, features)?;
+        let mut labels = self.set.labels(images, features)?;
+        if self.absent {
+            labels.absences = self.set.absences(images, features)?;
+        }
         self.objective.terms(&self.embed(features)?, &self.parameters, &labels)
     }
 
@@ -197,17 +211,26 @@ impl Objective {
         sum.add("norm", w.regularization, norm.transpose()?)?;
         sum.add("order", w.order, self.order(parameters)?)?;
 
-        for (i, (labels, proxies)) in labels.attributes.iter().zip(&parameters.attribute_proxies).enumerate()
-        {
-            let loss = labels
-                .as_ref()
-                .filter(|_| w.attribute > 0.0)
-                .map(|labels| {
-                    let f = unit.narrow(1, i * n, n)?.contiguous()?;
-                    labels.cross_entropy(&self.logits(&f, &self.shaped(proxies, 1)?, 1)?)
-                })
-                .transpose()?;
-            sum.add(&self.attributes[i], w.attribute / k as f64, loss)?;
+        let share = w.attribute / k as f64;
+        for (i, (shown, proxies)) in labels.attributes.iter().zip(&parameters.attribute_proxies).enumerate() {
+            let absent = parameters.absent_proxies[i].as_ref();
+            let lacking = absent.and(labels.absences.get(i)).and_then(Option::as_ref);
+            let (shown, lacking) = (shown.as_ref().filter(|_| share > 0.0), lacking.filter(|_| share > 0.0));
+            if shown.is_none() && lacking.is_none() {
+                sum.add(&self.attributes[i], share, None)?;
+                continue;
+            }
+            let proxies = match absent {
+                Some(absent) => Tensor::cat(&[proxies, absent], 0)?,
+                None => proxies.clone(),
+            };
+            let logits =
+                self.logits(&unit.narrow(1, i * n, n)?.contiguous()?, &self.shaped(&proxies, 1)?, 1)?;
+            // A mean each: most attributes are absent from most images, and would be drowned in one mean over all.
+            let losses = [shown, lacking].map(|l| l.map(|l| l.cross_entropy(&logits)).transpose());
+            let loss = losses.into_iter().collect::<Result<Vec<_>>>()?.into_iter().flatten();
+            let loss = loss.map(Ok::<_, Error>).reduce(|a, b| Ok((a? + b?)?)).transpose()?;
+            sum.add(&self.attributes[i], share, loss)?;
         }
         sum.terms(f)
     }

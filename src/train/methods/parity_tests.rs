@@ -55,7 +55,7 @@ struct Inputs {
 }
 
 impl Inputs {
-    fn of(j: &Value, fixed: &[&str]) -> Self {
+    fn of(j: &Value, fixed: &[&str], absence: bool) -> Self {
         let mut learned = BTreeMap::new();
         let mut take = |name: String, v: &Value, learns: bool| {
             if !learns {
@@ -75,16 +75,20 @@ impl Inputs {
         let attribute_proxies: Vec<Tensor> = (j["attribute_proxies"].as_array().unwrap().iter().enumerate())
             .map(|(k, v)| take(format!("proxies.attribute.{k}"), v, learns("attribute")))
             .collect();
+        let absent_proxies: Vec<Option<Tensor>> =
+            (j["absent_proxies"].as_array().unwrap().iter().enumerate())
+                .map(|(k, v)| absence.then(|| take(format!("proxies.absent.{k}"), v, learns("attribute"))))
+                .collect();
         let optional = |v: &Value| -> Vec<Option<u32>> {
             numbers(v).iter().map(|&x| (x >= 0.0).then_some(x as u32)).collect()
         };
+        let values: Vec<Vec<Option<u32>>> = j["values"].as_array().unwrap().iter().map(optional).collect();
         let like = tensor(&j["features"]);
         let labels = BatchLabels {
             instances: Tensor::new(indices(&j["instances"]), &Device::Cpu).unwrap(),
             categories: Tensor::new(indices(&j["categories"]), &Device::Cpu).unwrap(),
-            attributes: (j["values"].as_array().unwrap().iter())
-                .map(|v| AttributeLabels::new(&optional(v), &like).unwrap())
-                .collect(),
+            attributes: values.iter().map(|v| AttributeLabels::new(v, &like).unwrap()).collect(),
+            absences: Vec::new(),
         };
         let ordered = j["ordered"].as_array().unwrap();
         let attributes =
@@ -93,17 +97,18 @@ impl Inputs {
                 values: p.dim(0).unwrap(),
                 ordered: ordered.as_bool().unwrap(),
             });
+        let images = 0..values[0].len();
         let set = TrainingSet {
-            images: vec![],
+            images: images.clone().collect(),
             instances: vec![],
             categories: vec![],
-            values: vec![],
+            values: images.map(|i| values.iter().map(|v| v[i]).collect()).collect(),
             instance_category: indices(&j["instance_category"]),
             category_count: 3,
             attributes: attributes.collect(),
         };
         Self {
-            parameters: Parameters { projection, instance_proxies, attribute_proxies },
+            parameters: Parameters { projection, instance_proxies, attribute_proxies, absent_proxies },
             learned,
             labels,
             set,
@@ -113,7 +118,12 @@ impl Inputs {
 
 fn check(j: &Value, name: &str, case: &Value) {
     let fixed: Vec<&str> = case["fixed"].as_array().unwrap().iter().map(|f| f.as_str().unwrap()).collect();
-    let mut inputs = Inputs::of(j, &fixed);
+    let absence = case["absence"].as_bool().unwrap();
+    let mut inputs = Inputs::of(j, &fixed, absence);
+    if absence {
+        let batch: Vec<u32> = (0..inputs.set.images.len() as u32).collect();
+        inputs.labels.absences = inputs.set.absences(&batch, &inputs.parameters.instance_proxies).unwrap();
+    }
     let lambdas = numbers(&case["lambdas"]);
     let weights = LossWeights {
         instance: lambdas[0],
@@ -159,6 +169,7 @@ fn check(j: &Value, name: &str, case: &Value) {
     }
     for proxies in fixed {
         assert!(inputs.learned.keys().all(|k| !k.starts_with(&format!("proxies.{proxies}"))));
+        assert!(proxies != "attribute" || inputs.learned.keys().all(|k| !k.starts_with("proxies.absent")));
     }
 }
 
@@ -166,6 +177,6 @@ fn check(j: &Value, name: &str, case: &Value) {
 fn losses_and_gradients_agree_with_pytorch() {
     let j: Value = serde_json::from_str(include_str!("../../../tests/fixtures/losses.json")).unwrap();
     let cases = j["cases"].as_object().unwrap();
-    assert_eq!(cases.len(), 14);
+    assert_eq!(cases.len(), 17);
     cases.iter().for_each(|(name, case)| check(&j, name, case));
 }
