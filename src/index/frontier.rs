@@ -66,11 +66,6 @@ impl Frontier {
         }
     }
 
-    /// Makes room for items that will not be looked at soon.
-    pub fn reserve(&mut self, items: usize) {
-        self.beyond.reserve(items);
-    }
-
     /// The item of the smallest bound.
     pub fn pop(&mut self) -> Option<Item> {
         loop {

@@ -3,6 +3,7 @@
 //! | section | bytes | order |
 //! |---|---|---|
 //! | TIDs | 6 a row | rows |
+//! | cells | 16·K for each block of 32 rows, nibbles as below with subspaces for dimensions | rows |
 //! | details | per row and subspace: position (2), error code (1), low nibbles (n/2) | rows |
 //! | per subspace: starts | 2 for each cell, and the end | cells |
 //! | radii | 8 for each piece: distances from the centre, least and most | positions |
@@ -66,10 +67,15 @@ impl Shape {
         row * Tid::SIZE
     }
 
+    /// Where the cells of all rows lie.
+    pub fn cells_of_rows(&self) -> Range<usize> {
+        let at = (self.rows * Tid::SIZE).next_multiple_of(16);
+        at..at + self.blocks() * 16 * self.layout.subspaces()
+    }
+
     /// Where the details of a row in subspace `k` lie.
     pub fn detail(&self, row: usize, k: usize) -> Range<usize> {
-        let base = (self.rows * Tid::SIZE).next_multiple_of(16);
-        let at = base + (row * self.layout.subspaces() + k) * self.detail_size();
+        let at = self.cells_of_rows().end + (row * self.layout.subspaces() + k) * self.detail_size();
         at..at + self.detail_size()
     }
 
@@ -225,6 +231,12 @@ fn encode_subspace(batch: &Batch, shape: &Shape, k: usize, out: &mut [u8]) {
     write_all(&mut out[plane.radii], radii);
     write_all(&mut out[plane.errors], order.iter().map(|&row| [mark(row).error4]));
     write_all(&mut out[plane.rows], order.iter().map(|row| row.to_le_bytes()));
+    let cells = &mut out[shape.cells_of_rows()];
+    for row in 0..shape.rows {
+        let lane = row % BLOCK;
+        let at = row / BLOCK * 16 * subspaces + 16 * k + lane % 16;
+        cells[at] |= mark(row as u16).cell << (4 * (lane / 16));
+    }
     let high = &mut out[plane.high];
     for (position, &row) in order.iter().enumerate() {
         let codes = &batch.codes[usize::from(row) * dimensions + k * n..][..n];
@@ -304,6 +316,10 @@ fn unpack(bytes: &[u8], shape: &Shape) -> std::result::Result<Batch, Defect> {
                     inner,
                     outer,
                 };
+                let at = shape.cells_of_rows().start + row / BLOCK * 16 * subspaces + 16 * k + row % 16;
+                if bytes[at] >> (4 * (row % BLOCK / 16)) & 15 != piece.cell {
+                    return Err(format!("Row {row} is in two cells of subspace {k}."));
+                }
                 let lane = position % BLOCK;
                 let block = &bytes[plane.high.start + position / BLOCK * shape.block_size()..];
                 for (d, code) in batch.codes[row * dimensions + k * n..][..n].iter_mut().enumerate() {

@@ -94,6 +94,25 @@ impl Prepared {
         (self.constant + self.scale * squared).sqrt() * (1.0 - 1e-11)
     }
 
+    /// For rows' cells, 16 bytes a subspace: how far each cell's centre is from the target, in steps of some length.
+    pub fn cell_table(&self, subspaces: usize) -> Vec<u8> {
+        let mut table = vec![0; 16 * subspaces];
+        let weighed = |a: &Active| -> Vec<f64> { a.distances.iter().map(|d| d * d * f64::from(a.weight)).collect() };
+        let spread = |squares: &[f64]| {
+            let least = squares.iter().copied().fold(f64::INFINITY, f64::min);
+            (least, squares.iter().copied().fold(0.0, f64::max) - least)
+        };
+        let widest = self.active.iter().map(|a| spread(&weighed(a)).1).fold(f64::MIN_POSITIVE, f64::max);
+        for active in &self.active {
+            let squares = weighed(active);
+            let (least, _) = spread(&squares);
+            for (entry, square) in table[16 * active.k..].iter_mut().zip(squares) {
+                *entry = ((square - least) / widest * 255.0) as u8;
+            }
+        }
+        table
+    }
+
     /// The bound of a row whose distance has been computed.
     pub fn bound(&self, distance: f64) -> f32 {
         let squared = (distance * distance - self.constant) / self.scale;
@@ -139,13 +158,6 @@ impl Active {
         let (inner, outer, distance) = (f64::from(inner), f64::from(outer), self.distances[cell]);
         let gap = (inner - distance).max(distance - outer) - 1e-6 * (distance + outer);
         squared(gap as f32)
-    }
-
-    /// Squared distance from rows of a cell that lie between `inner` and `outer` from its centre: about this, if their
-    /// directions have nothing to do with the target's.
-    pub fn likely(&self, cell: usize, inner: f32, outer: f32) -> f32 {
-        let radius = f64::from(inner + outer) / 2.0;
-        ((self.distances[cell].powi(2) + radius * radius) as f32).min(FARTHEST)
     }
 
     /// Tables of 4-bit codes in a cell, and what their sums mean.

@@ -7,8 +7,8 @@ use super::pages::{Extent, Pages, Problem, Read};
 use crate::space::{squared_l2_f16_f32, Layout};
 use half::f16;
 
-/// The most cells of a subspace.
-pub const MAX_CELLS: usize = 64;
+/// The most cells of a subspace: a cell's number takes four bits, so that a search can rank rows by cell in registers.
+pub const MAX_CELLS: usize = 16;
 
 /// What has been learned about the rows of an index.
 #[derive(Debug, Clone, PartialEq)]

@@ -15,8 +15,8 @@ use std::ops::Range;
 pub enum Mode {
     /// Every row in the order of its bound.
     Exact,
-    /// Ranks rows by cell and radius alone, and bounds only so many of them at a time. Queries on one subspace are exact
-    /// even so: they have nothing to gain.
+    /// Ranks rows by their cells alone, and bounds only so many of them at a time. Queries on fewer than four subspaces are
+    /// exact even so: too many rows share so few cells, and there is less to gain.
     Approximate {
         /// How many rows to bound before the first is returned, and whenever all those have been.
         candidates: usize,
@@ -36,11 +36,18 @@ pub struct Stats {
     pub returned: u64,
 }
 
-const PIECE: u32 = 0;
+/// A piece that may be opened, or for queries on several subspaces the rows of a group that are beyond the cut.
+const CLOSED: u32 = 0;
 const COARSE: u32 = 1 << 30;
 const REFINED: u32 = 2 << 30;
 const TAIL: u32 = 3 << 30;
 const KINDS: u32 = 3 << 30;
+
+/// So many rows of all groups go into the frontier at first: more than most queries look at.
+const FIRST_ROWS: usize = 2048;
+
+/// The fewest subspaces whose cells tell rows apart well enough to rank them.
+const FEWEST_RANKED: usize = 4;
 
 /// A search in progress. Its pages may change under it: then [`Search::next`] says [`Problem::Stale`], and the search has to
 /// be started again.
@@ -51,11 +58,23 @@ pub struct Search {
     pieces: Vec<(u32, Piece)>,
     tail: Vec<(Tid, f64)>,
     frontier: Frontier,
-    /// Rows that an approximate search has not looked at, by likely distance.
-    ranking: Option<(Frontier, usize)>,
+    /// Rows that an approximate search has not looked at, by the distances of their cells' centres.
+    ranking: Option<Ranking>,
+    /// Rows of a bound beyond this are not in the frontier one by one.
+    cut: f32,
+    /// The share of all rows that the cut is meant to let in.
+    share: f64,
     changes: u32,
     stats: Stats,
     buffers: Buffers,
+}
+
+struct Ranking {
+    frontier: Frontier,
+    /// Rows to look at at a time.
+    candidates: usize,
+    /// 16 bytes a subspace.
+    table: Vec<u8>,
 }
 
 /// A group, as far as the query needs it.
@@ -66,6 +85,8 @@ struct Group {
     planes: Vec<Plane>,
     /// `[active, cells + 1]`.
     starts: Vec<Vec<u16>>,
+    /// Rows up to this bound are in the frontier, or were.
+    above: f32,
 }
 
 #[derive(Default)]
@@ -101,25 +122,37 @@ impl Search {
             tail: tail.0,
             frontier: Frontier::new(),
             ranking: None,
+            cut: f32::INFINITY,
+            share: 1.0,
             changes: snapshot.meta.changes,
             stats: Stats::default(),
             buffers: Buffers::default(),
         };
         search.add_tail();
         let single = search.query.active.len() == 1;
-        if let (Mode::Approximate { candidates }, false) = (mode, single) {
-            search.ranking = Some((Frontier::new(), candidates.max(1)));
+        let mut wanted = FIRST_ROWS;
+        let many = search.query.active.len() >= FEWEST_RANKED;
+        if let (Mode::Approximate { candidates }, true, Some(layout)) = (mode, many, snapshot.meta.layout) {
+            let candidates = candidates.max(1);
+            let table = search.query.cell_table(layout.subspaces());
+            search.ranking = Some(Ranking { frontier: Frontier::new(), candidates, table });
+            wanted = wanted.max(2 * candidates);
         }
+        let rows: usize = snapshot.groups.iter().map(|(_, shape)| shape.rows).sum();
+        search.share = wanted as f64 / rows.max(1) as f64;
+        search.cut = if search.share < 0.5 { f32::NEG_INFINITY } else { f32::INFINITY };
         for (extent, shape) in snapshot.groups {
             search.stats.rows += shape.rows as u64;
             let planes = search.query.active.iter().map(|a| shape.plane(a.k)).collect();
-            let mut group = Group { extent, shape, planes, starts: Vec::new() };
-            if single {
-                search.list_pieces(pages, &mut group)?;
-            } else {
-                search.bound_rows(pages, &mut group)?;
-            }
+            let group = Group { extent, shape, planes, starts: Vec::new(), above: f32::NEG_INFINITY };
             search.groups.push(group);
+            let number = search.groups.len() - 1;
+            if single {
+                search.list_pieces(pages, number)?;
+            } else {
+                search.bound_rows(pages, number)?;
+                search.sift(number, f32::NEG_INFINITY);
+            }
         }
         search.look_at_more(pages)?;
         Ok(search)
@@ -149,7 +182,8 @@ impl Search {
             };
             let index = item.index & !KINDS;
             match item.index & KINDS {
-                PIECE => self.open(pages, item.bound, index)?,
+                CLOSED if self.query.active.len() == 1 => self.open(pages, item.bound, index)?,
+                CLOSED => self.look_beyond(pages, item)?,
                 COARSE => self.refine(pages, item)?,
                 REFINED => {
                     let group = &self.groups[item.group as usize];
@@ -178,7 +212,8 @@ impl Search {
     }
 
     /// One subspace: pieces, by their annulus alone.
-    fn list_pieces<P: Pages + ?Sized>(&mut self, pages: &P, group: &mut Group) -> Read<()> {
+    fn list_pieces<P: Pages + ?Sized>(&mut self, pages: &P, number: usize) -> Read<()> {
+        let group = &mut self.groups[number];
         let bytes = &mut self.buffers.bytes;
         let plane = &group.planes[0];
         group.extent.copy(pages, plane.starts.start..plane.radii.end, bytes)?;
@@ -188,9 +223,9 @@ impl Search {
         for (piece, radii) in pieces(&starts).zip(radii.chunks_exact(8)) {
             let (inner, outer) = radius_pair(radii);
             let bound = active.annulus(piece.cell.into(), inner, outer) * active.weight;
-            let index = PIECE | self.pieces.len() as u32;
+            let index = CLOSED | self.pieces.len() as u32;
             self.frontier.push(Item { bound, group: 0, index });
-            self.pieces.push((self.groups.len() as u32, piece));
+            self.pieces.push((number as u32, piece));
         }
         group.starts.push(starts);
         Ok(())
@@ -227,50 +262,102 @@ impl Search {
         Ok(())
     }
 
-    /// Several subspaces: every row, by 4-bit codes, or ranked by cell and radius.
-    fn bound_rows<P: Pages + ?Sized>(&mut self, pages: &P, group: &mut Group) -> Read<()> {
-        let sums = &mut self.buffers.sums;
+    /// Several subspaces: bounds every row of a group by 4-bit codes, or ranks it by its cells.
+    fn bound_rows<P: Pages + ?Sized>(&mut self, pages: &P, number: usize) -> Read<()> {
+        let group = &mut self.groups[number];
+        let Buffers { bytes, rows, sums, .. } = &mut self.buffers;
         sums.clear();
-        sums.resize(group.shape.rows, 0.0);
+        sums.resize(group.shape.rows.next_multiple_of(BLOCK), 0.0);
+        if let Some(ranking) = &self.ranking {
+            let size = ranking.table.len();
+            scan_blocks(pages, group.extent, group.shape.cells_of_rows(), size, &mut |block, codes| {
+                let mut counts = [0; BLOCK];
+                accumulate(codes, &ranking.table, &mut counts);
+                for (sum, count) in sums[block * BLOCK..].iter_mut().zip(counts) {
+                    *sum = count as f32;
+                }
+            })?;
+            return Ok(());
+        }
+        let first_time = group.starts.len() < self.query.active.len();
         for (active, plane) in self.query.active.iter_mut().zip(&group.planes) {
-            let bytes = &mut self.buffers.bytes;
             group.extent.copy(pages, plane.starts.start..plane.rows.end, bytes)?;
             let within = |section: &Range<usize>| section.start - plane.starts.start..section.end - plane.starts.start;
             let starts = parse_starts(&bytes[within(&plane.starts)], group.shape.rows)?;
-            let rows = &mut self.buffers.rows;
             parse_rows(&bytes[within(&plane.rows)], group.shape.rows, rows)?;
-            if self.ranking.is_some() {
-                let radii = bytes[within(&plane.radii)].chunks_exact(8);
-                rank(active, &starts, radii, rows, sums);
+            let errors = &bytes[within(&plane.errors)];
+            let mut cut = pieces(&starts).peekable();
+            scan_blocks(pages, group.extent, plane.high.clone(), group.shape.block_size(), &mut |block, codes| {
+                while let Some(piece) = cut.next_if(|p| usize::from(p.first) / BLOCK == block) {
+                    add_piece(active, piece, codes, errors, rows, sums);
+                }
+            })?;
+            if first_time {
+                group.starts.push(starts);
+            }
+        }
+        if first_time {
+            self.stats.bounded += group.shape.rows as u64;
+        }
+        Ok(())
+    }
+
+    /// Puts the rows of a group whose bounds have just been computed into the frontier, those between `above` and the cut;
+    /// the others together as one item, to be bounded again when their time comes. It rarely does, and rows that are not
+    /// in the frontier cost neither time nor memory.
+    fn sift(&mut self, number: usize, above: f32) {
+        let group = &mut self.groups[number];
+        let sums = &self.buffers.sums[..group.shape.rows];
+        if self.cut <= above || self.cut == f32::NEG_INFINITY {
+            let mut sample: Vec<f32> = sums.iter().copied().step_by((sums.len() / 4096).max(1)).collect();
+            let rank = (sample.len() as f64 * self.share) as usize;
+            self.cut = if rank < sample.len() {
+                *sample.select_nth_unstable_by(rank, f32::total_cmp).1
             } else {
-                let errors = &bytes[within(&plane.errors)];
-                let mut cut = pieces(&starts).peekable();
-                scan_blocks(pages, group.extent, plane.high.clone(), group.shape.block_size(), &mut |block, codes| {
-                    while let Some(piece) = cut.next_if(|p| usize::from(p.first) / BLOCK == block) {
-                        add_piece(active, piece, codes, errors, rows, sums);
-                    }
-                })?;
-            }
-            group.starts.push(starts);
+                f32::INFINITY
+            };
         }
-        let number = self.groups.len() as u32;
-        let to = match &mut self.ranking {
-            Some((ranking, _)) => ranking,
-            None => {
-                self.stats.bounded += group.shape.rows as u64;
-                &mut self.frontier
-            }
-        };
+        self.cut = self.cut.max(above);
+        let to = self.ranking.as_mut().map_or(&mut self.frontier, |r| &mut r.frontier);
+        let mut least = f32::INFINITY;
         for (row, &bound) in sums.iter().enumerate() {
-            to.push(Item { bound, group: number, index: COARSE | row as u32 });
+            if bound > above {
+                if bound <= self.cut {
+                    to.push(Item { bound, group: number as u32, index: COARSE | row as u32 });
+                } else {
+                    least = least.min(bound);
+                }
+            }
         }
+        group.above = self.cut;
+        if least < f32::INFINITY {
+            to.push(Item { bound: least, group: number as u32, index: CLOSED });
+        }
+    }
+
+    /// The rows of a group that are beyond the cut it was sifted with may be next.
+    fn look_beyond<P: Pages + ?Sized>(&mut self, pages: &P, item: Item) -> Read<()> {
+        let number = item.group as usize;
+        self.bound_rows(pages, number)?;
+        let above = self.groups[number].above;
+        if self.cut < item.bound {
+            self.share *= 8.0;
+            self.cut = f32::NEG_INFINITY;
+        }
+        self.sift(number, above);
         Ok(())
     }
 
     /// An approximate search has returned what it had: bounds the next rows of the ranking.
     fn look_at_more<P: Pages + ?Sized>(&mut self, pages: &P) -> Read<bool> {
-        let Some((ranking, candidates)) = &mut self.ranking else { return Ok(false) };
-        let mut items: Vec<Item> = std::iter::from_fn(|| ranking.pop()).take(*candidates).collect();
+        let mut items = Vec::new();
+        while let Some(ranking) = self.ranking.as_mut().filter(|r| items.len() < r.candidates) {
+            match ranking.frontier.pop() {
+                Some(item) if item.index & KINDS == CLOSED => self.look_beyond(pages, item)?,
+                Some(item) => items.push(item),
+                None => break,
+            }
+        }
         // In the order in which they lie.
         items.sort_unstable_by_key(|item| (item.group, item.index));
         for item in &items {
@@ -282,8 +369,14 @@ impl Search {
 
     /// Sharpens the bound of a row with all bits. For one subspace the item names its position, otherwise the row.
     fn refine<P: Pages + ?Sized>(&mut self, pages: &P, item: Item) -> Read<()> {
-        let group = &self.groups[item.group as usize];
+        let group = &mut self.groups[item.group as usize];
         let buffers = &mut self.buffers;
+        if group.starts.is_empty() {
+            for plane in &group.planes {
+                group.extent.copy(pages, plane.starts.clone(), &mut buffers.bytes)?;
+                group.starts.push(parse_starts(&buffers.bytes, group.shape.rows)?);
+            }
+        }
         let single = self.query.active.len() == 1;
         let mut row = (item.index & !KINDS) as usize;
         if single {
@@ -332,23 +425,6 @@ fn misplaced(group: &Group) -> Problem {
 fn radius_pair(bytes: &[u8]) -> (f32, f32) {
     let number = |at| f32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
     (number(0), number(4))
-}
-
-/// Adds to each row of a group about how far it is in one subspace.
-fn rank<'a>(
-    active: &Active,
-    starts: &[u16],
-    radii: impl Iterator<Item = &'a [u8]>,
-    rows: &[u16],
-    sums: &mut [f32],
-) {
-    for (piece, radii) in pieces(starts).zip(radii) {
-        let (inner, outer) = radius_pair(radii);
-        let likely = active.likely(piece.cell.into(), inner, outer) * active.weight;
-        for &row in &rows[piece.positions()] {
-            sums[usize::from(row)] += likely;
-        }
-    }
 }
 
 /// Adds to each row of a piece what its 4-bit codes say; `codes` are its block's, `errors` and `rows` the whole group's.

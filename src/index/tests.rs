@@ -286,7 +286,7 @@ fn compare(cases: usize, seed: u64) -> usize {
         let layout = Layout::new(1 + noise.below(4), 1 + noise.below(40), 7).unwrap();
         let (count, wild) = (1 + noise.below(700), noise.below(2) == 0);
         let rows = if wild { absurd(layout, count, &mut noise) } else { clustered(layout, count, noise.0) };
-        let (cells, group) = (1 + noise.below(20), 1 + noise.below(count));
+        let (cells, group) = (1 + noise.below(MAX_CELLS), 1 + noise.below(count));
         let trained_on = noise.below(2 * count);
         let fixture = Fixture::new(layout, rows, cells, group, trained_on);
         for _ in 0..20 {
@@ -304,6 +304,18 @@ fn compare(cases: usize, seed: u64) -> usize {
 #[test]
 fn bounds_are_bounds_and_every_row_comes_once() {
     compare(60, 1);
+}
+
+#[test]
+fn rows_beyond_the_first_cut_come_once_and_in_order_too() {
+    let layout = Layout::new(3, 6, 7).unwrap();
+    let fixture = Fixture::new(layout, clustered(layout, 20_000, 5), 16, 6000, 2000);
+    let mut noise = Noise(3);
+    for _ in 0..6 {
+        let query = any_query(layout, &fixture.rows, &mut noise, false);
+        fixture.check(&query, Mode::Exact);
+        fixture.check(&query, Mode::Approximate { candidates: 300 });
+    }
 }
 
 /// `SEED=... cargo test --release a_hundred_million_pairs -- --ignored`
