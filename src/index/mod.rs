@@ -36,7 +36,7 @@ pub use layout::{
     MAX_INDEX_DIMENSIONS, NO_BLOCK, VERSION,
 };
 pub use pages::{Extent, Kind, Pages, Problem, Read, Tag, PAYLOAD};
-pub use quantizer::{Quantizer, MAX_CELLS};
+pub use quantizer::{Encoder, Quantizer, MAX_CELLS};
 pub use search::{Mode, Search, Stats};
 pub use snapshot::Snapshot;
 pub use training::{train, Reservoir};

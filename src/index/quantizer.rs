@@ -162,18 +162,18 @@ impl Quantizer {
     }
 
     /// Something that adds rows to batches.
-    pub fn encoder(&self) -> Encoder<'_> {
-        Encoder { quantizer: self, errors: self.subspaces.iter().map(Subspace::error_table).collect() }
+    pub fn encoder(&self) -> Encoder {
+        Encoder { errors: self.subspaces.iter().map(Subspace::error_table).collect(), quantizer: self.clone() }
     }
 }
 
 /// Adds rows to batches, with tables computed once.
-pub struct Encoder<'a> {
-    quantizer: &'a Quantizer,
+pub struct Encoder {
+    quantizer: Quantizer,
     errors: Vec<[f32; 256]>,
 }
 
-impl Encoder<'_> {
+impl Encoder {
     /// Encodes a row of `[K·n]` numbers.
     pub fn push(&self, batch: &mut Batch, tid: Tid, values: &[f16]) {
         let n = self.quantizer.layout.subspace_dim();

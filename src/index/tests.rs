@@ -286,7 +286,7 @@ fn compare(cases: usize, seed: u64) -> usize {
         let layout = Layout::new(1 + noise.below(4), 1 + noise.below(40), 7).unwrap();
         let (count, wild) = (1 + noise.below(700), noise.below(2) == 0);
         let rows = if wild { absurd(layout, count, &mut noise) } else { clustered(layout, count, noise.0) };
-        let (cells, group) = (1 + noise.below(MAX_CELLS), 1 + noise.below(count));
+        let (cells, group) = (1 + noise.below(MAX_CELLS), 1 + count / DIRECTORY_ENTRIES + noise.below(count));
         let trained_on = noise.below(2 * count);
         let fixture = Fixture::new(layout, rows, cells, group, trained_on);
         for _ in 0..20 {
