@@ -23,7 +23,15 @@ pub struct Cursor {
 impl Cursor {
     /// Asks `query`; nothing is read before the first row.
     pub fn new(query: Query, mode: Mode) -> Self {
-        Self { query, mode, search: None, returned: Vec::new(), known: None, last: 0.0, stats: Stats::default() }
+        Self {
+            query,
+            mode,
+            search: None,
+            returned: Vec::new(),
+            known: None,
+            last: 0.0,
+            stats: Stats::default(),
+        }
     }
 
     /// The next row and a lower bound of its distance, not below the one before.

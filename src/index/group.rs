@@ -307,7 +307,9 @@ fn unpack(bytes: &[u8], shape: &Shape) -> std::result::Result<Batch, Defect> {
                 }
                 let detail = &bytes[shape.detail(row, k)];
                 if usize::from(u16::from_le_bytes([detail[0], detail[1]])) != position {
-                    return Err(format!("Row {row} does not lead back to position {position} of subspace {k}."));
+                    return Err(format!(
+                        "Row {row} does not lead back to position {position} of subspace {k}."
+                    ));
                 }
                 batch.marks[row * subspaces + k] = Mark {
                     cell: piece.cell,

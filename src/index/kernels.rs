@@ -159,8 +159,9 @@ mod x86 {
         let (table_pairs, table_rest) = table.as_chunks::<32>();
         for (codes, table) in pairs.iter().zip(table_pairs) {
             // SAFETY: both are 32 bytes long.
-            let (codes, table) =
-                unsafe { (_mm256_loadu_si256(codes.as_ptr().cast()), _mm256_loadu_si256(table.as_ptr().cast())) };
+            let (codes, table) = unsafe {
+                (_mm256_loadu_si256(codes.as_ptr().cast()), _mm256_loadu_si256(table.as_ptr().cast()))
+            };
             add(codes, table);
         }
         if let (Some(codes), Some(table)) = (rest.first_chunk::<16>(), table_rest.first_chunk::<16>()) {

@@ -101,7 +101,10 @@ impl Meta {
     pub fn from_bytes(bytes: &[u8]) -> Read<Self> {
         let field = |i: usize| u32_at(bytes, 4 * i);
         if field(0) != MAGIC {
-            return Err(Problem::corrupt(format!("The metapage starts with {:#010x}, not {MAGIC:#010x}.", field(0))));
+            return Err(Problem::corrupt(format!(
+                "The metapage starts with {:#010x}, not {MAGIC:#010x}.",
+                field(0)
+            )));
         }
         if field(1) != VERSION {
             return Err(Problem::Failed(
@@ -119,7 +122,11 @@ impl Meta {
         } else {
             match Layout::new(k.into(), n.into(), field(3)) {
                 Ok(layout) if layout.dimensions() <= MAX_INDEX_DIMENSIONS => Some(layout),
-                _ => return Err(Problem::corrupt(format!("The metapage names a model of {k}x{n} dimensions."))),
+                _ => {
+                    return Err(Problem::corrupt(format!(
+                        "The metapage names a model of {k}x{n} dimensions."
+                    )))
+                }
             }
         };
         let cells = field(4);
@@ -220,7 +227,8 @@ pub const DIRECTORY_ENTRIES: usize = (PAYLOAD - DIRECTORY_HEADER) / ENTRY;
 
 impl Entry {
     /// Nothing.
-    pub const UNUSED: Self = Self { state: State::Unused, first: 0, pages: 0, generation: 0, rows: 0, live: 0 };
+    pub const UNUSED: Self =
+        Self { state: State::Unused, first: 0, pages: 0, generation: 0, rows: 0, live: 0 };
 
     fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let state = match u32_at(bytes, 0) {

@@ -97,7 +97,8 @@ impl Prepared {
     /// For rows' cells, 16 bytes a subspace: how far each cell's centre is from the target, in steps of some length.
     pub fn cell_table(&self, subspaces: usize) -> Vec<u8> {
         let mut table = vec![0; 16 * subspaces];
-        let weighed = |a: &Active| -> Vec<f64> { a.distances.iter().map(|d| d * d * f64::from(a.weight)).collect() };
+        let weighed =
+            |a: &Active| -> Vec<f64> { a.distances.iter().map(|d| d * d * f64::from(a.weight)).collect() };
         let spread = |squares: &[f64]| {
             let least = squares.iter().copied().fold(f64::INFINITY, f64::min);
             (least, squares.iter().copied().fold(0.0, f64::max) - least)
@@ -132,7 +133,9 @@ impl Active {
         let distances: Vec<f64> = subspace
             .centres
             .chunks_exact(n)
-            .map(|c| target.iter().zip(c).map(|(t, c)| (f64::from(*t) - f64::from(*c)).powi(2)).sum::<f64>().sqrt())
+            .map(|c| {
+                target.iter().zip(c).map(|(t, c)| (f64::from(*t) - f64::from(*c)).powi(2)).sum::<f64>().sqrt()
+            })
             .collect();
         let cells = distances.len();
         Self {

@@ -100,13 +100,21 @@ fn error_code(table: &[f32; 256], error: f64) -> u8 {
 /// A single-precision number that is not above x.
 pub fn below(x: f64) -> f32 {
     let y = x as f32;
-    if f64::from(y) > x { y.next_down() } else { y }
+    if f64::from(y) > x {
+        y.next_down()
+    } else {
+        y
+    }
 }
 
 /// A single-precision number that is not below x.
 pub fn above(x: f64) -> f32 {
     let y = x as f32;
-    if f64::from(y) < x { y.next_up() } else { y }
+    if f64::from(y) < x {
+        y.next_up()
+    } else {
+        y
+    }
 }
 
 impl Quantizer {
@@ -163,7 +171,10 @@ impl Quantizer {
 
     /// Something that adds rows to batches.
     pub fn encoder(&self) -> Encoder {
-        Encoder { errors: self.subspaces.iter().map(Subspace::error_table).collect(), quantizer: self.clone() }
+        Encoder {
+            errors: self.subspaces.iter().map(Subspace::error_table).collect(),
+            quantizer: self.clone(),
+        }
     }
 }
 

@@ -105,14 +105,19 @@ impl Search {
     /// Those of [`Pages::read`]; [`Problem::Failed`] if the query is another model's.
     pub fn start<P: Pages + ?Sized>(pages: &P, query: QueryRef<'_>, mode: Mode) -> Read<Self> {
         let mut tail: (Vec<(Tid, f64)>, crate::error::Result<()>) = (Vec::new(), Ok(()));
-        let snapshot =
-            Snapshot::read(pages, &mut tail, &mut |tail| *tail = (Vec::new(), Ok(())), &mut |tail, tid, values| {
-                match distance(EmbeddingRef { layout: query.layout, values }, query) {
-                    Ok(distance) if !distance.is_nan() => tail.0.push((tid, distance)),
-                    Ok(_) => tail.1 = Err(Problem::corrupt("A row of the tail holds a number that is none.").into_error()),
-                    Err(e) => tail.1 = Err(e),
+        let snapshot = Snapshot::read(
+            pages,
+            &mut tail,
+            &mut |tail| *tail = (Vec::new(), Ok(())),
+            &mut |tail, tid, values| match distance(EmbeddingRef { layout: query.layout, values }, query) {
+                Ok(distance) if !distance.is_nan() => tail.0.push((tid, distance)),
+                Ok(_) => {
+                    tail.1 =
+                        Err(Problem::corrupt("A row of the tail holds a number that is none.").into_error())
                 }
-            })?;
+                Err(e) => tail.1 = Err(e),
+            },
+        )?;
         let prepared = Prepared::new(pages, &snapshot.meta, query)?;
         tail.1?;
         let mut search = Self {
@@ -282,16 +287,23 @@ impl Search {
         let first_time = group.starts.len() < self.query.active.len();
         for (active, plane) in self.query.active.iter_mut().zip(&group.planes) {
             group.extent.copy(pages, plane.starts.start..plane.rows.end, bytes)?;
-            let within = |section: &Range<usize>| section.start - plane.starts.start..section.end - plane.starts.start;
+            let within =
+                |section: &Range<usize>| section.start - plane.starts.start..section.end - plane.starts.start;
             let starts = parse_starts(&bytes[within(&plane.starts)], group.shape.rows)?;
             parse_rows(&bytes[within(&plane.rows)], group.shape.rows, rows)?;
             let errors = &bytes[within(&plane.errors)];
             let mut cut = pieces(&starts).peekable();
-            scan_blocks(pages, group.extent, plane.high.clone(), group.shape.block_size(), &mut |block, codes| {
-                while let Some(piece) = cut.next_if(|p| usize::from(p.first) / BLOCK == block) {
-                    add_piece(active, piece, codes, errors, rows, sums);
-                }
-            })?;
+            scan_blocks(
+                pages,
+                group.extent,
+                plane.high.clone(),
+                group.shape.block_size(),
+                &mut |block, codes| {
+                    while let Some(piece) = cut.next_if(|p| usize::from(p.first) / BLOCK == block) {
+                        add_piece(active, piece, codes, errors, rows, sums);
+                    }
+                },
+            )?;
             if first_time {
                 group.starts.push(starts);
             }
@@ -386,7 +398,9 @@ impl Search {
             }
         }
         // Details of all subspaces lie together; read from the first to the last that counts.
-        let (Some(first), Some(last)) = (self.query.active.first(), self.query.active.last()) else { return Ok(()) };
+        let (Some(first), Some(last)) = (self.query.active.first(), self.query.active.last()) else {
+            return Ok(());
+        };
         let from = group.shape.detail(row, first.k).start;
         group.extent.copy(pages, from..group.shape.detail(row, last.k).end, &mut buffers.details)?;
         let mut sum = 0.0;
@@ -428,14 +442,7 @@ fn radius_pair(bytes: &[u8]) -> (f32, f32) {
 }
 
 /// Adds to each row of a piece what its 4-bit codes say; `codes` are its block's, `errors` and `rows` the whole group's.
-fn add_piece(
-    active: &mut Active,
-    piece: Piece,
-    codes: &[u8],
-    errors: &[u8],
-    rows: &[u16],
-    sums: &mut [f32],
-) {
+fn add_piece(active: &mut Active, piece: Piece, codes: &[u8], errors: &[u8], rows: &[u16], sums: &mut [f32]) {
     let weight = active.weight;
     let (table, scale) = active.table(piece.cell.into());
     let (positions, lanes) = (piece.positions(), piece.lanes());

@@ -37,7 +37,8 @@ impl Meta {
     /// # Errors
     /// [`Problem::Failed`] if it cannot be.
     pub fn group(&self, entry: Entry, blocks: u32) -> Read<(Extent, Shape)> {
-        let extent = Extent { first: entry.first, tag: Tag { kind: Kind::Group, generation: entry.generation } };
+        let extent =
+            Extent { first: entry.first, tag: Tag { kind: Kind::Group, generation: entry.generation } };
         let end = entry.first.checked_add(entry.pages);
         let rows = entry.rows as usize;
         match self.layout {

@@ -78,7 +78,14 @@ impl Fixture {
                 let generation = 2 + entries.len() as u32;
                 let first = memory.put(Tag { kind: Kind::Group, generation }, &bytes);
                 let rows = group as u32;
-                entries.push(Entry { state: State::Group, first, pages: shape.pages(), generation, rows, live: rows });
+                entries.push(Entry {
+                    state: State::Group,
+                    first,
+                    pages: shape.pages(),
+                    generation,
+                    rows,
+                    live: rows,
+                });
                 batch.clear();
             }
         }
@@ -482,7 +489,12 @@ fn how_long_a_search_takes() {
         times.sort_by(f64::total_cmp);
         println!(
             "{kind:12} {mode:?}: {:.2} ms (best {:.2}), recall {:.3}, bounded {}, refined {}, returned {}",
-            times[25], times[2], right as f64 / 500.0, total.bounded / 50, total.refined / 50, total.returned / 50
+            times[25],
+            times[2],
+            right as f64 / 500.0,
+            total.bounded / 50,
+            total.refined / 50,
+            total.returned / 50
         );
     }
 }

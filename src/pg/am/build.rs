@@ -6,8 +6,8 @@ use super::regroup::GROUP_ROWS;
 use super::storage::{refuse, tid, Index};
 use crate::error::{Kind as ErrorKind, Result};
 use crate::index::{
-    encode, tail_page, Batch, Directory, Encoder, Entry, Extent, Kind, Meta, Reservoir, State, Tag, Tid, DIRECTORY_ENTRIES,
-    MAX_CELLS, NO_BLOCK, PAYLOAD,
+    encode, tail_page, Batch, Directory, Encoder, Entry, Extent, Kind, Meta, Reservoir, State, Tag, Tid,
+    DIRECTORY_ENTRIES, MAX_CELLS, NO_BLOCK, PAYLOAD,
 };
 use crate::pg::{CoopVec, OrReport};
 use crate::space::{EmbeddingRef, Layout};
@@ -306,7 +306,8 @@ impl<'a> Build<'a> {
 
     /// Writes pages after all others.
     fn write(&mut self, kind: Kind, bytes: &[u8]) -> Result<Entry> {
-        let (first, generation, pages) = (self.meta.end, self.meta.next_generation, Extent::pages(bytes.len()));
+        let (first, generation, pages) =
+            (self.meta.end, self.meta.next_generation, Extent::pages(bytes.len()));
         self.meta.end = first.checked_add(pages).ok_or_else(|| super::insert::full(self.index))?;
         self.meta.next_generation += 1;
         for (block, bytes) in (first..).zip(bytes.chunks(PAYLOAD)) {

@@ -44,8 +44,16 @@ fn coop_index_check(index: pg_sys::Oid) -> i64 {
     }
 }
 
-fn not_ours(index: pg_sys::Oid) -> Error {
-    Error::new(ErrorKind::InvalidParameter, format!("relation {} is not an index of access method coop", index.to_u32()))
+fn not_ours(relation: pg_sys::Oid) -> Error {
+    // SAFETY: returns a C string in this memory context, or null.
+    let name = unsafe { pg_sys::get_rel_name(relation) };
+    let name = if name.is_null() {
+        relation.to_u32().to_string()
+    } else {
+        // SAFETY: as above.
+        unsafe { std::ffi::CStr::from_ptr(name) }.to_string_lossy().into_owned()
+    };
+    Error::new(ErrorKind::InvalidParameter, format!("\"{name}\" is not an index of access method coop"))
 }
 
 fn damaged(index: &Index, detail: impl Into<String>) -> Error {
@@ -105,7 +113,9 @@ impl Check<'_> {
             }
             match slot.entry.state {
                 State::Group => owned.push((slot.entry.first, slot.entry.pages, "group")),
-                State::Free | State::Building => owned.push((slot.entry.first, slot.entry.pages, "free pages")),
+                State::Free | State::Building => {
+                    owned.push((slot.entry.first, slot.entry.pages, "free pages"))
+                }
                 State::Unused => {}
             }
         }
@@ -126,7 +136,10 @@ impl Check<'_> {
                     .map_err(Problem::into_error)?;
             }
             if pages != meta.tail_pages {
-                return Err(damaged(self.index, format!("The tail has {pages} pages, not {}.", meta.tail_pages)));
+                return Err(damaged(
+                    self.index,
+                    format!("The tail has {pages} pages, not {}.", meta.tail_pages),
+                ));
             }
         }
         owned.sort_unstable();
@@ -152,7 +165,8 @@ impl Check<'_> {
             unsafe { pg_sys::RelationGetNumberOfBlocksInFork(heap, pg_sys::ForkNumber::MAIN_FORKNUM) };
         let mut found: Vec<(Tid, Place)> = Vec::new();
         for slot in slots(self.index, &self.meta)?.iter().filter(|s| s.entry.state == State::Group) {
-            let (extent, shape) = self.meta.group(slot.entry, self.index.blocks()).map_err(Problem::into_error)?;
+            let (extent, shape) =
+                self.meta.group(slot.entry, self.index.blocks()).map_err(Problem::into_error)?;
             let batch = decode(self.index, extent, &shape).map_err(Problem::into_error)?;
             let number = self.groups.len() as u32;
             let live = (0..).zip(&batch.tids).filter(|(_, tid)| tid.is_live());
@@ -172,7 +186,10 @@ impl Check<'_> {
         for (tid, place) in found {
             let at = format!("({},{})", tid.block, tid.offset);
             if tid.block >= heap_blocks {
-                return Err(damaged(self.index, format!("An entry leads to row {at}, which the table does not have.")));
+                return Err(damaged(
+                    self.index,
+                    format!("An entry leads to row {at}, which the table does not have."),
+                ));
             }
             if self.places.insert(tid, place).is_some() {
                 return Err(damaged(self.index, format!("Row {at} has two entries.")));
@@ -215,9 +232,9 @@ impl Check<'_> {
         let at = format!("({},{})", tid.block, tid.offset);
         let wrong = match self.places.get(&tid) {
             None => return Err(damaged(self.index, format!("Row {at} of the table has no entry."))),
-            Some(Place::Tail) => {
-                self.tail.get(&tid).is_none_or(|stored| stored.iter().map(|v| v.to_bits()).ne(values.iter().map(|v| v.to_bits())))
-            }
+            Some(Place::Tail) => self.tail.get(&tid).is_none_or(|stored| {
+                stored.iter().map(|v| v.to_bits()).ne(values.iter().map(|v| v.to_bits()))
+            }),
             Some(&Place::Group(group, row)) => !self.encodes(group, row as usize, values)?,
         };
         if wrong {
@@ -243,7 +260,9 @@ impl Check<'_> {
         let marks = stored.marks[row * k..(row + 1) * k].iter().zip(&fresh.marks);
         Ok(stored.codes[row * n..(row + 1) * n] == fresh.codes
             && marks.into_iter().all(|(s, f)| {
-                (s.cell, s.error4, s.error8) == (f.cell, f.error4, f.error8) && s.inner <= f.inner && s.outer >= f.outer
+                (s.cell, s.error4, s.error8) == (f.cell, f.error4, f.error8)
+                    && s.inner <= f.inner
+                    && s.outer >= f.outer
             }))
     }
 }

@@ -80,7 +80,10 @@ pub fn check_size(index: &Index, layout: Layout) -> Result<()> {
         return Ok(());
     }
     Err(refuse(index, ErrorKind::LimitExceeded, "cannot hold embeddings of so many dimensions")
-        .detail(format!("Model {layout} has {} dimensions; an index takes {MAX_INDEX_DIMENSIONS}.", layout.dimensions()))
+        .detail(format!(
+            "Model {layout} has {} dimensions; an index takes {MAX_INDEX_DIMENSIONS}.",
+            layout.dimensions()
+        ))
         .hint("Without the index, queries still work, by sequential scan."))
 }
 

@@ -8,8 +8,8 @@ use super::insert::{full, write_meta};
 use super::storage::{Buffer, Change, Index, MoveRight};
 use crate::error::Result;
 use crate::index::{
-    encode, tail_page, train, Batch, Directory, Entry, Extent, Kind, Meta, Problem, Quantizer, State, Tag, TailPage, Tid,
-    DIRECTORY_ENTRIES, NO_BLOCK, PAYLOAD,
+    encode, tail_page, train, Batch, Directory, Entry, Extent, Kind, Meta, Problem, Quantizer, State, Tag,
+    TailPage, Tid, DIRECTORY_ENTRIES, NO_BLOCK, PAYLOAD,
 };
 use half::f16;
 
@@ -90,9 +90,7 @@ pub fn group_tail(index: &Index, right: &MoveRight<'_>, meta: &Meta) -> Result<(
     }
     let cells = meta.cells as usize;
     let (quantizer, learned) = match meta.quantizer_extent() {
-        Some(extent) => {
-            (Quantizer::read(index, extent, layout, cells).map_err(Problem::into_error)?, None)
-        }
+        Some(extent) => (Quantizer::read(index, extent, layout, cells).map_err(Problem::into_error)?, None),
         None if head.tids.is_empty() => return drop_head(index, layout, &head, None),
         None => {
             let quantizer = train(layout, &head.values, cells);
@@ -130,12 +128,7 @@ fn adopt_quantizer(index: &Index, slot: &Slot) -> Result<()> {
 }
 
 /// Cuts the first pages off the tail, keeps them for later, and links the group that has their rows, in one step.
-fn drop_head(
-    index: &Index,
-    layout: crate::space::Layout,
-    head: &Head,
-    group: Option<Slot>,
-) -> Result<()> {
+fn drop_head(index: &Index, layout: crate::space::Layout, head: &Head, group: Option<Slot>) -> Result<()> {
     let (meta_page, mut meta) = index.lock_meta()?;
     let last = index.lock(head.last, Tag::of(Kind::Tail)).map_err(Problem::into_error)?;
     let next = TailPage::new(last.payload(), layout).map_err(Problem::into_error)?.next();

@@ -30,7 +30,8 @@ fn coop_last_scan() -> TableIterator<
     ),
 > {
     let count = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
-    TableIterator::new(LAST.get().map(|(oid, s)| {
-        (oid, count(s.rows), count(s.bounded), count(s.refined), count(s.returned))
-    }))
+    TableIterator::new(
+        LAST.get()
+            .map(|(oid, s)| (oid, count(s.rows), count(s.bounded), count(s.refined), count(s.returned))),
+    )
 }

@@ -60,11 +60,13 @@ pub unsafe extern "C-unwind" fn rescan(
 
 /// The next row.
 #[pg_guard]
-pub unsafe extern "C-unwind" fn next(scan: pg_sys::IndexScanDesc, _direction: pg_sys::ScanDirection::Type) -> bool {
+pub unsafe extern "C-unwind" fn next(
+    scan: pg_sys::IndexScanDesc,
+    _direction: pg_sys::ScanDirection::Type,
+) -> bool {
     // SAFETY: the scan is one of ours, and its index is open.
-    let (scan, state, index) = unsafe {
-        (&mut *scan, &mut *(*scan).opaque.cast::<Scan>(), Index::new((*scan).indexRelation))
-    };
+    let (scan, state, index) =
+        unsafe { (&mut *scan, &mut *(*scan).opaque.cast::<Scan>(), Index::new((*scan).indexRelation)) };
     if !state.started {
         state.started = true;
         // SAFETY: as above.
@@ -102,7 +104,8 @@ unsafe fn open(scan: &pg_sys::IndexScanDescData, index: &Index, state: &mut Scan
     // SAFETY: the scan has a snapshot; its key holds a datum of the operator's right type.
     unsafe {
         let kind = (*scan.xs_snapshot).snapshot_type;
-        if kind != pg_sys::SnapshotType::SNAPSHOT_MVCC && kind != pg_sys::SnapshotType::SNAPSHOT_HISTORIC_MVCC {
+        if kind != pg_sys::SnapshotType::SNAPSHOT_MVCC && kind != pg_sys::SnapshotType::SNAPSHOT_HISTORIC_MVCC
+        {
             Err(refuse(index, ErrorKind::Unsupported, "can only be read with an MVCC snapshot")).or_report()
         }
         let key = &*scan.orderByData;

@@ -111,8 +111,13 @@ impl Index {
                 pg_sys::LockRelationForExtension(self.relation, pg_sys::ExclusiveLock as i32);
                 if self.fork_blocks(fork) <= block {
                     let mode = pg_sys::ReadBufferMode::RBM_NORMAL;
-                    let new =
-                        pg_sys::ReadBufferExtended(self.relation, fork, pg_sys::InvalidBlockNumber, mode, std::ptr::null_mut());
+                    let new = pg_sys::ReadBufferExtended(
+                        self.relation,
+                        fork,
+                        pg_sys::InvalidBlockNumber,
+                        mode,
+                        std::ptr::null_mut(),
+                    );
                     pg_sys::ReleaseBuffer(new);
                 }
                 pg_sys::UnlockRelationForExtension(self.relation, pg_sys::ExclusiveLock as i32);

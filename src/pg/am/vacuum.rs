@@ -1,10 +1,13 @@
 //! VACUUM: dead rows leave, groups that lost many are packed again, pages are used again.
 
+use super::insert::write_meta;
 use super::regroup::{group_tail, lock_directory, slots, write_group, Slot, GROUP_ROWS};
 use super::storage::{item_pointer, Change, Index, MoveRight};
-use super::insert::write_meta;
 use crate::error::Result;
-use crate::index::{decode, tail_page, Batch, Directory, Entry, Kind, Meta, Pages, Problem, State, Tag, Tid, PAYLOAD, NO_BLOCK};
+use crate::index::{
+    decode, tail_page, Batch, Directory, Entry, Kind, Meta, Pages, Problem, State, Tag, Tid, NO_BLOCK,
+    PAYLOAD,
+};
 use crate::pg::OrReport;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
@@ -189,7 +192,9 @@ fn tidy(index: &Index, right: &MoveRight<'_>) -> Result<()> {
     for slot in slots(index, &meta)? {
         match slot.entry {
             // Whoever was writing it has the right no more.
-            Entry { state: State::Building, .. } | Entry { state: State::Group, live: 0, .. } => replace(index, &[slot], None)?,
+            Entry { state: State::Building, .. } | Entry { state: State::Group, live: 0, .. } => {
+                replace(index, &[slot], None)?
+            }
             _ => {}
         }
     }
@@ -206,12 +211,15 @@ fn pack(index: &Index, right: &MoveRight<'_>) -> Result<bool> {
     let Some(layout) = meta.layout else { return Ok(false) };
     let all = slots(index, &meta)?;
     let sparse = |e: &Entry| e.live < e.rows / 2;
-    let small = |s: &&Slot| s.entry.state == State::Group && (sparse(&s.entry) || (s.entry.live as usize) < GROUP_ROWS / 2);
+    let small = |s: &&Slot| {
+        s.entry.state == State::Group && (sparse(&s.entry) || (s.entry.live as usize) < GROUP_ROWS / 2)
+    };
     let mut chosen: Vec<Slot> = Vec::new();
     let mut live = 0;
     for slot in all.iter().filter(small) {
         // One record replaces them: entries of one page.
-        if chosen.first().is_none_or(|c| c.page == slot.page) && live + slot.entry.live as usize <= GROUP_ROWS {
+        if chosen.first().is_none_or(|c| c.page == slot.page) && live + slot.entry.live as usize <= GROUP_ROWS
+        {
             live += slot.entry.live as usize;
             chosen.push(*slot);
         }
