@@ -36,6 +36,8 @@ pub enum Kind {
     Busy,
     /// Reading or writing failed.
     Io,
+    /// An index is damaged on disk.
+    Corrupted,
     /// A bug in this program.
     Internal,
 }

@@ -9,6 +9,7 @@ pub mod error;
 #[cfg(feature = "cli")]
 pub mod eval;
 pub mod image;
+pub mod index;
 pub mod model;
 pub mod serve;
 pub mod space;

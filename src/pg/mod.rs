@@ -2,6 +2,7 @@
 //! PostgreSQL is said on the floors below. The only place, with the SIMD kernels, where `unsafe` lives.
 
 mod aggregates;
+mod am;
 mod catalog;
 mod client;
 mod embed;

@@ -49,6 +49,7 @@ fn sqlstate(kind: Kind) -> PgSqlErrorCode {
         Kind::Unavailable => PgSqlErrorCode::ERRCODE_CONNECTION_FAILURE,
         Kind::Busy => PgSqlErrorCode::ERRCODE_INSUFFICIENT_RESOURCES,
         Kind::Io => PgSqlErrorCode::ERRCODE_IO_ERROR,
+        Kind::Corrupted => PgSqlErrorCode::ERRCODE_INDEX_CORRUPTED,
         Kind::Internal => PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
     }
 }

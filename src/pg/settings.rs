@@ -13,6 +13,7 @@ static QUEUE_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(30_000);
 static QUEUE_LENGTH: GucSetting<i32> = GucSetting::<i32>::new(1024);
 static MAX_BATCH: GucSetting<i32> = GucSetting::<i32>::new(16);
 static THREADS: GucSetting<i32> = GucSetting::<i32>::new(0);
+static PROBES: GucSetting<i32> = GucSetting::<i32>::new(0);
 
 /// The default model's name; `None` where the setting is empty: then the only loaded model is meant.
 pub fn model() -> Option<String> {
@@ -47,6 +48,11 @@ pub fn max_batch() -> usize {
 pub fn threads() -> Option<usize> {
     let threads = THREADS.get().unsigned_abs() as usize;
     (threads > 0).then_some(threads)
+}
+
+/// How many rows an index scan looks at closely before it answers; 0 as many as an exact answer takes.
+pub fn probes() -> usize {
+    PROBES.get().unsigned_abs() as usize
 }
 
 /// Defines all settings; called once, when the library is loaded.
@@ -111,6 +117,15 @@ pub fn define() {
         &THREADS,
         0..=1024,
         GucContext::Sighup,
+        GucFlags::default(),
+    );
+    int(
+        c"coopembed.probes",
+        c"How many rows an index scan over four or more subspaces looks at closely before it answers.",
+        c"Zero gives exact answers. Others are chosen by cell alone, and may miss some of the nearest rows.",
+        &PROBES,
+        0..=1_000_000,
+        GucContext::Userset,
         GucFlags::default(),
     );
     // SAFETY: the name is a C string that lives for ever.

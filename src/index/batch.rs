@@ -1,0 +1,66 @@
+//! Rows on their way into a group.
+
+use super::layout::Tid;
+use crate::space::Layout;
+
+/// Encoded rows, in the order in which they came.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Batch {
+    /// Whose space they are in.
+    pub layout: Layout,
+    /// `[rows]`.
+    pub tids: Vec<Tid>,
+    /// `[rows, K·n]`, 8 bits each.
+    pub codes: Vec<u8>,
+    /// `[rows, K]`.
+    pub marks: Vec<Mark>,
+}
+
+/// What goes with a row's codes in one subspace.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Mark {
+    /// The cell.
+    pub cell: u8,
+    /// Code of the error that the high nibbles leave.
+    pub error4: u8,
+    /// Code of the error that all bits leave.
+    pub error8: u8,
+    /// The distance from the centre is at least this.
+    pub inner: f32,
+    /// And at most this.
+    pub outer: f32,
+}
+
+impl Batch {
+    /// No rows.
+    pub fn new(layout: Layout) -> Self {
+        Self { layout, tids: Vec::new(), codes: Vec::new(), marks: Vec::new() }
+    }
+
+    /// How many rows.
+    pub fn rows(&self) -> usize {
+        self.tids.len()
+    }
+
+    /// Bytes of memory that a row takes here, and again as much when it is written.
+    pub fn row_memory(layout: Layout) -> usize {
+        Tid::SIZE + layout.dimensions() + layout.subspaces() * size_of::<Mark>()
+    }
+
+    /// Forgets the rows and keeps the memory.
+    pub fn clear(&mut self) {
+        self.tids.clear();
+        self.codes.clear();
+        self.marks.clear();
+    }
+
+    /// Adds the rows of another one that are still there.
+    pub fn extend_live(&mut self, other: &Self) {
+        let (n, k) = (self.layout.dimensions(), self.layout.subspaces());
+        for (row, tid) in other.tids.iter().enumerate().filter(|(_, tid)| tid.is_live()) {
+            self.tids.push(*tid);
+            self.codes.extend_from_slice(&other.codes[row * n..(row + 1) * n]);
+            self.marks.extend_from_slice(&other.marks[row * k..(row + 1) * k]);
+        }
+    }
+}

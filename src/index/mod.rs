@@ -1,0 +1,42 @@
+//! The index: codes with true lower bounds, and a best-first search over them, for any mask and any weights.
+//!
+//! Rows lie in *groups* of some thousands. Each subspace of a group has planes of its own, sorted by cell and by the
+//! distance from the cell's centre, so that a query reads only the subspaces it asks for, and of those only the blocks
+//! that can hold an answer. A row's code is an 8-bit uniform quantization of its residual from the centre, kept as two
+//! nibbles: the high ones are summed through tables in registers for 32 rows at once, the low ones sharpen the few rows
+//! that come near the top. Each comes with the length of what the code leaves out, rounded up: by the triangle
+//! inequality the distance to the code less that length never exceeds the row's distance. Bounds of subspaces add up
+//! with the query's weights.
+//!
+//! New rows wait in a *tail*, as they are, until there are enough of them for a group.
+//!
+//! Nothing here knows PostgreSQL: pages are seen through [`Pages`].
+
+mod batch;
+mod cursor;
+mod frontier;
+mod group;
+mod kernels;
+mod layout;
+mod pages;
+mod prepared;
+mod quantizer;
+mod search;
+mod snapshot;
+mod training;
+
+#[cfg(test)]
+mod tests;
+
+pub use batch::{Batch, Mark};
+pub use cursor::Cursor;
+pub use group::{decode, encode, Defect, Shape, MAX_GROUP_ROWS};
+pub use layout::{
+    tail_page, tail_row_size, Directory, Entry, Meta, State, TailPage, Tid, DIRECTORY_ENTRIES, MAGIC,
+    MAX_INDEX_DIMENSIONS, NO_BLOCK, VERSION,
+};
+pub use pages::{Extent, Kind, Pages, Problem, Read, Tag, PAYLOAD};
+pub use quantizer::{Encoder, Quantizer, MAX_CELLS};
+pub use search::{Mode, Search, Stats};
+pub use snapshot::Snapshot;
+pub use training::{train, Reservoir};

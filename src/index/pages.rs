@@ -1,0 +1,152 @@
+//! What the index needs of its storage: pages that say what they are.
+
+use crate::error::{Error, Kind as ErrorKind};
+use std::ops::Range;
+
+/// Bytes of a page that belong to us: what PostgreSQL's header and our eight bytes of special space leave.
+pub const PAYLOAD: usize = 8192 - 24 - 8;
+
+/// What a page holds; written into it, and checked whenever it is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u16)]
+pub enum Kind {
+    /// Block 0: [`super::Meta`].
+    Meta = 1,
+    /// Where the groups are: [`super::Directory`].
+    Directory = 2,
+    /// A piece of the quantizer.
+    Quantizer = 3,
+    /// A piece of a group.
+    Group = 4,
+    /// Rows that are in no group yet.
+    Tail = 5,
+}
+
+/// What a page must say it is. A generation is given to one extent only, ever, so that a reader who comes late notices
+/// that the group it knew has made room for another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tag {
+    /// What the page holds.
+    pub kind: Kind,
+    /// Whose it is; 0 for pages outside extents.
+    pub generation: u32,
+}
+
+impl Tag {
+    /// A page outside any extent.
+    pub const fn of(kind: Kind) -> Self {
+        Self { kind, generation: 0 }
+    }
+}
+
+/// Why a page could not be used.
+#[derive(Debug)]
+pub enum Problem {
+    /// This block is not what was expected. Either the reader's idea of the index is out of date, or it is damaged:
+    /// whoever knows whether the index was reorganized meanwhile can tell.
+    Stale(u32),
+    /// It is damaged, or cannot be read.
+    Failed(Error),
+}
+
+impl From<Error> for Problem {
+    fn from(e: Error) -> Self {
+        Self::Failed(e)
+    }
+}
+
+impl Problem {
+    /// The error that it is if the index was not reorganized meanwhile.
+    pub fn into_error(self) -> Error {
+        match self {
+            Self::Failed(e) => e,
+            Self::Stale(block) => Error::new(ErrorKind::Corrupted, "the index is corrupt")
+                .detail(format!("Block {block} is not the kind of page that the index has there."))
+                .hint("Rebuild it with REINDEX."),
+        }
+    }
+
+    /// Damage inside pages that are the right ones.
+    pub fn corrupt(detail: impl Into<String>) -> Self {
+        Self::Failed(
+            Error::new(ErrorKind::Corrupted, "the index is corrupt")
+                .detail(detail)
+                .hint("Rebuild it with REINDEX."),
+        )
+    }
+}
+
+/// What reading pages comes to.
+pub type Read<T> = std::result::Result<T, Problem>;
+
+/// The pages of one index.
+pub trait Pages {
+    /// Shows `look` the [`PAYLOAD`] bytes of a page, once it is sure that the page is what `tag` says.
+    ///
+    /// # Errors
+    /// [`Problem::Stale`] if the page is another's or not there, [`Problem::Failed`] if it cannot be read.
+    fn read(&self, block: u32, tag: Tag, look: &mut dyn FnMut(&[u8])) -> Read<()>;
+
+    /// How many there are: whatever claims to be longer is damaged.
+    fn blocks(&self) -> u32;
+}
+
+/// A run of pages that hold one stream of bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extent {
+    /// The first page.
+    pub first: u32,
+    /// What each page says it is.
+    pub tag: Tag,
+}
+
+impl Extent {
+    /// How many pages a stream of `bytes` takes.
+    pub fn pages(bytes: usize) -> u32 {
+        bytes.div_ceil(PAYLOAD) as u32
+    }
+
+    /// Shows `look` the bytes of `range`, page by page, with the offset of each piece from the range's start.
+    ///
+    /// # Errors
+    /// Those of [`Pages::read`].
+    pub fn scan<P: Pages + ?Sized>(
+        &self,
+        pages: &P,
+        range: Range<usize>,
+        look: &mut dyn FnMut(usize, &[u8]),
+    ) -> Read<()> {
+        let mut at = range.start;
+        while at < range.end {
+            let (page, from) = (at / PAYLOAD, at % PAYLOAD);
+            let to = PAYLOAD.min(from + range.end - at);
+            let Some(block) = self.first.checked_add(page as u32) else {
+                return Err(Problem::Stale(self.first));
+            };
+            pages.read(block, self.tag, &mut |bytes| look(at - range.start, &bytes[from..to]))?;
+            at += to - from;
+        }
+        Ok(())
+    }
+
+    /// Copies the bytes of `range` into `out`, whose old content goes.
+    ///
+    /// # Errors
+    /// Those of [`Pages::read`].
+    pub fn copy<P: Pages + ?Sized>(&self, pages: &P, range: Range<usize>, out: &mut Vec<u8>) -> Read<()> {
+        out.clear();
+        self.scan(pages, range, &mut |_, bytes| out.extend_from_slice(bytes))
+    }
+
+    /// The N bytes at `at`.
+    ///
+    /// # Errors
+    /// Those of [`Pages::read`].
+    pub fn array<const N: usize, P: Pages + ?Sized>(&self, pages: &P, at: usize) -> Read<[u8; N]> {
+        let mut out = [0; N];
+        self.scan(pages, at..at + N, &mut |from, bytes| {
+            out[from..from + bytes.len()].copy_from_slice(bytes);
+        })?;
+        Ok(out)
+    }
+}

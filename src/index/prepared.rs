@@ -1,0 +1,231 @@
+//! A query, ready to meet codes.
+
+use super::kernels::{squared_residual, Scale};
+use super::layout::Meta;
+use super::pages::{Pages, Problem, Read};
+use super::quantizer::{Quantizer, Subspace};
+use crate::space::QueryRef;
+
+/// A normalized squared distance is never taken to be more than this: sums of it stay finite, and it is still a lower bound.
+const FARTHEST: f32 = 1e33;
+/// A factor that covers what single precision loses in a table's sum and its root.
+const MARGIN: f64 = 1.0 - 1e-6;
+/// Table entries are cut off at this share of what the widest dimension would need: the rest gets finer steps.
+const CUT: f64 = 0.5;
+
+/// The query in the units of a search: squared distances, with weights of at most 1 and without the constant.
+pub struct Prepared {
+    constant: f64,
+    scale: f64,
+    /// What single precision can lose, relatively, in the distance that the executor computes and in our own sums.
+    slack: f64,
+    /// Subspaces that count.
+    pub active: Vec<Active>,
+}
+
+/// One subspace of a query.
+pub struct Active {
+    /// Which.
+    pub k: usize,
+    /// Its weight, as a share of the greatest.
+    pub weight: f32,
+    target: Vec<f32>,
+    subspace: Subspace,
+    errors: [f32; 256],
+    slack: f32,
+    /// `[cells]`: how far the target is from each centre.
+    distances: Vec<f64>,
+    /// `[cells]`, made when needed.
+    tables: Vec<Option<Table>>,
+    /// `[cells]`, made when needed.
+    offsets: Vec<Option<Offsets>>,
+}
+
+/// For 4-bit codes: 16 bytes a dimension, what each nibble adds to a squared distance.
+struct Table {
+    bytes: Vec<u8>,
+    base: f32,
+    step: f32,
+}
+
+/// For 8-bit codes: the target as seen from code 0.
+struct Offsets {
+    values: Vec<f32>,
+    /// What single precision can lose, absolutely.
+    slack: f32,
+}
+
+impl Prepared {
+    /// Reads of the quantizer what `query` needs.
+    ///
+    /// # Errors
+    /// Those of [`Pages::read`]; [`Problem::Failed`] if the query is another model's or the quantizer makes no sense.
+    pub fn new<P: Pages + ?Sized>(pages: &P, meta: &Meta, query: QueryRef<'_>) -> Read<Self> {
+        let layout = query.layout;
+        if let Some(ours) = meta.layout {
+            ours.check_same(&layout)?;
+        }
+        let scale = query.weights.iter().copied().fold(0.0, f32::max);
+        let mut prepared = Self {
+            constant: query.constant,
+            scale: scale.into(),
+            slack: (layout.dimensions() + 64) as f64 * 2f64.powi(-23),
+            active: Vec::new(),
+        };
+        let Some(extent) = meta.quantizer_extent() else { return Ok(prepared) };
+        for (k, weight, target) in query.active() {
+            let weight = (f64::from(weight) / f64::from(scale) * MARGIN) as f32;
+            // What weighs less than this changes no distance; without it, the bound is still one.
+            if weight > 1e-30 {
+                let subspace = Quantizer::read_subspace(pages, extent, layout, meta.cells as usize, k)?;
+                prepared.active.push(Active::new(k, weight, target, subspace));
+            }
+        }
+        if prepared.active.is_empty() {
+            return Err(Problem::corrupt("A query without a subspace."));
+        }
+        Ok(prepared)
+    }
+
+    /// The distance that a normalized squared distance stands for: not above what [`crate::space::distance`] computes.
+    pub fn distance(&self, bound: f32) -> f64 {
+        // Differences below 1e-19 have no square in single precision.
+        let squared = (f64::from(bound) * (1.0 - 2.0 * self.slack) - 1e-30).max(0.0);
+        (self.constant + self.scale * squared).sqrt() * (1.0 - 1e-11)
+    }
+
+    /// For rows' cells, 16 bytes a subspace: how far each cell's centre is from the target, in steps of some length.
+    pub fn cell_table(&self, subspaces: usize) -> Vec<u8> {
+        let mut table = vec![0; 16 * subspaces];
+        let weighed =
+            |a: &Active| -> Vec<f64> { a.distances.iter().map(|d| d * d * f64::from(a.weight)).collect() };
+        let spread = |squares: &[f64]| {
+            let least = squares.iter().copied().fold(f64::INFINITY, f64::min);
+            (least, squares.iter().copied().fold(0.0, f64::max) - least)
+        };
+        let widest = self.active.iter().map(|a| spread(&weighed(a)).1).fold(f64::MIN_POSITIVE, f64::max);
+        for active in &self.active {
+            let squares = weighed(active);
+            let (least, _) = spread(&squares);
+            for (entry, square) in table[16 * active.k..].iter_mut().zip(squares) {
+                *entry = ((square - least) / widest * 255.0) as u8;
+            }
+        }
+        table
+    }
+
+    /// The bound of a row whose distance has been computed.
+    pub fn bound(&self, distance: f64) -> f32 {
+        let squared = (distance * distance - self.constant) / self.scale;
+        (squared * MARGIN) as f32
+    }
+
+    /// The largest distance that may be returned for a row at `distance`: less by what one kernel's rounding differs from
+    /// another's.
+    pub fn shortened(&self, distance: f64) -> f64 {
+        distance * (1.0 - self.slack)
+    }
+}
+
+impl Active {
+    fn new(k: usize, weight: f32, target: &[f32], subspace: Subspace) -> Self {
+        let n = target.len();
+        let distances: Vec<f64> = subspace
+            .centres
+            .chunks_exact(n)
+            .map(|c| {
+                target.iter().zip(c).map(|(t, c)| (f64::from(*t) - f64::from(*c)).powi(2)).sum::<f64>().sqrt()
+            })
+            .collect();
+        let cells = distances.len();
+        Self {
+            k,
+            weight,
+            target: target.to_vec(),
+            errors: subspace.error_table(),
+            slack: (1.0 - (n + 64) as f64 * 2f64.powi(-23)) as f32,
+            subspace,
+            distances,
+            tables: std::iter::repeat_with(|| None).take(cells).collect(),
+            offsets: std::iter::repeat_with(|| None).take(cells).collect(),
+        }
+    }
+
+    /// n.
+    pub fn dim(&self) -> usize {
+        self.target.len()
+    }
+
+    /// Squared distance from rows of a cell that lie between `inner` and `outer` from its centre: at least this.
+    pub fn annulus(&self, cell: usize, inner: f32, outer: f32) -> f32 {
+        let (inner, outer, distance) = (f64::from(inner), f64::from(outer), self.distances[cell]);
+        let gap = (inner - distance).max(distance - outer) - 1e-6 * (distance + outer);
+        squared(gap as f32)
+    }
+
+    /// Tables of 4-bit codes in a cell, and what their sums mean.
+    pub fn table(&mut self, cell: usize) -> (&[u8], Scale<'_>) {
+        let (target, subspace) = (&self.target, &self.subspace);
+        let table = self.tables[cell].get_or_insert_with(|| Table::new(target, subspace, cell));
+        (&table.bytes, Scale { base: table.base, step: table.step, errors: &self.errors })
+    }
+
+    /// Squared distance from a row of this cell, 8-bit codes and error code: at least this.
+    pub fn refined(&mut self, cell: usize, codes: &[u8], error: u8) -> f32 {
+        let (target, subspace) = (&self.target, &self.subspace);
+        let offsets = self.offsets[cell].get_or_insert_with(|| Offsets::new(target, subspace, cell));
+        let distance = squared_residual(&offsets.values, &subspace.step, codes).sqrt();
+        squared(distance * self.slack - offsets.slack - self.errors[usize::from(error)])
+    }
+}
+
+/// The square of a distance that may have come out negative, or as no number at all, and then says nothing.
+fn squared(distance: f32) -> f32 {
+    let distance = distance.max(0.0);
+    (distance * distance).min(FARTHEST)
+}
+
+impl Table {
+    fn new(target: &[f32], subspace: &Subspace, cell: usize) -> Self {
+        let n = target.len();
+        let centre = &subspace.centres[cell * n..(cell + 1) * n];
+        let mut squares = vec![[0f64; 16]; n];
+        let (mut base, mut widest) = (0f64, 0f64);
+        for (d, squares) in squares.iter_mut().enumerate() {
+            let step = f64::from(subspace.step[d]);
+            let from = f64::from(target[d]) - f64::from(centre[d]) - f64::from(subspace.low[d]) - 8.0 * step;
+            let (mut least, mut most) = (f64::INFINITY, 0f64);
+            for (nibble, square) in squares.iter_mut().enumerate() {
+                let gap = from - 16.0 * nibble as f64 * step;
+                *square = gap * gap;
+                least = least.min(*square);
+                most = most.max(*square);
+            }
+            squares.iter_mut().for_each(|s| *s -= least);
+            base += least;
+            widest = widest.max(most - least);
+        }
+        let step = (widest * CUT / 255.0).min(1e28);
+        let inverse = if step > 1e-30 { 1.0 / step } else { 0.0 };
+        // Rounded down, and cut off at 255: sums never exceed what they stand for.
+        let bytes = squares.iter().flatten().map(|s| (s * inverse) as u8).collect();
+        Self { bytes, base: (base * MARGIN).min(FARTHEST.into()) as f32, step: (step * MARGIN) as f32 }
+    }
+}
+
+impl Offsets {
+    fn new(target: &[f32], subspace: &Subspace, cell: usize) -> Self {
+        let n = target.len();
+        let centre = &subspace.centres[cell * n..(cell + 1) * n];
+        let mut values = Vec::with_capacity(n);
+        let (mut norm, mut reach) = (0f64, 0f64);
+        for d in 0..n {
+            let step = f64::from(subspace.step[d]);
+            let value = f64::from(target[d]) - f64::from(centre[d]) - f64::from(subspace.low[d]) - 0.5 * step;
+            values.push(value as f32);
+            norm += value * value;
+            reach += (256.0 * step).powi(2);
+        }
+        Self { values, slack: ((norm.sqrt() + reach.sqrt()) * 2f64.powi(-22)) as f32 }
+    }
+}

@@ -1,0 +1,199 @@
+//! From an embedding to its codes: per subspace the nearest of a few centres, and 8 bits for each dimension of what is
+//! left, with the length of what even they leave out.
+
+use super::batch::{Batch, Mark};
+use super::layout::Tid;
+use super::pages::{Extent, Pages, Problem, Read};
+use crate::space::{squared_l2_f16_f32, Layout};
+use half::f16;
+
+/// The most cells of a subspace: a cell's number takes four bits, so that a search can rank rows by cell in registers.
+pub const MAX_CELLS: usize = 16;
+
+/// What has been learned about the rows of an index.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Quantizer {
+    /// Whose space it is in.
+    pub layout: Layout,
+    /// Cells of each subspace.
+    pub cells: usize,
+    /// `[K]`.
+    pub subspaces: Vec<Subspace>,
+}
+
+/// Centres and ranges of one subspace.
+///
+/// A value x in cell c and dimension d has the code `u = floor((x − centre − low) / step)`, at most 255. Code u stands for
+/// `centre + low + (u + 1/2)·step`; its high nibble h alone stands for `centre + low + (16h + 8)·step`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Subspace {
+    /// `[cells, n]`.
+    pub centres: Vec<f32>,
+    /// `[n]`.
+    pub low: Vec<f32>,
+    /// `[n]`, each positive.
+    pub step: Vec<f32>,
+    /// The smallest error but 0 that has a code.
+    pub error_unit: f32,
+}
+
+/// Two neighbouring codes of errors differ by this factor: 255 of them reach from the unit over six decades.
+const ERROR_RATIO: f32 = 1.06;
+
+impl Subspace {
+    /// Numbers on disk for `cells` cells of `n` dimensions.
+    fn numbers(cells: usize, n: usize) -> usize {
+        (cells + 2) * n + 1
+    }
+
+    /// What each code of an error stands for: 0, then a geometric series, and infinity for what is larger.
+    pub fn error_table(&self) -> [f32; 256] {
+        let mut table = [0.0; 256];
+        let mut value = self.error_unit;
+        for entry in &mut table[1..255] {
+            *entry = value;
+            value *= ERROR_RATIO;
+        }
+        table[255] = f32::INFINITY;
+        table
+    }
+
+    /// The cell whose centre is nearest.
+    fn nearest(&self, values: &[f16]) -> usize {
+        let distances = self.centres.chunks_exact(values.len()).map(|c| squared_l2_f16_f32(values, c));
+        distances.enumerate().min_by(|a, b| a.1.total_cmp(&b.1)).map_or(0, |(cell, _)| cell)
+    }
+
+    /// Codes of one row, `[n]`; what is said of them.
+    fn encode(&self, values: &[f16], errors: &[f32; 256], codes: &mut Vec<u8>) -> Mark {
+        let n = values.len();
+        let cell = self.nearest(values);
+        let centre = &self.centres[cell * n..(cell + 1) * n];
+        let (mut coarse, mut fine, mut radius) = (0f64, 0f64, 0f64);
+        for (((x, &c), &low), &step) in values.iter().zip(centre).zip(&self.low).zip(&self.step) {
+            let residual = f64::from(x.to_f32()) - f64::from(c);
+            let (above, step) = (residual - f64::from(low), f64::from(step));
+            let code = (above / step) as u8; // a cast from float saturates
+            codes.push(code);
+            radius += residual * residual;
+            fine += (above - (f64::from(code) + 0.5) * step).powi(2);
+            coarse += (above - (f64::from(code & 0xf0) + 8.0) * step).powi(2);
+        }
+        let radius = radius.sqrt();
+        Mark {
+            cell: cell as u8,
+            error4: error_code(errors, coarse.sqrt()),
+            error8: error_code(errors, fine.sqrt()),
+            inner: below(radius),
+            outer: above(radius),
+        }
+    }
+}
+
+/// The smallest code that stands for at least `error`.
+fn error_code(table: &[f32; 256], error: f64) -> u8 {
+    // What double precision may have lost on the way is less than this.
+    let error = error * (1.0 + 1e-9);
+    table.partition_point(|&e| f64::from(e) < error).min(255) as u8
+}
+
+/// A single-precision number that is not above x.
+pub fn below(x: f64) -> f32 {
+    let y = x as f32;
+    if f64::from(y) > x {
+        y.next_down()
+    } else {
+        y
+    }
+}
+
+/// A single-precision number that is not below x.
+pub fn above(x: f64) -> f32 {
+    let y = x as f32;
+    if f64::from(y) < x {
+        y.next_up()
+    } else {
+        y
+    }
+}
+
+impl Quantizer {
+    /// Bytes on disk.
+    pub fn size(layout: Layout, cells: usize) -> usize {
+        layout.subspaces() * Subspace::numbers(cells, layout.subspace_dim()) * 4
+    }
+
+    /// Its bytes.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(Self::size(self.layout, self.cells));
+        for s in &self.subspaces {
+            let numbers = s.centres.iter().chain(&s.low).chain(&s.step).chain([&s.error_unit]);
+            out.extend(numbers.flat_map(|v| v.to_le_bytes()));
+        }
+        out
+    }
+
+    /// Reads what concerns subspace `k`.
+    ///
+    /// # Errors
+    /// Those of [`Pages::read`], and [`Problem::Failed`] if the numbers make no sense.
+    pub fn read_subspace<P: Pages + ?Sized>(
+        pages: &P,
+        extent: Extent,
+        layout: Layout,
+        cells: usize,
+        k: usize,
+    ) -> Read<Subspace> {
+        let n = layout.subspace_dim();
+        let size = Subspace::numbers(cells, n) * 4;
+        let mut bytes = Vec::with_capacity(size);
+        extent.copy(pages, k * size..(k + 1) * size, &mut bytes)?;
+        let mut numbers = bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+        let mut take = |count| numbers.by_ref().take(count).collect::<Vec<f32>>();
+        let (centres, low, step, unit) = (take(cells * n), take(n), take(n), take(1));
+        let finite = centres.iter().chain(&low).chain(&step).chain(&unit).all(|v| v.is_finite());
+        if !finite || step.iter().chain(&unit).any(|v| *v <= 0.0) {
+            return Err(Problem::corrupt(format!("The quantizer of subspace {k} holds impossible numbers.")));
+        }
+        Ok(Subspace { centres, low, step, error_unit: unit[0] })
+    }
+
+    /// Reads all of it.
+    ///
+    /// # Errors
+    /// As [`Quantizer::read_subspace`].
+    pub fn read<P: Pages + ?Sized>(pages: &P, extent: Extent, layout: Layout, cells: usize) -> Read<Self> {
+        let subspaces = (0..layout.subspaces())
+            .map(|k| Self::read_subspace(pages, extent, layout, cells, k))
+            .collect::<Read<Vec<_>>>()?;
+        Ok(Self { layout, cells, subspaces })
+    }
+
+    /// Something that adds rows to batches.
+    pub fn encoder(&self) -> Encoder {
+        Encoder {
+            errors: self.subspaces.iter().map(Subspace::error_table).collect(),
+            quantizer: self.clone(),
+        }
+    }
+}
+
+/// Adds rows to batches, with tables computed once.
+pub struct Encoder {
+    quantizer: Quantizer,
+    errors: Vec<[f32; 256]>,
+}
+
+impl Encoder {
+    /// Encodes a row of `[K·n]` numbers.
+    pub fn push(&self, batch: &mut Batch, tid: Tid, values: &[f16]) {
+        let n = self.quantizer.layout.subspace_dim();
+        batch.tids.push(tid);
+        for ((subspace, errors), values) in
+            self.quantizer.subspaces.iter().zip(&self.errors).zip(values.chunks_exact(n))
+        {
+            let mark = subspace.encode(values, errors, &mut batch.codes);
+            batch.marks.push(mark);
+        }
+    }
+}

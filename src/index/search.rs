@@ -1,0 +1,488 @@
+//! Best-first search: rows in the order of lower bounds of their distances, one at a time, as many as are asked for.
+
+use super::frontier::{Frontier, Item};
+use super::group::{parse_rows, parse_starts, pieces, Piece, Plane, Shape, BLOCK};
+use super::kernels::{accumulate, settle};
+use super::layout::Tid;
+use super::pages::{Extent, Pages, Problem, Read};
+use super::prepared::{Active, Prepared};
+use super::snapshot::Snapshot;
+use crate::space::{distance, EmbeddingRef, QueryRef};
+use std::ops::Range;
+
+/// How a search goes about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Every row in the order of its bound.
+    Exact,
+    /// Ranks rows by their cells alone, and bounds only so many of them at a time. Queries on fewer than four subspaces are
+    /// exact even so: too many rows share so few cells, and there is less to gain.
+    Approximate {
+        /// How many rows to bound before the first is returned, and whenever all those have been.
+        candidates: usize,
+    },
+}
+
+/// What a search has done so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Rows in groups and tail.
+    pub rows: u64,
+    /// Rows whose distance from the query was bounded by more than their place in a cell.
+    pub bounded: u64,
+    /// Rows whose bound was sharpened with all bits.
+    pub refined: u64,
+    /// Rows returned.
+    pub returned: u64,
+}
+
+/// A piece that may be opened, or for queries on several subspaces the rows of a group that are beyond the cut.
+const CLOSED: u32 = 0;
+const COARSE: u32 = 1 << 30;
+const REFINED: u32 = 2 << 30;
+const TAIL: u32 = 3 << 30;
+const KINDS: u32 = 3 << 30;
+
+/// So many rows of all groups go into the frontier at first: more than most queries look at.
+const FIRST_ROWS: usize = 2048;
+
+/// The fewest subspaces whose cells tell rows apart well enough to rank them.
+const FEWEST_RANKED: usize = 4;
+
+/// A search in progress. Its pages may change under it: then [`Search::next`] says [`Problem::Stale`], and the search has to
+/// be started again.
+pub struct Search {
+    query: Prepared,
+    groups: Vec<Group>,
+    /// Pieces that may be opened, with their groups; only for queries on one subspace.
+    pieces: Vec<(u32, Piece)>,
+    tail: Vec<(Tid, f64)>,
+    frontier: Frontier,
+    /// Rows that an approximate search has not looked at, by the distances of their cells' centres.
+    ranking: Option<Ranking>,
+    /// Rows of a bound beyond this are not in the frontier one by one.
+    cut: f32,
+    /// The share of all rows that the cut is meant to let in.
+    share: f64,
+    changes: u32,
+    stats: Stats,
+    buffers: Buffers,
+}
+
+struct Ranking {
+    frontier: Frontier,
+    /// Rows to look at at a time.
+    candidates: usize,
+    /// 16 bytes a subspace.
+    table: Vec<u8>,
+}
+
+/// A group, as far as the query needs it.
+struct Group {
+    extent: Extent,
+    shape: Shape,
+    /// `[active]`.
+    planes: Vec<Plane>,
+    /// `[active, cells + 1]`.
+    starts: Vec<Vec<u16>>,
+    /// Rows up to this bound are in the frontier, or were.
+    above: f32,
+}
+
+#[derive(Default)]
+struct Buffers {
+    bytes: Vec<u8>,
+    details: Vec<u8>,
+    codes: Vec<u8>,
+    rows: Vec<u16>,
+    sums: Vec<f32>,
+}
+
+impl Search {
+    /// Looks at the index as it is now, and bounds what has to be bounded before the first row can be returned.
+    ///
+    /// # Errors
+    /// Those of [`Pages::read`]; [`Problem::Failed`] if the query is another model's.
+    pub fn start<P: Pages + ?Sized>(pages: &P, query: QueryRef<'_>, mode: Mode) -> Read<Self> {
+        let mut tail: (Vec<(Tid, f64)>, crate::error::Result<()>) = (Vec::new(), Ok(()));
+        let snapshot = Snapshot::read(
+            pages,
+            &mut tail,
+            &mut |tail| *tail = (Vec::new(), Ok(())),
+            &mut |tail, tid, values| match distance(EmbeddingRef { layout: query.layout, values }, query) {
+                Ok(distance) if !distance.is_nan() => tail.0.push((tid, distance)),
+                Ok(_) => {
+                    tail.1 =
+                        Err(Problem::corrupt("A row of the tail holds a number that is none.").into_error())
+                }
+                Err(e) => tail.1 = Err(e),
+            },
+        )?;
+        let prepared = Prepared::new(pages, &snapshot.meta, query)?;
+        tail.1?;
+        let mut search = Self {
+            query: prepared,
+            groups: Vec::with_capacity(snapshot.groups.len()),
+            pieces: Vec::new(),
+            tail: tail.0,
+            frontier: Frontier::new(),
+            ranking: None,
+            cut: f32::INFINITY,
+            share: 1.0,
+            changes: snapshot.meta.changes,
+            stats: Stats::default(),
+            buffers: Buffers::default(),
+        };
+        search.add_tail();
+        let single = search.query.active.len() == 1;
+        let mut wanted = FIRST_ROWS;
+        let many = search.query.active.len() >= FEWEST_RANKED;
+        if let (Mode::Approximate { candidates }, true, Some(layout)) = (mode, many, snapshot.meta.layout) {
+            let candidates = candidates.max(1);
+            let table = search.query.cell_table(layout.subspaces());
+            search.ranking = Some(Ranking { frontier: Frontier::new(), candidates, table });
+            wanted = wanted.max(2 * candidates);
+        }
+        let rows: usize = snapshot.groups.iter().map(|(_, shape)| shape.rows).sum();
+        search.share = wanted as f64 / rows.max(1) as f64;
+        search.cut = if search.share < 0.5 { f32::NEG_INFINITY } else { f32::INFINITY };
+        for (extent, shape) in snapshot.groups {
+            search.stats.rows += shape.rows as u64;
+            let planes = search.query.active.iter().map(|a| shape.plane(a.k)).collect();
+            let group = Group { extent, shape, planes, starts: Vec::new(), above: f32::NEG_INFINITY };
+            search.groups.push(group);
+            let number = search.groups.len() - 1;
+            if single {
+                search.list_pieces(pages, number)?;
+            } else {
+                search.bound_rows(pages, number)?;
+                search.sift(number, f32::NEG_INFINITY);
+            }
+        }
+        search.look_at_more(pages)?;
+        Ok(search)
+    }
+
+    /// The metapage's counter when the search was started.
+    pub fn changes(&self) -> u32 {
+        self.changes
+    }
+
+    /// What has been done so far.
+    pub fn stats(&self) -> Stats {
+        self.stats
+    }
+
+    /// The next row, and a distance that is not above its own nor below that of the row before.
+    ///
+    /// # Errors
+    /// Those of [`Pages::read`]; after [`Problem::Stale`] the search has to be started again.
+    pub fn next<P: Pages + ?Sized>(&mut self, pages: &P) -> Read<Option<(Tid, f64)>> {
+        loop {
+            let Some(item) = self.frontier.pop() else {
+                if self.look_at_more(pages)? {
+                    continue;
+                }
+                return Ok(None);
+            };
+            let index = item.index & !KINDS;
+            match item.index & KINDS {
+                CLOSED if self.query.active.len() == 1 => self.open(pages, item.bound, index)?,
+                CLOSED => self.look_beyond(pages, item)?,
+                COARSE => self.refine(pages, item)?,
+                REFINED => {
+                    let group = &self.groups[item.group as usize];
+                    let tid = Tid::from_bytes(group.extent.array(pages, group.shape.tid(index as usize))?);
+                    if tid.is_live() {
+                        self.stats.returned += 1;
+                        return Ok(Some((tid, self.query.distance(item.bound))));
+                    }
+                }
+                _ => {
+                    let (tid, distance) = self.tail[index as usize];
+                    self.stats.returned += 1;
+                    return Ok(Some((tid, self.query.shortened(distance))));
+                }
+            }
+        }
+    }
+
+    fn add_tail(&mut self) {
+        for (i, (_, distance)) in self.tail.iter().enumerate() {
+            let bound = self.query.bound(*distance).max(0.0);
+            self.frontier.push(Item { bound, group: 0, index: TAIL | i as u32 });
+        }
+        self.stats.rows += self.tail.len() as u64;
+        self.stats.bounded += self.tail.len() as u64;
+    }
+
+    /// One subspace: pieces, by their annulus alone.
+    fn list_pieces<P: Pages + ?Sized>(&mut self, pages: &P, number: usize) -> Read<()> {
+        let group = &mut self.groups[number];
+        let bytes = &mut self.buffers.bytes;
+        let plane = &group.planes[0];
+        group.extent.copy(pages, plane.starts.start..plane.radii.end, bytes)?;
+        let starts = parse_starts(&bytes[..plane.starts.len()], group.shape.rows)?;
+        let radii = &bytes[plane.radii.start - plane.starts.start..];
+        let active = &self.query.active[0];
+        for (piece, radii) in pieces(&starts).zip(radii.chunks_exact(8)) {
+            let (inner, outer) = radius_pair(radii);
+            let bound = active.annulus(piece.cell.into(), inner, outer) * active.weight;
+            let index = CLOSED | self.pieces.len() as u32;
+            self.frontier.push(Item { bound, group: 0, index });
+            self.pieces.push((number as u32, piece));
+        }
+        group.starts.push(starts);
+        Ok(())
+    }
+
+    /// Bounds the rows of a piece.
+    fn open<P: Pages + ?Sized>(&mut self, pages: &P, least: f32, index: u32) -> Read<()> {
+        let (number, piece) = self.pieces[index as usize];
+        let group = &self.groups[number as usize];
+        let (plane, active) = (&group.planes[0], &mut self.query.active[0]);
+        let block = usize::from(piece.first) / BLOCK;
+        let lanes = piece.lanes();
+        let mut errors = [0; BLOCK];
+        let at = plane.errors.start + usize::from(piece.first);
+        group.extent.scan(pages, at..at + lanes.len(), &mut |from, bytes| {
+            errors[lanes.start + from..][..bytes.len()].copy_from_slice(bytes);
+        })?;
+        let (table, scale) = active.table(piece.cell.into());
+        let size = group.shape.block_size();
+        let at = plane.high.start + block * size;
+        let mut sums = [0; BLOCK];
+        group.extent.scan(pages, at..at + size, &mut |from, bytes| {
+            // Pages end between dimensions: their payload is a multiple of 16.
+            accumulate(bytes, &table[from..from + bytes.len()], &mut sums);
+        })?;
+        let mut squares = [0.0; BLOCK];
+        settle(&sums, scale, &errors, &mut squares);
+        for lane in lanes {
+            let bound = (squares[lane] * active.weight).max(least);
+            let position = (block * BLOCK + lane) as u32;
+            self.frontier.push(Item { bound, group: number, index: COARSE | position });
+        }
+        self.stats.bounded += u64::from(piece.len);
+        Ok(())
+    }
+
+    /// Several subspaces: bounds every row of a group by 4-bit codes, or ranks it by its cells.
+    fn bound_rows<P: Pages + ?Sized>(&mut self, pages: &P, number: usize) -> Read<()> {
+        let group = &mut self.groups[number];
+        let Buffers { bytes, rows, sums, .. } = &mut self.buffers;
+        sums.clear();
+        sums.resize(group.shape.rows.next_multiple_of(BLOCK), 0.0);
+        if let Some(ranking) = &self.ranking {
+            let size = ranking.table.len();
+            scan_blocks(pages, group.extent, group.shape.cells_of_rows(), size, &mut |block, codes| {
+                let mut counts = [0; BLOCK];
+                accumulate(codes, &ranking.table, &mut counts);
+                for (sum, count) in sums[block * BLOCK..].iter_mut().zip(counts) {
+                    *sum = count as f32;
+                }
+            })?;
+            return Ok(());
+        }
+        let first_time = group.starts.len() < self.query.active.len();
+        for (active, plane) in self.query.active.iter_mut().zip(&group.planes) {
+            group.extent.copy(pages, plane.starts.start..plane.rows.end, bytes)?;
+            let within =
+                |section: &Range<usize>| section.start - plane.starts.start..section.end - plane.starts.start;
+            let starts = parse_starts(&bytes[within(&plane.starts)], group.shape.rows)?;
+            parse_rows(&bytes[within(&plane.rows)], group.shape.rows, rows)?;
+            let errors = &bytes[within(&plane.errors)];
+            let mut cut = pieces(&starts).peekable();
+            scan_blocks(
+                pages,
+                group.extent,
+                plane.high.clone(),
+                group.shape.block_size(),
+                &mut |block, codes| {
+                    while let Some(piece) = cut.next_if(|p| usize::from(p.first) / BLOCK == block) {
+                        add_piece(active, piece, codes, errors, rows, sums);
+                    }
+                },
+            )?;
+            if first_time {
+                group.starts.push(starts);
+            }
+        }
+        if first_time {
+            self.stats.bounded += group.shape.rows as u64;
+        }
+        Ok(())
+    }
+
+    /// Puts the rows of a group whose bounds have just been computed into the frontier, those between `above` and the cut;
+    /// the others together as one item, to be bounded again when their time comes. It rarely does, and rows that are not
+    /// in the frontier cost neither time nor memory.
+    fn sift(&mut self, number: usize, above: f32) {
+        let group = &mut self.groups[number];
+        let sums = &self.buffers.sums[..group.shape.rows];
+        if self.cut <= above || self.cut == f32::NEG_INFINITY {
+            let mut sample: Vec<f32> = sums.iter().copied().step_by((sums.len() / 4096).max(1)).collect();
+            let rank = (sample.len() as f64 * self.share) as usize;
+            self.cut = if rank < sample.len() {
+                *sample.select_nth_unstable_by(rank, f32::total_cmp).1
+            } else {
+                f32::INFINITY
+            };
+        }
+        self.cut = self.cut.max(above);
+        let to = self.ranking.as_mut().map_or(&mut self.frontier, |r| &mut r.frontier);
+        let mut least = f32::INFINITY;
+        for (row, &bound) in sums.iter().enumerate() {
+            if bound > above {
+                if bound <= self.cut {
+                    to.push(Item { bound, group: number as u32, index: COARSE | row as u32 });
+                } else {
+                    least = least.min(bound);
+                }
+            }
+        }
+        group.above = self.cut;
+        if least < f32::INFINITY {
+            to.push(Item { bound: least, group: number as u32, index: CLOSED });
+        }
+    }
+
+    /// The rows of a group that are beyond the cut it was sifted with may be next.
+    fn look_beyond<P: Pages + ?Sized>(&mut self, pages: &P, item: Item) -> Read<()> {
+        let number = item.group as usize;
+        self.bound_rows(pages, number)?;
+        let above = self.groups[number].above;
+        if self.cut < item.bound {
+            self.share *= 8.0;
+            self.cut = f32::NEG_INFINITY;
+        }
+        self.sift(number, above);
+        Ok(())
+    }
+
+    /// An approximate search has returned what it had: bounds the next rows of the ranking.
+    fn look_at_more<P: Pages + ?Sized>(&mut self, pages: &P) -> Read<bool> {
+        let mut items = Vec::new();
+        while let Some(ranking) = self.ranking.as_mut().filter(|r| items.len() < r.candidates) {
+            match ranking.frontier.pop() {
+                Some(item) if item.index & KINDS == CLOSED => self.look_beyond(pages, item)?,
+                Some(item) => items.push(item),
+                None => break,
+            }
+        }
+        // In the order in which they lie.
+        items.sort_unstable_by_key(|item| (item.group, item.index));
+        for item in &items {
+            self.refine(pages, Item { bound: 0.0, ..*item })?;
+        }
+        self.stats.bounded += items.len() as u64;
+        Ok(!items.is_empty())
+    }
+
+    /// Sharpens the bound of a row with all bits. For one subspace the item names its position, otherwise the row.
+    fn refine<P: Pages + ?Sized>(&mut self, pages: &P, item: Item) -> Read<()> {
+        let group = &mut self.groups[item.group as usize];
+        let buffers = &mut self.buffers;
+        if group.starts.is_empty() {
+            for plane in &group.planes {
+                group.extent.copy(pages, plane.starts.clone(), &mut buffers.bytes)?;
+                group.starts.push(parse_starts(&buffers.bytes, group.shape.rows)?);
+            }
+        }
+        let single = self.query.active.len() == 1;
+        let mut row = (item.index & !KINDS) as usize;
+        if single {
+            row = u16::from_le_bytes(group.extent.array(pages, group.planes[0].rows.start + 2 * row)?).into();
+            if row >= group.shape.rows {
+                return Err(misplaced(group));
+            }
+        }
+        // Details of all subspaces lie together; read from the first to the last that counts.
+        let (Some(first), Some(last)) = (self.query.active.first(), self.query.active.last()) else {
+            return Ok(());
+        };
+        let from = group.shape.detail(row, first.k).start;
+        group.extent.copy(pages, from..group.shape.detail(row, last.k).end, &mut buffers.details)?;
+        let mut sum = 0.0;
+        for (i, active) in self.query.active.iter_mut().enumerate() {
+            let range = group.shape.detail(row, active.k);
+            let detail = &buffers.details[range.start - from..range.end - from];
+            let position = usize::from(u16::from_le_bytes([detail[0], detail[1]]));
+            if position >= group.shape.rows || single && position != (item.index & !KINDS) as usize {
+                return Err(misplaced(group));
+            }
+            let cell = group.starts[i].partition_point(|&s| usize::from(s) <= position) - 1;
+            let n = active.dim();
+            buffers.codes.clear();
+            buffers.codes.extend(detail[3..].iter().flat_map(|pair| [pair & 15, pair >> 4]).take(n));
+            let at = group.planes[i].high.start + position / BLOCK * group.shape.block_size();
+            let lane = position % BLOCK;
+            group.extent.scan(pages, at..at + group.shape.block_size(), &mut |from, bytes| {
+                let codes = &mut buffers.codes[from / 16..];
+                for (code, bytes) in codes.iter_mut().zip(bytes.chunks_exact(16)) {
+                    *code |= (bytes[lane % 16] >> (4 * (lane / 16))) << 4;
+                }
+            })?;
+            sum += active.refined(cell, &buffers.codes, detail[2]) * active.weight;
+        }
+        self.stats.refined += 1;
+        let bound = sum.max(item.bound);
+        self.frontier.push(Item { bound, group: item.group, index: REFINED | row as u32 });
+        Ok(())
+    }
+}
+
+fn misplaced(group: &Group) -> Problem {
+    Problem::corrupt(format!("A row of the group at block {} is not where it should be.", group.extent.first))
+}
+
+fn radius_pair(bytes: &[u8]) -> (f32, f32) {
+    let number = |at| f32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+    (number(0), number(4))
+}
+
+/// Adds to each row of a piece what its 4-bit codes say; `codes` are its block's, `errors` and `rows` the whole group's.
+fn add_piece(active: &mut Active, piece: Piece, codes: &[u8], errors: &[u8], rows: &[u16], sums: &mut [f32]) {
+    let weight = active.weight;
+    let (table, scale) = active.table(piece.cell.into());
+    let (positions, lanes) = (piece.positions(), piece.lanes());
+    let mut block_errors = [0; BLOCK];
+    block_errors[lanes.clone()].copy_from_slice(&errors[positions.clone()]);
+    let mut counts = [0; BLOCK];
+    accumulate(codes, table, &mut counts);
+    let mut squares = [0.0; BLOCK];
+    settle(&counts, scale, &block_errors, &mut squares);
+    for (&square, &row) in squares[lanes].iter().zip(&rows[positions]) {
+        sums[usize::from(row)] += square * weight;
+    }
+}
+
+/// Shows `look` each block of `size` bytes in `range`: where it lies, or a copy if it lies on several pages.
+fn scan_blocks<P: Pages + ?Sized>(
+    pages: &P,
+    extent: Extent,
+    range: Range<usize>,
+    size: usize,
+    look: &mut dyn FnMut(usize, &[u8]),
+) -> Read<()> {
+    let mut torn: Vec<u8> = Vec::with_capacity(size);
+    let mut block = 0;
+    extent.scan(pages, range, &mut |_, mut bytes| {
+        if !torn.is_empty() {
+            let (missing, rest) = bytes.split_at(bytes.len().min(size - torn.len()));
+            torn.extend_from_slice(missing);
+            bytes = rest;
+            if torn.len() == size {
+                look(block, &torn);
+                block += 1;
+                torn.clear();
+            }
+        }
+        let whole = bytes.chunks_exact(size);
+        torn.extend_from_slice(whole.remainder());
+        for codes in whole {
+            look(block, codes);
+            block += 1;
+        }
+    })
+}

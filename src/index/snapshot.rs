@@ -1,0 +1,177 @@
+//! One consistent look at what the index holds.
+
+use super::group::{Shape, MAX_GROUP_ROWS};
+use super::layout::{Directory, Entry, Meta, State, TailPage, Tid, DIRECTORY_ENTRIES, NO_BLOCK};
+use super::pages::{Extent, Kind, Pages, Problem, Read, Tag};
+use crate::space::Layout;
+use half::f16;
+
+/// The metapage and the groups as of one moment.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// The metapage.
+    pub meta: Meta,
+    /// All groups.
+    pub groups: Vec<(Extent, Shape)>,
+}
+
+impl Meta {
+    /// Reads the metapage.
+    ///
+    /// # Errors
+    /// Those of [`Pages::read`] and [`Meta::from_bytes`].
+    pub fn read<P: Pages + ?Sized>(pages: &P) -> Read<Self> {
+        let mut meta = Err(Problem::Stale(0));
+        pages.read(0, Tag::of(Kind::Meta), &mut |bytes| meta = Self::from_bytes(bytes))?;
+        meta
+    }
+
+    /// Where the quantizer is, if there is one.
+    pub fn quantizer_extent(&self) -> Option<Extent> {
+        let tag = Tag { kind: Kind::Quantizer, generation: self.quantizer_generation };
+        (self.quantizer != NO_BLOCK).then_some(Extent { first: self.quantizer, tag })
+    }
+
+    /// Where a group is and what it looks like, checked against the size of an index of `blocks` pages.
+    ///
+    /// # Errors
+    /// [`Problem::Failed`] if it cannot be.
+    pub fn group(&self, entry: Entry, blocks: u32) -> Read<(Extent, Shape)> {
+        let extent =
+            Extent { first: entry.first, tag: Tag { kind: Kind::Group, generation: entry.generation } };
+        let end = entry.first.checked_add(entry.pages);
+        let rows = entry.rows as usize;
+        match self.layout {
+            Some(layout) if rows <= MAX_GROUP_ROWS && end.is_some_and(|end| end <= blocks) => {
+                let shape = Shape { layout, cells: self.cells as usize, rows };
+                if shape.pages() <= entry.pages {
+                    return Ok((extent, shape));
+                }
+            }
+            _ => {}
+        }
+        Err(Problem::corrupt(format!(
+            "A group of {rows} rows claims {} pages from block {}.",
+            entry.pages, entry.first
+        )))
+    }
+
+    /// Shows `look` each entry of the directory, with its page and its number there.
+    ///
+    /// # Errors
+    /// Those of [`Pages::read`]; [`Problem::Failed`] for entries that make no sense.
+    pub fn scan_directory<P: Pages + ?Sized>(
+        &self,
+        pages: &P,
+        look: &mut dyn FnMut(u32, usize, Entry),
+    ) -> Read<()> {
+        let mut block = self.directory;
+        let mut left = pages.blocks();
+        while block != NO_BLOCK {
+            left = left.checked_sub(1).ok_or_else(|| Problem::corrupt("The directory runs in a circle."))?;
+            let (mut next, mut damaged) = (NO_BLOCK, false);
+            pages.read(block, Tag::of(Kind::Directory), &mut |bytes| {
+                next = Directory::next(bytes);
+                for i in 0..DIRECTORY_ENTRIES {
+                    match Directory::entry(bytes, i) {
+                        Some(entry) => look(block, i, entry),
+                        None => damaged = true,
+                    }
+                }
+            })?;
+            if damaged {
+                return Err(Problem::corrupt(format!("Block {block} of the directory holds nonsense.")));
+            }
+            block = next;
+        }
+        Ok(())
+    }
+
+    /// Shows `look` each page of the tail.
+    ///
+    /// # Errors
+    /// Those of [`Pages::read`], of `look`, and [`Problem::Failed`] for pages that make no sense.
+    pub fn scan_tail<P: Pages + ?Sized>(
+        &self,
+        pages: &P,
+        layout: Layout,
+        look: &mut dyn FnMut(u32, TailPage<'_>) -> Read<()>,
+    ) -> Read<()> {
+        let mut block = self.tail_first;
+        let mut left = pages.blocks();
+        while block != NO_BLOCK {
+            let mut outcome = Ok(NO_BLOCK);
+            pages.read(block, Tag::of(Kind::Tail), &mut |bytes| {
+                outcome = TailPage::new(bytes, layout).and_then(|page| {
+                    look(block, page)?;
+                    Ok(page.next())
+                });
+            })?;
+            // Pages may be added while we walk: never more than there are, unless they run in a circle.
+            left = left.saturating_sub(1);
+            if left == 0 && Self::read(pages)?.changes == self.changes {
+                return Err(Problem::corrupt("The tail runs in a circle."));
+            } else if left == 0 {
+                return Err(Problem::Stale(block));
+            }
+            block = outcome?;
+        }
+        Ok(())
+    }
+}
+
+impl Snapshot {
+    /// Reads metapage, directory and tail. `tail` is called with the rows of the tail; `restart` before they are shown
+    /// from the beginning, which happens when rows moved in the meantime.
+    ///
+    /// # Errors
+    /// Those of [`Pages::read`]; [`Problem::Failed`] for pages that make no sense.
+    pub fn read<P: Pages + ?Sized, T>(
+        pages: &P,
+        state: &mut T,
+        restart: &mut dyn FnMut(&mut T),
+        tail: &mut dyn FnMut(&mut T, Tid, &[f16]),
+    ) -> Read<Self> {
+        loop {
+            restart(state);
+            let meta = Meta::read(pages)?;
+            let outcome = Self::try_read(pages, meta, state, tail);
+            if Meta::read(pages)?.changes == meta.changes {
+                // Nothing moved: what looked wrong is wrong.
+                return outcome.map_err(|problem| Problem::Failed(problem.into_error()));
+            }
+        }
+    }
+
+    fn try_read<P: Pages + ?Sized, T>(
+        pages: &P,
+        meta: Meta,
+        state: &mut T,
+        tail: &mut dyn FnMut(&mut T, Tid, &[f16]),
+    ) -> Read<Self> {
+        let mut entries = Vec::new();
+        meta.scan_directory(pages, &mut |_, _, entry| {
+            if entry.state == State::Group {
+                entries.push(entry);
+            }
+        })?;
+        let blocks = pages.blocks();
+        // Rows take pages: that there are so many pages keeps damage from asking for memory without end.
+        if entries.iter().map(|e| u64::from(e.pages)).sum::<u64>() > blocks.into() {
+            return Err(Problem::corrupt("The groups have more pages than the index."));
+        }
+        let groups = entries.iter().map(|e| meta.group(*e, blocks)).collect::<Read<Vec<_>>>()?;
+        if let Some(layout) = meta.layout {
+            meta.scan_tail(pages, layout, &mut |_, page| {
+                for i in 0..page.rows() {
+                    let tid = page.tid(i);
+                    if tid.is_live() {
+                        tail(state, tid, page.values(i)?);
+                    }
+                }
+                Ok(())
+            })?;
+        }
+        Ok(Self { meta, groups })
+    }
+}

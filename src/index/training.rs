@@ -1,0 +1,167 @@
+//! Learning a quantizer from a sample of the rows.
+
+use super::quantizer::{Quantizer, Subspace};
+use crate::space::{squared_l2_f16_f32, Layout};
+use half::f16;
+
+/// Rows that a quantizer learns from, at most.
+const SAMPLE: usize = 8192;
+/// Rounds of Lloyd's algorithm.
+const ROUNDS: usize = 8;
+/// Of the residuals of a dimension, this share on either side may lie outside the range of the codes. Wider ranges make
+/// every step coarser, narrower ones make more rows stick out.
+const OUTSIDE: f64 = 0.001;
+/// A dimension that hardly varies in the sample still gets a range this wide.
+const LEAST_RANGE: f32 = 1e-3;
+
+/// A small generator of pseudo-random numbers (SplitMix64): the same index from the same rows, each time.
+#[derive(Debug, Clone)]
+pub struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// Below `limit`, which is positive.
+    pub fn below(&mut self, limit: usize) -> usize {
+        (self.next() % limit as u64) as usize
+    }
+
+    /// In [0, 1).
+    fn unit(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1u64 << 53) as f64
+    }
+}
+
+/// A uniform sample of all rows that it is shown.
+#[derive(Debug, Clone)]
+pub struct Reservoir {
+    layout: Layout,
+    seen: usize,
+    values: Vec<f16>,
+    random: Random,
+}
+
+impl Reservoir {
+    /// No rows yet.
+    pub fn new(layout: Layout) -> Self {
+        Self { layout, seen: 0, values: Vec::new(), random: Random(42) }
+    }
+
+    /// Shows it a row of `[K·n]` numbers.
+    pub fn push(&mut self, values: &[f16]) {
+        self.seen += 1;
+        if self.seen <= SAMPLE {
+            self.values.extend_from_slice(values);
+            return;
+        }
+        let at = self.random.below(self.seen);
+        if at < SAMPLE {
+            let n = self.layout.dimensions();
+            self.values[at * n..(at + 1) * n].copy_from_slice(values);
+        }
+    }
+
+    /// The layout of the rows.
+    pub fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    /// Learns a quantizer from the rows.
+    pub fn train(&self, cells: usize) -> Quantizer {
+        train(self.layout, &self.values, cells)
+    }
+}
+
+/// Learns from `values`, `[rows, K·n]`; of no rows at all, something that works.
+pub fn train(layout: Layout, values: &[f16], cells: usize) -> Quantizer {
+    let mut random = Random(7);
+    let subspaces = (0..layout.subspaces())
+        .map(|k| {
+            let range = layout.range(k);
+            let rows: Vec<&[f16]> =
+                values.chunks_exact(layout.dimensions()).map(|row| &row[range.clone()]).collect();
+            subspace(layout.subspace_dim(), &rows, cells, &mut random)
+        })
+        .collect();
+    Quantizer { layout, cells, subspaces }
+}
+
+fn subspace(n: usize, rows: &[&[f16]], cells: usize, random: &mut Random) -> Subspace {
+    let centres = centres(n, rows, cells, random);
+    let mut residuals: Vec<Vec<f32>> = vec![Vec::with_capacity(rows.len()); n];
+    for row in rows {
+        let (cell, _) = nearest(row, &centres);
+        for ((of, x), c) in residuals.iter_mut().zip(*row).zip(&centres[cell * n..]) {
+            of.push(x.to_f32() - c);
+        }
+    }
+    let (low, step): (Vec<f32>, Vec<f32>) = residuals.iter_mut().map(|r| range(r)).unzip();
+    // A uniform step leaves a twelfth of its square. The unit is far below that and the largest code far above.
+    let typical = (step.iter().map(|s| s * s).sum::<f32>() / 12.0).sqrt();
+    Subspace { centres, low, step, error_unit: (typical / 64.0).max(1e-6) }
+}
+
+/// Where the codes of a dimension start, and their step.
+fn range(residuals: &mut [f32]) -> (f32, f32) {
+    if residuals.is_empty() {
+        return (-1.0, 2.0 / 256.0);
+    }
+    let outside = (residuals.len() as f64 * OUTSIDE) as usize;
+    let last = residuals.len() - 1;
+    let low = *residuals.select_nth_unstable_by(outside, f32::total_cmp).1;
+    let high = *residuals.select_nth_unstable_by(last - outside, f32::total_cmp).1;
+    let (middle, width) = ((low + high) / 2.0, (high - low).max(LEAST_RANGE));
+    (middle - width / 2.0, width / 256.0)
+}
+
+fn nearest(row: &[f16], centres: &[f32]) -> (usize, f32) {
+    let distances = centres.chunks_exact(row.len()).map(|c| squared_l2_f16_f32(row, c));
+    distances.enumerate().min_by(|a, b| a.1.total_cmp(&b.1)).unwrap_or((0, 0.0))
+}
+
+/// k-means: seeds far from each other (k-means++), then Lloyd's rounds.
+fn centres(n: usize, rows: &[&[f16]], cells: usize, random: &mut Random) -> Vec<f32> {
+    let mut centres = vec![0.0; cells * n];
+    if rows.is_empty() {
+        return centres;
+    }
+    let mut apart = vec![f32::INFINITY; rows.len()];
+    let mut seed = random.below(rows.len());
+    for centre in centres.chunks_exact_mut(n) {
+        centre.iter_mut().zip(rows[seed]).for_each(|(c, x)| *c = x.to_f32());
+        let mut total = 0.0;
+        for (apart, row) in apart.iter_mut().zip(rows) {
+            *apart = apart.min(squared_l2_f16_f32(row, centre));
+            total += f64::from(*apart);
+        }
+        let mut left = random.unit() * total;
+        seed = apart
+            .iter()
+            .position(|a| {
+                left -= f64::from(*a);
+                left <= 0.0
+            })
+            .unwrap_or(0);
+    }
+    for _ in 0..ROUNDS {
+        let mut sums = vec![0f64; cells * n];
+        let mut counts = vec![0f64; cells];
+        for row in rows {
+            let (cell, _) = nearest(row, &centres);
+            counts[cell] += 1.0;
+            sums[cell * n..].iter_mut().zip(*row).for_each(|(s, x)| *s += x.to_f64());
+        }
+        for ((centre, sum), count) in centres.chunks_exact_mut(n).zip(sums.chunks_exact(n)).zip(counts) {
+            if count > 0.0 {
+                centre.iter_mut().zip(sum).for_each(|(c, s)| *c = (s / count) as f32);
+            }
+        }
+    }
+    centres
+}

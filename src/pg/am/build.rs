@@ -1,0 +1,369 @@
+//! Building an index over a table that has rows.
+
+use super::insert::{check_model, check_size, write_meta};
+use super::options;
+use super::regroup::GROUP_ROWS;
+use super::storage::{refuse, tid, Index};
+use crate::error::{Kind as ErrorKind, Result};
+use crate::index::{
+    encode, tail_page, Batch, Directory, Encoder, Entry, Extent, Kind, Meta, Reservoir, State, Tag, Tid,
+    DIRECTORY_ENTRIES, MAX_CELLS, NO_BLOCK, PAYLOAD,
+};
+use crate::pg::{CoopVec, OrReport};
+use crate::space::{EmbeddingRef, Layout};
+use half::f16;
+use pgrx::pg_sys;
+use pgrx::prelude::*;
+use std::ffi::{c_char, c_void};
+
+/// Phases in pg_stat_progress_create_index; the first is PostgreSQL's own.
+const SAMPLING: i64 = 2;
+const LOADING: i64 = 3;
+const LOGGING: i64 = 4;
+
+/// Their names.
+#[pg_guard]
+pub unsafe extern "C-unwind" fn phase_name(phase: i64) -> *mut c_char {
+    match phase {
+        1 => c"initializing",
+        SAMPLING => c"learning the quantizer",
+        LOADING => c"loading rows",
+        LOGGING => c"writing WAL",
+        _ => return std::ptr::null_mut(),
+    }
+    .as_ptr()
+    .cast_mut()
+}
+
+fn report(parameter: u32, value: i64) {
+    // SAFETY: only writes into this backend's entry in shared memory.
+    unsafe { pg_sys::pgstat_progress_update_param(parameter as i32, value) }
+}
+
+/// The empty index that an UNLOGGED one becomes after a crash.
+#[pg_guard]
+pub unsafe extern "C-unwind" fn build_empty(relation: pg_sys::Relation) {
+    // SAFETY: PostgreSQL passes an open index.
+    let index = unsafe { Index::new(relation) };
+    let fork = pg_sys::ForkNumber::INIT_FORKNUM;
+    let meta = new_meta(&index);
+    let mut bytes = [0; Meta::SIZE];
+    write_meta(&mut bytes, &meta);
+    index.new_page_in(fork, 0).fill_unlogged(Tag::of(Kind::Meta), &bytes);
+    index.new_page_in(fork, meta.directory).fill_unlogged(Tag::of(Kind::Directory), &[]);
+    // SAFETY: the relation is open. The INIT fork is logged even though the others are not.
+    unsafe { pg_sys::log_newpage_range(relation, fork, 0, index.fork_blocks(fork), true) };
+}
+
+/// An index without rows: metapage and one page of directory.
+fn new_meta(index: &Index) -> Meta {
+    Meta {
+        layout: None,
+        cells: MAX_CELLS as u32,
+        tail_rows: options::tail_rows(index),
+        changes: 0,
+        next_generation: 1,
+        end: 2,
+        directory: 1,
+        quantizer: NO_BLOCK,
+        quantizer_generation: 0,
+        tail_first: NO_BLOCK,
+        tail_last: NO_BLOCK,
+        tail_pages: 0,
+        free: NO_BLOCK,
+    }
+}
+
+/// Builds the index.
+#[pg_guard]
+pub unsafe extern "C-unwind" fn build(
+    heap: pg_sys::Relation,
+    relation: pg_sys::Relation,
+    info: *mut pg_sys::IndexInfo,
+) -> *mut pg_sys::IndexBuildResult {
+    // SAFETY: PostgreSQL passes an open table, an open index without pages, and what it knows of it.
+    unsafe {
+        let index = Index::new(relation);
+        if index.fork_blocks(pg_sys::ForkNumber::MAIN_FORKNUM) != 0 {
+            Err(refuse(&index, ErrorKind::Internal, "already has pages")).or_report()
+        }
+        report(pg_sys::PROGRESS_CREATEIDX_SUBPHASE, SAMPLING);
+        let sample = sample(heap, &index, info);
+        report(pg_sys::PROGRESS_CREATEIDX_SUBPHASE, LOADING);
+        let mut build = Build::new(&index, sample);
+        let rows = pg_sys::table_index_build_scan(
+            heap,
+            relation,
+            info,
+            true,
+            true,
+            Some(add),
+            (&raw mut build).cast(),
+            std::ptr::null_mut(),
+        );
+        build.finish().or_report();
+        report(pg_sys::PROGRESS_CREATEIDX_SUBPHASE, LOGGING);
+        if index.needs_wal() {
+            let fork = pg_sys::ForkNumber::MAIN_FORKNUM;
+            pg_sys::log_newpage_range(relation, fork, 0, index.fork_blocks(fork), true);
+        }
+        let mut result = PgBox::<pg_sys::IndexBuildResult>::alloc0();
+        result.heap_tuples = rows;
+        result.index_tuples = build.rows as f64;
+        result.into_pg()
+    }
+}
+
+/// Rows to learn from: those of random blocks, all over the table.
+struct Sample<'a> {
+    index: &'a Index,
+    reservoir: Option<Reservoir>,
+    rows: usize,
+}
+
+/// As many rows as a quantizer takes at most, and some to choose from.
+const SAMPLE_ROWS: usize = 10_000;
+
+/// # Safety
+/// As for [`build`].
+unsafe fn sample(heap: pg_sys::Relation, index: &Index, info: *mut pg_sys::IndexInfo) -> Option<Reservoir> {
+    let mut sample = Sample { index, reservoir: None, rows: 0 };
+    // SAFETY: the table is open; the callback gets the state it expects.
+    unsafe {
+        let blocks = pg_sys::RelationGetNumberOfBlocksInFork(heap, pg_sys::ForkNumber::MAIN_FORKNUM);
+        let mut sampler = pg_sys::BlockSamplerData::default();
+        pg_sys::BlockSampler_Init(&mut sampler, blocks, SAMPLE_ROWS as i32, 42);
+        while pg_sys::BlockSampler_HasMore(&mut sampler) && sample.rows < SAMPLE_ROWS {
+            let block = pg_sys::BlockSampler_Next(&mut sampler);
+            pg_sys::table_index_build_range_scan(
+                heap,
+                index.relation(),
+                info,
+                false,
+                true,
+                false,
+                block,
+                1,
+                Some(add_sample),
+                (&raw mut sample).cast(),
+                std::ptr::null_mut(),
+            );
+        }
+    }
+    sample.reservoir
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn add_sample(
+    _relation: pg_sys::Relation,
+    _row: pg_sys::ItemPointer,
+    values: *mut pg_sys::Datum,
+    nulls: *mut bool,
+    _alive: bool,
+    state: *mut c_void,
+) {
+    // SAFETY: PostgreSQL passes one value and one flag, and the state of `sample`.
+    unsafe {
+        if *nulls {
+            return;
+        }
+        let sample = &mut *state.cast::<Sample<'_>>();
+        let embedding = CoopVec::from_raw(*values);
+        let embedding = embedding.view();
+        let reservoir = match &mut sample.reservoir {
+            Some(reservoir) => reservoir,
+            none => {
+                check_size(sample.index, embedding.layout).or_report();
+                none.insert(Reservoir::new(embedding.layout))
+            }
+        };
+        check_model(sample.index, reservoir.layout(), embedding.layout).or_report();
+        reservoir.push(embedding.values);
+        sample.rows += 1;
+    }
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn add(
+    _relation: pg_sys::Relation,
+    row: pg_sys::ItemPointer,
+    values: *mut pg_sys::Datum,
+    nulls: *mut bool,
+    _alive: bool,
+    state: *mut c_void,
+) {
+    // SAFETY: PostgreSQL passes one value, one flag, the row's TID and the state of `build`.
+    unsafe {
+        if *nulls {
+            return;
+        }
+        pgrx::check_for_interrupts!();
+        let build = &mut *state.cast::<Build<'_>>();
+        let embedding = CoopVec::from_raw(*values);
+        build.add(tid(*row), embedding.view()).or_report();
+    }
+}
+
+/// A build in progress. Nobody else sees the index.
+struct Build<'a> {
+    index: &'a Index,
+    meta: Meta,
+    sample: Option<Reservoir>,
+    encoder: Option<Encoder>,
+    /// The first rows, as they are: if no more come, they are the tail.
+    first: Vec<(Tid, Vec<f16>)>,
+    batch: Option<Batch>,
+    group_rows: usize,
+    groups: Vec<Entry>,
+    rows: u64,
+}
+
+impl<'a> Build<'a> {
+    fn new(index: &'a Index, sample: Option<Reservoir>) -> Self {
+        let meta = new_meta(index);
+        Self {
+            index,
+            meta,
+            sample,
+            encoder: None,
+            first: Vec::new(),
+            batch: None,
+            group_rows: GROUP_ROWS,
+            groups: Vec::new(),
+            rows: 0,
+        }
+    }
+
+    fn add(&mut self, tid: Tid, embedding: EmbeddingRef<'_>) -> Result<()> {
+        match self.meta.layout {
+            Some(ours) => check_model(self.index, ours, embedding.layout)?,
+            None => self.begin(embedding.layout)?,
+        }
+        self.rows += 1;
+        if self.encoder.is_none() {
+            if self.first.len() < 2 * self.meta.tail_rows as usize {
+                self.first.push((tid, embedding.values.to_vec()));
+                return Ok(());
+            }
+            self.learn(embedding.layout)?;
+        }
+        self.encode(tid, embedding.values)
+    }
+
+    fn begin(&mut self, layout: Layout) -> Result<()> {
+        check_size(self.index, layout)?;
+        self.meta.layout = Some(layout);
+        // Encoded rows, the bytes of the group, and sorting.
+        // SAFETY: a setting of this backend.
+        let memory = unsafe { pg_sys::maintenance_work_mem }.unsigned_abs() as usize * 1024;
+        self.group_rows = (memory / (3 * Batch::row_memory(layout))).clamp(256, GROUP_ROWS);
+        Ok(())
+    }
+
+    /// Enough rows for groups.
+    fn learn(&mut self, layout: Layout) -> Result<()> {
+        // The sample may have met no row, if all of them came later.
+        let reservoir = match self.sample.take() {
+            Some(reservoir) => reservoir,
+            None => {
+                let mut reservoir = Reservoir::new(layout);
+                self.first.iter().for_each(|(_, values)| reservoir.push(values));
+                reservoir
+            }
+        };
+        check_model(self.index, layout, reservoir.layout())?;
+        let quantizer = reservoir.train(self.meta.cells as usize);
+        let entry = self.write(Kind::Quantizer, &quantizer.to_bytes())?;
+        self.meta.quantizer = entry.first;
+        self.meta.quantizer_generation = entry.generation;
+        self.encoder = Some(quantizer.encoder());
+        for (tid, values) in std::mem::take(&mut self.first) {
+            self.encode(tid, &values)?;
+        }
+        Ok(())
+    }
+
+    fn encode(&mut self, tid: Tid, values: &[f16]) -> Result<()> {
+        let (Some(encoder), Some(layout)) = (&self.encoder, self.meta.layout) else { return Ok(()) };
+        let batch = self.batch.get_or_insert_with(|| Batch::new(layout));
+        encoder.push(batch, tid, values);
+        if batch.rows() >= self.group_rows {
+            self.write_group()?;
+        }
+        Ok(())
+    }
+
+    fn write_group(&mut self) -> Result<()> {
+        let Some(mut batch) = self.batch.take().filter(|b| b.rows() > 0) else { return Ok(()) };
+        let (shape, bytes) = encode(&batch, self.meta.cells as usize);
+        let entry = self.write(Kind::Group, &bytes)?;
+        let rows = shape.rows as u32;
+        self.groups.push(Entry { state: State::Group, rows, live: rows, ..entry });
+        batch.clear();
+        self.batch = Some(batch);
+        Ok(())
+    }
+
+    /// Writes pages after all others.
+    fn write(&mut self, kind: Kind, bytes: &[u8]) -> Result<Entry> {
+        let (first, generation, pages) =
+            (self.meta.end, self.meta.next_generation, Extent::pages(bytes.len()));
+        self.meta.end = first.checked_add(pages).ok_or_else(|| super::insert::full(self.index))?;
+        self.meta.next_generation += 1;
+        for (block, bytes) in (first..).zip(bytes.chunks(PAYLOAD)) {
+            pgrx::check_for_interrupts!();
+            self.index.new_page(block).fill_unlogged(Tag { kind, generation }, bytes);
+        }
+        Ok(Entry { state: State::Building, first, pages, generation, rows: 0, live: 0 })
+    }
+
+    /// Writes what is left: the last group or the tail, directory, metapage.
+    fn finish(&mut self) -> Result<()> {
+        self.write_group()?;
+        self.write_tail()?;
+        let mut block = self.meta.directory;
+        let mut chunks = self.groups.chunks(DIRECTORY_ENTRIES).peekable();
+        loop {
+            let mut bytes = vec![0; PAYLOAD];
+            for (i, entry) in chunks.next().unwrap_or_default().iter().enumerate() {
+                Directory::set_entry(&mut bytes, i, *entry);
+            }
+            let next = chunks.peek().map(|_| self.meta.end);
+            Directory::set_next(&mut bytes, next.unwrap_or(NO_BLOCK));
+            self.index.new_page(block).fill_unlogged(Tag::of(Kind::Directory), &bytes);
+            let Some(next) = next else { break };
+            self.meta.end = next + 1;
+            block = next;
+        }
+        let mut bytes = [0; Meta::SIZE];
+        write_meta(&mut bytes, &self.meta);
+        self.index.new_page(0).fill_unlogged(Tag::of(Kind::Meta), &bytes);
+        Ok(())
+    }
+
+    fn write_tail(&mut self) -> Result<()> {
+        let Some(layout) = self.meta.layout else { return Ok(()) };
+        let mut bytes = vec![0; PAYLOAD];
+        let rows = std::mem::take(&mut self.first);
+        let mut rows = rows.iter().peekable();
+        while rows.peek().is_some() {
+            bytes.fill(0);
+            while let Some((tid, values)) = rows.peek() {
+                if !tail_page::append(&mut bytes, layout, *tid, values)? {
+                    break;
+                }
+                rows.next();
+            }
+            let block = self.meta.end;
+            self.meta.end += 1;
+            if self.meta.tail_first == NO_BLOCK {
+                self.meta.tail_first = block;
+            }
+            self.meta.tail_last = block;
+            self.meta.tail_pages += 1;
+            tail_page::set_next(&mut bytes, if rows.peek().is_some() { self.meta.end } else { NO_BLOCK });
+            self.index.new_page(block).fill_unlogged(Tag::of(Kind::Tail), &bytes);
+        }
+        Ok(())
+    }
+}

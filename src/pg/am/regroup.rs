@@ -1,0 +1,247 @@
+//! Rows that move: from the tail into a group, from several groups into one.
+//!
+//! A group is written where nobody looks, page by page, and then linked by one WAL record: readers see the old or the new.
+//! Until then its pages have an entry in the directory that says so; what a crash or an error leaves in that state, the
+//! next VACUUM frees.
+
+use super::insert::{full, write_meta};
+use super::storage::{Buffer, Change, Index, MoveRight};
+use crate::error::Result;
+use crate::index::{
+    encode, tail_page, train, Batch, Directory, Entry, Extent, Kind, Meta, Problem, Quantizer, State, Tag,
+    TailPage, Tid, DIRECTORY_ENTRIES, NO_BLOCK, PAYLOAD,
+};
+use half::f16;
+
+/// The most rows of a group. More make a search no faster, and bounding a group takes memory in proportion.
+pub const GROUP_ROWS: usize = 16_384;
+
+/// An entry of the directory and where it is.
+#[derive(Debug, Clone, Copy)]
+pub struct Slot {
+    pub page: u32,
+    pub number: usize,
+    pub entry: Entry,
+}
+
+/// All entries. They stay as they are as long as the caller has the right to move rows.
+pub fn slots(index: &Index, meta: &Meta) -> Result<Vec<Slot>> {
+    let mut slots = Vec::new();
+    meta.scan_directory(index, &mut |page, number, entry| slots.push(Slot { page, number, entry }))
+        .map_err(Problem::into_error)?;
+    Ok(slots)
+}
+
+/// Locks a page of the directory.
+pub fn lock_directory(index: &Index, block: u32) -> Result<Buffer> {
+    index.lock(block, Tag::of(Kind::Directory)).map_err(Problem::into_error)
+}
+
+/// Makes a group of the tail if it is long enough and nobody else is moving rows.
+pub fn tail(index: &Index) -> Result<()> {
+    let Some(right) = MoveRight::get(index) else { return Ok(()) };
+    let meta = index.meta()?;
+    if meta.tail_pages > meta.tail_limit() {
+        group_tail(index, &right, &meta)?;
+    }
+    Ok(())
+}
+
+/// The rows of the tail's first pages, and where they end.
+struct Head {
+    /// The last of the pages; sealed.
+    last: u32,
+    pages: u32,
+    tids: Vec<Tid>,
+    /// `[tids, K·n]`.
+    values: Vec<f16>,
+}
+
+/// Reads as many pages of the tail as make a group, after sealing the last of them: no more rows come in.
+fn read_head(index: &Index, meta: &Meta) -> Result<Head> {
+    let mut head = Head { last: NO_BLOCK, pages: 0, tids: Vec::new(), values: Vec::new() };
+    let Some(layout) = meta.layout else { return Ok(head) };
+    let mut block = meta.tail_first;
+    while block != NO_BLOCK && head.tids.len() < GROUP_ROWS {
+        let page = index.lock(block, Tag::of(Kind::Tail)).map_err(Problem::into_error)?;
+        if TailPage::new(page.payload(), layout).map_err(Problem::into_error)?.has_room() {
+            let change = Change::new(index);
+            tail_page::seal(change.edit(&page));
+            change.commit();
+        }
+        let rows = TailPage::new(page.payload(), layout).map_err(Problem::into_error)?;
+        for i in (0..rows.rows()).filter(|&i| rows.tid(i).is_live()) {
+            head.tids.push(rows.tid(i));
+            head.values.extend_from_slice(rows.values(i).map_err(Problem::into_error)?);
+        }
+        head.last = block;
+        head.pages += 1;
+        block = rows.next();
+    }
+    Ok(head)
+}
+
+/// Makes a group of the first rows of the tail. `meta` is what the metapage said after the right was taken.
+pub fn group_tail(index: &Index, right: &MoveRight<'_>, meta: &Meta) -> Result<()> {
+    let Some(layout) = meta.layout else { return Ok(()) };
+    let head = read_head(index, meta)?;
+    if head.last == NO_BLOCK {
+        return Ok(());
+    }
+    let cells = meta.cells as usize;
+    let (quantizer, learned) = match meta.quantizer_extent() {
+        Some(extent) => (Quantizer::read(index, extent, layout, cells).map_err(Problem::into_error)?, None),
+        None if head.tids.is_empty() => return drop_head(index, layout, &head, None),
+        None => {
+            let quantizer = train(layout, &head.values, cells);
+            let slot = write(index, right, Kind::Quantizer, &quantizer.to_bytes())?;
+            (quantizer, Some(slot))
+        }
+    };
+    let mut batch = Batch::new(layout);
+    let encoder = quantizer.encoder();
+    for (tid, values) in head.tids.iter().zip(head.values.chunks_exact(layout.dimensions())) {
+        encoder.push(&mut batch, *tid, values);
+    }
+    if let Some(slot) = learned {
+        adopt_quantizer(index, &slot)?;
+    }
+    if batch.rows() == 0 {
+        return drop_head(index, layout, &head, None);
+    }
+    let slot = write_group(index, right, &batch, cells)?;
+    drop_head(index, layout, &head, Some(slot))
+}
+
+/// Links a quantizer that has been written: from now on rows can be encoded.
+fn adopt_quantizer(index: &Index, slot: &Slot) -> Result<()> {
+    let (meta_page, mut meta) = index.lock_meta()?;
+    let page = lock_directory(index, slot.page)?;
+    meta.quantizer = slot.entry.first;
+    meta.quantizer_generation = slot.entry.generation;
+    let change = Change::new(index);
+    // It stays for the life of the index: nothing has to find its pages again.
+    Directory::set_entry(change.edit(&page), slot.number, Entry::UNUSED);
+    write_meta(change.edit(&meta_page), &meta);
+    change.commit();
+    Ok(())
+}
+
+/// Cuts the first pages off the tail, keeps them for later, and links the group that has their rows, in one step.
+fn drop_head(index: &Index, layout: crate::space::Layout, head: &Head, group: Option<Slot>) -> Result<()> {
+    let (meta_page, mut meta) = index.lock_meta()?;
+    let last = index.lock(head.last, Tag::of(Kind::Tail)).map_err(Problem::into_error)?;
+    let next = TailPage::new(last.payload(), layout).map_err(Problem::into_error)?.next();
+    let (free, first) = (meta.free, meta.tail_first);
+    meta.free = first;
+    meta.tail_first = next;
+    if next == NO_BLOCK {
+        meta.tail_last = NO_BLOCK;
+    }
+    meta.tail_pages = meta.tail_pages.saturating_sub(head.pages);
+    meta.changes = meta.changes.wrapping_add(1);
+    let directory = group.map(|slot| lock_directory(index, slot.page)).transpose()?;
+    let change = Change::new(index);
+    tail_page::set_next(change.edit(&last), free);
+    if let (Some(slot), Some(page)) = (group, &directory) {
+        Directory::set_entry(change.edit(page), slot.number, Entry { state: State::Group, ..slot.entry });
+    }
+    write_meta(change.edit(&meta_page), &meta);
+    change.commit();
+    Ok(())
+}
+
+/// Writes a group that is not linked yet.
+pub fn write_group(index: &Index, right: &MoveRight<'_>, batch: &Batch, cells: usize) -> Result<Slot> {
+    let (shape, bytes) = encode(batch, cells);
+    let mut slot = write(index, right, Kind::Group, &bytes)?;
+    slot.entry.rows = shape.rows as u32;
+    slot.entry.live = shape.rows as u32;
+    Ok(slot)
+}
+
+/// Writes a stream of bytes into pages of its own.
+fn write(index: &Index, right: &MoveRight<'_>, kind: Kind, bytes: &[u8]) -> Result<Slot> {
+    let slot = reserve(index, right, Extent::pages(bytes.len()))?;
+    let tag = Tag { kind, generation: slot.entry.generation };
+    // Four pages are what a record takes.
+    for (i, bytes) in bytes.chunks(4 * PAYLOAD).enumerate() {
+        pgrx::check_for_interrupts!();
+        let first = slot.entry.first + 4 * i as u32;
+        let pages: Vec<Buffer> =
+            (first..first + Extent::pages(bytes.len())).map(|block| index.new_page(block)).collect();
+        let change = Change::new(index);
+        for (page, bytes) in pages.iter().zip(bytes.chunks(PAYLOAD)) {
+            change.fill(page, tag)[..bytes.len()].copy_from_slice(bytes);
+        }
+        change.commit();
+    }
+    Ok(slot)
+}
+
+/// Takes pages that belong to nobody: of the free extents the smallest that is large enough, or the end of the file.
+fn reserve(index: &Index, right: &MoveRight<'_>, pages: u32) -> Result<Slot> {
+    let slots = slots(index, &index.meta()?)?;
+    let free = slots
+        .iter()
+        .filter(|s| s.entry.state == State::Free && s.entry.pages >= pages)
+        .min_by_key(|s| s.entry.pages);
+    let unused = slots.iter().find(|s| s.entry.state == State::Unused);
+    let target = match (free, unused) {
+        (Some(free), _) if free.entry.pages == pages => free,
+        (_, Some(unused)) => unused,
+        (_, None) => {
+            add_directory_page(index, &slots)?;
+            return reserve(index, right, pages);
+        }
+    };
+    let (meta_page, mut meta) = index.lock_meta()?;
+    let generation = meta.next_generation;
+    meta.next_generation = generation.wrapping_add(1).max(1);
+    let first = match free {
+        Some(free) => free.entry.first,
+        None => {
+            let first = meta.end;
+            meta.end = first.checked_add(pages).filter(|&end| end < u32::MAX).ok_or_else(|| full(index))?;
+            first
+        }
+    };
+    let entry = Entry { state: State::Building, first, pages, generation, rows: 0, live: 0 };
+    let target_page = lock_directory(index, target.page)?;
+    let rest = match free {
+        Some(free) if free.entry.pages > pages => Some(free),
+        _ => None,
+    };
+    let rest_page = match rest {
+        Some(rest) if rest.page != target.page => Some(lock_directory(index, rest.page)?),
+        _ => None,
+    };
+    let change = Change::new(index);
+    let edited = change.edit(&target_page);
+    Directory::set_entry(edited, target.number, entry);
+    if let Some(rest) = rest {
+        let shorter = Entry { first: first + pages, pages: rest.entry.pages - pages, ..rest.entry };
+        let page = rest_page.as_ref().map_or(edited, |page| change.edit(page));
+        Directory::set_entry(page, rest.number, shorter);
+    }
+    write_meta(change.edit(&meta_page), &meta);
+    change.commit();
+    Ok(Slot { page: target.page, number: target.number, entry })
+}
+
+/// Another page of entries.
+fn add_directory_page(index: &Index, slots: &[Slot]) -> Result<()> {
+    let (meta_page, mut meta) = index.lock_meta()?;
+    let last = slots.last().map_or(meta.directory, |slot| slot.page);
+    debug_assert!(slots.len().is_multiple_of(DIRECTORY_ENTRIES));
+    let last = lock_directory(index, last)?;
+    let block = meta.end;
+    meta.end = block.checked_add(1).ok_or_else(|| full(index))?;
+    let page = index.new_page(block);
+    let change = Change::new(index);
+    change.fill(&page, Tag::of(Kind::Directory));
+    Directory::set_next(change.edit(&last), block);
+    write_meta(change.edit(&meta_page), &meta);
+    change.commit();
+    Ok(())
+}

@@ -1,0 +1,1 @@
+//! The access method in a server.

@@ -1,0 +1,285 @@
+//! VACUUM: dead rows leave, groups that lost many are packed again, pages are used again.
+
+use super::insert::write_meta;
+use super::regroup::{group_tail, lock_directory, slots, write_group, Slot, GROUP_ROWS};
+use super::storage::{item_pointer, Change, Index, MoveRight};
+use crate::error::Result;
+use crate::index::{
+    decode, tail_page, Batch, Directory, Entry, Kind, Meta, Pages, Problem, State, Tag, Tid, NO_BLOCK,
+    PAYLOAD,
+};
+use crate::pg::OrReport;
+use pgrx::pg_sys;
+use pgrx::prelude::*;
+use std::ffi::c_void;
+
+/// TIDs of a page of a group: they come first in its stream, and none lies on two pages.
+const TIDS: usize = PAYLOAD / Tid::SIZE;
+const _: () = assert!(PAYLOAD.is_multiple_of(Tid::SIZE));
+
+/// Marks the rows that the table has lost.
+#[pg_guard]
+pub unsafe extern "C-unwind" fn bulk_delete(
+    info: *mut pg_sys::IndexVacuumInfo,
+    stats: *mut pg_sys::IndexBulkDeleteResult,
+    callback: pg_sys::IndexBulkDeleteCallback,
+    state: *mut c_void,
+) -> *mut pg_sys::IndexBulkDeleteResult {
+    // SAFETY: PostgreSQL passes an open index, a callback and its state, and what an earlier round returned.
+    let (index, stats) = unsafe { (Index::new((*info).index), result(stats)) };
+    let mut sweep = Sweep { index: &index, callback, state, removed: 0, left: 0 };
+    let right = MoveRight::wait(&index);
+    sweep.run().or_report();
+    drop(right);
+    stats.tuples_removed += sweep.removed as f64;
+    stats.num_index_tuples = sweep.left as f64;
+    stats.num_pages = index.blocks();
+    stats
+}
+
+/// # Safety
+/// `stats` must be null or a result that `bulk_delete` returned.
+unsafe fn result<'a>(stats: *mut pg_sys::IndexBulkDeleteResult) -> &'a mut pg_sys::IndexBulkDeleteResult {
+    // SAFETY: palloc0 returns room for it, or raises an error.
+    unsafe {
+        if stats.is_null() {
+            &mut *pg_sys::palloc0(size_of::<pg_sys::IndexBulkDeleteResult>()).cast()
+        } else {
+            &mut *stats
+        }
+    }
+}
+
+/// One round over all TIDs.
+struct Sweep<'a> {
+    index: &'a Index,
+    callback: pg_sys::IndexBulkDeleteCallback,
+    state: *mut c_void,
+    removed: u64,
+    left: u64,
+}
+
+impl Sweep<'_> {
+    fn run(&mut self) -> Result<()> {
+        let meta = self.index.meta()?;
+        for slot in slots(self.index, &meta)? {
+            if slot.entry.state == State::Group {
+                self.group(&meta, slot)?;
+            }
+        }
+        let mut block = meta.tail_first;
+        while block != NO_BLOCK {
+            block = self.tail(&meta, block)?;
+        }
+        Ok(())
+    }
+
+    /// The numbers of those that are dead, of some TIDs.
+    fn dead(&mut self, tids: &[Tid]) -> Vec<usize> {
+        // SAFETY: any vacuum may wait here: no page is locked.
+        unsafe { pg_sys::vacuum_delay_point() };
+        let mut dead = Vec::new();
+        for (i, tid) in tids.iter().enumerate().filter(|(_, tid)| tid.is_live()) {
+            let mut pointer = item_pointer(*tid);
+            let gone = self.callback.is_some_and(|callback| {
+                // SAFETY: the callback takes a TID and its own state; it may raise an error.
+                unsafe { pg_sys::ffi::pg_guard_ffi_boundary(|| callback(&mut pointer, self.state)) }
+            });
+            if gone {
+                dead.push(i);
+            } else {
+                self.left += 1;
+            }
+        }
+        self.removed += dead.len() as u64;
+        dead
+    }
+
+    fn group(&mut self, meta: &Meta, slot: Slot) -> Result<()> {
+        let (extent, shape) = meta.group(slot.entry, self.index.blocks()).map_err(Problem::into_error)?;
+        let before = self.left;
+        for (page, first) in (0..shape.rows).step_by(TIDS).enumerate() {
+            let block = extent.first + page as u32;
+            let count = TIDS.min(shape.rows - first);
+            let mut tids = Vec::with_capacity(count);
+            self.index
+                .read(block, extent.tag, &mut |bytes| {
+                    tids.extend(bytes.as_chunks().0.iter().take(count).map(|b| Tid::from_bytes(*b)));
+                })
+                .map_err(Problem::into_error)?;
+            let dead = self.dead(&tids);
+            if dead.is_empty() {
+                continue;
+            }
+            let buffer = self.index.lock(block, extent.tag).map_err(Problem::into_error)?;
+            let change = Change::new(self.index);
+            let bytes = change.edit(&buffer);
+            for i in dead {
+                bytes[i * Tid::SIZE..][..Tid::SIZE].copy_from_slice(&Tid::DEAD.to_bytes());
+            }
+            change.commit();
+        }
+        let live = (self.left - before) as u32;
+        if live != slot.entry.live {
+            let page = lock_directory(self.index, slot.page)?;
+            let change = Change::new(self.index);
+            Directory::set_entry(change.edit(&page), slot.number, Entry { live, ..slot.entry });
+            change.commit();
+        }
+        Ok(())
+    }
+
+    /// Returns the next page.
+    fn tail(&mut self, meta: &Meta, block: u32) -> Result<u32> {
+        let Some(layout) = meta.layout else { return Ok(NO_BLOCK) };
+        let tag = Tag::of(Kind::Tail);
+        let mut tids = Vec::new();
+        let mut next = Ok(NO_BLOCK);
+        self.index
+            .read(block, tag, &mut |bytes| {
+                next = crate::index::TailPage::new(bytes, layout).map(|page| {
+                    tids.extend((0..page.rows()).map(|i| page.tid(i)));
+                    page.next()
+                });
+            })
+            .map_err(Problem::into_error)?;
+        let dead = self.dead(&tids);
+        if !dead.is_empty() {
+            let buffer = self.index.lock(block, tag).map_err(Problem::into_error)?;
+            let change = Change::new(self.index);
+            let bytes = change.edit(&buffer);
+            for i in dead {
+                tail_page::kill(bytes, layout, i);
+            }
+            change.commit();
+        }
+        next.map_err(Problem::into_error)
+    }
+}
+
+/// Packs and frees.
+#[pg_guard]
+pub unsafe extern "C-unwind" fn cleanup(
+    info: *mut pg_sys::IndexVacuumInfo,
+    stats: *mut pg_sys::IndexBulkDeleteResult,
+) -> *mut pg_sys::IndexBulkDeleteResult {
+    // SAFETY: PostgreSQL passes an open index and what `bulk_delete` returned, or null if nothing was dead.
+    unsafe {
+        if (*info).analyze_only {
+            return stats;
+        }
+        let index = Index::new((*info).index);
+        let counted = !stats.is_null();
+        let stats = result(stats);
+        let right = MoveRight::wait(&index);
+        tidy(&index, &right).or_report();
+        drop(right);
+        if !counted {
+            stats.num_index_tuples = (*info).num_heap_tuples;
+            stats.estimated_count = (*info).estimated_count;
+        }
+        stats.num_pages = index.blocks();
+        stats
+    }
+}
+
+fn tidy(index: &Index, right: &MoveRight<'_>) -> Result<()> {
+    let meta = index.meta()?;
+    // What inserters could not do while VACUUM had the right.
+    if meta.tail_pages > meta.tail_limit() {
+        group_tail(index, right, &meta)?;
+    }
+    for slot in slots(index, &meta)? {
+        match slot.entry {
+            // Whoever was writing it has the right no more.
+            Entry { state: State::Building, .. } | Entry { state: State::Group, live: 0, .. } => {
+                replace(index, &[slot], None)?
+            }
+            _ => {}
+        }
+    }
+    while pack(index, right)? {}
+    while join(index)? {}
+    Ok(())
+}
+
+/// Makes one group of several that are small or have lost many rows. False if there is nothing to gain.
+fn pack(index: &Index, right: &MoveRight<'_>) -> Result<bool> {
+    // SAFETY: no page is locked.
+    unsafe { pg_sys::vacuum_delay_point() };
+    let meta = index.meta()?;
+    let Some(layout) = meta.layout else { return Ok(false) };
+    let all = slots(index, &meta)?;
+    let sparse = |e: &Entry| e.live < e.rows / 2;
+    let small = |s: &&Slot| {
+        s.entry.state == State::Group && (sparse(&s.entry) || (s.entry.live as usize) < GROUP_ROWS / 2)
+    };
+    let mut chosen: Vec<Slot> = Vec::new();
+    let mut live = 0;
+    for slot in all.iter().filter(small) {
+        // One record replaces them: entries of one page.
+        if chosen.first().is_none_or(|c| c.page == slot.page) && live + slot.entry.live as usize <= GROUP_ROWS
+        {
+            live += slot.entry.live as usize;
+            chosen.push(*slot);
+        }
+    }
+    let worth_it = chosen.len() > 1 || chosen.first().is_some_and(|s| sparse(&s.entry));
+    if !worth_it {
+        return Ok(false);
+    }
+    let mut batch = Batch::new(layout);
+    for slot in &chosen {
+        let (extent, shape) = meta.group(slot.entry, index.blocks()).map_err(Problem::into_error)?;
+        batch.extend_live(&decode(index, extent, &shape).map_err(Problem::into_error)?);
+    }
+    let packed = match batch.rows() {
+        0 => None,
+        _ => Some(write_group(index, right, &batch, meta.cells as usize)?),
+    };
+    replace(index, &chosen, packed)?;
+    Ok(true)
+}
+
+/// Frees the pages of entries on one page of the directory, and links the group that has their rows now, in one step.
+fn replace(index: &Index, old: &[Slot], new: Option<Slot>) -> Result<()> {
+    let Some(first) = old.first() else { return Ok(()) };
+    let (meta_page, mut meta) = index.lock_meta()?;
+    meta.changes = meta.changes.wrapping_add(1);
+    let page = lock_directory(index, first.page)?;
+    let other = match new {
+        Some(new) if new.page != first.page => Some(lock_directory(index, new.page)?),
+        _ => None,
+    };
+    let change = Change::new(index);
+    let entries = change.edit(&page);
+    for slot in old {
+        let free = Entry { state: State::Free, rows: 0, live: 0, ..slot.entry };
+        Directory::set_entry(entries, slot.number, free);
+    }
+    if let Some(new) = new {
+        let entries = other.as_ref().map_or(entries, |page| change.edit(page));
+        Directory::set_entry(entries, new.number, Entry { state: State::Group, ..new.entry });
+    }
+    write_meta(change.edit(&meta_page), &meta);
+    change.commit();
+    Ok(())
+}
+
+/// Makes one free extent of two neighbours. False if there are none.
+fn join(index: &Index) -> Result<bool> {
+    let mut free = slots(index, &index.meta()?)?;
+    free.retain(|s| s.entry.state == State::Free);
+    free.sort_by_key(|s| s.entry.first);
+    let neighbours = |w: &&[Slot]| w[0].entry.first + w[0].entry.pages == w[1].entry.first;
+    let Some(&[a, b]) = free.windows(2).find(neighbours) else { return Ok(false) };
+    let page = lock_directory(index, a.page)?;
+    let other = if b.page == a.page { None } else { Some(lock_directory(index, b.page)?) };
+    let change = Change::new(index);
+    let entries = change.edit(&page);
+    Directory::set_entry(entries, a.number, Entry { pages: a.entry.pages + b.entry.pages, ..a.entry });
+    let entries = other.as_ref().map_or(entries, |page| change.edit(page));
+    Directory::set_entry(entries, b.number, Entry::UNUSED);
+    change.commit();
+    Ok(true)
+}
