@@ -245,14 +245,14 @@ impl Change {
     }
 
     /// A page to edit. At most four in one change.
-    pub fn edit<'a>(&'a self, buffer: &'a Buffer) -> &'a mut [u8] {
+    pub fn edit<'a>(&'a self, buffer: &'a mut Buffer) -> &'a mut [u8] {
         // SAFETY: the buffer is locked exclusively and outlives the change; PostgreSQL hands out a copy of its page, one
         // for each buffer, that lives as long as the change.
         unsafe { payload_mut(pg_sys::GenericXLogRegisterBuffer(self.state, buffer.0, 0).cast()) }
     }
 
     /// A page to fill, whatever was there.
-    pub fn fill<'a>(&'a self, buffer: &'a Buffer, tag: Tag) -> &'a mut [u8] {
+    pub fn fill<'a>(&'a self, buffer: &'a mut Buffer, tag: Tag) -> &'a mut [u8] {
         let image = pg_sys::GENERIC_XLOG_FULL_IMAGE as i32;
         // SAFETY: as above.
         unsafe {
@@ -280,6 +280,7 @@ impl Drop for Change {
 }
 
 /// The right to move rows: the heavyweight lock on block 0.
+/// Whoever needs it asks for it as an argument.
 pub struct MoveRight<'a>(&'a Index);
 
 impl<'a> MoveRight<'a> {
@@ -295,6 +296,11 @@ impl<'a> MoveRight<'a> {
         // SAFETY: the relation is open.
         let got = unsafe { pg_sys::ConditionalLockPage(index.relation, 0, pg_sys::ExclusiveLock as i32) };
         got.then(|| Self(index))
+    }
+
+    /// The index whose rows may be moved.
+    pub fn index(&self) -> &'a Index {
+        self.0
     }
 }
 
