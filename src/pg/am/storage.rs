@@ -1,7 +1,7 @@
 //! Pages of an index relation: read, made, and changed with WAL.
 
 use crate::error::{Error, Kind as ErrorKind, Result};
-use crate::index::{Kind, Meta, Pages, Problem, Read, Tag, PAYLOAD};
+use crate::index::{prefetch, Kind, Meta, Pages, Problem, Read, Tag, PAYLOAD};
 use crate::pg::OrReport;
 use pgrx::pg_sys;
 use std::cell::Cell;
@@ -66,6 +66,11 @@ impl Index {
         // SAFETY: the relation is open; ReadBuffer raises an error for blocks that do not exist.
         unsafe {
             let buffer = Buffer(pg_sys::ReadBuffer(self.relation, block));
+            // While the lock is taken, what is looked at first comes nearer: header, special space, first lines.
+            let page = buffer.page();
+            for at in [0, 64, 128, 192, HEADER + PAYLOAD] {
+                prefetch(page.wrapping_add(at));
+            }
             pg_sys::LockBuffer(buffer.0, lock as i32);
             buffer
         }

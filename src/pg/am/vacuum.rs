@@ -50,6 +50,17 @@ unsafe fn result<'a>(stats: *mut pg_sys::IndexBulkDeleteResult) -> &'a mut pg_sy
     }
 }
 
+/// Lets a slow VACUUM wait and an unwanted one end. No page is locked.
+fn rest() {
+    // SAFETY: a call from VACUUM.
+    unsafe {
+        #[cfg(not(feature = "pg18"))]
+        pg_sys::vacuum_delay_point();
+        #[cfg(feature = "pg18")]
+        pg_sys::vacuum_delay_point(false);
+    }
+}
+
 /// One round over all TIDs.
 struct Sweep<'a> {
     index: &'a Index,
@@ -76,8 +87,7 @@ impl Sweep<'_> {
 
     /// The numbers of those that are dead, of some TIDs.
     fn dead(&mut self, tids: &[Tid]) -> Vec<usize> {
-        // SAFETY: any vacuum may wait here: no page is locked.
-        unsafe { pg_sys::vacuum_delay_point() };
+        rest();
         let mut dead = Vec::new();
         for (i, tid) in tids.iter().enumerate().filter(|(_, tid)| tid.is_live()) {
             let mut pointer = item_pointer(*tid);
@@ -207,8 +217,7 @@ fn tidy(right: &MoveRight<'_>) -> Result<()> {
 /// Makes one group of several that are small or have lost many rows. False if there is nothing to gain.
 fn pack(right: &MoveRight<'_>) -> Result<bool> {
     let index = right.index();
-    // SAFETY: no page is locked.
-    unsafe { pg_sys::vacuum_delay_point() };
+    rest();
     let meta = index.meta()?;
     let Some(layout) = meta.layout else { return Ok(false) };
     let all = slots(index, &meta)?;
