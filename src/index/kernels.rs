@@ -23,6 +23,15 @@ pub fn squared_residual(q: &[f32], step: &[f32], codes: &[u8]) -> f32 {
     (KERNELS.squared_residual)(q, step, codes)
 }
 
+/// Asks the processor to start loading what lies at `address`. Only a hint: nothing is read, and any address is allowed.
+#[inline]
+pub fn prefetch(address: *const u8) {
+    #[cfg(target_arch = "x86_64")]
+    x86::prefetch(address);
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = address;
+}
+
 /// Half-precision numbers where they lie; `None` if they do not lie on even addresses.
 pub fn halves(bytes: &[u8]) -> Option<&[f16]> {
     // SAFETY: every pattern of 16 bits is a half-precision number.
@@ -110,6 +119,12 @@ mod x86 {
         is_x86_feature_detected!("avx2")
     }
 
+    #[inline]
+    pub fn prefetch(address: *const u8) {
+        // SAFETY: a prefetch of any address at all has no effect but on the cache.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) };
+    }
+
     fn accumulate(codes: &[u8], table: &[u8], sums: &mut [u32; BLOCK]) {
         // SAFETY: installed only where `available` is true.
         unsafe { accumulate_avx2(codes, table, sums) }
@@ -137,6 +152,9 @@ mod x86 {
         }
     }
 
+    /// How far ahead codes are asked for, in bytes: blocks lie one after the other, and so do pages, often enough.
+    const AHEAD: usize = 1024;
+
     /// [`accumulate`] for at most [`DIMENSIONS`].
     ///
     /// Two dimensions at a time, one in each half of a register. Sums of bytes are kept in words: `whole` has the even
@@ -158,6 +176,7 @@ mod x86 {
         let (pairs, rest) = codes.as_chunks::<32>();
         let (table_pairs, table_rest) = table.as_chunks::<32>();
         for (codes, table) in pairs.iter().zip(table_pairs) {
+            prefetch(codes.as_ptr().wrapping_add(AHEAD));
             // SAFETY: both are 32 bytes long.
             let (codes, table) = unsafe {
                 (_mm256_loadu_si256(codes.as_ptr().cast()), _mm256_loadu_si256(table.as_ptr().cast()))

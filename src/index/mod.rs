@@ -31,6 +31,7 @@ mod tests;
 pub use batch::{Batch, Mark};
 pub use cursor::Cursor;
 pub use group::{decode, encode, Defect, Shape, MAX_GROUP_ROWS};
+pub use kernels::prefetch;
 pub use layout::{
     tail_page, tail_row_size, Directory, Entry, Meta, State, TailPage, Tid, DIRECTORY_ENTRIES, MAGIC,
     MAX_INDEX_DIMENSIONS, NO_BLOCK, VERSION,

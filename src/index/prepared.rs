@@ -3,7 +3,7 @@
 use super::kernels::{squared_residual, Scale};
 use super::layout::Meta;
 use super::pages::{Pages, Problem, Read};
-use super::quantizer::{Quantizer, Subspace};
+use super::quantizer::{below, Quantizer, Subspace};
 use crate::space::QueryRef;
 
 /// A normalized squared distance is never taken to be more than this: sums of it stay finite, and it is still a lower bound.
@@ -114,16 +114,10 @@ impl Prepared {
         table
     }
 
-    /// The bound of a row whose distance has been computed.
+    /// The bound of a row whose distance has been computed: in these units rows of the tail and of groups come in one order.
     pub fn bound(&self, distance: f64) -> f32 {
-        let squared = (distance * distance - self.constant) / self.scale;
-        (squared * MARGIN) as f32
-    }
-
-    /// The largest distance that may be returned for a row at `distance`: less by what one kernel's rounding differs from
-    /// another's.
-    pub fn shortened(&self, distance: f64) -> f64 {
-        distance * (1.0 - self.slack)
+        let squared = (distance * distance - self.constant) / self.scale * MARGIN;
+        below(squared.clamp(0.0, FARTHEST.into()))
     }
 }
 

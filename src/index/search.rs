@@ -199,9 +199,9 @@ impl Search {
                     }
                 }
                 _ => {
-                    let (tid, distance) = self.tail[index as usize];
+                    let (tid, _) = self.tail[index as usize];
                     self.stats.returned += 1;
-                    return Ok(Some((tid, self.query.shortened(distance))));
+                    return Ok(Some((tid, self.query.distance(item.bound))));
                 }
             }
         }
@@ -209,7 +209,7 @@ impl Search {
 
     fn add_tail(&mut self) {
         for (i, (_, distance)) in self.tail.iter().enumerate() {
-            let bound = self.query.bound(*distance).max(0.0);
+            let bound = self.query.bound(*distance);
             self.frontier.push(Item { bound, group: 0, index: TAIL | i as u32 });
         }
         self.stats.rows += self.tail.len() as u64;

@@ -1,5 +1,5 @@
 -- Times exact answers from the index: medians (and bests) over 50 questions about random rows, top 10, warm, one process.
--- Expects `gallery(id, emb)` of 8x50 with an index coop, and `gallery_vector(id, v)` with HNSW if pgvector is there.
+-- Expects `gallery(id, emb)` of 8x50 with an index of access method coop.
 \set ON_ERROR_STOP on
 SET max_parallel_workers_per_gather = 0;
 SET jit = off;

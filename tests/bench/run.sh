@@ -32,6 +32,9 @@ export PGDATABASE=bench PATH=$BIN:$PATH
 say "masked distance, 200,000 rows of 8x50, sequential scan, milliseconds"
 "$ROOT/tests/bench/seqscan.sh"
 
+say "the index: build, insert, and answers, milliseconds"
+"$ROOT/tests/bench/index.sh"
+
 say "embedding the bundled gallery, one connection"
 gallery=$(for_server "$SCRATCH" "$ROOT/tests/gallery")
 model=$(for_server "$SCRATCH" "$ROOT/model/emoji")

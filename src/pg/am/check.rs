@@ -23,24 +23,32 @@ fn coop_index_check(index: pg_sys::Oid) -> i64 {
         if table == pg_sys::InvalidOid {
             Err(not_ours(index)).or_report()
         }
+        // Before anybody has to wait for the lock.
+        if !owns(index, pg_sys::GetUserId()) {
+            let kind = pg_sys::ObjectType::OBJECT_INDEX;
+            pg_sys::aclcheck_error(pg_sys::AclResult::ACLCHECK_NOT_OWNER, kind, pg_sys::get_rel_name(index));
+        }
         let heap = pg_sys::table_open(table, lock);
         let relation = pg_sys::index_open(index, lock);
         if (*(*relation).rd_rel).relam != pg_sys::get_index_am_oid(c"coop".as_ptr(), false) {
             Err(not_ours(index)).or_report()
-        }
-        let owner = pg_sys::GetUserId();
-        if !pg_sys::pg_class_ownercheck(index, owner) {
-            pg_sys::aclcheck_error(
-                pg_sys::AclResult::ACLCHECK_NOT_OWNER,
-                pg_sys::ObjectType::OBJECT_INDEX,
-                (*(*relation).rd_rel).relname.data.as_ptr(),
-            );
         }
         let ours = Index::new(relation);
         let rows = check(heap, &ours).or_report();
         pg_sys::index_close(relation, lock);
         pg_sys::table_close(heap, lock);
         rows
+    }
+}
+
+/// Only who owns an index may have it read from end to end.
+fn owns(relation: pg_sys::Oid, user: pg_sys::Oid) -> bool {
+    // SAFETY: looks the catalogue up.
+    unsafe {
+        #[cfg(feature = "pg15")]
+        return pg_sys::pg_class_ownercheck(relation, user);
+        #[cfg(not(feature = "pg15"))]
+        return pg_sys::object_ownercheck(pg_sys::RelationRelationId, relation, user);
     }
 }
 

@@ -11,6 +11,7 @@ const OPERATORS: f64 = 2.0;
 
 /// Costs of an index path.
 #[pg_guard]
+#[allow(clippy::too_many_arguments)] // as PostgreSQL calls it
 pub unsafe extern "C-unwind" fn estimate(
     _root: *mut pg_sys::PlannerInfo,
     path: *mut pg_sys::IndexPath,

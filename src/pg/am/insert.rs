@@ -11,6 +11,7 @@ use pgrx::prelude::*;
 
 /// Puts one row into the index. Never says that it is unique: it does not know.
 #[pg_guard]
+#[allow(clippy::too_many_arguments)] // as PostgreSQL calls it
 pub unsafe extern "C-unwind" fn insert(
     index: pg_sys::Relation,
     values: *mut pg_sys::Datum,
@@ -46,9 +47,9 @@ fn append(index: &Index, row: Tid, embedding: EmbeddingRef<'_>) -> Result<()> {
         }
         if meta.tail_last != NO_BLOCK {
             match index.lock(meta.tail_last, Tag::of(Kind::Tail)) {
-                Ok(page) => {
+                Ok(mut page) => {
                     let change = Change::new(index);
-                    if tail_page::append(change.edit(&page), layout, row, embedding.values)? {
+                    if tail_page::append(change.edit(&mut page), layout, row, embedding.values)? {
                         change.commit();
                         return Ok(());
                     }
@@ -90,11 +91,11 @@ pub fn check_size(index: &Index, layout: Layout) -> Result<()> {
 /// The first row decides the model.
 fn adopt_model(index: &Index, layout: Layout) -> Result<()> {
     check_size(index, layout)?;
-    let (page, mut meta) = index.lock_meta()?;
+    let (mut page, mut meta) = index.lock_meta()?;
     if meta.layout.is_none() {
         meta.layout = Some(layout);
         let change = Change::new(index);
-        write_meta(change.edit(&page), &meta);
+        write_meta(change.edit(&mut page), &meta);
         change.commit();
     }
     Ok(())
@@ -107,9 +108,9 @@ pub fn write_meta(page: &mut [u8], meta: &Meta) {
 
 /// Gives the tail another page, unless somebody else just did. Returns how many it has.
 fn add_page(index: &Index, layout: Layout) -> Result<u32> {
-    let (meta_page, mut meta) = index.lock_meta()?;
+    let (mut meta_page, mut meta) = index.lock_meta()?;
     let tag = Tag::of(Kind::Tail);
-    let last = match meta.tail_last {
+    let mut last = match meta.tail_last {
         NO_BLOCK => None,
         last => Some(index.lock(last, tag).map_err(Problem::into_error)?),
     };
@@ -119,7 +120,7 @@ fn add_page(index: &Index, layout: Layout) -> Result<u32> {
         }
     }
     // Pages of former tails come first.
-    let (block, page) = match meta.free {
+    let (block, mut page) = match meta.free {
         NO_BLOCK => {
             let block = meta.end;
             meta.end = block.checked_add(1).ok_or_else(|| full(index))?;
@@ -137,11 +138,11 @@ fn add_page(index: &Index, layout: Layout) -> Result<u32> {
     meta.tail_last = block;
     meta.tail_pages += 1;
     let change = Change::new(index);
-    change.fill(&page, tag);
-    if let Some(last) = &last {
+    change.fill(&mut page, tag);
+    if let Some(last) = &mut last {
         tail_page::set_next(change.edit(last), block);
     }
-    write_meta(change.edit(&meta_page), &meta);
+    write_meta(change.edit(&mut meta_page), &meta);
     change.commit();
     Ok(meta.tail_pages)
 }

@@ -21,6 +21,4 @@ mod regroup;
 mod report;
 mod scan;
 mod storage;
-#[cfg(any(test, feature = "pg_test"))]
-mod tests;
 mod vacuum;

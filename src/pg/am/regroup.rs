@@ -42,7 +42,7 @@ pub fn tail(index: &Index) -> Result<()> {
     let Some(right) = MoveRight::get(index) else { return Ok(()) };
     let meta = index.meta()?;
     if meta.tail_pages > meta.tail_limit() {
-        group_tail(index, &right, &meta)?;
+        group_tail(&right, &meta)?;
     }
     Ok(())
 }
@@ -63,10 +63,10 @@ fn read_head(index: &Index, meta: &Meta) -> Result<Head> {
     let Some(layout) = meta.layout else { return Ok(head) };
     let mut block = meta.tail_first;
     while block != NO_BLOCK && head.tids.len() < GROUP_ROWS {
-        let page = index.lock(block, Tag::of(Kind::Tail)).map_err(Problem::into_error)?;
+        let mut page = index.lock(block, Tag::of(Kind::Tail)).map_err(Problem::into_error)?;
         if TailPage::new(page.payload(), layout).map_err(Problem::into_error)?.has_room() {
             let change = Change::new(index);
-            tail_page::seal(change.edit(&page));
+            tail_page::seal(change.edit(&mut page));
             change.commit();
         }
         let rows = TailPage::new(page.payload(), layout).map_err(Problem::into_error)?;
@@ -82,7 +82,8 @@ fn read_head(index: &Index, meta: &Meta) -> Result<Head> {
 }
 
 /// Makes a group of the first rows of the tail. `meta` is what the metapage said after the right was taken.
-pub fn group_tail(index: &Index, right: &MoveRight<'_>, meta: &Meta) -> Result<()> {
+pub fn group_tail(right: &MoveRight<'_>, meta: &Meta) -> Result<()> {
+    let index = right.index();
     let Some(layout) = meta.layout else { return Ok(()) };
     let head = read_head(index, meta)?;
     if head.last == NO_BLOCK {
@@ -94,7 +95,7 @@ pub fn group_tail(index: &Index, right: &MoveRight<'_>, meta: &Meta) -> Result<(
         None if head.tids.is_empty() => return drop_head(index, layout, &head, None),
         None => {
             let quantizer = train(layout, &head.values, cells);
-            let slot = write(index, right, Kind::Quantizer, &quantizer.to_bytes())?;
+            let slot = write(right, Kind::Quantizer, &quantizer.to_bytes())?;
             (quantizer, Some(slot))
         }
     };
@@ -109,28 +110,28 @@ pub fn group_tail(index: &Index, right: &MoveRight<'_>, meta: &Meta) -> Result<(
     if batch.rows() == 0 {
         return drop_head(index, layout, &head, None);
     }
-    let slot = write_group(index, right, &batch, cells)?;
+    let slot = write_group(right, &batch, cells)?;
     drop_head(index, layout, &head, Some(slot))
 }
 
 /// Links a quantizer that has been written: from now on rows can be encoded.
 fn adopt_quantizer(index: &Index, slot: &Slot) -> Result<()> {
-    let (meta_page, mut meta) = index.lock_meta()?;
-    let page = lock_directory(index, slot.page)?;
+    let (mut meta_page, mut meta) = index.lock_meta()?;
+    let mut page = lock_directory(index, slot.page)?;
     meta.quantizer = slot.entry.first;
     meta.quantizer_generation = slot.entry.generation;
     let change = Change::new(index);
     // It stays for the life of the index: nothing has to find its pages again.
-    Directory::set_entry(change.edit(&page), slot.number, Entry::UNUSED);
-    write_meta(change.edit(&meta_page), &meta);
+    Directory::set_entry(change.edit(&mut page), slot.number, Entry::UNUSED);
+    write_meta(change.edit(&mut meta_page), &meta);
     change.commit();
     Ok(())
 }
 
 /// Cuts the first pages off the tail, keeps them for later, and links the group that has their rows, in one step.
 fn drop_head(index: &Index, layout: crate::space::Layout, head: &Head, group: Option<Slot>) -> Result<()> {
-    let (meta_page, mut meta) = index.lock_meta()?;
-    let last = index.lock(head.last, Tag::of(Kind::Tail)).map_err(Problem::into_error)?;
+    let (mut meta_page, mut meta) = index.lock_meta()?;
+    let mut last = index.lock(head.last, Tag::of(Kind::Tail)).map_err(Problem::into_error)?;
     let next = TailPage::new(last.payload(), layout).map_err(Problem::into_error)?.next();
     let (free, first) = (meta.free, meta.tail_first);
     meta.free = first;
@@ -140,38 +141,39 @@ fn drop_head(index: &Index, layout: crate::space::Layout, head: &Head, group: Op
     }
     meta.tail_pages = meta.tail_pages.saturating_sub(head.pages);
     meta.changes = meta.changes.wrapping_add(1);
-    let directory = group.map(|slot| lock_directory(index, slot.page)).transpose()?;
+    let mut directory = group.map(|slot| lock_directory(index, slot.page)).transpose()?;
     let change = Change::new(index);
-    tail_page::set_next(change.edit(&last), free);
-    if let (Some(slot), Some(page)) = (group, &directory) {
+    tail_page::set_next(change.edit(&mut last), free);
+    if let (Some(slot), Some(page)) = (group, &mut directory) {
         Directory::set_entry(change.edit(page), slot.number, Entry { state: State::Group, ..slot.entry });
     }
-    write_meta(change.edit(&meta_page), &meta);
+    write_meta(change.edit(&mut meta_page), &meta);
     change.commit();
     Ok(())
 }
 
 /// Writes a group that is not linked yet.
-pub fn write_group(index: &Index, right: &MoveRight<'_>, batch: &Batch, cells: usize) -> Result<Slot> {
+pub fn write_group(right: &MoveRight<'_>, batch: &Batch, cells: usize) -> Result<Slot> {
     let (shape, bytes) = encode(batch, cells);
-    let mut slot = write(index, right, Kind::Group, &bytes)?;
+    let mut slot = write(right, Kind::Group, &bytes)?;
     slot.entry.rows = shape.rows as u32;
     slot.entry.live = shape.rows as u32;
     Ok(slot)
 }
 
 /// Writes a stream of bytes into pages of its own.
-fn write(index: &Index, right: &MoveRight<'_>, kind: Kind, bytes: &[u8]) -> Result<Slot> {
-    let slot = reserve(index, right, Extent::pages(bytes.len()))?;
+fn write(right: &MoveRight<'_>, kind: Kind, bytes: &[u8]) -> Result<Slot> {
+    let index = right.index();
+    let slot = reserve(right, Extent::pages(bytes.len()))?;
     let tag = Tag { kind, generation: slot.entry.generation };
     // Four pages are what a record takes.
     for (i, bytes) in bytes.chunks(4 * PAYLOAD).enumerate() {
         pgrx::check_for_interrupts!();
         let first = slot.entry.first + 4 * i as u32;
-        let pages: Vec<Buffer> =
+        let mut pages: Vec<Buffer> =
             (first..first + Extent::pages(bytes.len())).map(|block| index.new_page(block)).collect();
         let change = Change::new(index);
-        for (page, bytes) in pages.iter().zip(bytes.chunks(PAYLOAD)) {
+        for (page, bytes) in pages.iter_mut().zip(bytes.chunks(PAYLOAD)) {
             change.fill(page, tag)[..bytes.len()].copy_from_slice(bytes);
         }
         change.commit();
@@ -180,7 +182,8 @@ fn write(index: &Index, right: &MoveRight<'_>, kind: Kind, bytes: &[u8]) -> Resu
 }
 
 /// Takes pages that belong to nobody: of the free extents the smallest that is large enough, or the end of the file.
-fn reserve(index: &Index, right: &MoveRight<'_>, pages: u32) -> Result<Slot> {
+fn reserve(right: &MoveRight<'_>, pages: u32) -> Result<Slot> {
+    let index = right.index();
     let slots = slots(index, &index.meta()?)?;
     let free = slots
         .iter()
@@ -192,10 +195,10 @@ fn reserve(index: &Index, right: &MoveRight<'_>, pages: u32) -> Result<Slot> {
         (_, Some(unused)) => unused,
         (_, None) => {
             add_directory_page(index, &slots)?;
-            return reserve(index, right, pages);
+            return reserve(right, pages);
         }
     };
-    let (meta_page, mut meta) = index.lock_meta()?;
+    let (mut meta_page, mut meta) = index.lock_meta()?;
     let generation = meta.next_generation;
     meta.next_generation = generation.wrapping_add(1).max(1);
     let first = match free {
@@ -207,41 +210,41 @@ fn reserve(index: &Index, right: &MoveRight<'_>, pages: u32) -> Result<Slot> {
         }
     };
     let entry = Entry { state: State::Building, first, pages, generation, rows: 0, live: 0 };
-    let target_page = lock_directory(index, target.page)?;
+    let mut target_page = lock_directory(index, target.page)?;
     let rest = match free {
         Some(free) if free.entry.pages > pages => Some(free),
         _ => None,
     };
-    let rest_page = match rest {
+    let mut rest_page = match rest {
         Some(rest) if rest.page != target.page => Some(lock_directory(index, rest.page)?),
         _ => None,
     };
     let change = Change::new(index);
-    let edited = change.edit(&target_page);
+    let edited = change.edit(&mut target_page);
     Directory::set_entry(edited, target.number, entry);
     if let Some(rest) = rest {
         let shorter = Entry { first: first + pages, pages: rest.entry.pages - pages, ..rest.entry };
-        let page = rest_page.as_ref().map_or(edited, |page| change.edit(page));
+        let page = rest_page.as_mut().map_or(edited, |page| change.edit(page));
         Directory::set_entry(page, rest.number, shorter);
     }
-    write_meta(change.edit(&meta_page), &meta);
+    write_meta(change.edit(&mut meta_page), &meta);
     change.commit();
     Ok(Slot { page: target.page, number: target.number, entry })
 }
 
 /// Another page of entries.
 fn add_directory_page(index: &Index, slots: &[Slot]) -> Result<()> {
-    let (meta_page, mut meta) = index.lock_meta()?;
+    let (mut meta_page, mut meta) = index.lock_meta()?;
     let last = slots.last().map_or(meta.directory, |slot| slot.page);
     debug_assert!(slots.len().is_multiple_of(DIRECTORY_ENTRIES));
-    let last = lock_directory(index, last)?;
+    let mut last = lock_directory(index, last)?;
     let block = meta.end;
     meta.end = block.checked_add(1).ok_or_else(|| full(index))?;
-    let page = index.new_page(block);
+    let mut page = index.new_page(block);
     let change = Change::new(index);
-    change.fill(&page, Tag::of(Kind::Directory));
-    Directory::set_next(change.edit(&last), block);
-    write_meta(change.edit(&meta_page), &meta);
+    change.fill(&mut page, Tag::of(Kind::Directory));
+    Directory::set_next(change.edit(&mut last), block);
+    write_meta(change.edit(&mut meta_page), &meta);
     change.commit();
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Pages of an index relation: read, made, and changed with WAL.
 
 use crate::error::{Error, Kind as ErrorKind, Result};
-use crate::index::{Kind, Meta, Pages, Problem, Read, Tag, PAYLOAD};
+use crate::index::{prefetch, Kind, Meta, Pages, Problem, Read, Tag, PAYLOAD};
 use crate::pg::OrReport;
 use pgrx::pg_sys;
 use std::cell::Cell;
@@ -66,6 +66,11 @@ impl Index {
         // SAFETY: the relation is open; ReadBuffer raises an error for blocks that do not exist.
         unsafe {
             let buffer = Buffer(pg_sys::ReadBuffer(self.relation, block));
+            // While the lock is taken, what is looked at first comes nearer: header, special space, first lines.
+            let page = buffer.page();
+            for at in [0, 64, 128, 192, HEADER + PAYLOAD] {
+                prefetch(page.wrapping_add(at));
+            }
             pg_sys::LockBuffer(buffer.0, lock as i32);
             buffer
         }
@@ -245,14 +250,14 @@ impl Change {
     }
 
     /// A page to edit. At most four in one change.
-    pub fn edit<'a>(&'a self, buffer: &'a Buffer) -> &'a mut [u8] {
+    pub fn edit<'a>(&'a self, buffer: &'a mut Buffer) -> &'a mut [u8] {
         // SAFETY: the buffer is locked exclusively and outlives the change; PostgreSQL hands out a copy of its page, one
         // for each buffer, that lives as long as the change.
         unsafe { payload_mut(pg_sys::GenericXLogRegisterBuffer(self.state, buffer.0, 0).cast()) }
     }
 
     /// A page to fill, whatever was there.
-    pub fn fill<'a>(&'a self, buffer: &'a Buffer, tag: Tag) -> &'a mut [u8] {
+    pub fn fill<'a>(&'a self, buffer: &'a mut Buffer, tag: Tag) -> &'a mut [u8] {
         let image = pg_sys::GENERIC_XLOG_FULL_IMAGE as i32;
         // SAFETY: as above.
         unsafe {
@@ -280,6 +285,7 @@ impl Drop for Change {
 }
 
 /// The right to move rows: the heavyweight lock on block 0.
+/// Whoever needs it asks for it as an argument.
 pub struct MoveRight<'a>(&'a Index);
 
 impl<'a> MoveRight<'a> {
@@ -295,6 +301,11 @@ impl<'a> MoveRight<'a> {
         // SAFETY: the relation is open.
         let got = unsafe { pg_sys::ConditionalLockPage(index.relation, 0, pg_sys::ExclusiveLock as i32) };
         got.then(|| Self(index))
+    }
+
+    /// The index whose rows may be moved.
+    pub fn index(&self) -> &'a Index {
+        self.0
     }
 }
 

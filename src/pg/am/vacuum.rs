@@ -50,6 +50,17 @@ unsafe fn result<'a>(stats: *mut pg_sys::IndexBulkDeleteResult) -> &'a mut pg_sy
     }
 }
 
+/// Lets a slow VACUUM wait and an unwanted one end. No page is locked.
+fn rest() {
+    // SAFETY: a call from VACUUM.
+    unsafe {
+        #[cfg(not(feature = "pg18"))]
+        pg_sys::vacuum_delay_point();
+        #[cfg(feature = "pg18")]
+        pg_sys::vacuum_delay_point(false);
+    }
+}
+
 /// One round over all TIDs.
 struct Sweep<'a> {
     index: &'a Index,
@@ -76,8 +87,7 @@ impl Sweep<'_> {
 
     /// The numbers of those that are dead, of some TIDs.
     fn dead(&mut self, tids: &[Tid]) -> Vec<usize> {
-        // SAFETY: any vacuum may wait here: no page is locked.
-        unsafe { pg_sys::vacuum_delay_point() };
+        rest();
         let mut dead = Vec::new();
         for (i, tid) in tids.iter().enumerate().filter(|(_, tid)| tid.is_live()) {
             let mut pointer = item_pointer(*tid);
@@ -111,9 +121,9 @@ impl Sweep<'_> {
             if dead.is_empty() {
                 continue;
             }
-            let buffer = self.index.lock(block, extent.tag).map_err(Problem::into_error)?;
+            let mut buffer = self.index.lock(block, extent.tag).map_err(Problem::into_error)?;
             let change = Change::new(self.index);
-            let bytes = change.edit(&buffer);
+            let bytes = change.edit(&mut buffer);
             for i in dead {
                 bytes[i * Tid::SIZE..][..Tid::SIZE].copy_from_slice(&Tid::DEAD.to_bytes());
             }
@@ -121,9 +131,9 @@ impl Sweep<'_> {
         }
         let live = (self.left - before) as u32;
         if live != slot.entry.live {
-            let page = lock_directory(self.index, slot.page)?;
+            let mut page = lock_directory(self.index, slot.page)?;
             let change = Change::new(self.index);
-            Directory::set_entry(change.edit(&page), slot.number, Entry { live, ..slot.entry });
+            Directory::set_entry(change.edit(&mut page), slot.number, Entry { live, ..slot.entry });
             change.commit();
         }
         Ok(())
@@ -145,9 +155,9 @@ impl Sweep<'_> {
             .map_err(Problem::into_error)?;
         let dead = self.dead(&tids);
         if !dead.is_empty() {
-            let buffer = self.index.lock(block, tag).map_err(Problem::into_error)?;
+            let mut buffer = self.index.lock(block, tag).map_err(Problem::into_error)?;
             let change = Change::new(self.index);
-            let bytes = change.edit(&buffer);
+            let bytes = change.edit(&mut buffer);
             for i in dead {
                 tail_page::kill(bytes, layout, i);
             }
@@ -172,7 +182,7 @@ pub unsafe extern "C-unwind" fn cleanup(
         let counted = !stats.is_null();
         let stats = result(stats);
         let right = MoveRight::wait(&index);
-        tidy(&index, &right).or_report();
+        tidy(&right).or_report();
         drop(right);
         if !counted {
             stats.num_index_tuples = (*info).num_heap_tuples;
@@ -183,11 +193,12 @@ pub unsafe extern "C-unwind" fn cleanup(
     }
 }
 
-fn tidy(index: &Index, right: &MoveRight<'_>) -> Result<()> {
+fn tidy(right: &MoveRight<'_>) -> Result<()> {
+    let index = right.index();
     let meta = index.meta()?;
     // What inserters could not do while VACUUM had the right.
     if meta.tail_pages > meta.tail_limit() {
-        group_tail(index, right, &meta)?;
+        group_tail(right, &meta)?;
     }
     for slot in slots(index, &meta)? {
         match slot.entry {
@@ -198,15 +209,15 @@ fn tidy(index: &Index, right: &MoveRight<'_>) -> Result<()> {
             _ => {}
         }
     }
-    while pack(index, right)? {}
+    while pack(right)? {}
     while join(index)? {}
     Ok(())
 }
 
 /// Makes one group of several that are small or have lost many rows. False if there is nothing to gain.
-fn pack(index: &Index, right: &MoveRight<'_>) -> Result<bool> {
-    // SAFETY: no page is locked.
-    unsafe { pg_sys::vacuum_delay_point() };
+fn pack(right: &MoveRight<'_>) -> Result<bool> {
+    let index = right.index();
+    rest();
     let meta = index.meta()?;
     let Some(layout) = meta.layout else { return Ok(false) };
     let all = slots(index, &meta)?;
@@ -235,7 +246,7 @@ fn pack(index: &Index, right: &MoveRight<'_>) -> Result<bool> {
     }
     let packed = match batch.rows() {
         0 => None,
-        _ => Some(write_group(index, right, &batch, meta.cells as usize)?),
+        _ => Some(write_group(right, &batch, meta.cells as usize)?),
     };
     replace(index, &chosen, packed)?;
     Ok(true)
@@ -244,24 +255,24 @@ fn pack(index: &Index, right: &MoveRight<'_>) -> Result<bool> {
 /// Frees the pages of entries on one page of the directory, and links the group that has their rows now, in one step.
 fn replace(index: &Index, old: &[Slot], new: Option<Slot>) -> Result<()> {
     let Some(first) = old.first() else { return Ok(()) };
-    let (meta_page, mut meta) = index.lock_meta()?;
+    let (mut meta_page, mut meta) = index.lock_meta()?;
     meta.changes = meta.changes.wrapping_add(1);
-    let page = lock_directory(index, first.page)?;
-    let other = match new {
+    let mut page = lock_directory(index, first.page)?;
+    let mut other = match new {
         Some(new) if new.page != first.page => Some(lock_directory(index, new.page)?),
         _ => None,
     };
     let change = Change::new(index);
-    let entries = change.edit(&page);
+    let entries = change.edit(&mut page);
     for slot in old {
         let free = Entry { state: State::Free, rows: 0, live: 0, ..slot.entry };
         Directory::set_entry(entries, slot.number, free);
     }
     if let Some(new) = new {
-        let entries = other.as_ref().map_or(entries, |page| change.edit(page));
+        let entries = other.as_mut().map_or(entries, |page| change.edit(page));
         Directory::set_entry(entries, new.number, Entry { state: State::Group, ..new.entry });
     }
-    write_meta(change.edit(&meta_page), &meta);
+    write_meta(change.edit(&mut meta_page), &meta);
     change.commit();
     Ok(())
 }
@@ -273,12 +284,12 @@ fn join(index: &Index) -> Result<bool> {
     free.sort_by_key(|s| s.entry.first);
     let neighbours = |w: &&[Slot]| w[0].entry.first + w[0].entry.pages == w[1].entry.first;
     let Some(&[a, b]) = free.windows(2).find(neighbours) else { return Ok(false) };
-    let page = lock_directory(index, a.page)?;
-    let other = if b.page == a.page { None } else { Some(lock_directory(index, b.page)?) };
+    let mut page = lock_directory(index, a.page)?;
+    let mut other = if b.page == a.page { None } else { Some(lock_directory(index, b.page)?) };
     let change = Change::new(index);
-    let entries = change.edit(&page);
+    let entries = change.edit(&mut page);
     Directory::set_entry(entries, a.number, Entry { pages: a.entry.pages + b.entry.pages, ..a.entry });
-    let entries = other.as_ref().map_or(entries, |page| change.edit(page));
+    let entries = other.as_mut().map_or(entries, |page| change.edit(page));
     Directory::set_entry(entries, b.number, Entry::UNUSED);
     change.commit();
     Ok(true)

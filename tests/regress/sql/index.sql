@@ -43,8 +43,12 @@ SELECT coop_index_check('photos_emb');
 SELECT differences('photos', 40);
 SELECT differences('photos', 8, 'id % 97 = 5'), differences('photos', 8, 'id < 0'), differences('photos', 8, 'emb IS NOT NULL', 2000);
 EXPLAIN (COSTS off) SELECT id FROM photos ORDER BY emb <-> '3x4@0000002a:{0;1:1*[0,0,0,1]}'::coopquery LIMIT 3;
+-- The planner takes it where it wins, and only there.
+ANALYZE photos;
+EXPLAIN (COSTS off) SELECT id FROM photos ORDER BY emb <-> '3x4@0000002a:{0;1:1*[0,0,0,1]}'::coopquery;
+EXPLAIN (COSTS off) SELECT id FROM photos WHERE id = 5 ORDER BY emb <-> '3x4@0000002a:{0;1:1*[0,0,0,1]}'::coopquery LIMIT 3;
+EXPLAIN (COSTS off) SELECT id FROM photos WHERE emb <-> '3x4@0000002a:{0;1:1*[0,0,0,1]}'::coopquery < 1;
 SET enable_seqscan = off;
-EXPLAIN (COSTS off) SELECT id FROM photos ORDER BY emb <-> '3x4@0000002a:{0;1:1*[0,0,0,1]}'::coopquery LIMIT 3;
 EXPLAIN (COSTS off) SELECT id FROM photos ORDER BY emb <-> noise(7) LIMIT 3;
 EXPLAIN (COSTS off) SELECT count(*) FROM photos;
 SELECT id, round((emb <-> noise(7))::numeric, 3) AS d FROM photos ORDER BY emb <-> noise(7), id LIMIT 3;

@@ -1,1 +1,0 @@
-//! The access method in a server.
