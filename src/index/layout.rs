@@ -88,11 +88,15 @@ pub struct Meta {
     pub tail_pages: u32,
     /// First of a chain of pages for the tail to use again.
     pub free: u32,
+    /// First of the pages with rows without an embedding.
+    pub nulls_first: u32,
+    /// The one of them to put the next such row on; those before it are full.
+    pub nulls_open: u32,
 }
 
 impl Meta {
     /// Bytes on its page.
-    pub const SIZE: usize = 64;
+    pub const SIZE: usize = 72;
 
     /// Reads the metapage.
     ///
@@ -147,6 +151,8 @@ impl Meta {
             tail_last: field(13),
             tail_pages: field(14),
             free: field(15),
+            nulls_first: field(16),
+            nulls_open: field(17),
         })
     }
 
@@ -173,6 +179,8 @@ impl Meta {
             self.tail_last,
             self.tail_pages,
             self.free,
+            self.nulls_first,
+            self.nulls_open,
         ];
         let mut out = [0; Self::SIZE];
         for (bytes, field) in out.chunks_exact_mut(4).zip(fields) {
@@ -280,6 +288,58 @@ impl Directory {
     /// Writes entry `i` of this page.
     pub fn set_entry(bytes: &mut [u8], i: usize, entry: Entry) {
         bytes[DIRECTORY_HEADER + i * ENTRY..][..ENTRY].copy_from_slice(&entry.to_bytes());
+    }
+}
+
+const NULLS_HEADER: usize = 8;
+
+/// A page of rows without an embedding: how many, the next page, TIDs. Whatever the query, they come last.
+pub struct NullPage;
+
+impl NullPage {
+    /// Rows that fit.
+    pub const ROWS: usize = (PAYLOAD - NULLS_HEADER) / Tid::SIZE;
+
+    /// The rows of a page.
+    ///
+    /// # Errors
+    /// [`Problem::Failed`] if it claims more rows than it can hold.
+    pub fn tids(bytes: &[u8]) -> Read<Vec<Tid>> {
+        let rows = usize::from(u16_at(bytes, 0));
+        if rows > Self::ROWS {
+            return Err(Problem::corrupt(format!("A page of rows without embedding claims {rows} rows.")));
+        }
+        let tids = bytes[NULLS_HEADER..].as_chunks().0.iter().take(rows);
+        Ok(tids.map(|b| Tid::from_bytes(*b)).collect())
+    }
+
+    /// Makes `tids` the rows of a page; at most [`NullPage::ROWS`].
+    pub fn set_tids(bytes: &mut [u8], tids: &[Tid]) {
+        bytes[..2].copy_from_slice(&(tids.len() as u16).to_le_bytes());
+        for (to, tid) in bytes[NULLS_HEADER..].chunks_exact_mut(Tid::SIZE).zip(tids) {
+            to.copy_from_slice(&tid.to_bytes());
+        }
+    }
+
+    /// Adds a row; false if the page is full.
+    pub fn append(bytes: &mut [u8], tid: Tid) -> bool {
+        let rows = usize::from(u16_at(bytes, 0));
+        if rows >= Self::ROWS {
+            return false;
+        }
+        bytes[NULLS_HEADER + rows * Tid::SIZE..][..Tid::SIZE].copy_from_slice(&tid.to_bytes());
+        bytes[..2].copy_from_slice(&(rows as u16 + 1).to_le_bytes());
+        true
+    }
+
+    /// The next page.
+    pub fn next(bytes: &[u8]) -> u32 {
+        u32_at(bytes, 4)
+    }
+
+    /// Links the next page.
+    pub fn set_next(bytes: &mut [u8], next: u32) {
+        bytes[4..8].copy_from_slice(&next.to_le_bytes());
     }
 }
 

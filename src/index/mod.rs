@@ -33,8 +33,8 @@ pub use cursor::Cursor;
 pub use group::{decode, encode, Defect, Shape, MAX_GROUP_ROWS};
 pub use kernels::prefetch;
 pub use layout::{
-    tail_page, tail_row_size, Directory, Entry, Meta, State, TailPage, Tid, DIRECTORY_ENTRIES, MAGIC,
-    MAX_INDEX_DIMENSIONS, NO_BLOCK, VERSION,
+    tail_page, tail_row_size, Directory, Entry, Meta, NullPage, State, TailPage, Tid, DIRECTORY_ENTRIES,
+    MAGIC, MAX_INDEX_DIMENSIONS, NO_BLOCK, VERSION,
 };
 pub use pages::{Extent, Kind, Pages, Problem, Read, Tag, PAYLOAD};
 pub use quantizer::{Encoder, Quantizer, MAX_CELLS};

@@ -20,6 +20,8 @@ pub enum Kind {
     Group = 4,
     /// Rows that are in no group yet.
     Tail = 5,
+    /// Rows without an embedding.
+    Nulls = 6,
 }
 
 /// What a page must say it is. A generation is given to one extent only, ever, so that a reader who comes late notices

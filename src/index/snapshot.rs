@@ -1,7 +1,7 @@
 //! One consistent look at what the index holds.
 
 use super::group::{Shape, MAX_GROUP_ROWS};
-use super::layout::{Directory, Entry, Meta, State, TailPage, Tid, DIRECTORY_ENTRIES, NO_BLOCK};
+use super::layout::{Directory, Entry, Meta, NullPage, State, TailPage, Tid, DIRECTORY_ENTRIES, NO_BLOCK};
 use super::pages::{Extent, Kind, Pages, Problem, Read, Tag};
 use crate::space::Layout;
 use half::f16;
@@ -115,6 +115,32 @@ impl Meta {
                 return Err(Problem::Stale(block));
             }
             block = outcome?;
+        }
+        Ok(())
+    }
+}
+
+impl Meta {
+    /// Shows `look` each page of rows without an embedding. They may be read one after the other at any time: rows do not
+    /// move between these pages.
+    ///
+    /// # Errors
+    /// Those of [`Pages::read`]; [`Problem::Failed`] for pages that make no sense.
+    pub fn scan_nulls<P: Pages + ?Sized>(&self, pages: &P, look: &mut dyn FnMut(u32, Vec<Tid>)) -> Read<()> {
+        let mut block = self.nulls_first;
+        let mut left = pages.blocks();
+        while block != NO_BLOCK {
+            let mut page = Ok((Vec::new(), NO_BLOCK));
+            pages.read(block, Tag::of(Kind::Nulls), &mut |bytes| {
+                page = NullPage::tids(bytes).map(|tids| (tids, NullPage::next(bytes)));
+            })?;
+            let (tids, next) = page?;
+            look(block, tids);
+            // Pages may be added while we walk, but hardly as many as there were.
+            left = left
+                .checked_sub(1)
+                .ok_or_else(|| Problem::corrupt("The rows without embedding run in a circle."))?;
+            block = next;
         }
         Ok(())
     }

@@ -124,6 +124,8 @@ impl Fixture {
             tail_last: tail.1,
             tail_pages: 0,
             free: NO_BLOCK,
+            nulls_first: NO_BLOCK,
+            nulls_open: NO_BLOCK,
         };
         memory.set(0, &meta.to_bytes());
         Self { memory, meta, rows }
@@ -400,7 +402,7 @@ proptest! {
         let fixture = Fixture::new(layout, clustered(layout, 90, seed), 4, 40, 40);
         for (block, at, value) in damage {
             let block = block.index(fixture.meta.end as usize) as u32;
-            fixture.memory.edit(block, |page| page[at.index(if block == 0 { 64 } else { 1200 })] = value);
+            fixture.memory.edit(block, |page| page[at.index(if block == 0 { Meta::SIZE } else { 1200 })] = value);
         }
         for mode in [Mode::Exact, Mode::Approximate { candidates: 7 }] {
             let query = any_query(layout, &fixture.rows, &mut noise, false);

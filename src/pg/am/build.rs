@@ -6,8 +6,8 @@ use super::regroup::GROUP_ROWS;
 use super::storage::{refuse, tid, Index};
 use crate::error::{Kind as ErrorKind, Result};
 use crate::index::{
-    encode, tail_page, Batch, Directory, Encoder, Entry, Extent, Kind, Meta, Reservoir, State, Tag, Tid,
-    DIRECTORY_ENTRIES, MAX_CELLS, NO_BLOCK, PAYLOAD,
+    encode, tail_page, Batch, Directory, Encoder, Entry, Extent, Kind, Meta, NullPage, Reservoir, State, Tag,
+    Tid, DIRECTORY_ENTRIES, MAX_CELLS, NO_BLOCK, PAYLOAD,
 };
 use crate::pg::{CoopVec, OrReport};
 use crate::space::{EmbeddingRef, Layout};
@@ -71,6 +71,8 @@ fn new_meta(index: &Index) -> Meta {
         tail_last: NO_BLOCK,
         tail_pages: 0,
         free: NO_BLOCK,
+        nulls_first: NO_BLOCK,
+        nulls_open: NO_BLOCK,
     }
 }
 
@@ -109,7 +111,7 @@ pub unsafe extern "C-unwind" fn build(
         }
         let mut result = PgBox::<pg_sys::IndexBuildResult>::alloc0();
         result.heap_tuples = rows;
-        result.index_tuples = build.rows as f64;
+        result.index_tuples = (build.rows as usize + build.nulls.len()) as f64;
         result.into_pg()
     }
 }
@@ -194,11 +196,12 @@ unsafe extern "C-unwind" fn add(
 ) {
     // SAFETY: PostgreSQL passes one value, one flag, the row's TID and the state of `build`.
     unsafe {
-        if *nulls {
-            return;
-        }
         pgrx::check_for_interrupts!();
         let build = &mut *state.cast::<Build<'_>>();
+        if *nulls {
+            build.nulls.push(tid(*row));
+            return;
+        }
         let embedding = CoopVec::from_raw(*values);
         build.add(tid(*row), embedding.view()).or_report();
     }
@@ -215,6 +218,7 @@ struct Build<'a> {
     batch: Option<Batch>,
     group_rows: usize,
     groups: Vec<Entry>,
+    nulls: Vec<Tid>,
     rows: u64,
 }
 
@@ -230,6 +234,7 @@ impl<'a> Build<'a> {
             batch: None,
             group_rows: GROUP_ROWS,
             groups: Vec::new(),
+            nulls: Vec::new(),
             rows: 0,
         }
     }
@@ -321,6 +326,7 @@ impl<'a> Build<'a> {
     fn finish(&mut self) -> Result<()> {
         self.write_group()?;
         self.write_tail()?;
+        self.write_nulls();
         let mut block = self.meta.directory;
         let mut chunks = self.groups.chunks(DIRECTORY_ENTRIES).peekable();
         loop {
@@ -339,6 +345,22 @@ impl<'a> Build<'a> {
         write_meta(&mut bytes, &self.meta);
         self.index.new_page(0).fill_unlogged(Tag::of(Kind::Meta), &bytes);
         Ok(())
+    }
+
+    fn write_nulls(&mut self) {
+        let mut bytes = vec![0; PAYLOAD];
+        let mut chunks = self.nulls.chunks(NullPage::ROWS).peekable();
+        while let Some(tids) = chunks.next() {
+            let block = self.meta.end;
+            self.meta.end += 1;
+            if self.meta.nulls_first == NO_BLOCK {
+                self.meta.nulls_first = block;
+            }
+            self.meta.nulls_open = block;
+            NullPage::set_tids(&mut bytes, tids);
+            NullPage::set_next(&mut bytes, chunks.peek().map_or(NO_BLOCK, |_| block + 1));
+            self.index.new_page(block).fill_unlogged(Tag::of(Kind::Nulls), &bytes);
+        }
     }
 
     fn write_tail(&mut self) -> Result<()> {

@@ -5,6 +5,7 @@ use super::storage::{refuse, tid, Index};
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::index::{decode, Batch, Encoder, Extent, Meta, Pages, Problem, Quantizer, Shape, State, Tid};
 use crate::pg::{CoopVec, OrReport};
+use crate::space::Layout;
 use half::f16;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
@@ -75,6 +76,8 @@ enum Place {
     Group(u32, u32),
     /// In the tail.
     Tail,
+    /// Among the rows without an embedding.
+    Null,
 }
 
 struct Check<'a> {
@@ -150,6 +153,8 @@ impl Check<'_> {
                 ));
             }
         }
+        meta.scan_nulls(self.index, &mut |block, _| owned.push((block, 1, "rows without embedding")))
+            .map_err(Problem::into_error)?;
         owned.sort_unstable();
         for pair in owned.windows(2) {
             let ((first, pages, what), (next, _, other)) = (pair[0], pair[1]);
@@ -167,11 +172,32 @@ impl Check<'_> {
 
     /// Every group can be read, and no row of the table has two entries.
     fn entries(&mut self, heap: pg_sys::Relation) -> Result<()> {
-        let Some(layout) = self.meta.layout else { return Ok(()) };
         // SAFETY: the table is open.
         let heap_blocks =
             unsafe { pg_sys::RelationGetNumberOfBlocksInFork(heap, pg_sys::ForkNumber::MAIN_FORKNUM) };
         let mut found: Vec<(Tid, Place)> = Vec::new();
+        self.meta
+            .scan_nulls(self.index, &mut |_, tids| found.extend(tids.iter().map(|tid| (*tid, Place::Null))))
+            .map_err(Problem::into_error)?;
+        if let Some(layout) = self.meta.layout {
+            self.groups_and_tail(layout, &mut found)?;
+        }
+        for (tid, place) in found {
+            let at = format!("({},{})", tid.block, tid.offset);
+            if tid.block >= heap_blocks {
+                return Err(damaged(
+                    self.index,
+                    format!("An entry leads to row {at}, which the table does not have."),
+                ));
+            }
+            if self.places.insert(tid, place).is_some() {
+                return Err(damaged(self.index, format!("Row {at} has two entries.")));
+            }
+        }
+        Ok(())
+    }
+
+    fn groups_and_tail(&mut self, layout: Layout, found: &mut Vec<(Tid, Place)>) -> Result<()> {
         for slot in slots(self.index, &self.meta)?.iter().filter(|s| s.entry.state == State::Group) {
             let (extent, shape) =
                 self.meta.group(slot.entry, self.index.blocks()).map_err(Problem::into_error)?;
@@ -191,18 +217,6 @@ impl Check<'_> {
                 Ok(())
             })
             .map_err(Problem::into_error)?;
-        for (tid, place) in found {
-            let at = format!("({},{})", tid.block, tid.offset);
-            if tid.block >= heap_blocks {
-                return Err(damaged(
-                    self.index,
-                    format!("An entry leads to row {at}, which the table does not have."),
-                ));
-            }
-            if self.places.insert(tid, place).is_some() {
-                return Err(damaged(self.index, format!("Row {at} has two entries.")));
-            }
-        }
         if let Some(extent) = self.meta.quantizer_extent() {
             let quantizer = Quantizer::read(self.index, extent, layout, self.meta.cells as usize);
             self.encoder = Some(quantizer.map_err(Problem::into_error)?.encoder());
@@ -235,17 +249,20 @@ impl Check<'_> {
         }
     }
 
-    fn row(&mut self, tid: Tid, values: &[f16]) -> Result<()> {
+    fn row(&mut self, tid: Tid, values: Option<&[f16]>) -> Result<()> {
         self.rows += 1;
         let at = format!("({},{})", tid.block, tid.offset);
-        let wrong = match self.places.get(&tid) {
-            None => return Err(damaged(self.index, format!("Row {at} of the table has no entry."))),
-            Some(Place::Tail) => self.tail.get(&tid).is_none_or(|stored| {
-                stored.iter().map(|v| v.to_bits()).ne(values.iter().map(|v| v.to_bits()))
-            }),
-            Some(&Place::Group(group, row)) => !self.encodes(group, row as usize, values)?,
+        let bits = |values: &[f16]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+        let right = match (self.places.get(&tid), values) {
+            (None, _) => return Err(damaged(self.index, format!("Row {at} of the table has no entry."))),
+            (Some(Place::Null), None) => true,
+            (Some(Place::Tail), Some(values)) => {
+                self.tail.get(&tid).is_some_and(|stored| bits(stored) == bits(values))
+            }
+            (Some(&Place::Group(group, row)), Some(values)) => self.encodes(group, row as usize, values)?,
+            _ => false,
         };
-        if wrong {
+        if !right {
             return Err(damaged(self.index, format!("The entry of row {at} is not what the row says.")));
         }
         Ok(())
@@ -286,15 +303,16 @@ unsafe extern "C-unwind" fn check_row(
 ) {
     // SAFETY: PostgreSQL passes one value, one flag, the row's TID and the state of `Check::table`.
     unsafe {
-        if *nulls {
-            return;
-        }
         pgrx::check_for_interrupts!();
         let check = &mut *state.cast::<Check<'_>>();
+        if *nulls {
+            check.row(tid(*row), None).or_report();
+            return;
+        }
         let embedding = CoopVec::from_raw(*values);
         let embedding = embedding.view();
         let ours = check.meta.layout.unwrap_or(embedding.layout);
         super::insert::check_model(check.index, ours, embedding.layout).or_report();
-        check.row(tid(*row), embedding.values).or_report();
+        check.row(tid(*row), Some(embedding.values)).or_report();
     }
 }

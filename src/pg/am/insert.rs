@@ -3,7 +3,9 @@
 use super::regroup;
 use super::storage::{refuse, tid, Change, Index};
 use crate::error::{Error, Kind as ErrorKind, Result};
-use crate::index::{tail_page, Kind, Meta, Problem, Tag, TailPage, Tid, MAX_INDEX_DIMENSIONS, NO_BLOCK};
+use crate::index::{
+    tail_page, Kind, Meta, NullPage, Problem, Tag, TailPage, Tid, MAX_INDEX_DIMENSIONS, NO_BLOCK,
+};
 use crate::pg::{CoopVec, OrReport};
 use crate::space::{EmbeddingRef, Layout};
 use pgrx::pg_sys;
@@ -24,10 +26,12 @@ pub unsafe extern "C-unwind" fn insert(
 ) -> bool {
     // SAFETY: PostgreSQL passes one value and one flag, an open index and the row's TID.
     let (index, embedding, row) = unsafe {
+        let (index, row) = (Index::new(index), tid(*row));
         if *nulls {
+            append_null(&index, row).or_report();
             return false;
         }
-        (Index::new(index), CoopVec::from_raw(*values), tid(*row))
+        (index, CoopVec::from_raw(*values), row)
     };
     append(&index, row, embedding.view()).or_report();
     false
@@ -63,6 +67,56 @@ fn append(index: &Index, row: Tid, embedding: EmbeddingRef<'_>) -> Result<()> {
             regroup::tail(index)?;
         }
     }
+}
+
+/// Remembers a row without an embedding: it has no distance, but a query without LIMIT returns it.
+fn append_null(index: &Index, row: Tid) -> Result<()> {
+    loop {
+        let meta = index.meta()?;
+        if meta.nulls_open != NO_BLOCK {
+            let mut page = index.lock(meta.nulls_open, Tag::of(Kind::Nulls)).map_err(Problem::into_error)?;
+            let change = Change::new(index);
+            if NullPage::append(change.edit(&mut page), row) {
+                change.commit();
+                return Ok(());
+            }
+        }
+        open_null_page(index, meta.nulls_open)?;
+    }
+}
+
+/// Goes on to the page after `full`, or makes it, unless somebody else just did.
+fn open_null_page(index: &Index, full_page: u32) -> Result<()> {
+    let tag = Tag::of(Kind::Nulls);
+    let (mut meta_page, mut meta) = index.lock_meta()?;
+    if meta.nulls_open != full_page {
+        return Ok(());
+    }
+    let mut last = match full_page {
+        NO_BLOCK => None,
+        block => Some(index.lock(block, tag).map_err(Problem::into_error)?),
+    };
+    let mut next = last.as_ref().map_or(NO_BLOCK, |page| NullPage::next(page.payload()));
+    let mut new = None;
+    if next == NO_BLOCK {
+        next = meta.end;
+        meta.end = next.checked_add(1).ok_or_else(|| full(index))?;
+        new = Some(index.new_page(next));
+    }
+    meta.nulls_open = next;
+    if meta.nulls_first == NO_BLOCK {
+        meta.nulls_first = next;
+    }
+    let change = Change::new(index);
+    if let Some(page) = &mut new {
+        change.fill(page, tag);
+        if let Some(last) = &mut last {
+            NullPage::set_next(change.edit(last), next);
+        }
+    }
+    write_meta(change.edit(&mut meta_page), &meta);
+    change.commit();
+    Ok(())
 }
 
 /// A column holds embeddings of one model.

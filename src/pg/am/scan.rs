@@ -3,7 +3,7 @@
 use super::report;
 use super::storage::{item_pointer, refuse, Index};
 use crate::error::Kind as ErrorKind;
-use crate::index::{Cursor, Mode};
+use crate::index::{Cursor, Meta, Mode, Read, Tid};
 use crate::pg::settings;
 use crate::pg::{CoopQuery, CoopVec, OrReport};
 use crate::space::Query;
@@ -19,6 +19,33 @@ struct Scan {
     started: bool,
     /// The query is null, and so are all distances.
     null: bool,
+    /// Rows without an embedding, once all others have been returned.
+    nulls: Option<std::vec::IntoIter<Tid>>,
+}
+
+impl Scan {
+    const NEW: Self = Self { cursor: None, started: false, null: false, nulls: None };
+
+    /// The next row, and a bound of its distance if it has one.
+    fn next(&mut self, index: &Index) -> Read<Option<(Tid, Option<f64>)>> {
+        if let Some(cursor) = &mut self.cursor {
+            let row = cursor.next(index)?;
+            report::keep(index, cursor.stats());
+            if let Some((tid, bound)) = row {
+                return Ok(Some((tid, (!self.null).then_some(bound))));
+            }
+            self.cursor = None;
+        }
+        let nulls = match &mut self.nulls {
+            Some(nulls) => nulls,
+            none => {
+                let mut tids = Vec::new();
+                Meta::read(index)?.scan_nulls(index, &mut |_, page| tids.extend(page))?;
+                none.insert(tids.into_iter())
+            }
+        };
+        Ok(nulls.next().map(|tid| (tid, None)))
+    }
 }
 
 /// Begins a scan.
@@ -31,7 +58,7 @@ pub unsafe extern "C-unwind" fn begin(
     // SAFETY: PostgreSQL passes an open index; the arrays are those that it expects of methods that order by operators.
     unsafe {
         let scan = pg_sys::RelationGetIndexScan(index, keys, orderbys);
-        let state = Scan { cursor: None, started: false, null: false };
+        let state = Scan::NEW;
         (*scan).opaque = PgMemoryContexts::CurrentMemoryContext.leak_and_drop_on_delete(state).cast();
         (*scan).xs_orderbyvals = pg_sys::palloc0(size_of::<pg_sys::Datum>() * orderbys as usize).cast();
         (*scan).xs_orderbynulls = pg_sys::palloc0(orderbys as usize).cast();
@@ -54,7 +81,7 @@ pub unsafe extern "C-unwind" fn rescan(
             std::ptr::copy(orderbys, (*scan).orderByData, (*scan).numberOfOrderBys as usize);
         }
         let state = &mut *(*scan).opaque.cast::<Scan>();
-        *state = Scan { cursor: None, started: false, null: false };
+        *state = Scan::NEW;
     }
 }
 
@@ -72,20 +99,18 @@ pub unsafe extern "C-unwind" fn next(
         // SAFETY: as above.
         unsafe { open(scan, &index, state) };
     }
-    let Some(cursor) = &mut state.cursor else { return false };
-    let row = cursor.next(&index).or_report();
-    report::keep(&index, cursor.stats());
-    let Some((tid, bound)) = row else { return false };
+    let Some((tid, bound)) = state.next(&index).or_report() else { return false };
     scan.xs_heaptid = item_pointer(tid);
     scan.xs_recheck = false;
     scan.xs_recheckorderby = true;
-    // Of a second distance in ORDER BY nothing is known but that it is not below 0.
+    // Of a second distance in ORDER BY nothing is known but that it is not below 0, and null without an embedding.
+    let null_row = bound.is_none() && !state.null;
     for i in 0..scan.numberOfOrderBys as usize {
-        let least = if i == 0 { bound } else { 0.0 };
+        let least = if i == 0 { bound.unwrap_or(0.0) } else { 0.0 };
         // SAFETY: `begin` made room for a value of each ORDER BY.
         unsafe {
             *scan.xs_orderbyvals.add(i) = pg_sys::Datum::from(least.to_bits());
-            *scan.xs_orderbynulls.add(i) = state.null && i == 0;
+            *scan.xs_orderbynulls.add(i) = null_row || bound.is_none() && i == 0;
         }
     }
     true

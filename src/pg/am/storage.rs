@@ -181,6 +181,7 @@ impl Buffer {
             3 => Kind::Quantizer,
             4 => Kind::Group,
             5 => Kind::Tail,
+            6 => Kind::Nulls,
             _ => return None,
         };
         Some(Tag { kind, generation: u32::from_le_bytes(generation) })

@@ -5,8 +5,8 @@ use super::regroup::{group_tail, lock_directory, slots, write_group, Slot, GROUP
 use super::storage::{item_pointer, Change, Index, MoveRight};
 use crate::error::Result;
 use crate::index::{
-    decode, tail_page, Batch, Directory, Entry, Kind, Meta, Pages, Problem, State, Tag, Tid, NO_BLOCK,
-    PAYLOAD,
+    decode, tail_page, Batch, Directory, Entry, Kind, Meta, NullPage, Pages, Problem, State, Tag, Tid,
+    NO_BLOCK, PAYLOAD,
 };
 use crate::pg::OrReport;
 use pgrx::pg_sys;
@@ -81,6 +81,37 @@ impl Sweep<'_> {
         let mut block = meta.tail_first;
         while block != NO_BLOCK {
             block = self.tail(&meta, block)?;
+        }
+        self.nulls(&meta)
+    }
+
+    /// Rows without an embedding: what is left on a page moves together, and pages take rows again.
+    fn nulls(&mut self, meta: &Meta) -> Result<()> {
+        let mut pages = Vec::new();
+        meta.scan_nulls(self.index, &mut |block, tids| pages.push((block, tids)))
+            .map_err(Problem::into_error)?;
+        let mut room = false;
+        for (block, tids) in pages {
+            let dead = self.dead(&tids);
+            if dead.is_empty() {
+                continue;
+            }
+            room = true;
+            let mut buffer = self.index.lock(block, Tag::of(Kind::Nulls)).map_err(Problem::into_error)?;
+            // Rows may have been added since; none moved.
+            let mut left = NullPage::tids(buffer.payload()).map_err(Problem::into_error)?;
+            let mut number = 0..;
+            left.retain(|_| number.next().is_some_and(|i| dead.binary_search(&i).is_err()));
+            let change = Change::new(self.index);
+            NullPage::set_tids(change.edit(&mut buffer), &left);
+            change.commit();
+        }
+        if room {
+            let (mut page, mut meta) = self.index.lock_meta()?;
+            meta.nulls_open = meta.nulls_first;
+            let change = Change::new(self.index);
+            write_meta(change.edit(&mut page), &meta);
+            change.commit();
         }
         Ok(())
     }
