@@ -437,7 +437,7 @@ fn how_long_a_search_takes() {
         let near = |k: usize| {
             // The mean of a few hundred rows around a row: an attribute value's query.
             let target: Vec<f32> = fixture.rows[some][layout.range(k)].iter().map(|v| v.to_f32()).collect();
-            let mut mean = vec![0f32; 50];
+            let mut mean = [0f32; 50];
             for other in fixture.rows.iter().take(4000).map(|r| &r[layout.range(k)]) {
                 if other.iter().zip(&target).map(|(a, b)| a.to_f32() * b).sum::<f32>() > 0.5 {
                     mean.iter_mut().zip(other).for_each(|(m, x)| *m += x.to_f32());

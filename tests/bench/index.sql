@@ -40,8 +40,8 @@ END $$;
 SET enable_seqscan = off;
 CREATE TEMP TABLE answers AS
 SELECT kind, query, a.*, 0 AS probes FROM (SELECT DISTINCT kind, query FROM questions) k, LATERAL pg_temp.ask(kind) a;
-SET coopembed.probes = 200;
-INSERT INTO answers SELECT kind, query, a.*, 200 FROM (SELECT DISTINCT kind, query FROM questions WHERE kind = 5) k, LATERAL pg_temp.ask(kind) a;
+SET coopembed.probes = 150;
+INSERT INTO answers SELECT kind, query, a.*, 150 FROM (SELECT DISTINCT kind, query FROM questions WHERE kind = 5) k, LATERAL pg_temp.ask(kind) a;
 RESET coopembed.probes;
 SET enable_seqscan = on;
 SET enable_indexscan = off;

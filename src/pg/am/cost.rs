@@ -34,7 +34,7 @@ pub unsafe extern "C-unwind" fn estimate(
         let info = &*(*path).indexinfo;
         let (mut random, mut sequential) = (0.0, 0.0);
         pg_sys::get_tablespace_page_costs(info.reltablespace, &mut random, &mut sequential);
-        let share = share((*path).indexorderbys);
+        let share = share((*path).indexorderbys, *info.opcintype);
         // All of it is bounded before the first row comes.
         *pages = (f64::from(info.pages) * HIGH_NIBBLES * share).ceil().max(1.0);
         *startup = *pages * sequential + info.tuples * share * OPERATORS * pg_sys::cpu_operator_cost;
@@ -46,8 +46,8 @@ pub unsafe extern "C-unwind" fn estimate(
 /// The share of the subspaces that the query asks for: 1 if that is not known before it runs.
 ///
 /// # Safety
-/// `orderbys` must be the ORDER BY operators of an index path.
-unsafe fn share(orderbys: *mut pg_sys::List) -> f64 {
+/// `orderbys` must be the ORDER BY operators of an index path, `embedding` the type of its column.
+unsafe fn share(orderbys: *mut pg_sys::List, embedding: pg_sys::Oid) -> f64 {
     // SAFETY: as promised: operators with two arguments, the indexed column first.
     unsafe {
         let operator = pg_sys::list_nth(orderbys, 0).cast::<pg_sys::OpExpr>();
@@ -55,7 +55,8 @@ unsafe fn share(orderbys: *mut pg_sys::List) -> f64 {
             return 1.0;
         }
         let argument = pg_sys::list_nth((*operator).args, 1).cast::<pg_sys::Const>();
-        let is_query = |c: &pg_sys::Const| !c.constisnull && c.consttype == CoopQuery::type_oid();
+        // An argument that is no embedding is a query: there are no other operators.
+        let is_query = |c: &pg_sys::Const| !c.constisnull && c.consttype != embedding;
         if (*argument).xpr.type_ != pg_sys::NodeTag::T_Const || !is_query(&*argument) {
             return 1.0;
         }

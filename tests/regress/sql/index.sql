@@ -48,6 +48,10 @@ ANALYZE photos;
 EXPLAIN (COSTS off) SELECT id FROM photos ORDER BY emb <-> '3x4@0000002a:{0;1:1*[0,0,0,1]}'::coopquery;
 EXPLAIN (COSTS off) SELECT id FROM photos WHERE id = 5 ORDER BY emb <-> '3x4@0000002a:{0;1:1*[0,0,0,1]}'::coopquery LIMIT 3;
 EXPLAIN (COSTS off) SELECT id FROM photos WHERE emb <-> '3x4@0000002a:{0;1:1*[0,0,0,1]}'::coopquery < 1;
+-- Nothing is looked up by name.
+SET search_path = pg_catalog;
+EXPLAIN (COSTS off) SELECT id FROM public.photos ORDER BY emb OPERATOR(public.<->) '3x4@0000002a:{0;1:1*[0,0,0,1]}'::public.coopquery LIMIT 3;
+RESET search_path;
 SET enable_seqscan = off;
 EXPLAIN (COSTS off) SELECT id FROM photos ORDER BY emb <-> noise(7) LIMIT 3;
 EXPLAIN (COSTS off) SELECT count(*) FROM photos;
