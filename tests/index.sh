@@ -119,6 +119,7 @@ ok "a standby answers while rows move ($asked questions)"
 follow
 expect 'a standby has the same index' "t 20" "$(standby -c "SELECT coop_index_check('photos_emb') = (SELECT count(*) FROM photos)") $(standby -c "SELECT count(compare()) FROM generate_series(1, 20)")"
 stop_cluster "$SCRATCH/standby"
+trap 'stop_cluster "$SCRATCH"; rm -rf "$SCRATCH"' EXIT
 export PGHOST=$SCRATCH
 
 # Eight clients and VACUUM.
