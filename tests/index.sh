@@ -6,13 +6,6 @@ seconds=${1:-20}
 scratch_cluster fsync=on full_page_writes=on wal_level=replica max_wal_senders=4 autovacuum=off
 export PGDATABASE=postgres PGOPTIONS="-c client_min_messages=warning"
 
-passed=0
-ok() { passed=$((passed + 1)); echo "ok: $1"; }
-ask() { psql_ -At "$@"; }
-expect() { # WHAT EXPECTED FOUND
-  [ "$2" = "$3" ] || die "$1: expected '$2', found '$3'; $(tail -5 "$SCRATCH/server.log")"
-  ok "$1"
-}
 crash() { # SIGKILL to the postmaster: nothing is written any more, and the WAL has to do
   local postmaster
   postmaster=$(head -1 "$SCRATCH/data/postmaster.pid")

@@ -9,13 +9,6 @@ picture=$(for_server "$SCRATCH" "${2:-$ROOT/tests/fixtures/images/jpeg_420.jpg}"
 trap 'continue_all; stop_cluster "$SCRATCH"; rm -rf "$SCRATCH"' EXIT
 export PGDATABASE=postgres PGOPTIONS="-c client_min_messages=warning"
 
-passed=0
-ok() { passed=$((passed + 1)); echo "ok: $1"; }
-ask() { psql_ -At "$@"; }
-expect() { # WHAT EXPECTED FOUND
-  [ "$2" = "$3" ] || die "$1: expected '$2', found '$3'; $(tail -5 "$SCRATCH/server.log")"
-  ok "$1"
-}
 expect_in() { # WHAT PATTERN FILE
   grep -q "$2" "$3" || die "$1: '$2' is not in: $(cat "$3")"
   ok "$1"

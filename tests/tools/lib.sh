@@ -96,3 +96,12 @@ for_server() {
 }
 
 psql_() { "$BIN/psql" -X -q -v ON_ERROR_STOP=1 "$@"; }
+
+# What scripts that check one thing after another have in common; psql_ and $SCRATCH are scratch_cluster's.
+passed=0
+ok() { passed=$((passed + 1)); echo "ok: $1"; }
+ask() { psql_ -At "$@"; }
+expect() { # WHAT EXPECTED FOUND
+  [ "$2" = "$3" ] || die "$1: expected '$2', found '$3'; $(tail -5 "$SCRATCH/server.log")"
+  ok "$1"
+}
