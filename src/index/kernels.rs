@@ -32,6 +32,12 @@ pub fn prefetch(address: *const u8) {
     let _ = address;
 }
 
+/// [`prefetch`] for so many bytes.
+#[inline]
+pub fn prefetch_all(address: *const u8, bytes: usize) {
+    (0..bytes).step_by(64).for_each(|at| prefetch(address.wrapping_add(at)));
+}
+
 /// Half-precision numbers where they lie; `None` if they do not lie on even addresses.
 pub fn halves(bytes: &[u8]) -> Option<&[f16]> {
     // SAFETY: every pattern of 16 bits is a half-precision number.
@@ -152,9 +158,6 @@ mod x86 {
         }
     }
 
-    /// How far ahead codes are asked for, in bytes: blocks lie one after the other, and so do pages, often enough.
-    const AHEAD: usize = 1024;
-
     /// [`accumulate`] for at most [`DIMENSIONS`].
     ///
     /// Two dimensions at a time, one in each half of a register. Sums of bytes are kept in words: `whole` has the even
@@ -176,7 +179,6 @@ mod x86 {
         let (pairs, rest) = codes.as_chunks::<32>();
         let (table_pairs, table_rest) = table.as_chunks::<32>();
         for (codes, table) in pairs.iter().zip(table_pairs) {
-            prefetch(codes.as_ptr().wrapping_add(AHEAD));
             // SAFETY: both are 32 bytes long.
             let (codes, table) = unsafe {
                 (_mm256_loadu_si256(codes.as_ptr().cast()), _mm256_loadu_si256(table.as_ptr().cast()))

@@ -2,7 +2,7 @@
 
 use super::frontier::{Frontier, Item};
 use super::group::{parse_rows, parse_starts, pieces, Piece, Plane, Shape, BLOCK};
-use super::kernels::{accumulate, settle};
+use super::kernels::{accumulate, prefetch_all, settle};
 use super::layout::Tid;
 use super::pages::{Extent, Pages, Problem, Read};
 use super::prepared::{Active, Prepared};
@@ -457,6 +457,9 @@ fn add_piece(active: &mut Active, piece: Piece, codes: &[u8], errors: &[u8], row
     }
 }
 
+/// How many blocks ahead codes are asked for: blocks lie one after the other, and so do pages, often enough.
+const AHEAD: usize = 4;
+
 /// Shows `look` each block of `size` bytes in `range`: where it lies, or a copy if it lies on several pages.
 fn scan_blocks<P: Pages + ?Sized>(
     pages: &P,
@@ -481,6 +484,7 @@ fn scan_blocks<P: Pages + ?Sized>(
         let whole = bytes.chunks_exact(size);
         torn.extend_from_slice(whole.remainder());
         for codes in whole {
+            prefetch_all(codes.as_ptr().wrapping_add(AHEAD * size), size);
             look(block, codes);
             block += 1;
         }

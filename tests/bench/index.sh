@@ -1,18 +1,10 @@
 #!/usr/bin/env bash
-# The index on rows of 8x50 numbers, beside pgvector's HNSW: building, inserting, answering.
-# usage: tests/bench/index.sh [rows [rows-for-pgvector]]      (psql finds the server by PGHOST, PGDATABASE, ...)
+# The index beside pgvector's HNSW on the rows of load.sh: building, inserting, answering. usage: tests/bench/index.sh
 set -euo pipefail
-rows=${1:-200000}
-few=${2:-20000} # pgvector takes minutes for more; its build grows faster than the rows
 here=$(cd "$(dirname "$0")" && pwd)
 psql() { command psql -X -q -v ON_ERROR_STOP=1 "$@"; }
-
-psql -c "SET client_min_messages = warning" \
-    -c "CREATE EXTENSION IF NOT EXISTS coopembed" \
-    -c "DROP TABLE IF EXISTS gallery, gallery_few, gallery_vector" \
-    -c "CREATE TABLE gallery (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, emb coopvec)"
-awk -v rows="$rows" -f "$here/gallery.awk" | psql -c "COPY gallery (emb) FROM STDIN"
-psql -c "VACUUM ANALYZE gallery" -c "CREATE TABLE gallery_few AS SELECT id, emb FROM gallery WHERE id <= $few"
+rows=$(psql -At -c "SELECT count(*) FROM gallery")
+added=$((rows / 100))
 
 # milliseconds WHAT: of one statement.
 milliseconds() {
@@ -21,18 +13,20 @@ milliseconds() {
     psql -c "SET max_parallel_maintenance_workers = 0" -c "SET maintenance_work_mem = '1GB'" -c "$1"
     echo $((($(date +%s%N) - start) / 1000000))
 }
-echo "build, $rows rows: $(milliseconds "CREATE INDEX gallery_emb ON gallery USING coop (emb)") ms"
-psql -At -c "SELECT format('size: %s MB, %s bytes a dimension and row', pg_relation_size('gallery_emb') / 1000000,
-    round(pg_relation_size('gallery_emb') / $rows.0 / 400, 3))"
-echo "build, $few rows: $(milliseconds "CREATE INDEX ON gallery_few USING coop (emb)") ms"
-added=$((few / 10))
-echo "insert $added rows: $(milliseconds "INSERT INTO gallery_few SELECT id, emb FROM gallery WHERE id <= $added") ms"
-if [ "$(psql -At -c "SELECT count(*) FROM pg_available_extensions WHERE name = 'vector'")" = 1 ]; then
-    psql -c "SET client_min_messages = warning" \
-        -c "CREATE EXTENSION IF NOT EXISTS vector" \
-        -c "CREATE TABLE gallery_vector AS SELECT id, emb::real[]::vector(400) AS v FROM gallery WHERE id <= $few"
-    echo "pgvector, build, $few rows: $(milliseconds "CREATE INDEX ON gallery_vector USING hnsw (v vector_l2_ops)") ms"
-    echo "pgvector, insert $added rows: $(milliseconds "INSERT INTO gallery_vector SELECT id, v FROM gallery_vector WHERE id <= $added") ms"
+# measure WHO TABLE COLUMN INDEX: build it, and time inserts into it, which do not stay.
+measure() {
+    echo "$1, build, $rows rows: $(milliseconds "CREATE INDEX $2_index ON $2 USING $4") ms"
+    psql -At -c "SELECT format('$1, size: %s MB, %s bytes a dimension and row', pg_relation_size('$2_index') / 1000000,
+        round(pg_relation_size('$2_index') / $rows.0 / 400, 3))"
+    echo "$1, insert $added rows: $(milliseconds "BEGIN; INSERT INTO $2 ($3) SELECT $3 FROM $2 LIMIT $added; ROLLBACK") ms"
+    psql -c "VACUUM $2"
+}
+psql -c "DROP INDEX IF EXISTS gallery_index, gallery_vector_index, gallery_vector_slice"
+measure coopembed gallery emb 'coop (emb)'
+peer=$(psql -At -c "SELECT to_regclass('gallery_vector') IS NOT NULL")
+if [ "$peer" = t ]; then
+    measure pgvector gallery_vector v 'hnsw (v vector_l2_ops)'
+    slice='((subvector(v, 151, 50)::vector(50)) vector_l2_ops)'
+    echo "pgvector, build, one attribute alone: $(milliseconds "CREATE INDEX gallery_vector_slice ON gallery_vector USING hnsw $slice") ms"
 fi
-psql -f "$here/index.sql"
-psql -c "DROP TABLE IF EXISTS gallery, gallery_few, gallery_vector"
+psql -v questions=questions-made.sql -v peer="$peer" -f "$here/index.sql"

@@ -1,57 +1,56 @@
--- Times exact answers from the index: medians (and bests) over 50 questions about random rows, top 10, warm, one process.
--- Expects `gallery(id, emb)` of 8x50 with an index of access method coop.
+-- Times answers from the index and their recall: medians (and bests) over the questions of a file, top 10, warm, one process.
+-- Expects `gallery(id, emb)` with an index of access method coop. Variables: questions, the file; peer, whether there is
+-- `gallery_vector(id, v)` with pgvector's indexes.
 \set ON_ERROR_STOP on
 SET max_parallel_workers_per_gather = 0;
 SET jit = off;
 SET client_min_messages = warning;
+-- `a`, `b` and `v` are the numbers of one attribute, another one and the superspace, for the peer.
+CREATE TEMP TABLE questions (kind int, query text, n int, q text, a text, b text, v text);
+\ir :questions
+CREATE TEMP TABLE answers (kind int, n int, how text, ms float8, answer float8[], bounded bigint, refined bigint, returned bigint);
 
--- Subspace k of a row as part of a coopquery; the mean of the rows around it, as an attribute value's query is.
-CREATE FUNCTION pg_temp.slice(row_id int, k int) RETURNS text LANGUAGE sql AS
-$$ SELECT array_to_string((emb::real[])[k * 50 + 1:k * 50 + 50], ',') FROM gallery WHERE id = row_id $$;
-CREATE TEMP TABLE sample AS SELECT emb FROM gallery WHERE id <= 2000;
-CREATE FUNCTION pg_temp.value(row_id int, k int) RETURNS text LANGUAGE sql AS $$
-    SELECT array_to_string((avg(emb)::real[])[k * 50 + 1:k * 50 + 50], ',') FROM sample
-    WHERE emb <-> format('8x50@0000002a:{0;%s:1*[%s]}', k, pg_temp.slice(row_id, k))::coopquery < 1.05 $$;
-
-CREATE TEMP TABLE questions AS
-SELECT i AS n, 1 AS kind, 'one attribute, like a row' AS query, format('8x50@0000002a:{0;3:1*[%s]}', pg_temp.slice(i * 37, 3)) AS q FROM generate_series(1, 50) i
-UNION ALL SELECT i, 2, 'one attribute, a value', format('8x50@0000002a:{0;3:1*[%s]}', pg_temp.value(i * 37, 3)) FROM generate_series(1, 50) i
-UNION ALL SELECT i, 3, 'two attributes, like rows', format('8x50@0000002a:{0;3:1*[%s];6:2*[%s]}', pg_temp.slice(i * 37, 3), pg_temp.slice(i * 41, 6)) FROM generate_series(1, 50) i
-UNION ALL SELECT i, 4, 'two attributes, values', format('8x50@0000002a:{0;3:1*[%s];6:2*[%s]}', pg_temp.value(i * 37, 3), pg_temp.value(i * 41, 6)) FROM generate_series(1, 50) i
-UNION ALL SELECT i, 5, 'superspace', (SELECT emb::coopquery::text FROM gallery WHERE id = i * 37) FROM generate_series(1, 50) i;
-
--- Milliseconds and distances of each question.
-CREATE FUNCTION pg_temp.ask(kinds int) RETURNS TABLE (n int, ms float8, answer float8[], bounded bigint, refined bigint, returned bigint)
-LANGUAGE plpgsql AS $$
-DECLARE question record; started timestamptz; sql text;
+-- Asks the questions of some kinds, each twice, and notes the second time. `sql` is a format for q, a, b and v that gives distances.
+CREATE PROCEDURE pg_temp.ask(how text, kinds int[], sql text) LANGUAGE plpgsql AS $$
+DECLARE question record; started timestamptz; command text; answer float8[]; ms float8;
 BEGIN
-    FOR question IN SELECT * FROM questions WHERE kind = kinds LOOP
-        sql := format('SELECT array_agg(d) FROM (SELECT emb <-> %1$L::coopquery AS d FROM gallery ORDER BY emb <-> %1$L::coopquery LIMIT 10) t', question.q);
-        EXECUTE sql INTO answer;
+    FOR question IN SELECT * FROM questions WHERE kind = ANY (kinds) ORDER BY kind, n LOOP
+        command := format('SELECT array_agg(d) FROM (' || sql || ') t', question.q, question.a, question.b, question.v);
+        EXECUTE command INTO answer;
         started := clock_timestamp();
-        EXECUTE sql INTO answer;
+        EXECUTE command INTO answer;
         ms := extract(epoch FROM clock_timestamp() - started) * 1000;
-        n := question.n;
-        SELECT rows_bounded, rows_refined, rows_returned INTO bounded, refined, returned FROM coop_last_scan();
-        RETURN NEXT;
+        INSERT INTO answers SELECT question.kind, question.n, how, ms, answer, rows_bounded, rows_refined, rows_returned FROM coop_last_scan();
     END LOOP;
 END $$;
 
 SET enable_seqscan = off;
-CREATE TEMP TABLE answers AS
-SELECT kind, query, a.*, 0 AS probes FROM (SELECT DISTINCT kind, query FROM questions) k, LATERAL pg_temp.ask(kind) a;
+\set coop 'SELECT emb <-> %1$L::coopquery AS d FROM gallery ORDER BY emb <-> %1$L::coopquery LIMIT 10'
+SELECT array_agg(DISTINCT kind) AS kinds, array_agg(DISTINCT kind) FILTER (WHERE v IS NOT NULL) AS wide FROM questions \gset
+CALL pg_temp.ask('coop', :'kinds', :'coop');
 SET coopembed.probes = 150;
-INSERT INTO answers SELECT kind, query, a.*, 150 FROM (SELECT DISTINCT kind, query FROM questions WHERE kind = 5) k, LATERAL pg_temp.ask(kind) a;
+CALL pg_temp.ask('coop, probes = 150', :'wide', :'coop');
 RESET coopembed.probes;
+\if :peer
+    SET hnsw.ef_search = 200;
+    CALL pg_temp.ask('HNSW of that attribute alone, ef_search = 200', '{1,2}',
+        'SELECT subvector(v, 151, 50)::vector(50) <-> ''[%2$s]'' AS d FROM gallery_vector ORDER BY subvector(v, 151, 50)::vector(50) <-> ''[%2$s]'' LIMIT 10');
+    CALL pg_temp.ask('HNSW of everything, ef_search = 200', :'wide', 'SELECT v <-> ''[%4$s]'' AS d FROM gallery_vector ORDER BY v <-> ''[%4$s]'' LIMIT 10');
+    SET hnsw.ef_search = 1000;
+    CALL pg_temp.ask('HNSW of one attribute, 1,000 rows reranked', '{3,4}',
+        'SELECT sqrt((subvector(v, 151, 50)::vector(50) <-> ''[%2$s]'') ^ 2 + 2 * (subvector(v, 301, 50)::vector(50) <-> ''[%3$s]'') ^ 2) AS d
+         FROM (SELECT v FROM gallery_vector ORDER BY subvector(v, 151, 50)::vector(50) <-> ''[%2$s]'' LIMIT 1000) c ORDER BY d LIMIT 10');
+\endif
 SET enable_seqscan = on;
 SET enable_indexscan = off;
-CREATE TEMP TABLE exact AS
-SELECT kind, a.n, a.answer, a.ms FROM (SELECT DISTINCT kind FROM questions) k, LATERAL pg_temp.ask(kind) a;
+CALL pg_temp.ask('sequential scan', :'kinds', :'coop');
 
-SELECT query || CASE probes WHEN 0 THEN '' ELSE format(', probes = %s', probes) END AS query,
-    round(percentile_cont(0.5) WITHIN GROUP (ORDER BY a.ms)::numeric, 2) AS "median, ms",
+SELECT query, a.how, round(percentile_cont(0.5) WITHIN GROUP (ORDER BY a.ms)::numeric, 2) AS "median, ms",
     round(min(a.ms)::numeric, 2) AS "best",
-    round(percentile_cont(0.5) WITHIN GROUP (ORDER BY e.ms)::numeric, 1) AS "sequential scan",
-    round(avg((SELECT count(*) FROM unnest(a.answer) f WHERE f <= e.answer[10]) / 10.0), 3) AS recall,
-    round(avg(bounded)) AS bounded, round(avg(refined)) AS refined, round(avg(returned)) AS fetched
-FROM answers a JOIN exact e USING (kind, n) GROUP BY kind, query, probes ORDER BY kind, probes;
+    -- Half-precision numbers and single-precision sums of other orders.
+    round(avg((SELECT count(*) FROM unnest(a.answer) f WHERE f <= e.answer[10] + 1e-5) / 10.0), 3) AS recall,
+    round(avg(a.bounded) FILTER (WHERE a.how LIKE 'coop%')) AS bounded,
+    round(avg(a.refined) FILTER (WHERE a.how LIKE 'coop%')) AS refined,
+    round(avg(a.returned) FILTER (WHERE a.how LIKE 'coop%')) AS fetched
+FROM answers a JOIN questions USING (kind, n) JOIN answers e USING (kind, n) WHERE e.how = 'sequential scan'
+GROUP BY kind, query, a.how ORDER BY kind, a.how;

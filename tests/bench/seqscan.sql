@@ -1,5 +1,5 @@
 -- Times the masked distance in a sequential scan against pgvector's on the same numbers: median of 15 runs, top 10,
--- warm, one process. Expects `gallery(id, emb)`, and `gallery_vector(id, v)` if pgvector is there (seqscan.sh).
+-- warm, one process. Expects `gallery(id, emb)`, and `gallery_vector(id, v)` if pgvector is there (load.sh).
 \set ON_ERROR_STOP on
 SET max_parallel_workers_per_gather = 0;
 SET jit = off;

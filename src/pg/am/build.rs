@@ -3,18 +3,19 @@
 use super::insert::{check_model, check_size, write_meta};
 use super::options;
 use super::regroup::GROUP_ROWS;
-use super::storage::{refuse, tid, Index};
+use super::storage::{refuse, Index};
+use super::visit::{visit, Visitor};
 use crate::error::{Kind as ErrorKind, Result};
 use crate::index::{
     encode, tail_page, Batch, Directory, Encoder, Entry, Extent, Kind, Meta, NullPage, Reservoir, State, Tag,
     Tid, DIRECTORY_ENTRIES, MAX_CELLS, NO_BLOCK, PAYLOAD,
 };
-use crate::pg::{CoopVec, OrReport};
+use crate::pg::OrReport;
 use crate::space::{EmbeddingRef, Layout};
 use half::f16;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
-use std::ffi::{c_char, c_void};
+use std::ffi::c_char;
 
 /// Phases in pg_stat_progress_create_index; the first is PostgreSQL's own.
 const SAMPLING: i64 = 2;
@@ -99,7 +100,7 @@ pub unsafe extern "C-unwind" fn build(
             info,
             true,
             true,
-            Some(add),
+            Some(visit::<Build<'_>>),
             (&raw mut build).cast(),
             std::ptr::null_mut(),
         );
@@ -146,7 +147,7 @@ unsafe fn sample(heap: pg_sys::Relation, index: &Index, info: *mut pg_sys::Index
                 false,
                 block,
                 1,
-                Some(add_sample),
+                Some(visit::<Sample<'_>>),
                 (&raw mut sample).cast(),
                 std::ptr::null_mut(),
             );
@@ -155,55 +156,20 @@ unsafe fn sample(heap: pg_sys::Relation, index: &Index, info: *mut pg_sys::Index
     sample.reservoir
 }
 
-#[pg_guard]
-unsafe extern "C-unwind" fn add_sample(
-    _relation: pg_sys::Relation,
-    _row: pg_sys::ItemPointer,
-    values: *mut pg_sys::Datum,
-    nulls: *mut bool,
-    _alive: bool,
-    state: *mut c_void,
-) {
-    // SAFETY: PostgreSQL passes one value and one flag, and the state of `sample`.
-    unsafe {
-        if *nulls {
-            return;
-        }
-        let sample = &mut *state.cast::<Sample<'_>>();
-        let embedding = CoopVec::from_raw(*values);
-        let embedding = embedding.view();
-        let reservoir = match &mut sample.reservoir {
+impl Visitor for Sample<'_> {
+    fn row(&mut self, _tid: Tid, embedding: Option<EmbeddingRef<'_>>) -> Result<()> {
+        let Some(embedding) = embedding else { return Ok(()) };
+        let reservoir = match &mut self.reservoir {
             Some(reservoir) => reservoir,
             none => {
-                check_size(sample.index, embedding.layout).or_report();
+                check_size(self.index, embedding.layout)?;
                 none.insert(Reservoir::new(embedding.layout))
             }
         };
-        check_model(sample.index, reservoir.layout(), embedding.layout).or_report();
+        check_model(self.index, reservoir.layout(), embedding.layout)?;
         reservoir.push(embedding.values);
-        sample.rows += 1;
-    }
-}
-
-#[pg_guard]
-unsafe extern "C-unwind" fn add(
-    _relation: pg_sys::Relation,
-    row: pg_sys::ItemPointer,
-    values: *mut pg_sys::Datum,
-    nulls: *mut bool,
-    _alive: bool,
-    state: *mut c_void,
-) {
-    // SAFETY: PostgreSQL passes one value, one flag, the row's TID and the state of `build`.
-    unsafe {
-        pgrx::check_for_interrupts!();
-        let build = &mut *state.cast::<Build<'_>>();
-        if *nulls {
-            build.nulls.push(tid(*row));
-            return;
-        }
-        let embedding = CoopVec::from_raw(*values);
-        build.add(tid(*row), embedding.view()).or_report();
+        self.rows += 1;
+        Ok(())
     }
 }
 
@@ -222,6 +188,28 @@ struct Build<'a> {
     rows: u64,
 }
 
+impl Visitor for Build<'_> {
+    fn row(&mut self, tid: Tid, embedding: Option<EmbeddingRef<'_>>) -> Result<()> {
+        let Some(embedding) = embedding else {
+            self.nulls.push(tid);
+            return Ok(());
+        };
+        match self.meta.layout {
+            Some(ours) => check_model(self.index, ours, embedding.layout)?,
+            None => self.begin(embedding.layout)?,
+        }
+        self.rows += 1;
+        if self.encoder.is_none() {
+            if self.first.len() < 2 * self.meta.tail_rows as usize {
+                self.first.push((tid, embedding.values.to_vec()));
+                return Ok(());
+            }
+            self.learn(embedding.layout)?;
+        }
+        self.encode(tid, embedding.values)
+    }
+}
+
 impl<'a> Build<'a> {
     fn new(index: &'a Index, sample: Option<Reservoir>) -> Self {
         let meta = new_meta(index);
@@ -237,22 +225,6 @@ impl<'a> Build<'a> {
             nulls: Vec::new(),
             rows: 0,
         }
-    }
-
-    fn add(&mut self, tid: Tid, embedding: EmbeddingRef<'_>) -> Result<()> {
-        match self.meta.layout {
-            Some(ours) => check_model(self.index, ours, embedding.layout)?,
-            None => self.begin(embedding.layout)?,
-        }
-        self.rows += 1;
-        if self.encoder.is_none() {
-            if self.first.len() < 2 * self.meta.tail_rows as usize {
-                self.first.push((tid, embedding.values.to_vec()));
-                return Ok(());
-            }
-            self.learn(embedding.layout)?;
-        }
-        self.encode(tid, embedding.values)
     }
 
     fn begin(&mut self, layout: Layout) -> Result<()> {

@@ -1,16 +1,17 @@
 //! `coop_index_check(regclass)`: an index against itself and its table, in the manner of amcheck.
 
+use super::insert::check_model;
 use super::regroup::slots;
-use super::storage::{refuse, tid, Index};
+use super::storage::{refuse, Index};
+use super::visit::{visit, Visitor};
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::index::{decode, Batch, Encoder, Extent, Meta, Pages, Problem, Quantizer, Shape, State, Tid};
-use crate::pg::{CoopVec, OrReport};
-use crate::space::Layout;
+use crate::pg::OrReport;
+use crate::space::{EmbeddingRef, Layout};
 use half::f16;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 use std::collections::HashMap;
-use std::ffi::c_void;
 
 /// Raises an error if the index is damaged or lacks a row of its table; returns how many rows of the table it compared.
 /// Writers wait meanwhile; on a standby, replay does not, and a check that it disturbs has to be repeated.
@@ -241,31 +242,12 @@ impl Check<'_> {
                 info,
                 true,
                 false,
-                Some(check_row),
+                Some(visit::<Self>),
                 std::ptr::from_mut(self).cast(),
                 scan,
             );
             pg_sys::UnregisterSnapshot(snapshot);
         }
-    }
-
-    fn row(&mut self, tid: Tid, values: Option<&[f16]>) -> Result<()> {
-        self.rows += 1;
-        let at = format!("({},{})", tid.block, tid.offset);
-        let bits = |values: &[f16]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
-        let right = match (self.places.get(&tid), values) {
-            (None, _) => return Err(damaged(self.index, format!("Row {at} of the table has no entry."))),
-            (Some(Place::Null), None) => true,
-            (Some(Place::Tail), Some(values)) => {
-                self.tail.get(&tid).is_some_and(|stored| bits(stored) == bits(values))
-            }
-            (Some(&Place::Group(group, row)), Some(values)) => self.encodes(group, row as usize, values)?,
-            _ => false,
-        };
-        if !right {
-            return Err(damaged(self.index, format!("The entry of row {at} is not what the row says.")));
-        }
-        Ok(())
     }
 
     /// Whether a row of a group is what encoding these numbers gives.
@@ -292,27 +274,28 @@ impl Check<'_> {
     }
 }
 
-#[pg_guard]
-unsafe extern "C-unwind" fn check_row(
-    _relation: pg_sys::Relation,
-    row: pg_sys::ItemPointer,
-    values: *mut pg_sys::Datum,
-    nulls: *mut bool,
-    _alive: bool,
-    state: *mut c_void,
-) {
-    // SAFETY: PostgreSQL passes one value, one flag, the row's TID and the state of `Check::table`.
-    unsafe {
-        pgrx::check_for_interrupts!();
-        let check = &mut *state.cast::<Check<'_>>();
-        if *nulls {
-            check.row(tid(*row), None).or_report();
-            return;
+impl Visitor for Check<'_> {
+    fn row(&mut self, tid: Tid, embedding: Option<EmbeddingRef<'_>>) -> Result<()> {
+        self.rows += 1;
+        if let Some(embedding) = embedding {
+            let ours = self.meta.layout.unwrap_or(embedding.layout);
+            check_model(self.index, ours, embedding.layout)?;
         }
-        let embedding = CoopVec::from_raw(*values);
-        let embedding = embedding.view();
-        let ours = check.meta.layout.unwrap_or(embedding.layout);
-        super::insert::check_model(check.index, ours, embedding.layout).or_report();
-        check.row(tid(*row), Some(embedding.values)).or_report();
+        let values = embedding.map(|e| e.values);
+        let at = format!("({},{})", tid.block, tid.offset);
+        let bits = |values: &[f16]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+        let right = match (self.places.get(&tid), values) {
+            (None, _) => return Err(damaged(self.index, format!("Row {at} of the table has no entry."))),
+            (Some(Place::Null), None) => true,
+            (Some(Place::Tail), Some(values)) => {
+                self.tail.get(&tid).is_some_and(|stored| bits(stored) == bits(values))
+            }
+            (Some(&Place::Group(group, row)), Some(values)) => self.encodes(group, row as usize, values)?,
+            _ => false,
+        };
+        if !right {
+            return Err(damaged(self.index, format!("The entry of row {at} is not what the row says.")));
+        }
+        Ok(())
     }
 }

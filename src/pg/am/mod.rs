@@ -22,3 +22,4 @@ mod report;
 mod scan;
 mod storage;
 mod vacuum;
+mod visit;

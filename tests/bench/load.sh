@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
-# Masked distance in a sequential scan: coopvec against pgvector, on the same rows of 8x50 numbers.
-# usage: tests/bench/seqscan.sh [rows]      (psql finds the server by PGHOST, PGDATABASE, ...; coopembed is created there,
-# pgvector too if the server has it)
+# The rows that seqscan.sql and index.sh measure: `gallery(id, emb)` of 8x50 numbers, and `gallery_vector(id, v)` with the same
+# ones if the server has pgvector. usage: tests/bench/load.sh [rows]   (psql finds the server by PGHOST, PGDATABASE, ...)
 set -euo pipefail
 rows=${1:-200000}
 here=$(cd "$(dirname "$0")" && pwd)
@@ -10,7 +9,7 @@ psql() { command psql -X -q -v ON_ERROR_STOP=1 "$@"; }
 psql -c "SET client_min_messages = warning" \
     -c "CREATE EXTENSION IF NOT EXISTS coopembed" \
     -c "DROP TABLE IF EXISTS gallery, gallery_vector" \
-    -c "CREATE TABLE gallery (id int GENERATED ALWAYS AS IDENTITY, emb coopvec)"
+    -c "CREATE TABLE gallery (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, emb coopvec)"
 awk -v rows="$rows" -f "$here/gallery.awk" | psql -c "COPY gallery (emb) FROM STDIN"
 psql -c "VACUUM ANALYZE gallery"
 if [ "$(psql -At -c "SELECT count(*) FROM pg_available_extensions WHERE name = 'vector'")" = 1 ]; then
@@ -19,5 +18,3 @@ if [ "$(psql -At -c "SELECT count(*) FROM pg_available_extensions WHERE name = '
         -c "CREATE TABLE gallery_vector AS SELECT id, emb::real[]::vector(400) AS v FROM gallery" \
         -c "VACUUM ANALYZE gallery_vector"
 fi
-psql -f "$here/seqscan.sql"
-psql -c "DROP TABLE IF EXISTS gallery, gallery_vector"
