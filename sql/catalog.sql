@@ -1,6 +1,7 @@
 -- The catalogue: models as rows, so that they travel with pg_dump, replication and failover.
 --
--- Everything but the weights is for everybody to read. Rows are written by coop_load_model() and coop_drop_model() only;
+-- Everything but the weights is for everybody to read. Rows are written by coop_load_model(), coop_drop_model() and the
+-- functions that define words of one's own;
 -- attribute and value ordinals count from 1, and attribute k owns the dimensions (k-1)*n+1 .. k*n.
 --
 -- No foreign keys: pg_restore -j fills an extension's tables in any order, with their constraints in place already, and
@@ -18,7 +19,7 @@ CREATE TABLE coopembed.models (
     subspaces    integer NOT NULL CHECK (subspaces > 0),
     subspace_dim integer NOT NULL CHECK (subspace_dim > 0),
     config       text NOT NULL,
-    loaded_at    timestamptz NOT NULL DEFAULT now()
+    loaded_at    timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 CREATE INDEX models_fingerprint ON coopembed.models (fingerprint);
 
@@ -42,6 +43,7 @@ CREATE TABLE coopembed.attributes (
 );
 
 -- images: how many training images show the value; query is null where there was none to learn it from.
+-- own: defined by coop_define_attribute_value(), not trained.
 CREATE TABLE coopembed.attribute_values (
     model     text COLLATE pg_catalog."C" NOT NULL,
     attribute integer NOT NULL,
@@ -49,6 +51,7 @@ CREATE TABLE coopembed.attribute_values (
     value     text COLLATE pg_catalog."C" NOT NULL,
     images    bigint NOT NULL CHECK (images >= 0),
     query     coopquery,
+    own       boolean NOT NULL DEFAULT false,
     PRIMARY KEY (model, attribute, ordinal),
     UNIQUE (model, attribute, value)
 );
@@ -59,8 +62,19 @@ CREATE TABLE coopembed.categories (
     name    text COLLATE pg_catalog."C" NOT NULL,
     images  bigint NOT NULL CHECK (images >= 0),
     query   coopquery,
+    own     boolean NOT NULL DEFAULT false,
     PRIMARY KEY (model, ordinal),
     UNIQUE (model, name)
+);
+
+-- Where training drew embeddings to, for tags: row by row the proxies of an attribute's values, of attribute 0 the
+-- categories'. absent: the proxy of images without a value, where the model learned one.
+CREATE TABLE coopembed.proxies (
+    model     text COLLATE pg_catalog."C" NOT NULL,
+    attribute integer NOT NULL CHECK (attribute >= 0),
+    points    real[] NOT NULL,
+    absent    real[],
+    PRIMARY KEY (model, attribute)
 );
 
 -- pg_dump carries the rows of all of them.
@@ -69,6 +83,8 @@ SELECT pg_catalog.pg_extension_config_dump('coopembed.model_weights', '');
 SELECT pg_catalog.pg_extension_config_dump('coopembed.attributes', '');
 SELECT pg_catalog.pg_extension_config_dump('coopembed.attribute_values', '');
 SELECT pg_catalog.pg_extension_config_dump('coopembed.categories', '');
+SELECT pg_catalog.pg_extension_config_dump('coopembed.proxies', '');
 
 GRANT USAGE ON SCHEMA coopembed TO PUBLIC;
-GRANT SELECT ON coopembed.models, coopembed.attributes, coopembed.attribute_values, coopembed.categories TO PUBLIC;
+GRANT SELECT ON coopembed.models, coopembed.attributes, coopembed.attribute_values, coopembed.categories,
+    coopembed.proxies TO PUBLIC;

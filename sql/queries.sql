@@ -40,22 +40,54 @@ COMMENT ON FUNCTION coop_attributes() IS 'the attributes of the default model';
 COMMENT ON FUNCTION coop_attributes(text) IS 'the attributes of a model';
 
 CREATE FUNCTION coop_attribute_values(attribute text)
-    RETURNS TABLE (ordinal integer, value text, images bigint, has_query boolean)
+    RETURNS TABLE (ordinal integer, value text, images bigint, has_query boolean, own boolean)
     AS 'MODULE_PATHNAME', 'coop_attribute_values_wrapper' LANGUAGE C STABLE STRICT PARALLEL SAFE COST 1000 ROWS 20;
 CREATE FUNCTION coop_attribute_values(attribute text, model text)
-    RETURNS TABLE (ordinal integer, value text, images bigint, has_query boolean)
+    RETURNS TABLE (ordinal integer, value text, images bigint, has_query boolean, own boolean)
     AS 'MODULE_PATHNAME', 'coop_attribute_values_of_wrapper' LANGUAGE C STABLE STRICT PARALLEL SAFE COST 1000 ROWS 20;
 COMMENT ON FUNCTION coop_attribute_values(text) IS 'the values of an attribute of the default model';
 COMMENT ON FUNCTION coop_attribute_values(text, text) IS 'the values of an attribute of a model';
 
 CREATE FUNCTION coop_categories()
-    RETURNS TABLE (ordinal integer, name text, images bigint, has_query boolean)
+    RETURNS TABLE (ordinal integer, name text, images bigint, has_query boolean, own boolean)
     AS 'MODULE_PATHNAME', 'coop_categories_wrapper' LANGUAGE C STABLE STRICT PARALLEL SAFE COST 1000 ROWS 100;
 CREATE FUNCTION coop_categories(model text)
-    RETURNS TABLE (ordinal integer, name text, images bigint, has_query boolean)
+    RETURNS TABLE (ordinal integer, name text, images bigint, has_query boolean, own boolean)
     AS 'MODULE_PATHNAME', 'coop_categories_of_wrapper' LANGUAGE C STABLE STRICT PARALLEL SAFE COST 1000 ROWS 100;
 COMMENT ON FUNCTION coop_categories() IS 'the categories of the default model';
 COMMENT ON FUNCTION coop_categories(text) IS 'the categories of a model';
+
+-- Words of one's own, from rows that somebody labelled: coop_define_attribute_value('fit', 'boxy', avg(emb)). Like loading a model,
+-- it changes what everybody finds, so it is for those to whom an administrator grants it.
+CREATE FUNCTION coop_define_attribute_value(attribute text, value text, query coopquery) RETURNS void
+    AS 'MODULE_PATHNAME', 'coop_define_attribute_value_wrapper' LANGUAGE C STRICT COST 10000;
+CREATE FUNCTION coop_define_attribute_value(attribute text, value text, example coopvec) RETURNS void
+    AS 'MODULE_PATHNAME', 'coop_define_attribute_value_like_wrapper' LANGUAGE C STRICT COST 10000;
+CREATE FUNCTION coop_define_category(name text, query coopquery) RETURNS void
+    AS 'MODULE_PATHNAME', 'coop_define_category_wrapper' LANGUAGE C STRICT COST 10000;
+CREATE FUNCTION coop_define_category(name text, example coopvec) RETURNS void
+    AS 'MODULE_PATHNAME', 'coop_define_category_like_wrapper' LANGUAGE C STRICT COST 10000;
+CREATE FUNCTION coop_drop_attribute_value(attribute text, value text) RETURNS void
+    AS 'MODULE_PATHNAME', 'coop_drop_attribute_value_wrapper' LANGUAGE C STRICT COST 10000;
+CREATE FUNCTION coop_drop_attribute_value(attribute text, value text, model text) RETURNS void
+    AS 'MODULE_PATHNAME', 'coop_drop_attribute_value_of_wrapper' LANGUAGE C STRICT COST 10000;
+CREATE FUNCTION coop_drop_category(name text) RETURNS void
+    AS 'MODULE_PATHNAME', 'coop_drop_category_wrapper' LANGUAGE C STRICT COST 10000;
+CREATE FUNCTION coop_drop_category(name text, model text) RETURNS void
+    AS 'MODULE_PATHNAME', 'coop_drop_category_of_wrapper' LANGUAGE C STRICT COST 10000;
+COMMENT ON FUNCTION coop_define_attribute_value(text, text, coopquery) IS
+    'a new value of an attribute: what the query asks for in its subspace';
+COMMENT ON FUNCTION coop_define_attribute_value(text, text, coopvec) IS
+    'a new value of an attribute by example: an embedding, or avg() of several';
+COMMENT ON FUNCTION coop_define_category(text, coopquery) IS 'a new category: what the query asks for';
+COMMENT ON FUNCTION coop_define_category(text, coopvec) IS 'a new category by example: an embedding, or avg() of several';
+COMMENT ON FUNCTION coop_drop_attribute_value(text, text) IS 'forget a value that somebody defined';
+COMMENT ON FUNCTION coop_drop_attribute_value(text, text, text) IS 'forget a value that somebody defined in a model';
+COMMENT ON FUNCTION coop_drop_category(text) IS 'forget a category that somebody defined';
+COMMENT ON FUNCTION coop_drop_category(text, text) IS 'forget a category that somebody defined in a model';
+REVOKE ALL ON FUNCTION coop_define_attribute_value(text, text, coopquery), coop_define_attribute_value(text, text, coopvec),
+    coop_define_category(text, coopquery), coop_define_category(text, coopvec), coop_drop_attribute_value(text, text),
+    coop_drop_attribute_value(text, text, text), coop_drop_category(text), coop_drop_category(text, text) FROM PUBLIC;
 
 CREATE FUNCTION coop_attr_query(attribute text, value text) RETURNS coopquery
     AS 'MODULE_PATHNAME', 'coop_attr_query_wrapper' LANGUAGE C STABLE STRICT PARALLEL SAFE COST 1000

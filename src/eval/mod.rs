@@ -9,5 +9,6 @@ pub mod ordered;
 pub mod protocol;
 pub mod report;
 pub mod run;
+pub mod tags;
 
 pub use protocol::Protocol;

@@ -83,6 +83,7 @@ pub fn evaluate(
         categories: test.categories(&prototypes.categories)?,
         predicted_by: protocol.predict_by,
         predictions: Vec::new(),
+        tags: Vec::new(),
     })
 }
 

@@ -3,6 +3,7 @@
 use super::metrics::mean;
 use super::ordered::{Averages, PredictionReport, Reference};
 use super::protocol::NamedQueries;
+use super::tags::TagReport;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -21,6 +22,9 @@ pub struct Report {
     pub predicted_by: Reference,
     /// The values of gallery images as their nearest values, per attribute that the data set has.
     pub predictions: Vec<PredictionReport>,
+    /// Tags of gallery images, per attribute and for the categories; nothing of models without them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<TagReport>,
 }
 
 /// Images of each split, and what the test half holds.
@@ -161,6 +165,15 @@ impl Report {
             "attribute_map_by_attribute": per_attribute,
             "category_map": self.categories.mean_average_precision,
             "categories_scored": self.categories.scored,
+            "tags": self.tags.iter().map(|t| serde_json::json!({
+                "name": t.name,
+                "labelled": t.labelled,
+                "absent": t.absent,
+                "accuracy": t.accuracy,
+                "accuracy_of_nearest_mean": t.accuracy_of_nearest_mean,
+                "presence_accuracy": t.presence_accuracy,
+                "expected_calibration_error": t.expected_calibration_error,
+            })).collect::<Vec<_>>(),
         })
     }
 }
@@ -203,6 +216,7 @@ impl fmt::Display for Report {
         writeln!(f, "\ncategory")?;
         ranked(f, &self.categories)?;
         self.write_predictions(f)?;
+        self.write_tags(f)?;
         let groups = self.attributes.groups.iter().chain(&self.categories.groups);
         let skipped: Vec<String> = groups
             .flat_map(|g| g.values.iter().map(move |v| (g, v)))
@@ -216,6 +230,22 @@ impl fmt::Display for Report {
 }
 
 impl Report {
+    fn write_tags(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.tags.is_empty() {
+            return Ok(());
+        }
+        writeln!(f, "\ntags (accuracy of the likeliest value; ECE: expected calibration error)")?;
+        let head = ["accuracy", "nearest mean", "presence", "ECE", "labelled", "absent"];
+        writeln!(f, "  {:<18}{}", "", head.map(|h| format!(" {h:>12}")).concat())?;
+        for t in &self.tags {
+            let figures =
+                [t.accuracy, t.accuracy_of_nearest_mean, t.presence_accuracy, t.expected_calibration_error];
+            let figures = figures.map(|x| format!(" {:>12}", percent(x))).concat();
+            writeln!(f, "  {:<18}{figures} {:>12} {:>12}", t.name, t.labelled, t.absent)?;
+        }
+        Ok(())
+    }
+
     /// Percent, but for the errors, which are in ranks; then the confusion of each ordered attribute.
     fn write_predictions(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.predictions.is_empty() {

@@ -3,6 +3,7 @@
 use super::ordered::{predict, Points, Reference};
 use super::protocol::{evaluate, NamedQueries, Protocol, Prototypes};
 use super::report::{Absent, Report};
+use super::tags::tags;
 use crate::error::{Error, Kind, Result};
 use crate::model::{contents, read_directory, Model, ModelConfig, Named, TensorFile};
 use crate::space::{Embedding, Query};
@@ -133,6 +134,9 @@ pub fn evaluate_embedded(
     let points = Points::of(model, weights, protocol.predict_by)?;
     report.predicted_by = protocol.predict_by;
     report.predictions = predict(manifest, &gallery, &raw.concat(), &points)?;
+    let tagged: Vec<(usize, &Embedding)> =
+        gallery.iter().filter_map(|&i| Some((i, embeddings[i].as_ref()?))).collect();
+    report.tags = tags(model, weights, manifest, &tagged)?;
     Ok(report)
 }
 

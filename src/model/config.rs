@@ -1,5 +1,6 @@
 //! `config.json` of a model directory: what the numbers in `model.safetensors` mean.
 
+use super::tagging::Tagging;
 use crate::error::{Error, Kind, Result};
 use crate::image::Preprocessing;
 use crate::space::Layout;
@@ -7,13 +8,13 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 /// The newest format this program reads. It writes the oldest that says all there is to say:
-/// [`Architecture::format_version`].
-pub const FORMAT_VERSION: u32 = 2;
+/// [`ModelConfig::needed_version`].
+pub const FORMAT_VERSION: u32 = 3;
 
 /// Everything about a trained model but its tensors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelConfig {
-    /// [`Architecture::format_version`]; readers refuse what is newer than their [`FORMAT_VERSION`].
+    /// [`ModelConfig::needed_version`]; readers refuse what is newer than their [`FORMAT_VERSION`].
     pub format_version: u32,
     /// The network.
     pub architecture: Architecture,
@@ -25,6 +26,9 @@ pub struct ModelConfig {
     pub categories: Vec<Named>,
     /// Bytes to pixels to network input, the same in training and serving.
     pub preprocessing: Preprocessing,
+    /// How tags get their probabilities (from format 3 on).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tagging: Option<Tagging>,
     /// Losses and hyper-parameters, as the trainer recorded them.
     #[serde(default)]
     pub training: serde_json::Value,
@@ -55,17 +59,6 @@ pub struct Architecture {
 #[allow(clippy::trivially_copy_pass_by_ref)]
 fn is_false(x: &bool) -> bool {
     !x
-}
-
-impl Architecture {
-    /// The oldest format that describes it: readers that would ignore a part of it refuse it instead.
-    pub fn format_version(&self) -> u32 {
-        if self.standardize_features {
-            2
-        } else {
-            1
-        }
-    }
 }
 
 /// One attribute and its values.
@@ -133,6 +126,15 @@ impl ModelConfig {
         Ok(config)
     }
 
+    /// The oldest format that describes it: readers that would ignore a part of it refuse it instead.
+    pub fn needed_version(&self) -> u32 {
+        match (&self.tagging, self.architecture.standardize_features) {
+            (Some(_), _) => 3,
+            (None, true) => 2,
+            (None, false) => 1,
+        }
+    }
+
     /// The file's text.
     pub fn to_json(&self) -> String {
         // Serialising strings, numbers and lists cannot fail.
@@ -177,9 +179,12 @@ impl ModelConfig {
         };
         Layout::new(self.attributes.len(), self.subspace_dim, 0)
             .map_err(|e| invalid(format!("{} ({}).", e.message, e.detail.unwrap_or_default())))?;
-        let needed = self.architecture.format_version();
+        let needed = self.needed_version();
         if self.format_version < needed {
-            return Err(invalid(format!("Standardised features need format {needed}.")));
+            return Err(invalid(format!("What it says needs format {needed}.")));
+        }
+        if let Some(tagging) = &self.tagging {
+            tagging.check(self.attributes.len())?;
         }
         unique("attribute", self.attributes.iter().map(|a| &a.name)).map_err(invalid)?;
         unique("category", self.categories.iter().map(|c| &c.name)).map_err(invalid)?;

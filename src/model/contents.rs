@@ -13,12 +13,19 @@ pub const PROJECTION_WEIGHT: &str = "projection.weight";
 pub const PROJECTION_BIAS: &str = "projection.bias";
 /// The instances' proxies, `[P, K·n]`; only training needs them, so they may be left out.
 pub const INSTANCE_PROXIES: &str = "proxies.instance";
+/// The categories' proxies (Eq. 5: means of their instances'), `[C, K·n]`; only tags need them, so they may be left out.
+pub const CATEGORY_PROXIES: &str = "proxies.category";
 /// The categories' query prototypes, `[C, K·n]`; a category without training images has zeros.
 pub const CATEGORY_QUERIES: &str = "queries.category";
 
 /// The proxies of an attribute's values, `[V, n]`.
 pub fn attribute_proxies(attribute: &str) -> String {
     format!("proxies.attribute.{attribute}")
+}
+
+/// The proxy of images without a value of an attribute, `[1, n]`; only models that learned one have it.
+pub fn absent_proxy(attribute: &str) -> String {
+    format!("proxies.absent.{attribute}")
 }
 
 /// The query prototypes of an attribute's values, `[V, n]`; a value without training images has zeros.
@@ -69,7 +76,14 @@ pub(super) fn expected_proxies(config: &ModelConfig, file: &TensorFile<'_>) -> V
     // How many instances there were is nowhere but in the tensor itself.
     let instances = file.shape(INSTANCE_PROXIES).and_then(|shape| shape.first().copied()).unwrap_or(0);
     let dimensions = config.attributes.len() * n;
-    attributes.chain([Expected::optional(INSTANCE_PROXIES, [instances, dimensions])]).collect()
+    let absent = config.attributes.iter().map(|a| Expected::optional(absent_proxy(&a.name), [1, n]));
+    attributes
+        .chain(absent)
+        .chain([
+            Expected::optional(INSTANCE_PROXIES, [instances, dimensions]),
+            Expected::optional(CATEGORY_PROXIES, [config.categories.len(), dimensions]),
+        ])
+        .collect()
 }
 
 /// The tensors of the network.

@@ -16,6 +16,7 @@ mod standardize;
 #[cfg(any(test, feature = "pg_test"))]
 #[cfg_attr(not(test), allow(dead_code))] // the test library of PostgreSQL uses a part of it
 pub(crate) mod synthetic;
+mod tagging;
 mod tensors;
 
 pub use arch::Arch;
@@ -28,4 +29,5 @@ pub use network::Model;
 pub use pixels::normalize_pixels;
 pub use prototypes::{Prototypes, Proxies};
 pub use standardize::standardized;
+pub use tagging::{softmax, Calibration, Presence, Tagger, Tagging};
 pub use tensors::{write_tensors, Precision, TensorFile, Tensors};

@@ -208,7 +208,7 @@ mod tests {
     fn standardised_features_have_mean_0_and_variance_1_before_the_projection() {
         let (mut config, mut tensors) = synthetic::model(ARCH);
         config.architecture.standardize_features = true;
-        config.format_version = config.architecture.format_version();
+        config.format_version = config.needed_version();
         // Every dimension becomes the mean of the features.
         let (dims, inputs) = tensors[contents::PROJECTION_WEIGHT].dims2().unwrap();
         let weight = Tensor::full(1.0 / inputs as f32, (dims, inputs), &Device::Cpu).unwrap();
@@ -320,13 +320,13 @@ mod tests {
         let (config, tensors) = synthetic::model(ARCH);
         let weights = written(&config, &tensors);
         let mut newer = config.clone();
-        newer.format_version = 3;
+        newer.format_version = crate::model::FORMAT_VERSION + 1;
         assert_eq!(refused(&newer, &weights).kind, Kind::Unsupported);
         // Version 1 readers would have ignored it.
         let mut standardized = config.clone();
         standardized.architecture.standardize_features = true;
         let e = refused(&standardized, &weights);
-        assert_eq!(e.detail.as_deref(), Some("Standardised features need format 2."));
+        assert_eq!(e.detail.as_deref(), Some("What it says needs format 2."));
         let mut unknown = config.clone();
         unknown.architecture.backbone = "resnet51".into();
         let e = refused(&unknown, &weights);

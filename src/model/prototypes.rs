@@ -2,8 +2,8 @@
 
 use super::config::{ModelConfig, Named};
 use super::contents;
-use super::tensors::TensorFile;
-use crate::error::Result;
+use super::tensors::{TensorFile, Tensors};
+use crate::error::{Error, Kind, Result};
 
 /// What a model's attribute and category queries aim at: means of normalised training embeddings.
 #[derive(Debug, Clone, PartialEq)]
@@ -68,8 +68,12 @@ fn trained(names: &[Named], numbers: &[f32], row: usize) -> Vec<Option<Vec<f32>>
 pub struct Proxies {
     /// For each attribute its values' proxies, `[V, n]` row by row.
     pub attributes: Vec<Vec<f32>>,
+    /// For each attribute the proxy of images without a value, `[n]`, where the model learned one.
+    pub absent: Vec<Option<Vec<f32>>>,
     /// The instances' proxies, `[P, K·n]` row by row, if the model kept them.
     pub instances: Option<Vec<f32>>,
+    /// The categories' proxies, `[C, K·n]` row by row, if the model has them.
+    pub categories: Option<Vec<f32>>,
 }
 
 impl Proxies {
@@ -80,10 +84,36 @@ impl Proxies {
     pub fn from_parts(config: &ModelConfig, weights: &[u8]) -> Result<Self> {
         let file = TensorFile::parse(weights)?;
         file.check(contents::DO_NOT_FIT, &contents::expected_proxies(config, &file), |_| true)?;
-        let attributes =
-            config.attributes.iter().map(|a| file.numbers(&contents::attribute_proxies(&a.name)));
-        let instances =
-            file.shape(contents::INSTANCE_PROXIES).map(|_| file.numbers(contents::INSTANCE_PROXIES));
-        Ok(Self { attributes: attributes.collect::<Result<_>>()?, instances: instances.transpose()? })
+        Self::from_numbers(config, |name| file.shape(name).map(|_| file.numbers(name)).transpose())
+    }
+
+    /// Those among a model's tensors.
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::InvalidModel`] if a proxy of values is missing.
+    pub fn of(config: &ModelConfig, tensors: &Tensors) -> Result<Self> {
+        let numbers = |name: &str| -> Result<Option<Vec<f32>>> {
+            tensors.get(name).map(|t| Ok(t.flatten_all()?.to_vec1()?)).transpose()
+        };
+        Self::from_numbers(config, numbers)
+    }
+
+    fn from_numbers(
+        config: &ModelConfig,
+        optional: impl Fn(&str) -> Result<Option<Vec<f32>>>,
+    ) -> Result<Self> {
+        let attributes = config.attributes.iter().map(|a| {
+            let name = contents::attribute_proxies(&a.name);
+            optional(&name)?.ok_or_else(|| {
+                Error::new(Kind::InvalidModel, format!("the model lacks the tensor \"{name}\""))
+            })
+        });
+        let absent = config.attributes.iter().map(|a| optional(&contents::absent_proxy(&a.name)));
+        Ok(Self {
+            attributes: attributes.collect::<Result<_>>()?,
+            absent: absent.collect::<Result<_>>()?,
+            instances: optional(contents::INSTANCE_PROXIES)?,
+            categories: optional(contents::CATEGORY_PROXIES)?,
+        })
     }
 }

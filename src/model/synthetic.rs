@@ -69,6 +69,7 @@ pub fn model(arch: Arch) -> (ModelConfig, Tensors) {
         ],
         categories: named(&[("toy", 6), ("tool", 0)]),
         preprocessing: Preprocessing::imagenet(32),
+        tagging: None,
         training: serde_json::Value::Null,
         dataset: serde_json::Value::Null,
         metrics: serde_json::Value::Null,

@@ -2,6 +2,7 @@
 //! PostgreSQL is said on the floors below. The only place, with the SIMD kernels, where `unsafe` lives.
 
 mod aggregates;
+mod algebra;
 mod am;
 mod catalog;
 mod client;
@@ -10,11 +11,13 @@ mod embed;
 mod fixture;
 mod fmgr;
 mod fold;
+mod gallery;
 mod model_process;
 mod operators;
 mod queries;
 mod report;
 mod settings;
+mod tags;
 mod types;
 mod varlena;
 mod worker;

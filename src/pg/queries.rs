@@ -42,17 +42,22 @@ fn coop_like(embedding: CoopVec<'_>, attributes: VariadicArray<'_, &str>) -> Coo
 
 fn like(embedding: &CoopVec<'_>, attributes: &VariadicArray<'_, &str>) -> Result<Query> {
     let embedding = embedding.view();
-    let named = attributes.iter().map(|name| name.map(str::to_owned).ok_or_else(null_name));
-    let named = named.collect::<Result<Vec<String>>>()?;
-    if named.is_empty() {
+    Query::like(embedding, &subspaces_of(embedding.layout, &names(attributes)?)?)
+}
+
+/// The names in a list of attributes.
+///
+/// # Errors
+/// [`Kind::InvalidParameter`] if there is none, or one is null.
+pub fn names(attributes: &VariadicArray<'_, &str>) -> Result<Vec<String>> {
+    let null = || Error::new(Kind::InvalidParameter, "an attribute's name must not be null");
+    let names = attributes.iter().map(|name| name.map(str::to_owned).ok_or_else(null));
+    let names = names.collect::<Result<Vec<String>>>()?;
+    if names.is_empty() {
         return Err(Error::new(Kind::InvalidParameter, "no attribute is named")
             .hint("coop_like(embedding) without attributes is like this one in all of them."));
     }
-    Query::like(embedding, &subspaces_of(embedding.layout, &named)?)
-}
-
-fn null_name() -> Error {
-    Error::new(Kind::InvalidParameter, "an attribute's name must not be null")
+    Ok(names)
 }
 
 /// Numbers (K·n of them) as an embedding of the default model, taken as they are: the network's embeddings have

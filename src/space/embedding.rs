@@ -1,6 +1,6 @@
 //! A `coopvec`: K·n half-precision numbers, each subspace of unit length.
 
-use super::Layout;
+use super::{Layout, QueryRef};
 use crate::error::{Error, Kind, Result};
 use half::f16;
 
@@ -68,6 +68,35 @@ impl EmbeddingRef<'_> {
     pub fn to_f32(&self) -> Vec<f32> {
         self.values.iter().map(|v| v.to_f32()).collect()
     }
+
+    /// This one, but as `query` wishes in the subspaces that it asks for: its targets there, at unit length.
+    ///
+    /// # Errors
+    /// [`Kind::Mismatch`] for a query of another model.
+    pub fn replaced(&self, query: &QueryRef<'_>) -> Result<Embedding> {
+        self.layout.check_same(&query.layout)?;
+        let mut values = self.values.to_vec();
+        for (k, _, target) in query.active() {
+            let mut unit = target.to_vec();
+            normalize(&mut unit);
+            values[self.layout.range(k)].iter_mut().zip(unit).for_each(|(v, t)| *v = f16::from_f32(t));
+        }
+        Embedding::from_f16(self.layout, values)
+    }
+
+    /// This one, but as `other` is in these subspaces (from 0).
+    ///
+    /// # Errors
+    /// [`Kind::Mismatch`] for an embedding of another model, [`Kind::InvalidParameter`] if there is no such subspace.
+    pub fn blended(&self, other: &EmbeddingRef<'_>, subspaces: &[usize]) -> Result<Embedding> {
+        self.layout.check_same(&other.layout)?;
+        let mut values = self.values.to_vec();
+        for &k in subspaces {
+            self.layout.check_subspace(k)?;
+            values[self.layout.range(k)].copy_from_slice(&other.values[self.layout.range(k)]);
+        }
+        Embedding::from_f16(self.layout, values)
+    }
 }
 
 /// Divides each subspace of `values` (`[K·n]`) by its L2 norm; a subspace of zeros stays zeros.
@@ -79,13 +108,16 @@ pub fn normalize_subspaces(layout: Layout, values: &mut [f32]) -> Result<()> {
     if let Some(at) = values.iter().position(|v| !v.is_finite()) {
         return Err(not_finite(at, &values[at]));
     }
-    for slice in values.chunks_exact_mut(layout.subspace_dim()) {
-        let norm = slice.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>().sqrt();
-        if norm > 0.0 {
-            slice.iter_mut().for_each(|v| *v = (f64::from(*v) / norm) as f32);
-        }
-    }
+    values.chunks_exact_mut(layout.subspace_dim()).for_each(normalize);
     Ok(())
+}
+
+/// Divides finite numbers by their L2 norm; zeros stay zeros.
+fn normalize(slice: &mut [f32]) {
+    let norm = slice.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>().sqrt();
+    if norm > 0.0 {
+        slice.iter_mut().for_each(|v| *v = (f64::from(*v) / norm) as f32);
+    }
 }
 
 /// Fails unless `found` numbers fill the layout.
@@ -104,6 +136,7 @@ pub(super) fn not_finite(at: usize, value: &dyn std::fmt::Display) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Query;
     use super::*;
 
     #[test]
@@ -113,6 +146,21 @@ mod tests {
         let v = e.as_ref().to_f32();
         assert!((v[0] - 0.6).abs() < 1e-3 && (v[1] - 0.8).abs() < 1e-3);
         assert_eq!(&v[2..], &[0.0, 0.0, -1.0, 0.0]);
+    }
+
+    #[test]
+    fn a_subspace_is_replaced_by_a_wish_at_unit_length_or_by_another_ones() {
+        let l = Layout::new(3, 2, 0).unwrap();
+        let e = Embedding::from_raw(l, &[1.0, 0.0, 0.0, 1.0, 0.6, 0.8]).unwrap();
+        let wish = Query::subspace(l, 1, &[0.3, 0.4]).unwrap();
+        let replaced = e.as_ref().replaced(&wish.as_ref()).unwrap();
+        let expected = Embedding::from_raw(l, &[1.0, 0.0, 0.6, 0.8, 0.6, 0.8]).unwrap();
+        assert_eq!(replaced, expected);
+        assert_eq!(replaced.as_ref().blended(&e.as_ref(), &[1, 1]).unwrap(), e);
+        assert_eq!(e.as_ref().blended(&replaced.as_ref(), &[0, 2]).unwrap(), e);
+        assert_eq!(e.as_ref().blended(&e.as_ref(), &[3]).unwrap_err().kind, Kind::InvalidParameter);
+        let other = Query::subspace(Layout::new(3, 2, 9).unwrap(), 1, &[0.3, 0.4]).unwrap();
+        assert_eq!(e.as_ref().replaced(&other.as_ref()).unwrap_err().kind, Kind::Mismatch);
     }
 
     #[test]

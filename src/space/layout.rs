@@ -57,6 +57,17 @@ impl Layout {
         k * self.subspace_dim()..(k + 1) * self.subspace_dim()
     }
 
+    /// Fails unless there is a subspace k.
+    ///
+    /// # Errors
+    /// [`Kind::InvalidParameter`].
+    pub fn check_subspace(&self, k: usize) -> Result<()> {
+        if k < self.subspaces() {
+            return Ok(());
+        }
+        Err(Error::new(Kind::InvalidParameter, format!("model {self} has no subspace {k}")))
+    }
+
     /// Fails unless `other` is the same model's space.
     ///
     /// # Errors

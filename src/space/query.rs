@@ -1,7 +1,7 @@
 //! A `coopquery`: a target and a weight for each subspace, and one constant.
 
 use super::embedding::{check_length, not_finite};
-use super::{EmbeddingRef, Layout};
+use super::{squared_l2_f16_f32, EmbeddingRef, Layout};
 use crate::error::{Error, Kind, Result};
 
 /// A query that owns its numbers: `distance² = c + Σ_k w_k ‖t_k − e_k‖²`.
@@ -79,9 +79,8 @@ impl Query {
     /// As [`Query::from_parts`]; [`Kind::InvalidParameter`] if there is no subspace k.
     pub fn subspace(layout: Layout, k: usize, target: &[f32]) -> Result<Self> {
         let mut weights = vec![0.0; layout.subspaces()];
-        *weights.get_mut(k).ok_or_else(|| {
-            Error::new(Kind::InvalidParameter, format!("model {layout} has no subspace {k}"))
-        })? = 1.0;
+        layout.check_subspace(k)?;
+        weights[k] = 1.0;
         Self::from_parts(layout, 0.0, weights, target.to_vec())
     }
 
@@ -102,9 +101,8 @@ impl Query {
         let layout = embedding.layout;
         let mut weights = vec![0.0; layout.subspaces()];
         for &k in subspaces {
-            *weights.get_mut(k).ok_or_else(|| {
-                Error::new(Kind::InvalidParameter, format!("model {layout} has no subspace {k}"))
-            })? = 1.0;
+            layout.check_subspace(k)?;
+            weights[k] = 1.0;
         }
         let targets = (0..layout.subspaces())
             .filter(|&k| weights[k] > 0.0)
@@ -180,6 +178,19 @@ impl QueryRef<'_> {
             }
         }
         checked(Query { layout: self.layout, constant, weights, targets })
+    }
+
+    /// What each subspace that counts adds to the squared distance of `e`: its number, its weight, and the distance within
+    /// it; with the constant, `distance² = c + Σ w_k d_k²`.
+    ///
+    /// # Errors
+    /// [`Kind::Mismatch`] if they belong to different models.
+    pub fn contributions(&self, e: EmbeddingRef<'_>) -> Result<Vec<(usize, f32, f64)>> {
+        self.layout.check_same(&e.layout)?;
+        let part = |(k, w, target): (usize, f32, &[f32])| {
+            (k, w, f64::from(squared_l2_f16_f32(&e.values[self.layout.range(k)], target)).sqrt())
+        };
+        Ok(self.active().map(part).collect())
     }
 
     /// `s · q` for s > 0: every squared distance times s.
@@ -272,6 +283,26 @@ mod tests {
             let left = pq.as_ref().plus(&r).unwrap();
             let right = p.plus(&q.plus(&r).unwrap().as_ref()).unwrap();
             prop_assert!(close(squared(&e, &left), squared(&e, &right)));
+        }
+
+        #[test]
+        fn contributions_add_up_to_the_squared_distance(e in embedding(), p in query(), q in query()) {
+            let sum = p.as_ref().plus(&q.as_ref()).unwrap();
+            let parts = sum.as_ref().contributions(e.as_ref()).unwrap();
+            let total = parts.iter().map(|(_, w, d)| f64::from(*w) * d * d).sum::<f64>() + sum.as_ref().constant;
+            prop_assert!(close(squared(&e, &sum), total));
+        }
+
+        #[test]
+        fn a_mix_of_one_is_the_thing_itself(q in query(), s in 0.01f64..100.0) {
+            prop_assert_eq!(&q.as_ref().scaled(1.0).unwrap(), &q);
+            let half = q.as_ref().scaled(0.5).unwrap();
+            let (whole, parts) = (q.as_ref(), half.as_ref().plus(&half.as_ref()).unwrap());
+            prop_assert!(close(whole.constant, parts.as_ref().constant));
+            prop_assert_eq!(whole.weights, parts.as_ref().weights);
+            prop_assert!(whole.targets.iter().zip(parts.as_ref().targets).all(|(a, b)| close((*a).into(), (*b).into())));
+            let there_and_back = whole.scaled(s).unwrap().as_ref().scaled(1.0 / s).unwrap();
+            prop_assert!(close(there_and_back.as_ref().constant, whole.constant));
         }
 
         #[test]

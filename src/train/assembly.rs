@@ -1,6 +1,8 @@
 //! What was learned as a model: tensors, query prototypes and config.
 
+use super::calibration::{calibrate, Uncalibrated};
 use super::features::{half_matrices, FrozenBackbone};
+use super::losses::unit_subspaces;
 use super::manifest::{Manifest, Split};
 use super::method::Space;
 use super::methods::cooperative::Parameters;
@@ -10,9 +12,10 @@ use super::queries::MeanQueries;
 use super::settings::Settings;
 use crate::error::Result;
 use crate::image::Preprocessing;
-use crate::model::{contents, standardized, Architecture, ModelConfig, Tensors};
-use crate::space::{normalize_subspaces, Layout};
+use crate::model::{contents, standardized, Architecture, ModelConfig, Proxies, Tensors, FORMAT_VERSION};
+use crate::space::{normalize_subspaces, Embedding, Layout};
 use candle_core::{Device, Tensor};
+use std::collections::BTreeSet;
 
 /// What a model was made from and with.
 pub struct Parts<'a> {
@@ -24,6 +27,8 @@ pub struct Parts<'a> {
     pub preprocessing: &'a Preprocessing,
     /// Names for the records.
     pub args: &'a TrainArgs,
+    /// Training images that took no part in learning, as places in the manifest; tags are calibrated on them.
+    pub held_out: &'a [usize],
 }
 
 /// Config (without metrics) and tensors of a model directory. `features` (`[images, F]`) are the training images'.
@@ -47,6 +52,10 @@ pub fn assemble(
         if parts.settings.standardize_features { standardized(features)? } else { features.clone() };
     let raw = features.matmul(&projection)?.broadcast_add(&tensors[contents::PROJECTION_BIAS])?;
     let mut embeddings: Vec<Vec<f32>> = raw.to_vec2()?;
+    let radii = match parts.settings.normalize {
+        true => vec![1.0; layout.subspaces()],
+        false => mean_lengths(&embeddings, layout),
+    };
     embeddings.iter_mut().try_for_each(|e| normalize_subspaces(layout, e))?;
     let n = parts.settings.subspace_dim;
     let space = Space::cooperative(manifest.attributes.len(), n);
@@ -61,6 +70,8 @@ pub fn assemble(
     let shape = (queries.named_categories.len(), layout.dimensions());
     let rows = Tensor::from_slice(&queries.categories, shape, &Device::Cpu)?;
     tensors.insert(contents::CATEGORY_QUERIES.into(), rows);
+    let categories = category_proxies(parts, &tensors[contents::INSTANCE_PROXIES])?;
+    tensors.extend(half_matrices(&[(contents::CATEGORY_PROXIES.to_owned(), categories)].into())?);
     let backbone_tensors = backbone.tensors.iter();
     tensors.extend(
         backbone_tensors.map(|(name, t)| (format!("{}{name}", contents::BACKBONE_PREFIX), t.clone())),
@@ -71,25 +82,75 @@ pub fn assemble(
         features: backbone.features(),
         standardize_features: parts.settings.standardize_features,
     };
-    let config = ModelConfig {
-        format_version: architecture.format_version(),
+    let mut config = ModelConfig {
+        format_version: FORMAT_VERSION,
         architecture,
         subspace_dim: n,
         attributes: queries.vocabulary,
         categories: queries.named_categories,
         preprocessing: parts.preprocessing.clone(),
+        tagging: None,
         training: training_record(parts.settings),
         dataset: dataset_record(parts),
         metrics: serde_json::Value::Null,
         licence: parts.args.card.licence.clone().unwrap_or_default(),
     };
+    let all = manifest.split(Split::Train);
+    let held_out = parts.held_out.iter().map(|&image| {
+        let row = all.partition_point(|&a| a < image);
+        Ok((image, Embedding::from_f32(layout, &embeddings[row])?))
+    });
+    let held_out = held_out.collect::<Result<Vec<_>>>()?;
+    let scale = parts.settings.normalize.then_some(parts.settings.scale);
+    let proxies = Proxies::of(&config, &tensors)?;
+    let model = Uncalibrated { config: &config, proxies, radii, scale };
+    config.tagging = Some(calibrate(model, manifest, &held_out)?);
+    config.format_version = config.needed_version();
     Ok((config, tensors))
+}
+
+/// `[K]`: the mean length of raw embeddings in each subspace.
+fn mean_lengths(embeddings: &[Vec<f32>], layout: Layout) -> Vec<f32> {
+    let length = |slice: &[f32]| slice.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt();
+    let mean = |k: usize| {
+        let total: f64 = embeddings.iter().map(|e| length(&e[layout.range(k)])).sum();
+        total / embeddings.len().max(1) as f64
+    };
+    // A subspace in which everything is zero has no direction either.
+    (0..layout.subspaces()).map(|k| mean(k).max(1e-6) as f32).collect()
+}
+
+/// `[C, N]`: the mean of the instances' proxies of each category (Eq. 5), each subspace at unit length before if training did so;
+/// zeros for categories of which nothing learned.
+fn category_proxies(parts: &Parts<'_>, instances: &Tensor) -> Result<Tensor> {
+    let manifest = parts.manifest;
+    let (_, dimensions) = instances.dims2()?;
+    let unit = parts.settings.normalize;
+    let proxies =
+        if unit { unit_subspaces(instances, manifest.attributes.len())? } else { instances.clone() };
+    let held_out: BTreeSet<usize> = parts.held_out.iter().copied().collect();
+    let learned = manifest.split(Split::Train).into_iter().filter(|i| !held_out.contains(i));
+    let instances: BTreeSet<u32> = learned.map(|i| manifest.images[i].instance).collect();
+    let mut sums = vec![0f64; manifest.categories.len() * dimensions];
+    let mut counts = vec![0f64; manifest.categories.len()];
+    for (row, instance) in proxies.to_vec2::<f32>()?.iter().zip(instances) {
+        let category = manifest.instance_category[instance as usize] as usize;
+        counts[category] += 1.0;
+        sums[category * dimensions..][..dimensions]
+            .iter_mut()
+            .zip(row)
+            .for_each(|(s, &x)| *s += f64::from(x));
+    }
+    let means = sums.iter().enumerate().map(|(i, sum)| (sum / counts[i / dimensions].max(1.0)) as f32);
+    Ok(Tensor::from_vec(means.collect::<Vec<f32>>(), (counts.len(), dimensions), &Device::Cpu)?)
 }
 
 fn proxies_and_projection(manifest: &Manifest, learned: &Parameters) -> Result<Tensors> {
     let attributes = manifest.attributes.iter().zip(&learned.attribute_proxies);
+    let absent = manifest.attributes.iter().zip(&learned.absent_proxies);
     attributes
         .map(|(a, proxies)| (contents::attribute_proxies(&a.name), proxies))
+        .chain(absent.filter_map(|(a, proxy)| Some((contents::absent_proxy(&a.name), proxy.as_ref()?))))
         .chain([
             (contents::PROJECTION_WEIGHT.into(), &learned.projection.weight),
             (contents::PROJECTION_BIAS.into(), &learned.projection.bias),

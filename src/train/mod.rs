@@ -2,6 +2,7 @@
 
 pub mod assembly;
 pub mod builder;
+pub mod calibration;
 pub mod card;
 pub mod checkpoint;
 pub mod corruption;

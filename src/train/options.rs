@@ -153,6 +153,10 @@ pub struct HyperArgs {
     /// End after this many epochs without a better validation [default: never]
     #[arg(long, value_name = "EPOCHS")]
     pub patience: Option<usize>,
+    /// Hold out this part of the training instances to calibrate the probabilities of tags; those of --validation serve, if there
+    /// are any [default: 0]
+    #[arg(long, value_name = "FRACTION")]
+    pub calibration: Option<f64>,
     /// Beyond the paper: learn on subspaces of unit length [default: false]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     pub normalize: Option<bool>,
@@ -322,6 +326,7 @@ impl HyperArgs {
         set(&mut s.random_crop, self.random_crop);
         s.validation = self.validation.or(s.validation);
         s.patience = self.patience.or(s.patience);
+        set(&mut s.calibration, self.calibration);
         set(&mut s.schedule, self.schedule);
         set(&mut s.warmup_epochs, self.warmup_epochs);
         set(&mut s.weight_decay, self.weight_decay);

@@ -9,6 +9,7 @@ use super::loader::{Augmentation, Pictures};
 use super::log::LossLog;
 use super::manifest::{Manifest, ReadingArgs, Split};
 use super::methods::layers::Initializer;
+use super::methods::MethodKind;
 use super::network::{LearningBackbone, Mode};
 use super::options::TrainArgs;
 use super::rival;
@@ -80,8 +81,8 @@ pub fn run(args: &TrainArgs) -> Result<()> {
     let path = args.log.clone().unwrap_or_else(|| out.join("losses.csv"));
     let mut log = LossLog::create(&path, done)?;
     let progress = bar("training", 0);
-    let validation = (!sides.validation.is_empty())
-        .then(|| Validation::new(&manifest, &sides.validation, sides.train.len()));
+    let validation =
+        settings.validation.map(|_| Validation::new(&manifest, &sides.validation, sides.train.len()));
     let plan = Plan {
         validation: validation.as_ref(),
         checkpoints: checkpoints.as_ref(),
@@ -99,8 +100,13 @@ pub fn run(args: &TrainArgs) -> Result<()> {
     let Some(learned) = method.cooperative() else {
         return rival::finish(&*method, &settings, &backbone, &args, manifest, features, &cache);
     };
-    let parts =
-        Parts { manifest: &manifest, settings: &settings, preprocessing: &preprocessing, args: &args };
+    let parts = Parts {
+        manifest: &manifest,
+        settings: &settings,
+        preprocessing: &preprocessing,
+        args: &args,
+        held_out: &sides.validation,
+    };
     let (mut config, tensors) = assemble(&parts, &backbone, &features, learned)?;
     if manifest.split(Split::Gallery).is_empty() {
         eprintln!("no gallery images: the model is not evaluated");
@@ -210,7 +216,10 @@ impl Source {
 
 /// The training images that learn, and those held out.
 fn sides(manifest: &Manifest, settings: &Settings) -> Result<HeldOut> {
-    match settings.validation {
+    // A rival's embeddings are nobody's tags.
+    let calibration = (settings.method == MethodKind::Cooperative && settings.calibration > 0.0)
+        .then_some(settings.calibration);
+    match settings.validation.or(calibration) {
         Some(fraction) => HeldOut::new(manifest, fraction, settings.seed),
         None => Ok(HeldOut { train: manifest.split(Split::Train), validation: Vec::new() }),
     }

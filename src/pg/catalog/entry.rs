@@ -19,21 +19,25 @@ pub struct ModelEntry {
     pub digest: ModelDigest,
     /// K, n and the fingerprint.
     pub layout: Layout,
+    /// When it was loaded, in microseconds: what is remembered of a model is that of this loading.
+    loaded_at: i64,
 }
 
 const TEXT: pg_sys::Oid = pg_sys::TEXTOID;
 
 static BY_NAME: Select = Select::new(
-    c"SELECT name, digest, subspaces, subspace_dim FROM coopembed.models WHERE name OPERATOR(pg_catalog.=) $1",
+    c"SELECT name, digest, subspaces, subspace_dim, loaded_at FROM coopembed.models WHERE name OPERATOR(pg_catalog.=) $1",
     &[TEXT],
 );
 static BY_FINGERPRINT: Select = Select::new(
-    c"SELECT name, digest, subspaces, subspace_dim FROM coopembed.models \
+    c"SELECT name, digest, subspaces, subspace_dim, loaded_at FROM coopembed.models \
       WHERE fingerprint OPERATOR(pg_catalog.=) $1 ORDER BY name LIMIT 1",
     &[TEXT],
 );
-static ANY_TWO: Select =
-    Select::new(c"SELECT name, digest, subspaces, subspace_dim FROM coopembed.models LIMIT 2", &[]);
+static ANY_TWO: Select = Select::new(
+    c"SELECT name, digest, subspaces, subspace_dim, loaded_at FROM coopembed.models LIMIT 2",
+    &[],
+);
 static NAMES: Select = Select::new(c"SELECT name FROM coopembed.models ORDER BY name", &[]);
 static CONFIG: Select =
     Select::new(c"SELECT config FROM coopembed.models WHERE name OPERATOR(pg_catalog.=) $1", &[TEXT]);
@@ -89,23 +93,42 @@ pub fn model_with_fingerprint(layout: Layout) -> Result<ModelEntry> {
     }
 }
 
-/// The parsed `config.json` of a model. Kept for the session: what has the same digest decides the same embeddings.
+/// The parsed `config.json` of a model.
 ///
 /// # Errors
 /// As [`ModelConfig::from_json`]; [`Kind::UnknownName`] if the model is gone.
 pub fn config(entry: &ModelEntry) -> Result<Rc<ModelConfig>> {
-    thread_local!(static LAST: RefCell<Option<(ModelDigest, Rc<ModelConfig>)>> = const { RefCell::new(None) });
-    let kept = LAST.with_borrow(|last| match last {
-        Some((digest, config)) if *digest == entry.digest => Some(Rc::clone(config)),
-        _ => None,
-    });
-    if let Some(config) = kept {
-        return Ok(config);
+    static LAST: Remembered<ModelConfig> = Remembered::new();
+    LAST.of(entry, || ModelConfig::from_json(&config_text(entry)?))
+}
+
+/// What this session worked out about the model that it used last.
+pub struct Remembered<T>(RefCell<Option<(ModelDigest, i64, Rc<T>)>>);
+
+// SAFETY: a server process has one thread that calls PostgreSQL, and only that one asks for models.
+unsafe impl<T> Sync for Remembered<T> {}
+
+impl<T> Remembered<T> {
+    /// Nothing yet.
+    pub const fn new() -> Self {
+        Self(RefCell::new(None))
     }
-    let text = config_text(entry)?;
-    let config = Rc::new(ModelConfig::from_json(&text)?);
-    LAST.set(Some((entry.digest, Rc::clone(&config))));
-    Ok(config)
+
+    /// What `make` says of this model, now or when it was last asked.
+    ///
+    /// # Errors
+    /// Those of `make`.
+    pub fn of(&self, entry: &ModelEntry, make: impl FnOnce() -> Result<T>) -> Result<Rc<T>> {
+        match &*self.0.borrow() {
+            Some((digest, loaded_at, kept)) if (*digest, *loaded_at) == (entry.digest, entry.loaded_at) => {
+                return Ok(Rc::clone(kept));
+            }
+            _ => {}
+        }
+        let made = Rc::new(make()?);
+        self.0.replace(Some((entry.digest, entry.loaded_at, Rc::clone(&made))));
+        Ok(made)
+    }
 }
 
 /// The `config.json` of a model as it was loaded.
@@ -130,7 +153,7 @@ fn quoted(names: &[String]) -> String {
     shown.join(", ") + if names.len() > shown.len() { ", ..." } else { "" }
 }
 
-/// `name, digest, subspaces, subspace_dim` of a row.
+/// `name, digest, subspaces, subspace_dim, loaded_at` of a row.
 fn entry(row: &Row) -> Result<ModelEntry> {
     let name: String = row.expect(1);
     let digest: Vec<u8> = row.expect(2);
@@ -139,5 +162,6 @@ fn entry(row: &Row) -> Result<ModelEntry> {
     })?);
     let (k, n): (i32, i32) = (row.expect(3), row.expect(4));
     let layout = Layout::new(k.unsigned_abs() as usize, n.unsigned_abs() as usize, digest.fingerprint())?;
-    Ok(ModelEntry { name, digest, layout })
+    let loaded_at: pgrx::datum::TimestampWithTimeZone = row.expect(5);
+    Ok(ModelEntry { name, digest, layout, loaded_at: loaded_at.into_inner() })
 }

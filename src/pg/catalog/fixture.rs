@@ -1,7 +1,10 @@
 //! A small garment model for tests: three attributes of four dimensions each, on the smallest backbone there is.
 
 use crate::model::synthetic;
-use crate::model::{contents, Arch, Architecture, Attribute, ModelConfig, Named, Tensors};
+use crate::model::{
+    contents, Arch, Architecture, Attribute, Calibration, ModelConfig, Named, Presence, Proxies, Tagger,
+    Tagging, Tensors,
+};
 use crate::space::{Layout, Query};
 use candle_core::{DType, Device, Tensor};
 use pgrx::prelude::*;
@@ -42,6 +45,36 @@ impl Garments {
             head(contents::attribute_queries(&a.name), &[a.values.len(), n]);
         }
         Self { config, tensors }
+    }
+
+    /// The same with all that tags need; only sleeves may be absent.
+    pub fn tagged(mut self) -> Self {
+        let (k, n) = (self.config.attributes.len(), SUBSPACE_DIM);
+        let mut add = |name: String, rows: usize, columns: usize| {
+            let numbers = synthetic::uniform(&name, rows * columns).map(|u| ((u - 0.5) * 2.0) as f32);
+            let tensor = Tensor::from_vec(numbers.collect::<Vec<f32>>(), (rows, columns), &Device::Cpu);
+            self.tensors.insert(name, tensor.unwrap());
+        };
+        add(contents::CATEGORY_PROXIES.into(), self.config.categories.len(), k * n);
+        add(contents::absent_proxy("sleeves"), 1, n);
+        let presence = |a: &Attribute| (a.name == "sleeves").then_some(Presence { slope: 2.0, offset: 0.5 });
+        self.config.tagging = Some(Tagging {
+            unit: false,
+            radii: vec![1.5; k],
+            attributes: (self.config.attributes.iter())
+                .map(|a| Calibration { temperature: 0.75, presence: presence(a) })
+                .collect(),
+            category_temperature: 1.25,
+            held_out_images: 9,
+        });
+        self.config.format_version = self.config.needed_version();
+        self
+    }
+
+    /// What tags its embeddings.
+    pub fn tagger(&self) -> Tagger {
+        let half = half_tensors(&self.tensors);
+        Tagger::new(&self.config, Proxies::of(&self.config, &half).unwrap()).unwrap()
     }
 
     /// The bytes of `model.safetensors`, in half precision.
@@ -108,6 +141,7 @@ fn config() -> ModelConfig {
         ],
         categories: named(&[("blouse", 4), ("dress", 4), ("coat", 0)]),
         preprocessing: crate::image::Preprocessing::imagenet(32),
+        tagging: None,
         training: serde_json::Value::Null,
         dataset: serde_json::Value::Null,
         metrics: serde_json::Value::Null,
@@ -155,4 +189,10 @@ pub fn failure(sql: &str) -> String {
 /// The one text that a statement returns.
 pub fn text(sql: &str) -> Option<String> {
     Spi::get_one(sql).unwrap()
+}
+
+/// As a model's file has them: rounded to half precision, read as single.
+fn half_tensors(tensors: &Tensors) -> Tensors {
+    let round = |t: &Tensor| t.to_dtype(DType::F16).unwrap().to_dtype(DType::F32).unwrap();
+    tensors.iter().map(|(name, t)| (name.clone(), round(t))).collect()
 }

@@ -30,14 +30,14 @@ static ATTRIBUTES: Select = Select::new(
     &[TEXT],
 );
 static VALUES: Select = Select::new(
-    c"SELECT v.ordinal, v.value, v.images, v.query IS NOT NULL \
+    c"SELECT v.ordinal, v.value, v.images, v.query IS NOT NULL, v.own \
       FROM coopembed.attributes a JOIN coopembed.attribute_values v \
       ON v.model OPERATOR(pg_catalog.=) a.model AND v.attribute OPERATOR(pg_catalog.=) a.ordinal \
       WHERE a.model OPERATOR(pg_catalog.=) $1 AND a.name OPERATOR(pg_catalog.=) $2 ORDER BY v.ordinal",
     &[TEXT, TEXT],
 );
 static CATEGORIES: Select = Select::new(
-    c"SELECT ordinal, name, images, query IS NOT NULL FROM coopembed.categories \
+    c"SELECT ordinal, name, images, query IS NOT NULL, own FROM coopembed.categories \
       WHERE model OPERATOR(pg_catalog.=) $1 ORDER BY ordinal",
     &[TEXT],
 );
@@ -91,16 +91,18 @@ fn attributes(model_name: Option<&str>) -> Vec<(i32, String, bool, i64)> {
     ATTRIBUTES.rows(&[model.name.into_datum()], |r| (r.expect(1), r.expect(2), r.expect(3), r.expect(4)))
 }
 
-fn values(attribute: &str, model_name: Option<&str>) -> Vec<(i32, String, i64, bool)> {
+fn values(attribute: &str, model_name: Option<&str>) -> Vec<(i32, String, i64, bool, bool)> {
     let model = model(model_name).or_report();
     check_attribute(&model, attribute).or_report();
     let key = [model.name.into_datum(), attribute.into_datum()];
-    VALUES.rows(&key, |r| (r.expect(1), r.expect(2), r.expect(3), r.expect(4)))
+    VALUES.rows(&key, |r| (r.expect(1), r.expect(2), r.expect(3), r.expect(4), r.expect(5)))
 }
 
-fn categories(model_name: Option<&str>) -> Vec<(i32, String, i64, bool)> {
+fn categories(model_name: Option<&str>) -> Vec<(i32, String, i64, bool, bool)> {
     let model = model(model_name).or_report();
-    CATEGORIES.rows(&[model.name.into_datum()], |r| (r.expect(1), r.expect(2), r.expect(3), r.expect(4)))
+    CATEGORIES.rows(&[model.name.into_datum()], |r| {
+        (r.expect(1), r.expect(2), r.expect(3), r.expect(4), r.expect(5))
+    })
 }
 
 /// The attributes of the default model; `ordered` ones have values in a meaningful order.
@@ -130,7 +132,7 @@ fn coop_attribute_values(
     attribute: &str,
 ) -> TableIterator<
     'static,
-    (name!(ordinal, i32), name!(value, String), name!(images, i64), name!(has_query, bool)),
+    (name!(ordinal, i32), name!(value, String), name!(images, i64), name!(has_query, bool), name!(own, bool)),
 > {
     TableIterator::new(values(attribute, None))
 }
@@ -142,7 +144,7 @@ fn coop_attribute_values_of(
     model: &str,
 ) -> TableIterator<
     'static,
-    (name!(ordinal, i32), name!(value, String), name!(images, i64), name!(has_query, bool)),
+    (name!(ordinal, i32), name!(value, String), name!(images, i64), name!(has_query, bool), name!(own, bool)),
 > {
     TableIterator::new(values(attribute, Some(model)))
 }
@@ -151,7 +153,7 @@ fn coop_attribute_values_of(
 #[pg_extern(sql = false)]
 fn coop_categories() -> TableIterator<
     'static,
-    (name!(ordinal, i32), name!(name, String), name!(images, i64), name!(has_query, bool)),
+    (name!(ordinal, i32), name!(name, String), name!(images, i64), name!(has_query, bool), name!(own, bool)),
 > {
     TableIterator::new(categories(None))
 }
@@ -162,7 +164,7 @@ fn coop_categories_of(
     model: &str,
 ) -> TableIterator<
     'static,
-    (name!(ordinal, i32), name!(name, String), name!(images, i64), name!(has_query, bool)),
+    (name!(ordinal, i32), name!(name, String), name!(images, i64), name!(has_query, bool), name!(own, bool)),
 > {
     TableIterator::new(categories(Some(model)))
 }

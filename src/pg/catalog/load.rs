@@ -3,7 +3,7 @@
 use super::entry::{find, unknown};
 use super::statement::{AsOwner, Select};
 use crate::error::{Error, Kind, Result};
-use crate::model::{read_directory, Model};
+use crate::model::{read_directory, Model, Proxies};
 use crate::pg::{CoopQuery, OrReport};
 use crate::space::Query;
 use pgrx::datum::DatumWithOid;
@@ -49,7 +49,7 @@ fn coop_load_model_directory(name: &str, directory: &str) -> String {
              the files as values."
         );
     }
-    check_name(name).or_report();
+    check_name("a model", name).or_report();
     let directory = Path::new(directory);
     if !directory.is_absolute() {
         Err(Error::new(
@@ -66,7 +66,7 @@ fn coop_load_model_directory(name: &str, directory: &str) -> String {
 /// cannot see. Otherwise as the form that takes a directory.
 #[pg_extern(sql = false)]
 fn coop_load_model_values(name: &str, config: &str, weights: &[u8]) -> String {
-    check_name(name).or_report();
+    check_name("a model", name).or_report();
     load(name, config, weights).or_report()
 }
 
@@ -80,31 +80,44 @@ fn coop_drop_model(name: &str) {
     }
 }
 
-fn check_name(name: &str) -> Result<()> {
+/// Fails unless `name` can be the name of `what`.
+///
+/// # Errors
+/// [`Kind::InvalidParameter`].
+pub fn check_name(what: &str, name: &str) -> Result<()> {
     let fits = (1..=MAX_NAME).contains(&name.len());
     if fits && name.trim() == name && !name.chars().any(char::is_control) {
         return Ok(());
     }
     Err(Error::new(
         Kind::InvalidParameter,
-        format!("\"{}\" cannot name a model", crate::error::abridged(name)),
+        format!("\"{}\" cannot name {what}", crate::error::abridged(name)),
     )
     .detail(format!("A name has 1 to {MAX_NAME} bytes, no control characters, and no space at either end.")))
 }
 
 fn load(name: &str, config: &str, weights: &[u8]) -> Result<String> {
     let model = Model::from_parts(config, weights)?;
+    let proxies = Proxies::from_parts(model.config(), weights)?;
     let _owner = AsOwner::enter();
-    // Readers go on; a second load waits and then sees what the first one did.
-    Spi::run("LOCK TABLE coopembed.models IN SHARE ROW EXCLUSIVE MODE").map_err(failed)?;
+    lock()?;
     with_latest_rows(|| check_new(name, &model))?;
     Spi::connect_mut(|client| {
         remove(client, name)?;
         store_files(client, name, config, weights, &model)?;
         store_attributes(client, name, &model)?;
-        store_categories(client, name, &model)
+        store_categories(client, name, &model)?;
+        store_proxies(client, name, &proxies)
     })?;
     Ok(fingerprint(&model))
+}
+
+/// Lets one transaction at a time change the catalogue. Readers go on; a second writer waits and then sees what the first did.
+///
+/// # Errors
+/// [`Kind::Internal`] if there is no such table.
+pub fn lock() -> Result<()> {
+    Spi::run("LOCK TABLE coopembed.models IN SHARE ROW EXCLUSIVE MODE").map_err(failed)
 }
 
 /// Fails if the name is taken, or the fingerprint by a different model: embeddings of the two could not be told apart.
@@ -155,6 +168,7 @@ fn remove(client: &mut SpiClient<'_>, name: &str) -> Result<usize> {
         "DELETE FROM coopembed.attribute_values WHERE model OPERATOR(pg_catalog.=) $1",
         "DELETE FROM coopembed.attributes WHERE model OPERATOR(pg_catalog.=) $1",
         "DELETE FROM coopembed.categories WHERE model OPERATOR(pg_catalog.=) $1",
+        "DELETE FROM coopembed.proxies WHERE model OPERATOR(pg_catalog.=) $1",
     ] {
         client.update(sql, None, &[name.into()]).map_err(failed)?;
     }
@@ -216,12 +230,26 @@ fn store_categories(client: &mut SpiClient<'_>, name: &str, model: &Model) -> Re
     Ok(())
 }
 
-fn insert(client: &mut SpiClient<'_>, sql: &str, row: &[DatumWithOid<'_>]) -> Result<()> {
+fn store_proxies(client: &mut SpiClient<'_>, name: &str, proxies: &Proxies) -> Result<()> {
+    let sql = "INSERT INTO coopembed.proxies (model, attribute, points, absent) VALUES ($1, $2, $3, $4)";
+    let attributes = (1i32..).zip(proxies.attributes.iter().zip(&proxies.absent));
+    let categories = proxies.categories.as_ref().map(|points| (0, (points, &None)));
+    for (ordinal, (points, absent)) in attributes.chain(categories) {
+        insert(client, sql, &[name.into(), ordinal.into(), points.clone().into(), absent.clone().into()])?;
+    }
+    Ok(())
+}
+
+/// Runs an INSERT.
+///
+/// # Errors
+/// [`Kind::Internal`] if it fails.
+pub fn insert(client: &mut SpiClient<'_>, sql: &str, row: &[DatumWithOid<'_>]) -> Result<()> {
     client.update(sql, None, row).map(|_| ()).map_err(failed)
 }
 
 /// A query as a parameter. Its type is asked of the table: its name could mean another type in a user's search_path.
-fn query(query: Option<Query>) -> DatumWithOid<'static> {
+pub fn query(query: Option<Query>) -> DatumWithOid<'static> {
     // SAFETY: the column exists, and a CoopQuery is of its type.
     unsafe {
         let oid = pg_sys::get_atttype(super::relation(c"categories"), QUERY_COLUMN);
@@ -229,6 +257,7 @@ fn query(query: Option<Query>) -> DatumWithOid<'static> {
     }
 }
 
-fn failed(e: pgrx::spi::Error) -> Error {
+/// A change of the catalogue that did not work.
+pub fn failed(e: pgrx::spi::Error) -> Error {
     Error::new(Kind::Internal, format!("could not change the catalogue: {e}"))
 }

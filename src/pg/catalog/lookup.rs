@@ -1,12 +1,14 @@
 //! From names to queries, subspaces and weights.
 
-use super::entry::{model, model_with_fingerprint, ModelEntry};
+use super::entry::{config, model, model_with_fingerprint, ModelEntry, Remembered};
 use super::statement::{Row, Select};
 use crate::error::{Error, Kind, Result};
+use crate::model::{ModelConfig, Proxies, Tagger};
 use crate::pg::CoopQuery;
 use crate::space::{Layout, Query};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
+use std::rc::Rc;
 
 const TEXT: pg_sys::Oid = pg_sys::TEXTOID;
 
@@ -43,21 +45,65 @@ static WEIGHTS: Select = Select::new(
     &[TEXT, pg_sys::INT4OID],
 );
 
+static PROXIES: Select = Select::new(
+    c"SELECT attribute, points, absent FROM coopembed.proxies \
+      WHERE model OPERATOR(pg_catalog.=) $1 ORDER BY attribute",
+    &[TEXT],
+);
+
+/// What tags the embeddings of a model, and its config. Kept for the session: the rows of a loaded model do not change.
+///
+/// # Errors
+/// [`Kind::UnknownName`] if the model is not loaded, [`Kind::InvalidParameter`] if it was made without what tags need.
+pub fn tagger(layout: Layout) -> Result<(Rc<Tagger>, Rc<ModelConfig>)> {
+    static LAST: Remembered<Tagger> = Remembered::new();
+    let model = model_with_fingerprint(layout)?;
+    let config = config(&model)?;
+    let make = || {
+        let mut proxies =
+            Proxies { attributes: Vec::new(), absent: Vec::new(), instances: None, categories: None };
+        let key = [model.name.as_str().into_datum()];
+        for (attribute, points, absent) in PROXIES
+            .rows(&key, |row| (row.expect::<i32>(1), row.expect::<Vec<f32>>(2), row.get::<Vec<f32>>(3)))
+        {
+            if attribute == 0 {
+                proxies.categories = Some(points);
+            } else {
+                proxies.attributes.push(points);
+                proxies.absent.push(absent);
+            }
+        }
+        Tagger::new(&config, proxies).map_err(|e| in_model(e, &model))
+    };
+    Ok((LAST.of(&model, make)?, config))
+}
+
 /// What a model answers "this value of this attribute" with: the mean of its training embeddings in that subspace.
 ///
 /// # Errors
 /// [`Kind::UnknownName`] for an unknown name, with the nearest; [`Kind::InvalidParameter`] for a value without a query.
 pub fn attribute_query(attribute: &str, value: &str, model_name: Option<&str>) -> Result<Query> {
-    let model = model(model_name)?;
+    query_of_value(&model(model_name)?, attribute, value)
+}
+
+/// The same of the model that made an embedding.
+///
+/// # Errors
+/// As [`attribute_query`]; [`Kind::UnknownName`] if that model is not loaded.
+pub fn attribute_query_of(layout: Layout, attribute: &str, value: &str) -> Result<Query> {
+    query_of_value(&model_with_fingerprint(layout)?, attribute, value)
+}
+
+fn query_of_value(model: &ModelEntry, attribute: &str, value: &str) -> Result<Query> {
     let key = [model.name.as_str().into_datum(), attribute.into_datum(), value.into_datum()];
     match ATTRIBUTE_QUERY.first(&key, query) {
-        Some(Some(query)) => of_model(query, &model),
+        Some(Some(query)) => of_model(query, model),
         Some(None) => Err(without_query(
             &format!("value \"{value}\" of attribute \"{attribute}\""),
-            &model,
+            model,
             &VALUES.rows(&key[..2], named),
         )),
-        None => Err(unknown_value(&model, attribute, value)),
+        None => Err(unknown_value(model, attribute, value)),
     }
 }
 
@@ -88,7 +134,7 @@ pub fn category_query(category: &str, model_name: Option<&str>) -> Result<Query>
 /// [`Kind::UnknownName`] if that model is not loaded or has no such attribute.
 pub fn subspaces_of(layout: Layout, attributes: &[String]) -> Result<Vec<usize>> {
     let model = model_with_fingerprint(layout)?;
-    let known: Vec<String> = ATTRIBUTES.rows(&[model.name.as_str().into_datum()], |row| row.expect(1));
+    let known = attributes_of(&model);
     let find = |name: &String| {
         known
             .iter()
@@ -96,6 +142,18 @@ pub fn subspaces_of(layout: Layout, attributes: &[String]) -> Result<Vec<usize>>
             .ok_or_else(|| in_model(Error::unknown("attribute", name, &known), &model))
     };
     attributes.iter().map(find).collect()
+}
+
+/// The attributes of the model that made an embedding, in the order of their subspaces.
+///
+/// # Errors
+/// [`Kind::UnknownName`] if that model is not loaded.
+pub fn attribute_names(layout: Layout) -> Result<Vec<String>> {
+    Ok(attributes_of(&model_with_fingerprint(layout)?))
+}
+
+fn attributes_of(model: &ModelEntry) -> Vec<String> {
+    ATTRIBUTES.rows(&[model.name.as_str().into_datum()], |row| row.expect(1))
 }
 
 fn unknown_value(model: &ModelEntry, attribute: &str, value: &str) -> Error {
@@ -113,7 +171,7 @@ fn unknown_value(model: &ModelEntry, attribute: &str, value: &str) -> Error {
 /// # Errors
 /// [`Kind::UnknownName`] with the nearest names.
 pub fn check_attribute(model: &ModelEntry, attribute: &str) -> Result<()> {
-    let attributes: Vec<String> = ATTRIBUTES.rows(&[model.name.as_str().into_datum()], |row| row.expect(1));
+    let attributes = attributes_of(model);
     if attributes.iter().any(|a| a == attribute) {
         return Ok(());
     }
@@ -159,7 +217,8 @@ fn of_model(query: Query, model: &ModelEntry) -> Result<Query> {
     Ok(query)
 }
 
-fn in_model(error: Error, model: &ModelEntry) -> Error {
+/// Says which model was asked, unless more is said already.
+pub fn in_model(error: Error, model: &ModelEntry) -> Error {
     match error.detail {
         Some(_) => error,
         None => error.detail(format!("Asked of model \"{}\".", model.name)),

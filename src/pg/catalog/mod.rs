@@ -3,6 +3,7 @@
 //! Everything here reads and writes as the owner of these tables, with statements that name each object and operator
 //! by its schema: what a user may see or do is decided by the rights on the SQL functions, never by a `search_path`.
 
+mod define;
 mod entry;
 #[cfg(any(test, feature = "pg_test"))]
 pub mod fixture;
@@ -14,7 +15,9 @@ mod statement;
 mod tests;
 
 pub use entry::{config, config_text, model};
-pub use lookup::{attribute_query, category_query, subspaces_of, with_weights};
+pub use lookup::{
+    attribute_names, attribute_query, attribute_query_of, category_query, subspaces_of, tagger, with_weights,
+};
 
 use crate::error::{Error, Kind};
 use pgrx::pg_sys;

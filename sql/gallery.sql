@@ -1,0 +1,88 @@
+-- Questions about a whole table: they run with the rights of whoever asks, on tables, views and partitioned tables alike.
+
+-- The quoted name of a column of embeddings, or a clear error.
+CREATE FUNCTION coopembed.embedding_column(rel regclass, name name) RETURNS text
+    LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE SET search_path TO pg_catalog, pg_temp AS $$
+DECLARE
+    found regtype := (SELECT atttypid FROM pg_attribute WHERE attrelid = rel AND attname = name AND attnum > 0 AND NOT attisdropped);
+BEGIN
+    IF found IS NULL THEN
+        RAISE undefined_column USING MESSAGE = format('column "%s" of relation %s does not exist', name, rel);
+    ELSIF found <> '@extschema@.coopvec'::regtype THEN
+        RAISE datatype_mismatch USING MESSAGE = format('column "%s" of relation %s holds no embeddings', name, rel),
+            DETAIL = format('Its type is %s.', found), HINT = 'Name a column of type coopvec.';
+    END IF;
+    RETURN quote_ident(name);
+END $$;
+
+CREATE FUNCTION coop_typicality(rel regclass, id_column name, emb_column name, label_column name)
+    RETURNS TABLE (id text, label text, distance double precision, rank bigint)
+    LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE COST 1000000 SET search_path TO pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN QUERY EXECUTE format(
+        'SELECT id::text, label::text, distance, rank() OVER (PARTITION BY label ORDER BY distance) FROM (
+             SELECT %1$I AS id, %2$I AS label,
+                    %3$s OPERATOR(@extschema@.<->) @extschema@.avg(%3$s) OVER (PARTITION BY %2$I) AS distance
+             FROM %4$s WHERE %2$I IS NOT NULL AND %3$s IS NOT NULL) t
+         ORDER BY label, 4',
+        id_column, label_column, coopembed.embedding_column(rel, emb_column), rel);
+END $$;
+COMMENT ON FUNCTION coop_typicality(regclass, name, name, name) IS
+    'how far each row is from the mean of its label, and its rank: typical ones first, atypical ones last';
+
+CREATE FUNCTION coop_duplicates(rel regclass, id_column name, emb_column name, threshold double precision)
+    RETURNS TABLE (id text, other text, distance double precision)
+    LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE COST 1000000 SET search_path TO pg_catalog, pg_temp AS $$
+DECLARE
+    emb text := coopembed.embedding_column(rel, emb_column);
+    rows text := format('SELECT %I::text AS id, %s AS emb FROM %s WHERE %s IS NOT NULL', id_column, emb, rel, emb);
+    nearest text := format('SELECT %1$I::text AS id, %2$s OPERATOR(@extschema@.<->) $1 AS distance FROM %3$s
+        ORDER BY %2$s OPERATOR(@extschema@.<->) $1', id_column, emb, rel);
+    a record;
+    b record;
+BEGIN
+    IF threshold < 0 OR threshold = 'NaN' THEN
+        RAISE invalid_parameter_value USING MESSAGE = format('the threshold must not be negative, not %s', threshold);
+    END IF;
+    FOR a IN EXECUTE rows LOOP
+        -- The index gives the others nearest first; the first beyond the threshold ends the search.
+        FOR b IN EXECUTE nearest USING a.emb LOOP
+            EXIT WHEN b.distance IS NULL OR b.distance > threshold;
+            CONTINUE WHEN b.id COLLATE "C" <= a.id COLLATE "C";
+            id := a.id;
+            other := b.id;
+            distance := b.distance;
+            RETURN NEXT;
+        END LOOP;
+    END LOOP;
+END $$;
+COMMENT ON FUNCTION coop_duplicates(regclass, name, name, double precision) IS
+    'pairs of rows that are no further apart than the threshold, each once';
+
+-- Measures of a ranking: SELECT coop_average_precision(category = 'blouse' ORDER BY emb <-> coop_category_query('blouse')).
+-- Rows of which nobody knows whether they are relevant (NULL) do not count.
+CREATE FUNCTION coopembed.rank_step(state double precision[], relevant boolean) RETURNS double precision[]
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN CASE WHEN relevant
+        THEN ARRAY[state[1] + 1, state[2] + 1, state[3] + (state[2] + 1) / (state[1] + 1)]
+        ELSE ARRAY[state[1] + 1, state[2], state[3]] END;
+CREATE FUNCTION coopembed.average_precision(state double precision[]) RETURNS double precision
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN state[3] / NULLIF(state[2], 0);
+CREATE AGGREGATE coop_average_precision(boolean) (
+    SFUNC = coopembed.rank_step, STYPE = double precision[], INITCOND = '{0,0,0}', FINALFUNC = coopembed.average_precision,
+    PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE coop_average_precision(boolean) IS
+    'average precision of rows in the order of a distance; null if none is relevant';
+CREATE FUNCTION coopembed.recall_step(state integer[], relevant boolean, k integer) RETURNS integer[]
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN ARRAY[state[1] + 1, state[2] + (relevant AND state[1] < k)::integer, state[3] + relevant::integer];
+CREATE FUNCTION coopembed.recall(state integer[]) RETURNS double precision
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN CASE WHEN state[3] > 0 THEN (state[2] > 0)::integer END;
+CREATE AGGREGATE coop_recall_at(boolean, integer) (
+    SFUNC = coopembed.recall_step, STYPE = integer[], INITCOND = '{0,0,0}', FINALFUNC = coopembed.recall, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE coop_recall_at(boolean, integer) IS
+    'recall at K of rows in the order of a distance: 1 if a relevant one is among the first K, else 0; null if none is relevant';
