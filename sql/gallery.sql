@@ -48,7 +48,7 @@ BEGIN
         -- The index gives the others nearest first; the first beyond the threshold ends the search.
         FOR b IN EXECUTE nearest USING a.emb LOOP
             EXIT WHEN b.distance IS NULL OR b.distance > threshold;
-            CONTINUE WHEN b.id COLLATE "C" <= a.id COLLATE "C";
+            CONTINUE WHEN (b.id COLLATE "C" > a.id COLLATE "C") IS NOT TRUE;
             id := a.id;
             other := b.id;
             distance := b.distance;
@@ -57,7 +57,7 @@ BEGIN
     END LOOP;
 END $$;
 COMMENT ON FUNCTION coop_duplicates(regclass, name, name, double precision) IS
-    'pairs of rows that are no further apart than the threshold, each once';
+    'pairs of rows that are no further apart than the threshold, each once; rows without id in none';
 
 -- Measures of a ranking: SELECT coop_average_precision(category = 'blouse' ORDER BY emb <-> coop_category_query('blouse')).
 -- Rows of which nobody knows whether they are relevant (NULL) do not count.

@@ -85,6 +85,24 @@ fn figures(config: &ModelConfig) -> String {
             let _ = writeln!(out, "| mAP of {} | {} |", a.name, percent(map));
         }
     }
+    out + &tags(config)
+}
+
+/// How right tags are, if the model has them.
+fn tags(config: &ModelConfig) -> String {
+    let reports = config.metrics["tags"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if reports.is_empty() {
+        return String::new();
+    }
+    let mut out = "\nTags: how often the likeliest value is right, and the expected calibration error of its probability (of \
+                   \"none\", too, where the model can tell).\n\n| tags of | accuracy | calibration error | labelled images |\n|---|---|---|---|\n"
+        .to_owned();
+    for t in reports {
+        let figure = |key: &str| percent(t[key].as_f64());
+        let (accuracy, error) = (figure("accuracy"), figure("expected_calibration_error"));
+        let name = t["name"].as_str().unwrap_or_default();
+        let _ = writeln!(out, "| {name} | {accuracy} | {error} | {} |", t["labelled"]);
+    }
     out
 }
 

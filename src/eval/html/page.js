@@ -146,6 +146,32 @@ function nearest() {
     others.length ? el("details", null, el("summary", null, "The other attributes"), el("div", { class: "columns" }, others.map(confusion))) : null);
 }
 
+// How often answers are right, by how likely the model says they are: on the diagonal it keeps its word.
+function reliability(t) {
+  const [size, left, top, bottom] = [150, 30, 6, 18], side = size - top - bottom;
+  const x = p => left + side * p, y = p => top + side * (1 - p);
+  const most = Math.max(...t.bins.map(b => b.answers));
+  const label = `${t.name}: ` + t.bins.map(b => `said ${percent(b.confidence)}, right ${percent(b.accuracy)}, ${count(b.answers, "answer")}`).join("; ");
+  const picture = svg("svg", { viewBox: `0 0 ${left + side + 8} ${size}`, role: "img", "aria-label": label },
+    svg("line", { x1: x(0), y1: y(0), x2: x(1), y2: y(1) }), svg("line", { x1: x(0), y1: y(0), x2: x(1), y2: y(0) }),
+    svg("text", { x: x(0), y: size - 5 }, "said 0"), svg("text", { x: x(1), y: size - 5, "text-anchor": "end" }, "100"),
+    svg("text", { x: left - 4, y: y(1) + 8, "text-anchor": "end" }, "right"),
+    t.bins.map(b => svg("circle", { cx: x(b.confidence), cy: y(b.accuracy), r: 1.5 + 4.5 * Math.sqrt(b.answers / most) })));
+  return el("div", { class: "curve" }, el("h4", { title: t.name }, t.name), el("output", null, `ECE ${percent(t.expected_calibration_error)}`), picture);
+}
+
+function tagged() {
+  const tags = data.scores.tags || [];
+  if (!tags.length) return;
+  const rows = tags.map(t => [rowName(t.name), percent(t.accuracy), percent(t.accuracy_of_nearest_mean), percent(t.presence_accuracy),
+    percent(t.expected_calibration_error), t.labelled.toLocaleString("en"), t.absent.toLocaleString("en")]);
+  section("tags", "Tags",
+    el("p", { class: "soft" }, "In percent. The likeliest value of each gallery image, and the value whose mean query is nearest; how often it is right about having a value at all, where the model can tell; and the expected calibration error, the mean gap between how likely an answer is said to be and how often it is right."),
+    table(["", "accuracy", "nearest mean", "presence", "ECE", "labelled", "absent"], rows),
+    el("h3", null, "Reliability: right answers by what was said of them"),
+    el("div", { class: "curves" }, tags.filter(t => t.bins.length).map(reliability)));
+}
+
 // Maps. Values are told apart by colour and by shape.
 const colours = ["#3b7dd8", "#e0701a", "#2a9d5c", "#c73a63", "#8455c9", "#8a6a3b", "#1b9aaa", "#c9a400"];
 const shapes = [
@@ -278,4 +304,4 @@ function facts() {
     el("dl", null, group.rows.map(([name, value]) => [el("dt", null, name), el("dd", null, value)]))))));
 }
 
-[overview, questions, scores, nearest, maps, training, facts].forEach(draw => draw());
+[overview, questions, scores, nearest, tagged, maps, training, facts].forEach(draw => draw());

@@ -153,9 +153,13 @@ mod tests {
             let error = refusal(garbage, &weights);
             assert!(error.starts_with("config.json could not be read"), "{error}");
         }
-        let newer = garments.config.to_json().replace("\"format_version\": 1", "\"format_version\": 3");
+        let next = crate::model::FORMAT_VERSION + 1;
+        let newer = garments
+            .config
+            .to_json()
+            .replace("\"format_version\": 1", &format!("\"format_version\": {next}"));
         let error = refusal(&newer, &weights);
-        assert!(error.starts_with("model format version 3 is not supported"), "{error}");
+        assert!(error.starts_with(&format!("model format version {next} is not supported")), "{error}");
         let mut config = garments.config.clone();
         config.attributes[1].name = "neckline".into();
         let error = refusal(&config.to_json(), &weights);

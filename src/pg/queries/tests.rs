@@ -201,10 +201,10 @@ mod tests {
         let attributes = "(1,neckline,f,3) (2,sleeves,t,3) (3,prints,f,2)";
         assert_eq!(listed("coop_attributes()"), attributes);
         assert_eq!(listed("coop_attributes('garments')"), attributes);
-        let values = "(1,crew,5,t) (2,v-neck,3,t) (3,boat,0,f)";
+        let values = "(1,crew,5,t,f) (2,v-neck,3,t,f) (3,boat,0,f,f)";
         assert_eq!(listed("coop_attribute_values('neckline')"), values);
         assert_eq!(listed("coop_attribute_values('neckline', 'garments')"), values);
-        let categories = "(1,blouse,4,t) (2,dress,4,t) (3,coat,0,f)";
+        let categories = "(1,blouse,4,t,f) (2,dress,4,t,f) (3,coat,0,f,f)";
         assert_eq!(listed("coop_categories()"), categories);
         assert_eq!(listed("coop_categories('garments')"), categories);
     }

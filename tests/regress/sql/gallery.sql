@@ -1,4 +1,5 @@
 -- Questions about a whole table, and measures of rankings.
+\set SHOW_CONTEXT never
 CREATE TABLE shop (id int, kind text, emb coopvec);
 INSERT INTO shop VALUES
     (1, 'a', '2x2@0000002a:[1,0,1,0]'), (2, 'a', '2x2@0000002a:[1,0,0.8,0.6]'), (3, 'a', '2x2@0000002a:[0,1,0,1]'),
@@ -29,11 +30,11 @@ SELECT count(*) FROM coop_duplicates('shop', 'id', 'emb', 1);
 RESET ROLE;
 GRANT SELECT ON shop TO shopper;
 ALTER TABLE shop ENABLE ROW LEVEL SECURITY;
-CREATE POLICY some ON shop TO shopper USING (kind = 'b');
+CREATE POLICY only_b ON shop TO shopper USING (kind = 'b');
 SET ROLE shopper;
 SELECT id, other FROM coop_duplicates('shop', 'id', 'emb', 1);
 RESET ROLE;
-DROP POLICY some ON shop;
+DROP POLICY only_b ON shop;
 ALTER TABLE shop DISABLE ROW LEVEL SECURITY;
 REVOKE ALL ON shop FROM shopper;
 DROP ROLE shopper;

@@ -43,7 +43,7 @@ mod tests {
         );
         assert_eq!(
             text("SELECT string_agg(concat_ws(' ', ordinal, value, has_query, own), ', ' ORDER BY ordinal) FROM coop_attribute_values('neckline')"),
-            Some("1 crew t f, 2 v-neck t f, 3 boat t f, 4 cowl t t, 5 hood t t".into())
+            Some("1 crew t f, 2 v-neck t f, 3 boat f f, 4 cowl t t, 5 hood t t".into())
         );
         assert_eq!(
             text("SELECT string_agg(concat_ws(' ', ordinal, name, own), ', ' ORDER BY ordinal) FROM coop_categories()"),
