@@ -3,8 +3,7 @@
 source "$(dirname "$0")/tools/lib.sh"
 find_postgres
 seconds=${1:-20}
-scratch_cluster fsync=on full_page_writes=on wal_level=replica max_wal_senders=4 autovacuum=off archive_mode=on \
-  archive_command="'cp %p ../archive/%f'"
+scratch_cluster fsync=on full_page_writes=on wal_level=replica max_wal_senders=4 autovacuum=off
 mkdir "$SCRATCH/archive"
 give_to_server "$SCRATCH/archive"
 export PGDATABASE=postgres PGOPTIONS="-c client_min_messages=warning"
@@ -20,6 +19,8 @@ crash() { # SIGKILL to the postmaster: nothing is written any more, and the WAL 
   start_cluster "$SCRATCH"
 }
 
+# From the first restart on, which a crash brings about.
+ask -c "ALTER SYSTEM SET archive_mode = on" -c "ALTER SYSTEM SET archive_command = 'cp %p ../archive/%f'"
 ask <<'SQL'
 CREATE EXTENSION coopembed;
 -- Rows around a few centres, as a trained model makes them.
@@ -122,7 +123,10 @@ export PGHOST=$SCRATCH
 as_server "$BIN/pg_basebackup" -h "$SCRATCH" -U postgres -D "$SCRATCH/past/data" -c fast --no-sync
 ask -c "INSERT INTO photos (emb) SELECT photo(i) FROM generate_series(1, 700) i" -c "DELETE FROM photos WHERE id % 11 = 0" -c "VACUUM photos"
 before=$(ask -c "SELECT count(*) FROM photos" -c "SELECT pg_create_restore_point('before')")
-ask -c "DELETE FROM photos WHERE id % 2 = 0" -c "VACUUM photos" -c "SELECT pg_switch_wal()" >/dev/null
+ask -c "DELETE FROM photos WHERE id % 2 = 0" -c "VACUUM photos"
+last=$(ask -c "SELECT pg_walfile_name(pg_switch_wal())")
+archived() { [ "$(ask -c "SELECT last_archived_wal >= '$last' FROM pg_stat_archiver")" = t ]; }
+for _ in $(seq 300); do archived && break; sleep 0.1; done
 touch "$SCRATCH/past/data/recovery.signal"
 give_to_server "$SCRATCH/past"
 trap 'stop_cluster "$SCRATCH"; stop_cluster "$SCRATCH/past"; rm -rf "$SCRATCH"' EXIT
@@ -137,17 +141,20 @@ trap 'stop_cluster "$SCRATCH"; rm -rf "$SCRATCH"' EXIT
 export PGHOST=$SCRATCH
 
 # A disk that is full; only root can mount one so small.
-if [ "$(id -u)" = 0 ] && mkdir "$SCRATCH/small" && mount -t tmpfs -o size=1m tmpfs "$SCRATCH/small" 2>/dev/null; then
+if [ "$(id -u)" = 0 ] && mkdir "$SCRATCH/small" && mount -t tmpfs -o size=300k tmpfs "$SCRATCH/small" 2>/dev/null; then
   trap 'stop_cluster "$SCRATCH"; umount "$SCRATCH/small"; rm -rf "$SCRATCH"' EXIT
   mkdir "$SCRATCH/small/space"
   give_to_server "$SCRATCH/small/space"
   ask -c "CREATE TABLESPACE small LOCATION '$SCRATCH/small/space'"
-  full() { ask -c '\set VERBOSITY verbose' -c "$1" 2>&1 | grep -q 'ERROR:  53100' && echo full; }
+  full() { # SQL: whether that ends with the error for a full disk
+    ask -c '\set VERBOSITY verbose' -c "$1" >"$SCRATCH/found" 2>&1 || true
+    ! grep -q 'ERROR:  53100' "$SCRATCH/found" || echo full
+  }
   expect 'a build that finds the disk full is an error' full "$(full "CREATE INDEX photos_small ON photos USING coop (emb) TABLESPACE small")"
   expect 'and leaves nothing behind' "0 t" "$(find "$SCRATCH/small" -type f ! -empty -path '*PG_*' | wc -l) $(check)"
   ask -c "CREATE TABLE few (id int, emb coopvec)" -c "CREATE INDEX few_emb ON few USING coop (emb) WITH (tail_rows = 64) TABLESPACE small"
   more="INSERT INTO few SELECT i, photo(i) FROM generate_series(1, 400) i"
-  for _ in $(seq 60); do [ "$(full "$more" || true)" != full ] || break; done
+  for _ in $(seq 60); do [ "$(full "$more")" != full ] || break; done
   expect 'so is an insert' full "$(full "$more")"
   few() { ask -c "SELECT coop_index_check('few_emb') = (SELECT count(*) FROM few)" -c "SELECT count(compare('few', 20)) FROM generate_series(1, 10)"; }
   expect 'and the index stays as it was' $'t\n10' "$(few)"
