@@ -1,0 +1,217 @@
+//! A whole backbone: pictures to pooled features.
+
+use super::kernels::Kernels;
+use super::layer::Layer;
+use super::pool::{average, from_planes, max_pool, pooled};
+use super::SLACK;
+use crate::error::Result;
+use crate::model::arch::{Conv, Description, Shortcut};
+use crate::model::shape::MapShape;
+use std::sync::{Mutex, PoisonError};
+
+/// Pixels that pass through the network together: few enough for the caches, and a bound on the memory that maps take.
+const PIXELS_AT_ONCE: usize = 1 << 16;
+
+/// Layers in the order of the forward pass, for one level of instructions.
+#[derive(Debug)]
+pub struct Network {
+    kernels: &'static Kernels,
+    stem: Layer,
+    max_pool: bool,
+    blocks: Vec<Block>,
+    head: Option<Layer>,
+    features: usize,
+    /// Room for maps, for as many calls as have run at once.
+    arenas: Mutex<Vec<Arena>>,
+}
+
+#[derive(Debug)]
+struct Block {
+    path: Vec<Layer>,
+    shortcut: LoadedShortcut,
+}
+
+#[derive(Debug)]
+enum LoadedShortcut {
+    None,
+    Identity,
+    Projection(Layer),
+}
+
+/// Weight and bias of a convolution.
+pub type Filter = (Vec<f32>, Vec<f32>);
+
+impl Network {
+    /// The network that `description` describes, with what `filter` gives for each convolution.
+    ///
+    /// # Errors
+    /// Those of `filter`.
+    pub fn new(
+        description: &Description,
+        kernels: &'static Kernels,
+        filter: impl Fn(&Conv) -> Result<Filter>,
+    ) -> Result<Self> {
+        let load = |conv: &Conv| {
+            let (weight, bias) = filter(conv)?;
+            Ok(Layer::new(conv, &weight, &bias, kernels))
+        };
+        let blocks = description.blocks.iter().map(|block| {
+            let path = block.path.iter().map(load).collect::<Result<_>>()?;
+            let shortcut = match &block.shortcut {
+                Shortcut::None => LoadedShortcut::None,
+                Shortcut::Identity => LoadedShortcut::Identity,
+                Shortcut::Projection(conv) => LoadedShortcut::Projection(load(conv)?),
+            };
+            Ok(Block { path, shortcut })
+        });
+        Ok(Self {
+            kernels,
+            stem: load(&description.stem)?,
+            max_pool: description.max_pool,
+            blocks: blocks.collect::<Result<_>>()?,
+            head: description.head.as_ref().map(load).transpose()?,
+            features: description.features,
+            arenas: Mutex::default(),
+        })
+    }
+
+    /// F, the length of a feature vector.
+    pub fn features(&self) -> usize {
+        self.features
+    }
+
+    /// Bytes of its numbers.
+    pub fn memory_bytes(&self) -> usize {
+        let blocks = self.blocks.iter().flat_map(|block| {
+            let shortcut = match &block.shortcut {
+                LoadedShortcut::Projection(layer) => Some(layer),
+                LoadedShortcut::None | LoadedShortcut::Identity => None,
+            };
+            block.path.iter().chain(shortcut)
+        });
+        std::iter::once(&self.stem).chain(blocks).chain(&self.head).map(Layer::memory_bytes).sum()
+    }
+
+    /// Pictures `[batch, 3, height, width]` of this shape, none of its numbers 0, to features `[batch, F]`.
+    ///
+    /// # Panics
+    /// If there are fewer numbers than the shapes say.
+    pub fn forward(&self, pictures: &[f32], shape: MapShape, features: &mut [f32]) {
+        if rayon::current_num_threads() > 1 && rayon::current_thread_index().is_none() {
+            // From inside the pool, handing out the work of each layer wakes nobody who need not be woken.
+            rayon::scope(|_| self.run(pictures, shape, features));
+        } else {
+            self.run(pictures, shape, features);
+        }
+    }
+
+    fn run(&self, pictures: &[f32], shape: MapShape, features: &mut [f32]) {
+        let picture = shape.channels * shape.plane();
+        let at_once = (PIXELS_AT_ONCE / shape.plane()).clamp(1, shape.batch);
+        let mut arena = self.arenas.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
+        for (pictures, features) in
+            pictures.chunks(at_once * picture).zip(features.chunks_mut(at_once * self.features))
+        {
+            let shape = MapShape { batch: pictures.len() / picture, ..shape };
+            self.forward_chunk(pictures, shape, &mut arena, features);
+        }
+        self.arenas.lock().unwrap_or_else(PoisonError::into_inner).push(arena);
+    }
+
+    fn forward_chunk(&self, pictures: &[f32], shape: MapShape, arena: &mut Arena, features: &mut [f32]) {
+        arena.write(0, shape, |_, out| from_planes(pictures, shape, out));
+        arena.layer(&self.stem, 0, 1, None);
+        let mut map = 1;
+        if self.max_pool {
+            let shape = arena.shape(map);
+            arena
+                .write(0, pooled(shape), |maps, out| max_pool(self.kernels, maps[map].numbers(), shape, out));
+            map = 0;
+        }
+        for block in &self.blocks {
+            map = block.forward(arena, map);
+        }
+        if let Some(head) = &self.head {
+            let to = (map + 1) % MAPS;
+            arena.layer(head, map, to, None);
+            map = to;
+        }
+        average(self.kernels, arena.maps[map].numbers(), arena.shape(map), features);
+    }
+}
+
+impl Block {
+    /// From one map of the arena to another, which it returns.
+    fn forward(&self, arena: &mut Arena, input: usize) -> usize {
+        let residual = match &self.shortcut {
+            LoadedShortcut::None => None,
+            LoadedShortcut::Identity => Some(input),
+            LoadedShortcut::Projection(layer) => {
+                arena.layer(layer, input, (input + 3) % MAPS, None);
+                Some((input + 3) % MAPS)
+            }
+        };
+        let mut map = input;
+        for (i, layer) in self.path.iter().enumerate() {
+            let to = (input + 1 + i % 2) % MAPS;
+            arena.layer(layer, map, to, residual.filter(|_| i + 1 == self.path.len()));
+            map = to;
+        }
+        map
+    }
+}
+
+/// Maps that a call needs at once: a block's input, its shortcut, and two that its path alternates between.
+const MAPS: usize = 4;
+
+/// Buffers that grow to what a call needs, and stay for the next one.
+#[derive(Debug, Default)]
+struct Arena {
+    maps: [Map; MAPS],
+}
+
+/// A map with its slack, in a buffer that may be longer.
+#[derive(Debug)]
+struct Map {
+    shape: MapShape,
+    numbers: Vec<f32>,
+}
+
+impl Default for Map {
+    fn default() -> Self {
+        Self { shape: MapShape { channels: 0, batch: 0, height: 0, width: 0 }, numbers: Vec::new() }
+    }
+}
+
+impl Map {
+    /// Its numbers and the slack.
+    fn numbers(&self) -> &[f32] {
+        &self.numbers[..self.shape.len() + SLACK]
+    }
+}
+
+impl Arena {
+    fn shape(&self, map: usize) -> MapShape {
+        self.maps[map].shape
+    }
+
+    /// Lets `fill` write a map of this shape from the others.
+    fn write(&mut self, to: usize, shape: MapShape, fill: impl FnOnce(&[Map; MAPS], &mut [f32])) {
+        let mut map = std::mem::take(&mut self.maps[to]);
+        // Buffers never shrink: growing again would clear what is about to be overwritten.
+        if map.numbers.len() < shape.len() + SLACK {
+            map.numbers.resize(shape.len() + SLACK, 0.0);
+        }
+        map.shape = shape;
+        fill(&self.maps, &mut map.numbers[..shape.len()]);
+        self.maps[to] = map;
+    }
+
+    fn layer(&mut self, layer: &Layer, from: usize, to: usize, residual: Option<usize>) {
+        let shape = self.shape(from);
+        self.write(to, layer.after(shape), |maps, out| {
+            let residual = residual.map(|r| maps[r].numbers());
+            layer.forward(maps[from].numbers(), shape, residual, out);
+        });
+    }
+}
