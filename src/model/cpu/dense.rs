@@ -1,6 +1,6 @@
 //! Convolutions over all channels, as products of packed pixels and packed weights.
 
-use super::kernels::{for_each_region, Blocks, Cuts, Kernels, Product, Region, Window, BLOCK};
+use super::kernels::{for_each_region, Blocks, Buffer, Cuts, Kernels, Product, Region, Window, BLOCK};
 use super::layer::{window, Epilogue};
 use crate::model::arch::Conv;
 use crate::model::shape::MapShape;
@@ -15,7 +15,7 @@ const PACKED: usize = 1 << 12;
 
 thread_local! {
     /// Packed pixels of the task that runs on this thread.
-    static BUFFER: RefCell<Vec<[f32; BLOCK]>> = const { RefCell::new(Vec::new()) };
+    static PACKED_PIXELS: RefCell<Buffer> = RefCell::default();
 }
 
 /// A convolution's weights, packed for one level of instructions.
@@ -25,7 +25,7 @@ pub struct Dense {
     kernels: &'static Kernels,
     blocks: Blocks,
     /// Panels `[depth, registers * lanes]` one after the other.
-    weights: Vec<f32>,
+    weights: Buffer,
     /// With zeros up to whole registers.
     bias: Vec<f32>,
 }
@@ -36,7 +36,8 @@ impl Dense {
         let blocks = Blocks::new(conv.kernel, conv.inputs);
         let (taps, panel, lanes) = (conv.kernel * conv.kernel, kernels.panel(), kernels.lanes);
         let padded = conv.outputs.next_multiple_of(lanes);
-        let mut weights = Vec::with_capacity(blocks.depth() * padded);
+        let mut weights = Buffer::zeros(blocks.depth() * padded);
+        let mut packed = weights.iter_mut();
         for first in (0..conv.outputs).step_by(panel) {
             let width = panel.min(padded - first);
             for (run, start, length) in (0..blocks.count()).map(|block| blocks.place(block)) {
@@ -48,7 +49,7 @@ impl Dense {
                         }
                         weight[(output * conv.inputs + input) * taps + run * conv.kernel + kx]
                     };
-                    weights.extend((first..first + width).map(of));
+                    (first..first + width).zip(&mut packed).for_each(|(output, w)| *w = of(output));
                 }
             }
         }
@@ -86,12 +87,10 @@ impl Dense {
             channel: |group: usize| (group * panels / groups * self.kernels.panel()).min(self.conv.outputs),
         };
         for_each_region(out, self.conv.outputs, &cuts, |mut region| {
-            BUFFER.with_borrow_mut(|buffer| {
+            PACKED_PIXELS.with_borrow_mut(|buffer| {
                 let needed = self.kernels.packed_len(region.pixels().len(), depth);
-                if buffer.len() < needed {
-                    buffer.resize(needed.max(PACKED), [0.0; BLOCK]);
-                }
-                self.run(map, &window, epilogue, &mut region, buffer);
+                buffer.grow(needed.max(PACKED) * BLOCK);
+                self.run(map, &window, epilogue, &mut region, buffer.lines_mut());
             });
         });
     }

@@ -1,6 +1,6 @@
 //! Convolutions with one filter per channel.
 
-use super::kernels::{for_each_region, Cuts, DepthwiseRow, Kernels, Region, Strip, Window, CHANNELS};
+use super::kernels::{for_each_region, Buffer, Cuts, DepthwiseRow, Kernels, Region, Strip, Window, CHANNELS};
 use super::layer::{window, Epilogue};
 use crate::model::arch::Conv;
 use crate::model::shape::MapShape;
@@ -11,7 +11,7 @@ const STRIP: usize = 512;
 
 thread_local! {
     /// The strip of the task that runs on this thread.
-    static BUFFER: RefCell<Vec<[f32; CHANNELS]>> = const { RefCell::new(Vec::new()) };
+    static STRIP_OF_TASK: RefCell<Buffer> = RefCell::default();
 }
 
 /// Filters, [`CHANNELS`] side by side.
@@ -20,7 +20,7 @@ pub struct Depthwise {
     conv: Conv,
     kernels: &'static Kernels,
     /// `[channels / CHANNELS, kernel, kernel, CHANNELS]`.
-    weights: Vec<[f32; CHANNELS]>,
+    weights: Buffer,
     /// `[channels / CHANNELS, CHANNELS]`.
     bias: Vec<[f32; CHANNELS]>,
 }
@@ -29,23 +29,22 @@ impl Depthwise {
     /// Packs `weight`, `[channels, 1, kernel, kernel]`, and `bias`, `[channels]`.
     pub fn new(conv: &Conv, weight: &[f32], bias: &[f32], kernels: &'static Kernels) -> Self {
         let taps = conv.kernel * conv.kernel;
-        let side_by_side = |first: usize, of: &dyn Fn(usize) -> f32| {
-            std::array::from_fn(|i| if first + i < conv.outputs { of(first + i) } else { 0.0 })
-        };
-        let firsts = || (0..conv.outputs).step_by(CHANNELS);
-        let weights = firsts()
-            .flat_map(|first| (0..taps).map(move |tap| side_by_side(first, &|c| weight[c * taps + tap])));
-        Self {
-            conv: conv.clone(),
-            kernels,
-            weights: weights.collect(),
-            bias: firsts().map(|first| side_by_side(first, &|c| bias[c])).collect(),
+        let blocks = conv.outputs.div_ceil(CHANNELS);
+        let (mut weights, mut biases) =
+            (Buffer::zeros(blocks * taps * CHANNELS), vec![[0.0; CHANNELS]; blocks]);
+        for (channel, filter) in weight.chunks_exact(taps).enumerate() {
+            let (block, lane) = (channel / CHANNELS, channel % CHANNELS);
+            biases[block][lane] = bias[channel];
+            for (tap, w) in filter.iter().enumerate() {
+                weights.lines_mut()[block * taps + tap][lane] = *w;
+            }
         }
+        Self { conv: conv.clone(), kernels, weights, bias: biases }
     }
 
     /// Numbers that it keeps.
     pub fn len(&self) -> usize {
-        (self.weights.len() + self.bias.len()) * CHANNELS
+        self.weights.len() + self.bias.len() * CHANNELS
     }
 
     /// From `map` of this shape to `out`.
@@ -71,7 +70,8 @@ impl Depthwise {
             channel: |group: usize| group * result.channels,
         };
         for_each_region(out, result.channels, &cuts, |mut region| {
-            BUFFER.with_borrow_mut(|buffer| self.run(map, &window, pitch, epilogue, &mut region, buffer));
+            STRIP_OF_TASK
+                .with_borrow_mut(|buffer| self.run(map, &window, pitch, epilogue, &mut region, buffer));
         });
     }
 
@@ -83,17 +83,16 @@ impl Depthwise {
         pitch: usize,
         epilogue: Epilogue<'_>,
         region: &mut Region<'_>,
-        buffer: &mut Vec<[f32; CHANNELS]>,
+        buffer: &mut Buffer,
     ) {
         let (pixels, [height, width]) = (region.pixels(), window.output);
         let (rows, image) = (pixels.len() / width, pixels.start / width / height);
         let first = pixels.start / width % height;
         let strip_rows = (rows - 1) * window.stride + window.kernel;
-        if buffer.len() < strip_rows * pitch {
-            buffer.resize(strip_rows * pitch, [0.0; CHANNELS]);
-        }
+        buffer.grow(strip_rows * pitch * CHANNELS);
+        let buffer = buffer.lines_mut();
         let taps = window.kernel * window.kernel;
-        for (block, (weights, bias)) in self.weights.chunks_exact(taps).zip(&self.bias).enumerate() {
+        for (block, (weights, bias)) in self.weights.lines().chunks_exact(taps).zip(&self.bias).enumerate() {
             let channels = block * CHANNELS..((block + 1) * CHANNELS).min(window.channels);
             let strip = Strip { image, row: first, rows: strip_rows, pitch, channel: channels.start };
             self.kernels.strip(map, window, &strip, buffer);

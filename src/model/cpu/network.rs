@@ -1,6 +1,6 @@
 //! A whole backbone: pictures to pooled features.
 
-use super::kernels::Kernels;
+use super::kernels::{Buffer, Kernels};
 use super::layer::Layer;
 use super::pool::{average, from_planes, max_pool, pooled};
 use super::SLACK;
@@ -174,12 +174,12 @@ struct Arena {
 #[derive(Debug)]
 struct Map {
     shape: MapShape,
-    numbers: Vec<f32>,
+    numbers: Buffer,
 }
 
 impl Default for Map {
     fn default() -> Self {
-        Self { shape: MapShape { channels: 0, batch: 0, height: 0, width: 0 }, numbers: Vec::new() }
+        Self { shape: MapShape { channels: 0, batch: 0, height: 0, width: 0 }, numbers: Buffer::default() }
     }
 }
 
@@ -198,10 +198,7 @@ impl Arena {
     /// Lets `fill` write a map of this shape from the others.
     fn write(&mut self, to: usize, shape: MapShape, fill: impl FnOnce(&[Map; MAPS], &mut [f32])) {
         let mut map = std::mem::take(&mut self.maps[to]);
-        // Buffers never shrink: growing again would clear what is about to be overwritten.
-        if map.numbers.len() < shape.len() + SLACK {
-            map.numbers.resize(shape.len() + SLACK, 0.0);
-        }
+        map.numbers.grow(shape.len() + SLACK);
         map.shape = shape;
         fill(&self.maps, &mut map.numbers[..shape.len()]);
         self.maps[to] = map;

@@ -17,12 +17,19 @@ fn rows_of(shape: MapShape, rows: usize) -> Cuts<impl Fn(usize) -> usize, impl F
 
 /// Pictures `[batch, channels, height, width]` to a map.
 pub fn from_planes(pictures: &[f32], shape: MapShape, out: &mut [f32]) {
-    let plane = shape.plane();
-    for_each_region(out, shape.channels, &rows_of(shape, 16), |mut region| {
-        for pixel in region.pixels() {
-            let from = &pictures[pixel / plane * plane * shape.channels + pixel % plane..];
-            let from = from.iter().step_by(plane);
-            region.pixel(pixel).iter_mut().zip(from).for_each(|(t, f)| *t = *f);
+    let (plane, channels) = (shape.plane(), shape.channels);
+    for_each_region(out, channels, &rows_of(shape, 16), |mut region| {
+        let mut pixels = region.pixels();
+        while !pixels.is_empty() {
+            // As far as the image goes.
+            let (image, first) = (pixels.start / plane, pixels.start % plane);
+            let count = pixels.len().min(plane - first);
+            let to = region.numbers(pixels.start..pixels.start + count);
+            for channel in 0..channels {
+                let from = &pictures[(image * channels + channel) * plane + first..][..count];
+                to.iter_mut().skip(channel).step_by(channels).zip(from).for_each(|(t, f)| *t = *f);
+            }
+            pixels.start += count;
         }
     });
 }
@@ -41,7 +48,7 @@ pub fn max_pool(kernels: &Kernels, map: &[f32], shape: MapShape, out: &mut [f32]
         for pixel in region.pixels() {
             let (row, x) = (pixel / result.width, pixel % result.width);
             let (image, y) = (row / result.height, row % result.height);
-            let to = region.pixel(pixel);
+            let to = region.numbers(pixel..pixel + 1);
             to.fill(0.0);
             for y in around(y, shape.height) {
                 for x in around(x, shape.width) {

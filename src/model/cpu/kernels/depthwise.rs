@@ -79,7 +79,8 @@ unsafe fn pixels<V: Vector, const KERNEL: usize, const STRIDE: usize, const COUN
         // SAFETY: the caller's promise; inputs, filters and bias have all of [`CHANNELS`], whatever is written of them.
         unsafe {
             let mut sums = [V::load(r.bias.add(channel)); COUNT];
-            for ky in 0..kernel {
+            // Not a constant, so that the rows are not unrolled: their sums would not stay in registers.
+            for ky in 0..r.kernel {
                 let input = r.input.add(ky * r.pitch + start * stride * CHANNELS + channel);
                 let weights = r.weights.add(ky * kernel * CHANNELS + channel);
                 for kx in 0..kernel {

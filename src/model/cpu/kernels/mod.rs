@@ -3,12 +3,14 @@
 //! `unsafe` lives here because vector instructions and maps that several threads write need it; what the folder offers to the
 //! rest of the crate checks its arguments. Every level agrees with a naive convolution (tests).
 
+mod buffer;
 mod depthwise;
 mod pack;
 mod region;
 mod tile;
 mod vector;
 
+pub use buffer::Buffer;
 pub use depthwise::CHANNELS;
 pub use pack::{Blocks, Strip, Window};
 pub use region::{for_each_region, Cuts, Region};

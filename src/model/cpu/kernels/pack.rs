@@ -97,72 +97,91 @@ pub fn pack(
     rows: usize,
     out: &mut [[f32; BLOCK]],
 ) {
-    let count = pixels.len();
-    let tiles = count.div_ceil(rows);
-    let all = Blocks::new(window.kernel, window.channels);
-    let whole = all.runs * all.full;
-    let [height, width] = window.input;
-    let plane = window.output[0] * window.output[1];
+    let tiles = pixels.len().div_ceil(rows);
     for tile in 0..tiles {
         let out = &mut out[tile * blocks.len() * rows..][..blocks.len() * rows];
-        for (row, pixel) in tile_range(tile, tiles, count).enumerate() {
-            let pixel = pixels.start + pixel;
-            let (image, y, x) =
-                (pixel / plane, pixel % plane / window.output[1], pixel % plane % window.output[1]);
-            if window.kernel == 1 {
-                let start =
-                    ((image * height + y * window.stride) * width + x * window.stride) * window.channels;
-                for (at, block) in blocks.clone().enumerate() {
-                    copy(&mut out[at * rows + row], &map[start + block * BLOCK..]);
+        for (row, pixel) in tile_range(tile, tiles, pixels.len()).enumerate() {
+            pack_pixel(map, window, pixels.start + pixel, &blocks, rows, &mut out[row..]);
+        }
+    }
+}
+
+/// One pixel, to every `rows`-th block of `out`.
+#[inline(always)]
+fn pack_pixel(
+    map: &[f32],
+    window: &Window,
+    pixel: usize,
+    blocks: &Range<usize>,
+    rows: usize,
+    out: &mut [[f32; BLOCK]],
+) {
+    let ([height, width], channels, stride) = (window.input, window.channels, window.stride);
+    if window.kernel == 1 && stride == 1 {
+        return copy_blocks(out, rows, &map[pixel * channels + blocks.start * BLOCK..], blocks.len());
+    }
+    let plane = window.output[0] * window.output[1];
+    let (image, y, x) =
+        (pixel / plane, pixel % plane / window.output[1] * stride, pixel % plane % window.output[1] * stride);
+    if window.kernel == 1 {
+        let start = ((image * height + y) * width + x) * channels;
+        return copy_blocks(out, rows, &map[start + blocks.start * BLOCK..], blocks.len());
+    }
+    let all = Blocks::new(window.kernel, channels);
+    // The part of a run that lies inside the picture.
+    let before = window.left.saturating_sub(x).min(window.kernel);
+    let inside = (width + window.left).saturating_sub(x).min(window.kernel).max(before);
+    let inside = before * channels..inside * channels;
+    let tail = all.full * BLOCK..all.run();
+    for run in 0..all.runs {
+        // Runs may start before the map.
+        let start = (y + run)
+            .checked_sub(window.top)
+            .filter(|y| *y < height)
+            .map(|y| ((image * height + y) * width + x).wrapping_sub(window.left).wrapping_mul(channels));
+        let first = run * all.full;
+        let wanted = blocks.start.max(first)..blocks.end.min(first + all.full);
+        let last = all.runs * all.full + run;
+        let last = (all.tail > 0 && blocks.contains(&last)).then(|| (last - blocks.start) * rows);
+        match start {
+            Some(start) if inside == (0..all.run()) => {
+                if !wanted.is_empty() {
+                    let from = &map[start + (wanted.start - first) * BLOCK..];
+                    copy_blocks(&mut out[(wanted.start - blocks.start) * rows..], rows, from, wanted.len());
                 }
-                continue;
+                if let Some(at) = last {
+                    copy(&mut out[at], &map[start + tail.start..]);
+                }
             }
-            // The part of a run that lies inside the picture.
-            let from = (x * window.stride).wrapping_sub(window.left);
-            let before = window.left.saturating_sub(x * window.stride).min(window.kernel);
-            let inside = (width + window.left).saturating_sub(x * window.stride).min(window.kernel);
-            let inside = before * window.channels..inside.max(before) * window.channels;
-            for run in 0..all.runs {
-                let row_of_map =
-                    (y * window.stride + run).checked_sub(window.top).filter(|y| *y < height).map(|y| {
-                        let origin = ((image * height + y) * width).wrapping_add(from);
-                        (origin.wrapping_mul(window.channels), &inside)
-                    });
-                let wanted = blocks.start.max(run * all.full)..blocks.end.min((run + 1) * all.full);
+            _ => {
+                let inside = if start.is_some() { inside.clone() } else { 0..0 };
+                let start = start.unwrap_or_default();
                 for block in wanted {
-                    let start = (block - run * all.full) * BLOCK;
-                    place(
-                        &mut out[(block - blocks.start) * rows + row],
-                        map,
-                        row_of_map,
-                        start..start + BLOCK,
-                    );
+                    let part = (block - first) * BLOCK..(block + 1 - first) * BLOCK;
+                    copy_inside(&mut out[(block - blocks.start) * rows], map, start, &inside, part);
                 }
-                let block = whole + run;
-                if all.tail > 0 && blocks.contains(&block) {
-                    let tail = all.full * BLOCK..all.run();
-                    place(&mut out[(block - blocks.start) * rows + row], map, row_of_map, tail);
+                if let Some(at) = last {
+                    copy_inside(&mut out[at], map, start, &inside, tail.clone());
                 }
             }
         }
     }
 }
 
-/// Writes part of a run: where the run starts, which may be before the map, and what of it lies inside the picture.
+/// Copies blocks that lie next to each other to every `rows`-th block.
 #[inline(always)]
-fn place(to: &mut [f32; BLOCK], map: &[f32], run: Option<(usize, &Range<usize>)>, part: Range<usize>) {
-    let Some((origin, inside)) = run else {
-        *to = [0.0; BLOCK];
-        return;
-    };
-    let (first, end) = (part.start.max(inside.start), part.end.min(inside.end));
-    if first == part.start && end == part.end {
-        copy(to, &map[origin.wrapping_add(first)..]);
-        return;
-    }
+fn copy_blocks(out: &mut [[f32; BLOCK]], rows: usize, from: &[f32], count: usize) {
+    let (from, _) = from[..count * BLOCK].as_chunks();
+    out.iter_mut().step_by(rows).zip(from).for_each(|(to, from)| *to = *from);
+}
+
+/// Copies part of the run that starts at `start`, with zeros for what does not lie inside the picture.
+#[inline(always)]
+fn copy_inside(to: &mut [f32; BLOCK], map: &[f32], start: usize, inside: &Range<usize>, part: Range<usize>) {
     *to = [0.0; BLOCK];
+    let (first, end) = (part.start.max(inside.start), part.end.min(inside.end));
     if first < end {
-        let from = &map[origin.wrapping_add(first)..][..end - first];
+        let from = &map[start.wrapping_add(first)..][..end - first];
         to[first - part.start..end - part.start].copy_from_slice(from);
     }
 }

@@ -61,13 +61,13 @@ impl Region<'_> {
         pixels.start * self.map.channels + channels.start
     }
 
-    /// All the region's channels of a pixel.
+    /// All numbers of some pixels.
     ///
     /// # Panics
-    /// If the pixel does not lie in the region.
-    pub fn pixel(&mut self, pixel: usize) -> &mut [f32] {
-        let channels = self.channels();
-        let (length, start) = (channels.len(), self.pointer(pixel..pixel + 1, channels));
+    /// If the pixels do not lie in the region, or the region has not all channels.
+    pub fn numbers(&mut self, pixels: Range<usize>) -> &mut [f32] {
+        let length = pixels.len() * self.pitch();
+        let start = self.pointer(pixels, 0..self.pitch());
         // SAFETY: these numbers lie in the map, and only this region reaches them, which is borrowed.
         unsafe { std::slice::from_raw_parts_mut(start, length) }
     }
