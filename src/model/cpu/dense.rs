@@ -1,7 +1,7 @@
 //! Convolutions over all channels, as products of packed pixels and packed weights.
 
 use super::kernels::{for_each_region, Blocks, Buffer, Cuts, Kernels, Product, Region, Window, BLOCK};
-use super::layer::{window, Epilogue};
+use super::layer::{window, Call};
 use crate::model::arch::Conv;
 use crate::model::shape::MapShape;
 use std::cell::RefCell;
@@ -64,7 +64,7 @@ impl Dense {
     }
 
     /// From `map` of this shape, which goes on for a block after its end, to `out`.
-    pub fn forward(&self, map: &[f32], shape: MapShape, epilogue: Epilogue<'_>, out: &mut [f32]) {
+    pub fn forward(&self, map: &[f32], shape: MapShape, call: Call<'_>, out: &mut [f32]) {
         let result = shape.after(&self.conv);
         let window = window(&self.conv, shape);
         let (pixels, rows) = (result.pixels(), self.kernels.rows);
@@ -72,15 +72,15 @@ impl Dense {
         let panels = self.conv.outputs.div_ceil(self.kernels.panel());
         let depth = self.blocks.count().min(DEPTH);
         let at_most = (PACKED / depth / rows).max(1);
-        let threads = rayon::current_num_threads();
         // Two tasks a thread even out what else the processor does; a task of few tiles would read all weights for them.
-        let wanted = if threads > 1 { 2 * threads } else { 1 };
+        let wanted = if call.threads > 1 { 2 * call.threads } else { 1 };
         let parts = tiles
             .div_ceil(at_most)
             .max(wanted.min(tiles / 8))
             .next_multiple_of(if tiles >= 8 * wanted { wanted } else { 1 });
         let groups = wanted.div_ceil(parts).min(panels);
         let cuts = Cuts {
+            spread: call.threads > 1,
             parts,
             pixel: |part: usize| (part * tiles / parts * rows).min(pixels),
             groups,
@@ -90,7 +90,7 @@ impl Dense {
             PACKED_PIXELS.with_borrow_mut(|buffer| {
                 let needed = self.kernels.packed_len(region.pixels().len(), depth);
                 buffer.grow(needed.max(PACKED) * BLOCK);
-                self.run(map, &window, epilogue, &mut region, buffer.lines_mut());
+                self.run(map, &window, call, &mut region, buffer.lines_mut());
             });
         });
     }
@@ -99,7 +99,7 @@ impl Dense {
         &self,
         map: &[f32],
         window: &Window,
-        epilogue: Epilogue<'_>,
+        call: Call<'_>,
         region: &mut Region<'_>,
         buffer: &mut [[f32; BLOCK]],
     ) {
@@ -118,8 +118,8 @@ impl Dense {
                 next: &[],
                 registers: 0,
                 bias: None,
-                residual: epilogue.residual,
-                clamp: (step + 1 == steps).then_some(epilogue.clamp),
+                residual: call.residual,
+                clamp: (step + 1 == steps).then_some(call.clamp),
             };
             self.multiply(product, blocks, region);
         }

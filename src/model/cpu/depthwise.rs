@@ -1,7 +1,7 @@
 //! Convolutions with one filter per channel.
 
 use super::kernels::{for_each_region, Buffer, Cuts, DepthwiseRow, Kernels, Region, Strip, Window, CHANNELS};
-use super::layer::{window, Epilogue};
+use super::layer::{window, Call};
 use crate::model::arch::Conv;
 use crate::model::shape::MapShape;
 use std::cell::RefCell;
@@ -48,15 +48,14 @@ impl Depthwise {
     }
 
     /// From `map` of this shape to `out`.
-    pub fn forward(&self, map: &[f32], shape: MapShape, epilogue: Epilogue<'_>, out: &mut [f32]) {
+    pub fn forward(&self, map: &[f32], shape: MapShape, call: Call<'_>, out: &mut [f32]) {
         let result = shape.after(&self.conv);
         let window = window(&self.conv, shape);
         let pitch = (result.width - 1) * window.stride + window.kernel;
         // Rows of the result for which a strip is filled at once.
         let fitting = (STRIP / pitch).saturating_sub(window.kernel - 1) / window.stride;
-        let threads = rayon::current_num_threads();
-        let at_most = if threads > 1 {
-            result.height.div_ceil((2 * threads).div_ceil(shape.batch))
+        let at_most = if call.threads > 1 {
+            result.height.div_ceil((2 * call.threads).div_ceil(shape.batch))
         } else {
             result.height
         };
@@ -64,14 +63,14 @@ impl Depthwise {
         let strips = result.height.div_ceil(rows);
         let row = |part: usize| part / strips * result.height + part % strips * result.height / strips;
         let cuts = Cuts {
+            spread: call.threads > 1,
             parts: result.batch * strips,
             pixel: |part: usize| row(part) * result.width,
             groups: 1,
             channel: |group: usize| group * result.channels,
         };
         for_each_region(out, result.channels, &cuts, |mut region| {
-            STRIP_OF_TASK
-                .with_borrow_mut(|buffer| self.run(map, &window, pitch, epilogue, &mut region, buffer));
+            STRIP_OF_TASK.with_borrow_mut(|buffer| self.run(map, &window, pitch, call, &mut region, buffer));
         });
     }
 
@@ -81,7 +80,7 @@ impl Depthwise {
         map: &[f32],
         window: &Window,
         pitch: usize,
-        epilogue: Epilogue<'_>,
+        call: Call<'_>,
         region: &mut Region<'_>,
         buffer: &mut Buffer,
     ) {
@@ -105,8 +104,8 @@ impl Depthwise {
                     bias,
                     kernel: window.kernel,
                     stride: window.stride,
-                    residual: epilogue.residual,
-                    clamp: epilogue.clamp,
+                    residual: call.residual,
+                    clamp: call.clamp,
                 };
                 self.kernels.depthwise(&row, region, start..start + width, channels.clone());
             }

@@ -6,13 +6,15 @@ use super::kernels::{Kernels, Window};
 use crate::model::arch::Conv;
 use crate::model::shape::MapShape;
 
-/// What happens to sums before they are written.
+/// How a layer runs, and what happens to sums before they are written.
 #[derive(Debug, Clone, Copy)]
-pub struct Epilogue<'a> {
+pub struct Call<'a> {
     /// A map of the result's shape that is added.
     pub residual: Option<&'a [f32]>,
     /// The interval that the activation clamps to.
     pub clamp: (f32, f32),
+    /// Threads that share the work; 1 stays on the calling thread.
+    pub threads: usize,
 }
 
 /// A convolution with bias, shortcut and activation, for one level of instructions.
@@ -54,11 +56,18 @@ impl Layer {
     }
 
     /// From a map of this shape to `out`; `residual`, of the result's shape, is added before the activation. In its buffer
-    /// `map` is followed by [`super::SLACK`] numbers.
+    /// `map` is followed by [`super::SLACK`] numbers. The work is shared by so many threads of rayon's pool.
     ///
     /// # Panics
     /// If a map has another length than its shape, or a filter per channel is to add a residual.
-    pub fn forward(&self, map: &[f32], shape: MapShape, residual: Option<&[f32]>, out: &mut [f32]) {
+    pub fn forward(
+        &self,
+        map: &[f32],
+        shape: MapShape,
+        residual: Option<&[f32]>,
+        out: &mut [f32],
+        threads: usize,
+    ) {
         let result = self.after(shape);
         assert!(
             shape.channels == self.conv.inputs
@@ -68,10 +77,10 @@ impl Layer {
             "{}: a map of another shape than {shape:?}",
             self.conv.name
         );
-        let epilogue = Epilogue { residual, clamp: self.conv.activation.bounds() };
+        let call = Call { residual, clamp: self.conv.activation.bounds(), threads };
         match &self.filters {
-            Filters::Dense(dense) => dense.forward(map, shape, epilogue, out),
-            Filters::Depthwise(depthwise) => depthwise.forward(map, shape, epilogue, out),
+            Filters::Dense(dense) => dense.forward(map, shape, call, out),
+            Filters::Depthwise(depthwise) => depthwise.forward(map, shape, call, out),
         }
     }
 }

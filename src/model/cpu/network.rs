@@ -7,6 +7,7 @@ use super::SLACK;
 use crate::error::Result;
 use crate::model::arch::{Conv, Description, Shortcut};
 use crate::model::shape::MapShape;
+use rayon::prelude::*;
 use std::sync::{Mutex, PoisonError};
 
 /// Pixels that pass through the network together: few enough for the caches, and a bound on the memory that maps take.
@@ -92,23 +93,46 @@ impl Network {
         std::iter::once(&self.stem).chain(blocks).chain(&self.head).map(Layer::memory_bytes).sum()
     }
 
-    /// Pictures `[batch, 3, height, width]` of this shape, none of its numbers 0, to features `[batch, F]`.
+    /// Pictures `[batch, 3, height, width]` of this shape, none of its numbers 0, to features `[batch, F]`, over the threads of
+    /// rayon's pool.
     ///
     /// # Panics
     /// If there are fewer numbers than the shapes say.
     pub fn forward(&self, pictures: &[f32], shape: MapShape, features: &mut [f32]) {
         if rayon::current_num_threads() > 1 && rayon::current_thread_index().is_none() {
             // From inside the pool, handing out the work of each layer wakes nobody who need not be woken.
-            rayon::scope(|_| self.run(pictures, shape, features));
+            rayon::scope(|_| self.spread(pictures, shape, features));
         } else {
-            self.run(pictures, shape, features);
+            self.spread(pictures, shape, features);
         }
     }
 
-    fn run(&self, pictures: &[f32], shape: MapShape, features: &mut [f32]) {
+    /// Groups of whole pictures, as far as all threads get as many, so that nobody waits for anybody; for what is left, threads
+    /// share each layer.
+    fn spread(&self, pictures: &[f32], shape: MapShape, features: &mut [f32]) {
+        let (threads, picture) = (rayon::current_num_threads(), shape.channels * shape.plane());
+        let rounds = shape.batch.div_ceil(threads * at_once(shape));
+        let group = if threads > 1 { shape.batch / (threads * rounds) } else { 0 };
+        let whole = group * threads * rounds;
+        let (pictures, rest) = pictures.split_at(whole * picture);
+        let (features, features_of_rest) = features.split_at_mut(whole * self.features);
+        if whole > 0 {
+            let shape = MapShape { batch: group, ..shape };
+            let groups =
+                pictures.par_chunks(group * picture).zip(features.par_chunks_mut(group * self.features));
+            groups.with_max_len(1).for_each(|(pictures, features)| self.run(pictures, shape, features, 1));
+        }
+        if whole < shape.batch {
+            self.run(rest, MapShape { batch: shape.batch - whole, ..shape }, features_of_rest, threads);
+        }
+    }
+
+    /// A few pictures at a time.
+    fn run(&self, pictures: &[f32], shape: MapShape, features: &mut [f32], threads: usize) {
         let picture = shape.channels * shape.plane();
-        let at_once = (PIXELS_AT_ONCE / shape.plane()).clamp(1, shape.batch);
+        let at_once = at_once(shape);
         let mut arena = self.arenas.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
+        arena.threads = threads;
         for (pictures, features) in
             pictures.chunks(at_once * picture).zip(features.chunks_mut(at_once * self.features))
         {
@@ -119,13 +143,15 @@ impl Network {
     }
 
     fn forward_chunk(&self, pictures: &[f32], shape: MapShape, arena: &mut Arena, features: &mut [f32]) {
-        arena.write(0, shape, |_, out| from_planes(pictures, shape, out));
+        let threads = arena.threads;
+        arena.write(0, shape, |_, out| from_planes(pictures, shape, out, threads));
         arena.layer(&self.stem, 0, 1, None);
         let mut map = 1;
         if self.max_pool {
             let shape = arena.shape(map);
-            arena
-                .write(0, pooled(shape), |maps, out| max_pool(self.kernels, maps[map].numbers(), shape, out));
+            arena.write(0, pooled(shape), |maps, out| {
+                max_pool(self.kernels, maps[map].numbers(), shape, out, threads)
+            });
             map = 0;
         }
         for block in &self.blocks {
@@ -138,6 +164,11 @@ impl Network {
         }
         average(self.kernels, arena.maps[map].numbers(), arena.shape(map), features);
     }
+}
+
+/// Pictures that pass through the network together.
+fn at_once(shape: MapShape) -> usize {
+    (PIXELS_AT_ONCE / shape.plane()).clamp(1, shape.batch)
 }
 
 impl Block {
@@ -168,6 +199,8 @@ const MAPS: usize = 4;
 #[derive(Debug, Default)]
 struct Arena {
     maps: [Map; MAPS],
+    /// Threads that share each layer.
+    threads: usize,
 }
 
 /// A map with its slack, in a buffer that may be longer.
@@ -205,10 +238,10 @@ impl Arena {
     }
 
     fn layer(&mut self, layer: &Layer, from: usize, to: usize, residual: Option<usize>) {
-        let shape = self.shape(from);
+        let (shape, threads) = (self.shape(from), self.threads);
         self.write(to, layer.after(shape), |maps, out| {
             let residual = residual.map(|r| maps[r].numbers());
-            layer.forward(maps[from].numbers(), shape, residual, out);
+            layer.forward(maps[from].numbers(), shape, residual, out, threads);
         });
     }
 }

@@ -3,11 +3,16 @@
 use super::kernels::{for_each_region, Cuts, Kernels};
 use crate::model::shape::MapShape;
 
-/// Cuts a map of this shape into rows, at least `rows` together.
-fn rows_of(shape: MapShape, rows: usize) -> Cuts<impl Fn(usize) -> usize, impl Fn(usize) -> usize> {
+/// Cuts a map of this shape into rows for some threads, at least `rows` together.
+fn rows_of(
+    shape: MapShape,
+    rows: usize,
+    threads: usize,
+) -> Cuts<impl Fn(usize) -> usize, impl Fn(usize) -> usize> {
     let all = shape.batch * shape.height;
-    let parts = all.div_ceil(rows.max(1)).min(4 * rayon::current_num_threads()).max(1);
+    let parts = all.div_ceil(rows.max(1)).min(4 * threads).max(1);
     Cuts {
+        spread: threads > 1,
         parts,
         pixel: move |part| part * all / parts * shape.width,
         groups: 1,
@@ -16,9 +21,9 @@ fn rows_of(shape: MapShape, rows: usize) -> Cuts<impl Fn(usize) -> usize, impl F
 }
 
 /// Pictures `[batch, channels, height, width]` to a map.
-pub fn from_planes(pictures: &[f32], shape: MapShape, out: &mut [f32]) {
+pub fn from_planes(pictures: &[f32], shape: MapShape, out: &mut [f32], threads: usize) {
     let (plane, channels) = (shape.plane(), shape.channels);
-    for_each_region(out, channels, &rows_of(shape, 16), |mut region| {
+    for_each_region(out, channels, &rows_of(shape, 16, threads), |mut region| {
         let mut pixels = region.pixels();
         while !pixels.is_empty() {
             // As far as the image goes.
@@ -41,10 +46,10 @@ pub fn pooled(shape: MapShape) -> MapShape {
 }
 
 /// 3x3 max pool of stride 2 with one pixel of padding, after a ReLU (so that padding with zeros is right).
-pub fn max_pool(kernels: &Kernels, map: &[f32], shape: MapShape, out: &mut [f32]) {
+pub fn max_pool(kernels: &Kernels, map: &[f32], shape: MapShape, out: &mut [f32], threads: usize) {
     let result = pooled(shape);
     let around = |at: usize, size: usize| (2 * at).saturating_sub(1)..(2 * at + 2).min(size);
-    for_each_region(out, shape.channels, &rows_of(result, 4), |mut region| {
+    for_each_region(out, shape.channels, &rows_of(result, 4, threads), |mut region| {
         for pixel in region.pixels() {
             let (row, x) = (pixel / result.width, pixel % result.width);
             let (image, y) = (row / result.height, row % result.height);

@@ -71,7 +71,7 @@ fn agrees(conv: &Conv, shape: MapShape, has_residual: bool) -> Result<(), TestCa
     for kernels in available() {
         let layer = Layer::new(conv, &weight, &bias, kernels);
         let mut found = vec![f32::NAN; out.len()];
-        layer.forward(&map, shape, residual.as_deref(), &mut found);
+        layer.forward(&map, shape, residual.as_deref(), &mut found, 3);
         for (at, (found, (expected, size))) in found.iter().zip(&expected).enumerate() {
             let error = (f64::from(*found) - expected).abs();
             prop_assert!(error <= 1e-5 * size, "{kernels:?} at {at}: {found}, expected {expected}");
@@ -129,7 +129,7 @@ proptest! {
         };
         for kernels in available() {
             let mut found = vec![f32::NAN; out.len()];
-            max_pool(kernels, &map, shape, &mut found);
+            max_pool(kernels, &map, shape, &mut found, 3);
             let mut mean = vec![f32::NAN; batch * channels];
             average(kernels, &map, shape, &mut mean);
             for (at, found) in found.into_iter().enumerate() {
@@ -155,7 +155,7 @@ proptest! {
 fn pictures_become_maps_with_their_channels_last() {
     let shape = MapShape { channels: 3, batch: 2, height: 1, width: 2 };
     let mut found = [0.0; 12];
-    from_planes(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.0], shape, &mut found);
+    from_planes(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.0], shape, &mut found, 2);
     assert_eq!(found, [1.0, 3.0, 5.0, 2.0, 4.0, 6.0, 7.0, 9.0, 11.0, 8.0, 10.0, 12.0]);
 }
 
@@ -178,7 +178,7 @@ fn what_is_not_a_number_stays_so() {
             let layer = Layer::new(&conv, &weight, &[0.0; 16], kernels);
             let shape = MapShape { channels: 16, batch: 1, height: 1, width: 1 };
             let mut found = [0.0; 16];
-            layer.forward(&[f32::NAN; 16 + SLACK], shape, None, &mut found);
+            layer.forward(&[f32::NAN; 16 + SLACK], shape, None, &mut found, 1);
             assert!(found.iter().all(|x| x.is_nan()), "{kernels:?}");
         }
     }

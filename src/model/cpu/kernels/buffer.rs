@@ -5,7 +5,7 @@ use std::ops::{Deref, DerefMut};
 
 #[derive(Clone, Copy)]
 #[repr(align(64))]
-struct Line([f32; LINE]);
+struct Line(#[expect(dead_code, reason = "only seen as numbers of a slice")] [f32; LINE]);
 
 /// Whole lines of numbers.
 #[derive(Default)]

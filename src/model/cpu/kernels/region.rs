@@ -6,6 +6,8 @@ use std::ops::Range;
 
 /// Where a map `[pixels, channels]` is cut into regions.
 pub struct Cuts<P, C> {
+    /// Whether regions are handed to the threads of rayon's pool, or one after the other to this thread.
+    pub spread: bool,
     /// Parts along the pixels.
     pub parts: usize,
     /// The first pixel of a part; of part `parts`, the number of pixels.
@@ -82,7 +84,7 @@ impl Region<'_> {
     }
 }
 
-/// Hands every region of a map `[pixels, channels]` to `run`, over the threads of rayon's pool if there are several.
+/// Hands every region of a map `[pixels, channels]` to `run`.
 ///
 /// # Panics
 /// If the cuts are not in order, or end elsewhere than the map.
@@ -111,7 +113,7 @@ pub fn for_each_region<P, C>(
         });
     };
     let count = cuts.parts * cuts.groups;
-    if count == 1 || rayon::current_num_threads() == 1 {
+    if count == 1 || !cuts.spread {
         (0..count).for_each(region);
     } else {
         (0..count).into_par_iter().with_max_len(1).for_each(region);
