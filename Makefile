@@ -44,7 +44,7 @@ cli:
 check-cuda:
 	tests/tools/cuda-check.sh
 
-## make bench      masked distance and embedding speed beside their peers, in one run
+## make bench      masked distance, embedding and inference speed beside their peers, in one run
 bench: setup
 	tests/bench/run.sh
 

@@ -1,11 +1,12 @@
 //! The offline program: data sets, training and evaluation.
 
+use candle_core::{DType, Device, Tensor};
 use clap::{Args, Parser, Subcommand};
 use coopembed::error::{Error, Result};
 use coopembed::eval::experiment::{self, ExperimentArgs};
 use coopembed::eval::html::{self as report, ReportArgs};
 use coopembed::eval::run::{self as eval, EvalArgs};
-use coopembed::model::import_backbone;
+use coopembed::model::{import_backbone, load_backbone, read_backbone};
 use coopembed::train::emoji::gallery::{self, GalleryArgs};
 use coopembed::train::emoji::{self, EmojiArgs};
 use coopembed::train::fonts::{self, FontArgs};
@@ -84,6 +85,9 @@ enum Command {
     /// Show a model: its answers, figures, maps and training curves, as one HTML file
     #[command(after_help = REPORT_EXAMPLES)]
     Report(ReportArgs),
+    /// Run a backbone as many times as each line of standard input says (for tests/bench/infer.sh)
+    #[command(hide = true)]
+    BenchBackbone(BenchArgs),
 }
 
 #[derive(Subcommand)]
@@ -108,6 +112,18 @@ struct ImportArgs {
     out: PathBuf,
 }
 
+#[derive(Args)]
+struct BenchArgs {
+    /// Weights from import-backbone
+    file: PathBuf,
+    /// Height and width of the pictures
+    #[arg(long, value_name = "PIXELS")]
+    size: usize,
+    /// Pictures that are passed together
+    #[arg(long, value_name = "N")]
+    batch: usize,
+}
+
 fn main() -> ExitCode {
     match run(Program::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
@@ -128,6 +144,7 @@ fn run(command: Command) -> Result<()> {
         Command::Eval(args) => eval::run(&args),
         Command::Experiment(args) => experiment::run(&args),
         Command::Report(args) => report::run(&args),
+        Command::BenchBackbone(args) => bench(&args),
     }
 }
 
@@ -135,5 +152,32 @@ fn import(args: &ImportArgs) -> Result<()> {
     let weights = import_backbone(&args.file, args.arch.parse()?)?;
     std::fs::write(&args.out, &weights).map_err(|e| Error::io("write", &args.out, &e))?;
     println!("wrote {}: {} in {} bytes", args.out.display(), args.arch, weights.len());
+    Ok(())
+}
+
+/// Answers each line with the norm of the features, by which it can be seen that all engines computed the same.
+fn bench(args: &BenchArgs) -> Result<()> {
+    let read = |e| Error::io("read", &args.file, &e);
+    let (arch, tensors) = read_backbone(&std::fs::read(&args.file).map_err(read)?)?;
+    let backbone = load_backbone(arch, &tensors)?;
+    let shape = (args.batch, 3, args.size, args.size);
+    // tests/bench/infer.py makes the same pictures.
+    let numbers = (0..3 * args.batch * args.size * args.size)
+        .map(|i| ((i as u32).wrapping_mul(2_654_435_761) >> 8) as f32 / (1 << 22) as f32 - 2.0);
+    let pictures = Tensor::from_vec(numbers.collect(), shape, &Device::Cpu)?;
+    for line in std::io::stdin().lines() {
+        let passes = line.map_err(read)?.parse().unwrap_or(1u32);
+        let mut norm = 0.0;
+        for _ in 0..passes {
+            norm = backbone
+                .forward(&pictures)?
+                .to_dtype(DType::F64)?
+                .sqr()?
+                .sum_all()?
+                .to_scalar::<f64>()?
+                .sqrt();
+        }
+        println!("{norm}");
+    }
     Ok(())
 }

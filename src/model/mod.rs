@@ -4,14 +4,15 @@ pub(crate) mod arch;
 mod backbone;
 mod config;
 pub mod contents;
+mod cpu;
 mod directory;
+mod folded;
 #[cfg(feature = "cli")]
 mod import;
-pub(crate) mod kernels;
-mod layers;
 mod network;
 mod pixels;
 mod prototypes;
+pub(crate) mod shape;
 mod standardize;
 #[cfg(any(test, feature = "pg_test"))]
 #[cfg_attr(not(test), allow(dead_code))] // the test library of PostgreSQL uses a part of it

@@ -367,12 +367,14 @@ mod tests {
 
     #[test]
     fn a_network_whose_numbers_overflow_is_an_error_not_an_embedding() {
-        // In the head inf - inf is NaN, which the activation must not turn into a number.
-        for (name, shape) in
-            [("projection.weight", [8, 1280].as_slice()), ("backbone._conv_head.weight", &[1280, 320, 1, 1])]
-        {
+        // The last block's sums are infinite, and in the head inf - inf is NaN, which the activation must not turn into a number.
+        let block = "backbone._blocks.15._project_conv.weight";
+        for (name, shape, numbers) in [
+            ("projection.weight", [8, 1280].as_slice(), [1e38f32, -1e38]),
+            (block, &[320, 1152, 1, 1], [1e38, 1e38]),
+        ] {
             let (config, mut tensors) = synthetic::model(ARCH);
-            let numbers = [1e38f32, -1e38].repeat(shape.iter().product::<usize>() / 2);
+            let numbers = numbers.repeat(shape.iter().product::<usize>() / 2);
             tensors.insert(name.into(), Tensor::from_vec(numbers, shape, &Device::Cpu).unwrap());
             let model = Model::from_parts(&config.to_json(), &serialized(&tensors)).unwrap();
             assert!(model.embed(&pixels(1), 1).unwrap_err().message.contains("not finite"), "{name}");

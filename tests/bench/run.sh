@@ -50,3 +50,6 @@ SQL
 
 say "the index on 50,000 rows like this model's, milliseconds"
 "$ROOT/tests/bench/real.sh"
+
+say "inference of the backbones beside ONNX Runtime and PyTorch"
+"$ROOT/tests/bench/infer.sh"

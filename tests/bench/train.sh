@@ -5,14 +5,7 @@
 set -eu
 cd "$(dirname "$0")/../.."
 threads=${THREADS:-2}
-python=${PYTHON:-python3}
-if ! "$python" -c 'import torch, torchvision' 2>/dev/null; then
-    python=target/bench-venv/bin/python
-    if ! "$python" -c 'import torch, torchvision' 2>/dev/null; then
-        python3 -m venv target/bench-venv
-        target/bench-venv/bin/pip install --quiet torch torchvision
-    fi
-fi
+python=$(tests/bench/venv.sh torch torchvision)
 export RUSTFLAGS=" " RAYON_NUM_THREADS="$threads" CARGO_PROFILE_TEST_OPT_LEVEL=3
 test="cargo test --quiet --lib --no-default-features --features cli"
 $test --no-run

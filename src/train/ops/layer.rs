@@ -9,7 +9,7 @@ use super::norm::{self, Affine, Moments};
 use super::window::Window;
 use crate::error::{Error, Kind, Result};
 use crate::model::arch::Conv;
-use crate::model::kernels::MapShape;
+use crate::model::shape::MapShape;
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, DType, Device, Layout, Shape, Storage, Tensor};
 use std::ops::{Deref, Range};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};

@@ -1,7 +1,7 @@
 //! Which numbers of a batch-last channel a kernel's taps see.
 
 use crate::model::arch::Conv;
-use crate::model::kernels::MapShape;
+use crate::model::shape::MapShape;
 
 /// How a kernel moves over one channel `[height, width, batch]`.
 #[derive(Debug, Clone, Copy)]

@@ -1,0 +1,231 @@
+//! Gathers what a kernel sees of each output pixel, so that the product reads it in order.
+//!
+//! What a kernel row sees of a row of pixels is one run of `kernel * channels` numbers. Runs are cut into blocks of
+//! [`BLOCK`]; the full blocks of all runs come first, then what is left of each run. Packed pixels are
+//! `[tiles, blocks, rows, BLOCK]`: the tile's pixels side by side.
+
+use super::depthwise::CHANNELS;
+use super::tile::BLOCK;
+use std::ops::Range;
+
+/// How a kernel moves over maps `[batch, height, width, channels]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// Height and width of the kernel.
+    pub kernel: usize,
+    /// Step between output pixels.
+    pub stride: usize,
+    /// Zeros over the first row.
+    pub top: usize,
+    /// Zeros left of the first column.
+    pub left: usize,
+    /// Rows and columns of the map.
+    pub input: [usize; 2],
+    /// Rows and columns of the result.
+    pub output: [usize; 2],
+    /// Channels of the map.
+    pub channels: usize,
+}
+
+/// The numbers that a kernel sees, cut into blocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Blocks {
+    /// Runs of numbers next to each other.
+    pub runs: usize,
+    /// Full blocks of a run.
+    pub full: usize,
+    /// Numbers of a run after them.
+    pub tail: usize,
+}
+
+impl Blocks {
+    /// Of a kernel of this size over so many channels.
+    pub fn new(kernel: usize, channels: usize) -> Self {
+        let run = kernel * channels;
+        Self { runs: kernel, full: run / BLOCK, tail: run % BLOCK }
+    }
+
+    /// Numbers of a run.
+    pub fn run(self) -> usize {
+        self.full * BLOCK + self.tail
+    }
+
+    /// All numbers that a kernel sees.
+    pub fn depth(self) -> usize {
+        self.runs * self.run()
+    }
+
+    /// All blocks, the full ones first.
+    pub fn count(self) -> usize {
+        self.runs * self.full + self.tails()
+    }
+
+    /// Blocks that are not full.
+    pub fn tails(self) -> usize {
+        if self.tail > 0 {
+            self.runs
+        } else {
+            0
+        }
+    }
+
+    /// Run, first number within it and length of a block.
+    pub fn place(self, block: usize) -> (usize, usize, usize) {
+        let whole = self.runs * self.full;
+        if block < whole {
+            (block / self.full, block % self.full * BLOCK, BLOCK)
+        } else {
+            (block - whole, self.full * BLOCK, self.tail)
+        }
+    }
+}
+
+/// Tile `tile` of `tiles` over `count` pixels: as equal as can be.
+#[inline(always)]
+pub fn tile_range(tile: usize, tiles: usize, count: usize) -> Range<usize> {
+    tile * count / tiles..(tile + 1) * count / tiles
+}
+
+/// Packs some blocks of some output pixels of a map; `rows` pixels make a tile. Where a block of a run's tail is wanted, `map`
+/// may be read up to a block further than it is long in pixels; what is packed there does not count.
+#[inline(always)]
+pub fn pack(
+    map: &[f32],
+    window: &Window,
+    pixels: Range<usize>,
+    blocks: Range<usize>,
+    rows: usize,
+    out: &mut [[f32; BLOCK]],
+) {
+    let tiles = pixels.len().div_ceil(rows);
+    for tile in 0..tiles {
+        let out = &mut out[tile * blocks.len() * rows..][..blocks.len() * rows];
+        for (row, pixel) in tile_range(tile, tiles, pixels.len()).enumerate() {
+            pack_pixel(map, window, pixels.start + pixel, &blocks, rows, &mut out[row..]);
+        }
+    }
+}
+
+/// One pixel, to every `rows`-th block of `out`.
+#[inline(always)]
+fn pack_pixel(
+    map: &[f32],
+    window: &Window,
+    pixel: usize,
+    blocks: &Range<usize>,
+    rows: usize,
+    out: &mut [[f32; BLOCK]],
+) {
+    let ([height, width], channels, stride) = (window.input, window.channels, window.stride);
+    if window.kernel == 1 && stride == 1 {
+        return copy_blocks(out, rows, &map[pixel * channels + blocks.start * BLOCK..], blocks.len());
+    }
+    let plane = window.output[0] * window.output[1];
+    let (image, y, x) =
+        (pixel / plane, pixel % plane / window.output[1] * stride, pixel % plane % window.output[1] * stride);
+    if window.kernel == 1 {
+        let start = ((image * height + y) * width + x) * channels;
+        return copy_blocks(out, rows, &map[start + blocks.start * BLOCK..], blocks.len());
+    }
+    let all = Blocks::new(window.kernel, channels);
+    // The part of a run that lies inside the picture.
+    let before = window.left.saturating_sub(x).min(window.kernel);
+    let inside = (width + window.left).saturating_sub(x).min(window.kernel).max(before);
+    let inside = before * channels..inside * channels;
+    let tail = all.full * BLOCK..all.run();
+    for run in 0..all.runs {
+        // Runs may start before the map.
+        let start = (y + run)
+            .checked_sub(window.top)
+            .filter(|y| *y < height)
+            .map(|y| ((image * height + y) * width + x).wrapping_sub(window.left).wrapping_mul(channels));
+        let first = run * all.full;
+        let wanted = blocks.start.max(first)..blocks.end.min(first + all.full);
+        let last = all.runs * all.full + run;
+        let last = (all.tail > 0 && blocks.contains(&last)).then(|| (last - blocks.start) * rows);
+        match start {
+            Some(start) if inside == (0..all.run()) => {
+                if !wanted.is_empty() {
+                    let from = &map[start + (wanted.start - first) * BLOCK..];
+                    copy_blocks(&mut out[(wanted.start - blocks.start) * rows..], rows, from, wanted.len());
+                }
+                if let Some(at) = last {
+                    copy(&mut out[at], &map[start + tail.start..]);
+                }
+            }
+            _ => {
+                let inside = if start.is_some() { inside.clone() } else { 0..0 };
+                let start = start.unwrap_or_default();
+                for block in wanted {
+                    let part = (block - first) * BLOCK..(block + 1 - first) * BLOCK;
+                    copy_inside(&mut out[(block - blocks.start) * rows], map, start, &inside, part);
+                }
+                if let Some(at) = last {
+                    copy_inside(&mut out[at], map, start, &inside, tail.clone());
+                }
+            }
+        }
+    }
+}
+
+/// Copies blocks that lie next to each other to every `rows`-th block.
+#[inline(always)]
+fn copy_blocks(out: &mut [[f32; BLOCK]], rows: usize, from: &[f32], count: usize) {
+    let (from, _) = from[..count * BLOCK].as_chunks();
+    out.iter_mut().step_by(rows).zip(from).for_each(|(to, from)| *to = *from);
+}
+
+/// Copies part of the run that starts at `start`, with zeros for what does not lie inside the picture.
+#[inline(always)]
+fn copy_inside(to: &mut [f32; BLOCK], map: &[f32], start: usize, inside: &Range<usize>, part: Range<usize>) {
+    *to = [0.0; BLOCK];
+    let (first, end) = (part.start.max(inside.start), part.end.min(inside.end));
+    if first < end {
+        let from = &map[start.wrapping_add(first)..][..end - first];
+        to[first - part.start..end - part.start].copy_from_slice(from);
+    }
+}
+
+/// Some rows and columns of one image, [`CHANNELS`] of each pixel.
+#[derive(Debug, Clone, Copy)]
+pub struct Strip {
+    /// Which image.
+    pub image: usize,
+    /// The first row of the result that is computed from it.
+    pub row: usize,
+    /// Its rows.
+    pub rows: usize,
+    /// Its columns.
+    pub pitch: usize,
+    /// The first channel.
+    pub channel: usize,
+}
+
+/// Copies a strip `[rows, pitch, CHANNELS]` out of a map, with zeros where there is no picture. `map` may be read up to
+/// [`CHANNELS`] further than its last pixel; what a strip holds beyond the last channel does not count.
+#[inline(always)]
+pub fn strip(map: &[f32], window: &Window, strip: &Strip, out: &mut [[f32; CHANNELS]]) {
+    let [height, width] = window.input;
+    let (left, channels) = (window.left.min(strip.pitch), window.channels);
+    let columns = width.min(strip.pitch - left);
+    for (row, to) in out.chunks_exact_mut(strip.pitch).take(strip.rows).enumerate() {
+        let y = (strip.row * window.stride + row).checked_sub(window.top).filter(|y| *y < height);
+        let Some(y) = y else {
+            to.fill([0.0; CHANNELS]);
+            continue;
+        };
+        to[..left].fill([0.0; CHANNELS]);
+        to[left + columns..].fill([0.0; CHANNELS]);
+        let from = &map[(strip.image * height + y) * width * channels + strip.channel..];
+        for (x, to) in to[left..left + columns].iter_mut().enumerate() {
+            copy(to, &from[x * channels..]);
+        }
+    }
+}
+
+#[inline(always)]
+fn copy(to: &mut [f32; BLOCK], from: &[f32]) {
+    if let Some(from) = from.first_chunk() {
+        *to = *from;
+    }
+}

@@ -1,0 +1,44 @@
+//! Convolutions with their batch normalisation folded in.
+
+use super::arch::Conv;
+use super::cpu::Filter;
+use super::tensors::Tensors;
+use crate::error::{Error, Kind, Result};
+
+/// Folds the normalisation into the filter: w' = w γ / √(σ² + ε), b' = β − μ γ / √(σ² + ε). Weights are
+/// `[outputs, inputs / groups, kernel, kernel]`.
+///
+/// # Errors
+/// [`Kind::InvalidModel`] if a tensor is missing, of another shape, or if a variance is negative.
+pub fn folded(conv: &Conv, epsilon: f64, tensors: &Tensors) -> Result<Filter> {
+    let [outputs, inputs, kernel, _] = conv.weight_shape();
+    let mut weight = numbers(tensors, &format!("{}.weight", conv.name), &conv.weight_shape())?;
+    let norm = |part: &str| numbers(tensors, &format!("{}.{part}", conv.norm), &[outputs]);
+    let (gamma, mut bias) = (norm("weight")?, norm("bias")?);
+    let (mean, variance) = (norm("running_mean")?, norm("running_var")?);
+    for (channel, filter) in weight.chunks_exact_mut(inputs * kernel * kernel).enumerate() {
+        let scale = f64::from(gamma[channel]) / (f64::from(variance[channel]) + epsilon).sqrt();
+        filter.iter_mut().for_each(|w| *w = (f64::from(*w) * scale) as f32);
+        bias[channel] = (f64::from(bias[channel]) - f64::from(mean[channel]) * scale) as f32;
+    }
+    if !weight.iter().chain(&bias).all(|x| x.is_finite()) {
+        return Err(Error::new(
+            Kind::InvalidModel,
+            format!("batch normalisation \"{}\" cannot be applied", conv.norm),
+        )
+        .detail("A variance is negative, or a number of the folded filter is not finite."));
+    }
+    Ok((weight, bias))
+}
+
+fn numbers(tensors: &Tensors, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+    let invalid = |detail: String| {
+        Error::new(Kind::InvalidModel, format!("tensor \"{name}\" of the backbone cannot be used"))
+            .detail(detail)
+    };
+    let tensor = tensors.get(name).ok_or_else(|| invalid("It is missing.".into()))?;
+    if tensor.dims() != shape {
+        return Err(invalid(format!("Found shape {:?}, expected {shape:?}.", tensor.dims())));
+    }
+    Ok(tensor.to_dtype(candle_core::DType::F32)?.flatten_all()?.to_vec1()?)
+}
