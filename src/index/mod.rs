@@ -36,7 +36,7 @@ pub use layout::{
     tail_page, tail_row_size, Directory, Entry, Meta, NullPage, State, TailPage, Tid, DIRECTORY_ENTRIES,
     MAGIC, MAX_INDEX_DIMENSIONS, NO_BLOCK, VERSION,
 };
-pub use pages::{Extent, Kind, Pages, Problem, Read, Tag, PAYLOAD};
+pub use pages::{Ahead, Extent, Kind, Pages, Problem, Read, Tag, PAYLOAD};
 pub use quantizer::{Encoder, Quantizer, MAX_CELLS};
 pub use search::{Mode, Search, Stats};
 pub use snapshot::Snapshot;

@@ -1,5 +1,6 @@
 //! What the index needs of its storage: pages that say what they are.
 
+use super::kernels::prefetch_all;
 use crate::error::{Error, Kind as ErrorKind};
 use std::ops::Range;
 
@@ -89,8 +90,39 @@ pub trait Pages {
     /// [`Problem::Stale`] if the page is another's or not there, [`Problem::Failed`] if it cannot be read.
     fn read(&self, block: u32, tag: Tag, look: &mut dyn FnMut(&[u8])) -> Read<()>;
 
+    /// [`Pages::read`] of a page after which block `next` will be read; `look` may learn where its bytes will lie.
+    ///
+    /// # Errors
+    /// As [`Pages::read`].
+    fn read_before(&self, block: u32, tag: Tag, next: u32, look: &mut dyn FnMut(&[u8], Ahead)) -> Read<()> {
+        let _ = next;
+        self.read(block, tag, &mut |bytes| look(bytes, Ahead::NOWHERE))
+    }
+
     /// How many there are: whatever claims to be longer is damaged.
     fn blocks(&self) -> u32;
+}
+
+/// Where the bytes of the page that will be read next lie, to have them loaded meanwhile; they cannot be read through it.
+#[derive(Debug, Clone, Copy)]
+pub struct Ahead(*const u8);
+
+impl Ahead {
+    /// Nobody knows.
+    pub const NOWHERE: Self = Self(std::ptr::null());
+
+    /// The [`PAYLOAD`] bytes from here on.
+    pub fn new(payload: *const u8) -> Self {
+        Self(payload)
+    }
+
+    /// Asks the processor to load a part of them.
+    #[inline]
+    pub fn prefetch(self, part: Range<usize>) {
+        if !self.0.is_null() {
+            prefetch_all(self.0.wrapping_add(part.start), part.len());
+        }
+    }
 }
 
 /// A run of pages that hold one stream of bytes.
@@ -118,6 +150,19 @@ impl Extent {
         range: Range<usize>,
         look: &mut dyn FnMut(usize, &[u8]),
     ) -> Read<()> {
+        self.stream(pages, range, &mut |at, bytes, _| look(at, bytes))
+    }
+
+    /// [`Extent::scan`] for long ranges: `look` also gets the page after this one, to have it loaded meanwhile.
+    ///
+    /// # Errors
+    /// Those of [`Pages::read`].
+    pub fn stream<P: Pages + ?Sized>(
+        &self,
+        pages: &P,
+        range: Range<usize>,
+        look: &mut dyn FnMut(usize, &[u8], Ahead),
+    ) -> Read<()> {
         let mut at = range.start;
         while at < range.end {
             let (page, from) = (at / PAYLOAD, at % PAYLOAD);
@@ -125,8 +170,16 @@ impl Extent {
             let Some(block) = self.first.checked_add(page as u32) else {
                 return Err(Problem::Stale(self.first));
             };
-            pages.read(block, self.tag, &mut |bytes| look(at - range.start, &bytes[from..to]))?;
+            let offset = at - range.start;
             at += to - from;
+            match block.checked_add(1).filter(|_| at < range.end) {
+                Some(next) => pages.read_before(block, self.tag, next, &mut |bytes, ahead| {
+                    look(offset, &bytes[from..to], ahead);
+                })?,
+                None => pages.read(block, self.tag, &mut |bytes| {
+                    look(offset, &bytes[from..to], Ahead::NOWHERE);
+                })?,
+            }
         }
         Ok(())
     }
@@ -137,7 +190,11 @@ impl Extent {
     /// Those of [`Pages::read`].
     pub fn copy<P: Pages + ?Sized>(&self, pages: &P, range: Range<usize>, out: &mut Vec<u8>) -> Read<()> {
         out.clear();
-        self.scan(pages, range, &mut |_, bytes| out.extend_from_slice(bytes))
+        self.stream(pages, range, &mut |_, bytes, ahead| {
+            // Its first lines; the rest is a pattern that the processor knows.
+            ahead.prefetch(0..1024);
+            out.extend_from_slice(bytes);
+        })
     }
 
     /// The N bytes at `at`.

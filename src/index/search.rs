@@ -2,7 +2,7 @@
 
 use super::frontier::{Frontier, Item};
 use super::group::{parse_rows, parse_starts, pieces, Piece, Plane, Shape, BLOCK};
-use super::kernels::{accumulate, prefetch_all, settle};
+use super::kernels::{accumulate, settle};
 use super::layout::Tid;
 use super::pages::{Extent, Pages, Problem, Read};
 use super::prepared::{Active, Prepared};
@@ -457,9 +457,6 @@ fn add_piece(active: &mut Active, piece: Piece, codes: &[u8], errors: &[u8], row
     }
 }
 
-/// How many blocks ahead codes are asked for: blocks lie one after the other, and so do pages, often enough.
-const AHEAD: usize = 4;
-
 /// Shows `look` each block of `size` bytes in `range`: where it lies, or a copy if it lies on several pages.
 fn scan_blocks<P: Pages + ?Sized>(
     pages: &P,
@@ -470,10 +467,17 @@ fn scan_blocks<P: Pages + ?Sized>(
 ) -> Read<()> {
     let mut torn: Vec<u8> = Vec::with_capacity(size);
     let mut block = 0;
-    extent.scan(pages, range, &mut |_, mut bytes| {
+    extent.stream(pages, range, &mut |_, mut bytes, ahead| {
+        // As many bytes of the next page as of this one, at the same place: the processor does not see it coming.
+        let mut at = 0;
+        let mut load = |bytes: usize| {
+            ahead.prefetch(at..at + bytes);
+            at += bytes;
+        };
         if !torn.is_empty() {
             let (missing, rest) = bytes.split_at(bytes.len().min(size - torn.len()));
             torn.extend_from_slice(missing);
+            load(missing.len());
             bytes = rest;
             if torn.len() == size {
                 look(block, &torn);
@@ -483,8 +487,9 @@ fn scan_blocks<P: Pages + ?Sized>(
         }
         let whole = bytes.chunks_exact(size);
         torn.extend_from_slice(whole.remainder());
+        load(whole.remainder().len());
         for codes in whole {
-            prefetch_all(codes.as_ptr().wrapping_add(AHEAD * size), size);
+            load(size);
             look(block, codes);
             block += 1;
         }

@@ -19,9 +19,9 @@ measure() {
     psql -At -c "SELECT format('$1, size: %s MB, %s bytes a dimension and row', pg_relation_size('$2_index') / 1000000,
         round(pg_relation_size('$2_index') / $rows.0 / 400, 3))"
     echo "$1, insert $added rows: $(milliseconds "BEGIN; INSERT INTO $2 ($3) SELECT $3 FROM $2 LIMIT $added; ROLLBACK") ms"
-    psql -c "VACUUM $2"
+    psql -c "VACUUM (INDEX_CLEANUP on) $2"
 }
-psql -c "DROP INDEX IF EXISTS gallery_index, gallery_vector_index, gallery_vector_slice"
+psql -c "SET client_min_messages = warning" -c "DROP INDEX IF EXISTS gallery_index, gallery_vector_index, gallery_vector_slice"
 measure coopembed gallery emb 'coop (emb)'
 peer=$(psql -At -c "SELECT to_regclass('gallery_vector') IS NOT NULL")
 if [ "$peer" = t ]; then

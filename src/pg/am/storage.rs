@@ -1,7 +1,7 @@
 //! Pages of an index relation: read, made, and changed with WAL.
 
 use crate::error::{Error, Kind as ErrorKind, Result};
-use crate::index::{prefetch, Kind, Meta, Pages, Problem, Read, Tag, PAYLOAD};
+use crate::index::{prefetch, Ahead, Kind, Meta, Pages, Problem, Read, Tag, PAYLOAD};
 use crate::pg::OrReport;
 use pgrx::pg_sys;
 use std::cell::Cell;
@@ -17,13 +17,47 @@ const _: () = assert!(HEADER + PAYLOAD + SPECIAL == pg_sys::BLCKSZ as usize && P
 pub struct Index {
     relation: pg_sys::Relation,
     blocks: Cell<u32>,
+    /// The page that will be read next.
+    ahead: Cell<Option<Pinned>>,
+}
+
+/// A page that stays in memory until dropped.
+struct Pinned {
+    block: u32,
+    buffer: pg_sys::Buffer,
+}
+
+impl Pinned {
+    fn page(&self) -> *mut u8 {
+        // SAFETY: the buffer is pinned.
+        unsafe { pg_sys::BufferGetPage(self.buffer).cast() }
+    }
+
+    /// Locks it.
+    fn lock(self, lock: u32) -> Buffer {
+        // SAFETY: the buffer is pinned, and the pin is the result's from here on.
+        unsafe { pg_sys::LockBuffer(self.buffer, lock as i32) };
+        let buffer = Buffer(self.buffer);
+        std::mem::forget(self);
+        buffer
+    }
+}
+
+impl Drop for Pinned {
+    fn drop(&mut self) {
+        // As for a locked one, below.
+        if !std::thread::panicking() {
+            // SAFETY: pinned since it was made.
+            unsafe { pg_sys::ReleaseBuffer(self.buffer) }
+        }
+    }
 }
 
 impl Index {
     /// # Safety
     /// `relation` must be an index of this access method, open for as long as the result lives.
     pub unsafe fn new(relation: pg_sys::Relation) -> Self {
-        Self { relation, blocks: Cell::new(0) }
+        Self { relation, blocks: Cell::new(0), ahead: Cell::new(None) }
     }
 
     /// The relation.
@@ -61,24 +95,36 @@ impl Index {
         unsafe { pg_sys::RelationGetNumberOfBlocksInFork(self.relation, fork) }
     }
 
+    /// Pins a page of the main fork.
+    fn pin(&self, block: u32) -> Pinned {
+        match self.ahead.take() {
+            Some(pinned) if pinned.block == block => pinned,
+            _ => {
+                // SAFETY: the relation is open; ReadBuffer raises an error for blocks that do not exist.
+                let buffer = unsafe { pg_sys::ReadBuffer(self.relation, block) };
+                Pinned { block, buffer }
+            }
+        }
+    }
+
     /// Pins and locks a page of the main fork.
     fn buffer(&self, block: u32, lock: u32) -> Buffer {
-        // SAFETY: the relation is open; ReadBuffer raises an error for blocks that do not exist.
-        unsafe {
-            let buffer = Buffer(pg_sys::ReadBuffer(self.relation, block));
-            // While the lock is taken, what is looked at first comes nearer: header, special space, first lines.
-            let page = buffer.page();
-            for at in [0, 64, 128, 192, HEADER + PAYLOAD] {
-                prefetch(page.wrapping_add(at));
-            }
-            pg_sys::LockBuffer(buffer.0, lock as i32);
-            buffer
+        let pinned = self.pin(block);
+        // While the lock is taken, what is looked at first comes nearer: header, special space, first lines.
+        let page = pinned.page();
+        for at in [0, 64, 128, 192, HEADER + PAYLOAD] {
+            prefetch(page.wrapping_add(at));
         }
+        pinned.lock(lock)
+    }
+
+    fn exists(&self, block: u32) -> bool {
+        block < self.blocks.get() || block < self.count_blocks()
     }
 
     /// A page to change, locked exclusively, if it is what `tag` says.
     pub fn lock(&self, block: u32, tag: Tag) -> Read<Buffer> {
-        if block >= self.blocks.get() && block >= self.count_blocks() {
+        if !self.exists(block) {
             return Err(Problem::Stale(block));
         }
         let buffer = self.buffer(block, pg_sys::BUFFER_LOCK_EXCLUSIVE);
@@ -141,7 +187,7 @@ impl Index {
 impl Pages for Index {
     fn read(&self, block: u32, tag: Tag, look: &mut dyn FnMut(&[u8])) -> Read<()> {
         pgrx::check_for_interrupts!();
-        if block >= self.blocks.get() && block >= self.count_blocks() {
+        if !self.exists(block) {
             return Err(Problem::Stale(block));
         }
         let buffer = self.buffer(block, pg_sys::BUFFER_LOCK_SHARE);
@@ -149,6 +195,30 @@ impl Pages for Index {
             return Err(Problem::Stale(block));
         }
         look(buffer.payload());
+        Ok(())
+    }
+
+    fn read_before(&self, block: u32, tag: Tag, next: u32, look: &mut dyn FnMut(&[u8], Ahead)) -> Read<()> {
+        pgrx::check_for_interrupts!();
+        if !self.exists(block) {
+            return Err(Problem::Stale(block));
+        }
+        // Both pins before the lock: the next page may have to come from disk.
+        let pinned = self.pin(block);
+        let mut ahead = Ahead::NOWHERE;
+        if self.exists(next) {
+            let next = self.pin(next);
+            ahead = Ahead::new(next.page().wrapping_add(HEADER));
+            // What is looked at before its bytes.
+            prefetch(next.page());
+            prefetch(next.page().wrapping_add(HEADER + PAYLOAD));
+            self.ahead.set(Some(next));
+        }
+        let buffer = pinned.lock(pg_sys::BUFFER_LOCK_SHARE);
+        if buffer.tag() != Some(tag) {
+            return Err(Problem::Stale(block));
+        }
+        look(buffer.payload(), ahead);
         Ok(())
     }
 
