@@ -1,7 +1,7 @@
 -- Questions about rows like a real model's: every value and pairs of values of its attributes, its categories, and rows.
 INSERT INTO questions (kind, query, n, q)
-SELECT 1, 'one attribute, a value', row_number() OVER (), coop_attr_query(a.name, v.name)::text
-FROM coop_attributes() a, coop_attribute_values(a.name) v LIMIT 50;
+SELECT 1, 'one attribute, a value', row_number() OVER (), coop_attr_query(a.name, v.value)::text
+FROM coop_attributes() a, coop_attribute_values(a.name) v WHERE v.has_query LIMIT 50;
 INSERT INTO questions (kind, query, n, q)
 SELECT 2, 'one attribute, like a row', id, coop_like(emb, 'hue')::text FROM gallery WHERE id <= 50;
 INSERT INTO questions (kind, query, n, q)
