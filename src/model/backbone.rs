@@ -19,7 +19,7 @@ pub trait Backbone: Send + Sync + std::fmt::Debug {
     /// [`Kind::Internal`] for input of another shape.
     fn forward(&self, pictures: &Tensor) -> Result<Tensor>;
 
-    /// Bytes of main memory that its numbers take.
+    /// Bytes of main memory that it takes: its numbers, and the room for feature maps that calls have left for the next ones.
     fn memory_bytes(&self) -> usize;
 }
 
@@ -79,6 +79,7 @@ impl Backbone for ConvNet {
 
 #[cfg(test)]
 mod tests {
+    use super::super::cpu::available;
     use super::super::synthetic;
     use super::*;
 
@@ -146,7 +147,13 @@ mod tests {
     ];
 
     fn agrees_with_pytorch(arch: Arch) {
-        let backbone = load_backbone(arch, &synthetic::backbone(arch)).unwrap();
+        let tensors = synthetic::backbone(arch);
+        for kernels in available() {
+            agrees_at(arch, &ConvNet::load(arch, &tensors, kernels).unwrap());
+        }
+    }
+
+    fn agrees_at(arch: Arch, backbone: &ConvNet) {
         for e in EXPECTED.iter().filter(|e| e.arch == arch) {
             let features = backbone.forward(&synthetic::pictures(e.size[0], e.size[1])).unwrap();
             assert_eq!(features.dims(), [2, backbone.features()]);
@@ -194,7 +201,32 @@ mod tests {
         assert_eq!(backbone.forward(&zeros(&[0, 3, 64, 64])).unwrap().dims(), [0, 512]);
         assert!(backbone.forward(&zeros(&[1, 1, 64, 64])).is_err());
         assert!(backbone.forward(&zeros(&[3, 64, 64])).is_err());
+        assert!(backbone.forward(&zeros(&[1, 3, 0, 64])).is_err());
+        let double = zeros(&[1, 3, 64, 64]).to_dtype(DType::F64).unwrap();
+        assert!(backbone.forward(&double).unwrap_err().message.contains("found [1, 3, 64, 64] in F64"));
         assert_eq!(backbone.forward(&zeros(&[1, 3, 1, 1])).unwrap().dims(), [1, 512]);
+    }
+
+    #[test]
+    fn pictures_may_lie_in_any_order() {
+        let backbone = load_backbone(Arch::ResNet18, &synthetic::backbone(Arch::ResNet18)).unwrap();
+        let pictures = synthetic::pictures(40, 48);
+        let turned =
+            pictures.permute((0, 2, 3, 1)).unwrap().contiguous().unwrap().permute((0, 3, 1, 2)).unwrap();
+        let features = |pictures: &Tensor| backbone.forward(pictures).unwrap().to_vec2::<f32>().unwrap();
+        assert_eq!(features(&pictures), features(&turned));
+        let second = features(&pictures.narrow(0, 1, 1).unwrap());
+        assert_eq!(second[0], features(&pictures)[1]);
+    }
+
+    #[test]
+    fn memory_counts_numbers_and_the_room_that_calls_leave() {
+        let backbone = load_backbone(Arch::ResNet18, &synthetic::backbone(Arch::ResNet18)).unwrap();
+        // 11,176,512 parameters less two of batch normalisation for each of 4800 channels, and a bias for each.
+        let numbers = 4 * (11_176_512 - 4800);
+        assert_eq!(backbone.memory_bytes(), numbers);
+        backbone.forward(&synthetic::pictures(64, 64)).unwrap();
+        assert!((1..10 << 20).contains(&(backbone.memory_bytes() - numbers)));
     }
 
     #[test]
@@ -205,26 +237,5 @@ mod tests {
         let e = load_backbone(Arch::ResNet18, &tensors).unwrap_err();
         assert_eq!(e.kind, Kind::InvalidModel);
         assert!(e.message.contains("\"bn1\""));
-    }
-
-    // How fast it is, in milliseconds per picture: cargo test with CARGO_PROFILE_DEV_OPT_LEVEL=3, then
-    // --ignored --nocapture a_picture.
-    #[test]
-    #[ignore = "measures"]
-    fn a_picture_takes_this_long() {
-        for (arch, size) in [(Arch::EfficientNetLite0, 128), (Arch::ResNet18, 128), (Arch::ResNet50, 224)] {
-            let backbone = load_backbone(arch, &synthetic::backbone(arch)).unwrap();
-            for batch in [1, 4, 16] {
-                let pictures =
-                    Tensor::zeros((batch, 3, size, size), candle_core::DType::F32, &Device::Cpu).unwrap();
-                let times = (0..5).map(|_| {
-                    let start = std::time::Instant::now();
-                    backbone.forward(&pictures).unwrap();
-                    start.elapsed().as_secs_f64() * 1e3 / batch as f64
-                });
-                let best = times.fold(f64::INFINITY, f64::min);
-                println!("{arch} at {size} px, batch {batch}: {best:.1} ms per picture");
-            }
-        }
     }
 }

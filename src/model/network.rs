@@ -126,7 +126,7 @@ impl Model {
             .hint("The model's weights are too large: train it again."))
     }
 
-    /// Bytes of main memory that its numbers take.
+    /// Bytes of main memory that it takes.
     pub fn memory_bytes(&self) -> usize {
         let projection = self.projection.weight.elem_count() + self.projection.bias.elem_count();
         self.backbone.memory_bytes() + projection * size_of::<f32>() + self.prototypes.memory_bytes()

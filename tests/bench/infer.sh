@@ -5,6 +5,6 @@
 #   THREADS="1 2" BATCHES="1 16" ARCHS="resnet50 efficientnet_lite0" ROUNDS=15 tests/bench/infer.sh
 set -eu
 cd "$(dirname "$0")/../.."
-python=$(tests/bench/venv.sh numpy torch onnx onnxruntime)
+python=$(tests/bench/venv.sh torch torchvision onnx onnxruntime)
 RUSTFLAGS=" " cargo build --quiet --release --bin coopembed --no-default-features --features cli
 "$python" tests/bench/infer.py compare target/release/coopembed target/bench-infer

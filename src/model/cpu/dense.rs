@@ -1,6 +1,8 @@
 //! Convolutions over all channels, as products of packed pixels and packed weights.
 
-use super::kernels::{for_each_region, Blocks, Buffer, Cuts, Kernels, Product, Region, Window, BLOCK};
+use super::kernels::{
+    for_each_region, Blocks, Buffer, Cuts, Kernels, Packing, Product, Region, Window, BLOCK,
+};
 use super::layer::{window, Call};
 use crate::model::arch::Conv;
 use crate::model::shape::MapShape;
@@ -74,10 +76,9 @@ impl Dense {
         let at_most = (PACKED / depth / rows).max(1);
         // Two tasks a thread even out what else the processor does; a task of few tiles would read all weights for them.
         let wanted = if call.threads > 1 { 2 * call.threads } else { 1 };
-        let parts = tiles
-            .div_ceil(at_most)
-            .max(wanted.min(tiles / 8))
-            .next_multiple_of(if tiles >= 8 * wanted { wanted } else { 1 });
+        let enough = tiles >= 8 * wanted;
+        let parts = tiles.div_ceil(at_most).max(wanted.min(tiles / 8));
+        let parts = if enough { parts.next_multiple_of(wanted) } else { parts };
         let groups = wanted.div_ceil(parts).min(panels);
         let cuts = Cuts {
             spread: call.threads > 1,
@@ -108,7 +109,8 @@ impl Dense {
         let steps = count.div_ceil(DEPTH);
         for step in 0..steps {
             let blocks = step * count / steps..(step + 1) * count / steps;
-            self.kernels.pack(map, window, region.pixels(), blocks.clone(), buffer);
+            let packing = Packing { map, window: *window, pixels: region.pixels(), blocks: blocks.clone() };
+            self.kernels.pack(&packing, buffer);
             let product = Product {
                 packed: buffer,
                 full: blocks.end.min(full).saturating_sub(blocks.start),

@@ -14,6 +14,8 @@ mod pool;
 #[cfg(test)]
 mod tests;
 
+#[cfg(test)]
+pub use kernels::available;
 pub use kernels::{Kernels, BEST};
 pub use network::{Filter, Network};
 

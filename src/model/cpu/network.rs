@@ -36,7 +36,7 @@ struct Block {
 enum LoadedShortcut {
     None,
     Identity,
-    Projection(Layer),
+    Projection(Box<Layer>),
 }
 
 /// Weight and bias of a convolution.
@@ -61,7 +61,7 @@ impl Network {
             let shortcut = match &block.shortcut {
                 Shortcut::None => LoadedShortcut::None,
                 Shortcut::Identity => LoadedShortcut::Identity,
-                Shortcut::Projection(conv) => LoadedShortcut::Projection(load(conv)?),
+                Shortcut::Projection(conv) => LoadedShortcut::Projection(Box::new(load(conv)?)),
             };
             Ok(Block { path, shortcut })
         });
@@ -81,16 +81,19 @@ impl Network {
         self.features
     }
 
-    /// Bytes of its numbers.
+    /// Bytes of its numbers, and of the arenas that no call uses just now.
     pub fn memory_bytes(&self) -> usize {
+        let arenas = self.arenas.lock().unwrap_or_else(PoisonError::into_inner);
+        let maps: usize = arenas.iter().flat_map(|a| &a.maps).map(|map| size_of_val(&*map.numbers)).sum();
         let blocks = self.blocks.iter().flat_map(|block| {
             let shortcut = match &block.shortcut {
-                LoadedShortcut::Projection(layer) => Some(layer),
+                LoadedShortcut::Projection(layer) => Some(layer.as_ref()),
                 LoadedShortcut::None | LoadedShortcut::Identity => None,
             };
             block.path.iter().chain(shortcut)
         });
-        std::iter::once(&self.stem).chain(blocks).chain(&self.head).map(Layer::memory_bytes).sum()
+        std::iter::once(&self.stem).chain(blocks).chain(&self.head).map(Layer::memory_bytes).sum::<usize>()
+            + maps
     }
 
     /// Pictures `[batch, 3, height, width]` of this shape, none of its numbers 0, to features `[batch, F]`, over the threads of
@@ -112,8 +115,8 @@ impl Network {
     fn spread(&self, pictures: &[f32], shape: MapShape, features: &mut [f32]) {
         let (threads, picture) = (rayon::current_num_threads(), shape.channels * shape.plane());
         let rounds = shape.batch.div_ceil(threads * at_once(shape));
-        let group = if threads > 1 { shape.batch / (threads * rounds) } else { 0 };
-        let whole = group * threads * rounds;
+        let group = (shape.batch / (threads * rounds)).max(1);
+        let whole = if threads > 1 { shape.batch / (threads * group) * threads * group } else { 0 };
         let (pictures, rest) = pictures.split_at(whole * picture);
         let (features, features_of_rest) = features.split_at_mut(whole * self.features);
         if whole > 0 {

@@ -101,7 +101,7 @@ prop_compose! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(150))]
 
     #[test]
     fn a_convolution_agrees_with_its_definition(
@@ -218,17 +218,17 @@ fn features_do_not_depend_on_threads_neighbours_or_other_calls() {
     for arch in [Arch::EfficientNetLite0, Arch::ResNet50] {
         for kernels in available() {
             let network = network(arch, kernels);
-            let shape = MapShape { channels: 3, batch: 5, height: 128, width: 96 };
+            let shape = MapShape { channels: 3, batch: 5, height: 48, width: 33 };
             let pool = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             let expected = pool(1).install(|| features(&network, shape));
-            for threads in [2, 3, 7] {
+            for threads in [2, 7] {
                 assert!(
                     pool(threads).install(|| features(&network, shape)) == expected,
                     "{arch} {kernels:?}"
                 );
             }
             std::thread::scope(|scope| {
-                let calls: Vec<_> = (0..4).map(|_| scope.spawn(|| features(&network, shape))).collect();
+                let calls: Vec<_> = (0..3).map(|_| scope.spawn(|| features(&network, shape))).collect();
                 assert!(calls.into_iter().all(|call| call.join().unwrap() == expected));
             });
             let first = features(&network, MapShape { batch: 1, ..shape });

@@ -12,7 +12,7 @@ mod vector;
 
 pub use buffer::Buffer;
 pub use depthwise::CHANNELS;
-pub use pack::{Blocks, Strip, Window};
+pub use pack::{Blocks, Packing, Strip, Window};
 pub use region::{for_each_region, Cuts, Region};
 pub use tile::BLOCK;
 
@@ -34,7 +34,7 @@ pub struct Kernels {
     pub columns: usize,
     /// By pixels and registers, both less one.
     tiles: &'static [[unsafe fn(&Tile); 2]],
-    pack: fn(&[f32], &Window, Range<usize>, Range<usize>, usize, &mut [[f32; BLOCK]]),
+    pack: fn(&Packing<'_>, &mut [[f32; BLOCK]]),
     strip: fn(&[f32], &Window, &Strip, &mut [[f32; CHANNELS]]),
     /// By kernel and stride.
     depthwise: fn(usize, usize) -> unsafe fn(&Row),
@@ -67,12 +67,14 @@ pub fn available() -> Vec<&'static Kernels> {
     levels
 }
 
-/// Compiles every loop for one level. Its functions may only be called where the level is available, which is why
-/// [`available`] alone gives its table away.
+/// Compiles every loop for one level: its register, its instructions, the pixels of a tile (and all numbers up to that), the
+/// registers of a tile's row. Its functions may only be called where the level is available, which is why [`available`] alone
+/// gives its table away.
 macro_rules! level {
     ($module:ident, $vector:ty, [$(#[$target:meta])*], rows [$last:literal: $($row:literal)*], $columns:literal) => {
         mod $module {
-            use super::{depthwise, pack, portable_loops, tile::{self, Tile, BLOCK}, vector::{self, Vector}, Kernels, Range, Row, Strip, Window, CHANNELS};
+            use super::{depthwise, pack, portable_loops, tile, vector};
+            use super::{vector::Vector, Kernels, Packing, Row, Strip, Tile, Window, BLOCK, CHANNELS};
 
             pub static KERNELS: Kernels = Kernels {
                 name: stringify!($module),
@@ -81,7 +83,7 @@ macro_rules! level {
                 columns: $columns,
                 tiles: &[$([tile::<$row, 1>, tile::<$row, $columns>]),*],
                 // SAFETY (all of these): a table is only given away where its level is available.
-                pack: |map, window, pixels, blocks, rows, out| unsafe { pack(map, window, pixels, blocks, rows, out) },
+                pack: |packing, out| unsafe { pack(packing, out) },
                 // SAFETY: as above.
                 strip: |map, window, wanted, out| unsafe { strip(map, window, wanted, out) },
                 depthwise: |kernel, stride| match (kernel, stride) {
@@ -110,15 +112,8 @@ macro_rules! level {
             }
 
             $(#[$target])*
-            unsafe fn pack(
-                map: &[f32],
-                window: &Window,
-                pixels: Range<usize>,
-                blocks: Range<usize>,
-                rows: usize,
-                out: &mut [[f32; BLOCK]],
-            ) {
-                pack::pack(map, window, pixels, blocks, rows, out);
+            unsafe fn pack(packing: &Packing<'_>, out: &mut [[f32; BLOCK]]) {
+                pack::pack(packing, $last, out);
             }
 
             $(#[$target])*
@@ -143,7 +138,10 @@ level!(portable, vector::Portable, [], rows [6: 1 2 3 4 5 6], 1);
 #[cfg(target_arch = "x86_64")]
 level!(avx2, vector::Avx2, [#[target_feature(enable = "avx2,fma")]], rows [6: 1 2 3 4 5 6], 2);
 #[cfg(target_arch = "x86_64")]
-level!(avx512, vector::Avx512, [#[target_feature(enable = "avx512f")]], rows [14: 1 2 3 4 5 6 7 8 9 10 11 12 13 14], 2);
+level!(
+    avx512, vector::Avx512, [#[target_feature(enable = "avx512f")]],
+    rows [14: 1 2 3 4 5 6 7 8 9 10 11 12 13 14], 2
+);
 
 /// Loops that are vectorised well enough as they are.
 mod portable_loops {
@@ -215,16 +213,9 @@ impl Kernels {
         pixels.div_ceil(self.rows) * self.rows * blocks
     }
 
-    /// Packs some blocks of some output pixels of a map, see [`pack`]. The map goes on for at least a block after its end.
-    pub fn pack(
-        &self,
-        map: &[f32],
-        window: &Window,
-        pixels: Range<usize>,
-        blocks: Range<usize>,
-        out: &mut [[f32; BLOCK]],
-    ) {
-        (self.pack)(map, window, pixels, blocks, self.rows, out);
+    /// Packs pixels for [`Kernels::product`], see [`pack`].
+    pub fn pack(&self, packing: &Packing<'_>, out: &mut [[f32; BLOCK]]) {
+        (self.pack)(packing, out);
     }
 
     /// Computes `channels` for all pixels of a region.
@@ -248,7 +239,7 @@ impl Kernels {
             "a product of things that do not fit"
         );
         // Every tile asks for its share of the next weights, a few lines with each block.
-        let lines = p.next.len().div_ceil(LINE).div_ceil(tiles * p.full.max(1));
+        let lines = p.next.len().div_ceil(LINE).div_ceil((tiles * p.full).max(1));
         for tile in 0..tiles {
             let within = tile_range(tile, tiles, pixels.len());
             let rows = within.len();

@@ -86,36 +86,35 @@ pub fn tile_range(tile: usize, tiles: usize, count: usize) -> Range<usize> {
     tile * count / tiles..(tile + 1) * count / tiles
 }
 
-/// Packs some blocks of some output pixels of a map; `rows` pixels make a tile. Where a block of a run's tail is wanted, `map`
-/// may be read up to a block further than it is long in pixels; what is packed there does not count.
+/// What to pack: some blocks of some output pixels.
+#[derive(Debug, Clone)]
+pub struct Packing<'a> {
+    /// A map that goes on for a block after its end: of a run's tail, a whole block is read.
+    pub map: &'a [f32],
+    /// How the kernel moves over it.
+    pub window: Window,
+    /// Output pixels, counted over all images.
+    pub pixels: Range<usize>,
+    /// Blocks, see [`Blocks::place`].
+    pub blocks: Range<usize>,
+}
+
+/// Packs into `[tiles, blocks, rows, BLOCK]`, where `rows` pixels make a tile.
 #[inline(always)]
-pub fn pack(
-    map: &[f32],
-    window: &Window,
-    pixels: Range<usize>,
-    blocks: Range<usize>,
-    rows: usize,
-    out: &mut [[f32; BLOCK]],
-) {
-    let tiles = pixels.len().div_ceil(rows);
+pub fn pack(p: &Packing<'_>, rows: usize, out: &mut [[f32; BLOCK]]) {
+    let tiles = p.pixels.len().div_ceil(rows);
     for tile in 0..tiles {
-        let out = &mut out[tile * blocks.len() * rows..][..blocks.len() * rows];
-        for (row, pixel) in tile_range(tile, tiles, pixels.len()).enumerate() {
-            pack_pixel(map, window, pixels.start + pixel, &blocks, rows, &mut out[row..]);
+        let out = &mut out[tile * p.blocks.len() * rows..][..p.blocks.len() * rows];
+        for (row, pixel) in tile_range(tile, tiles, p.pixels.len()).enumerate() {
+            pack_pixel(p, p.pixels.start + pixel, rows, &mut out[row..]);
         }
     }
 }
 
 /// One pixel, to every `rows`-th block of `out`.
 #[inline(always)]
-fn pack_pixel(
-    map: &[f32],
-    window: &Window,
-    pixel: usize,
-    blocks: &Range<usize>,
-    rows: usize,
-    out: &mut [[f32; BLOCK]],
-) {
+fn pack_pixel(p: &Packing<'_>, pixel: usize, rows: usize, out: &mut [[f32; BLOCK]]) {
+    let Packing { map, window, blocks, .. } = p;
     let ([height, width], channels, stride) = (window.input, window.channels, window.stride);
     if window.kernel == 1 && stride == 1 {
         return copy_blocks(out, rows, &map[pixel * channels + blocks.start * BLOCK..], blocks.len());
