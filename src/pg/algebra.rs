@@ -53,6 +53,7 @@ type Contribution = (Option<String>, Option<f32>, Option<f64>, f64);
 /// Why did this match? For each attribute that the query weighs, its weight, the distance in its subspace, and what it
 /// adds to the squared distance; in a row without attribute what no embedding can avoid, if there is such.
 #[pg_extern(sql = false)]
+#[allow(clippy::type_complexity)] // pgrx reads the columns from the signature
 fn coop_explain(
     embedding: CoopVec<'_>,
     query: CoopQuery<'_>,
@@ -70,6 +71,7 @@ fn coop_explain(
 
 /// The same of two embeddings, every weight 1.
 #[pg_extern(sql = false)]
+#[allow(clippy::type_complexity)] // as above
 fn coop_explain_other(
     embedding: CoopVec<'_>,
     other: CoopVec<'_>,
