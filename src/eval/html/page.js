@@ -148,7 +148,7 @@ function nearest() {
 
 // How often answers are right, by how likely the model says they are: on the diagonal it keeps its word.
 function reliability(t) {
-  const [size, left, top, bottom] = [150, 30, 6, 18], side = size - top - bottom;
+  const [size, left, top, bottom] = [220, 36, 8, 20], side = size - top - bottom;
   const x = p => left + side * p, y = p => top + side * (1 - p);
   const most = Math.max(...t.bins.map(b => b.answers));
   const label = `${t.name}: ` + t.bins.map(b => `said ${percent(b.confidence)}, right ${percent(b.accuracy)}, ${count(b.answers, "answer")}`).join("; ");
@@ -156,7 +156,7 @@ function reliability(t) {
     svg("line", { x1: x(0), y1: y(0), x2: x(1), y2: y(1) }), svg("line", { x1: x(0), y1: y(0), x2: x(1), y2: y(0) }),
     svg("text", { x: x(0), y: size - 5 }, "said 0"), svg("text", { x: x(1), y: size - 5, "text-anchor": "end" }, "100"),
     svg("text", { x: left - 4, y: y(1) + 8, "text-anchor": "end" }, "right"),
-    t.bins.map(b => svg("circle", { cx: x(b.confidence), cy: y(b.accuracy), r: 1.5 + 4.5 * Math.sqrt(b.answers / most) })));
+    t.bins.map(b => svg("circle", { cx: x(b.confidence), cy: y(b.accuracy), r: 2 + 6 * Math.sqrt(b.answers / most) })));
   return el("div", { class: "curve" }, el("h4", { title: t.name }, t.name), el("output", null, `ECE ${percent(t.expected_calibration_error)}`), picture);
 }
 
