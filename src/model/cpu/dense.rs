@@ -1,11 +1,9 @@
 //! Convolutions over all channels, as products of packed pixels and packed weights.
 
-use super::kernels::{
-    for_each_region, Blocks, Buffer, Cuts, Kernels, Packing, Product, Region, Window, BLOCK,
-};
-use super::layer::{window, Call};
+use super::kernels::{for_each_region, Blocks, Buffer, Cuts, Kernels, Packing, Product, Region, BLOCK};
+use super::layer::Call;
 use crate::model::arch::Conv;
-use crate::model::shape::MapShape;
+use crate::model::shape::{MapShape, Window};
 use std::cell::RefCell;
 use std::ops::Range;
 
@@ -68,7 +66,7 @@ impl Dense {
     /// From `map` of this shape, which goes on for a block after its end, to `out`.
     pub fn forward(&self, map: &[f32], shape: MapShape, call: Call<'_>, out: &mut [f32]) {
         let result = shape.after(&self.conv);
-        let window = window(&self.conv, shape);
+        let window = Window::new(&self.conv, shape, shape.channels);
         let (pixels, rows) = (result.pixels(), self.kernels.rows);
         let tiles = pixels.div_ceil(rows);
         let panels = self.conv.outputs.div_ceil(self.kernels.panel());

@@ -1,9 +1,9 @@
 //! Convolutions with one filter per channel.
 
-use super::kernels::{for_each_region, Buffer, Cuts, DepthwiseRow, Kernels, Region, Strip, Window, CHANNELS};
-use super::layer::{window, Call};
+use super::kernels::{for_each_region, Buffer, Cuts, DepthwiseRow, Kernels, Region, Strip, CHANNELS};
+use super::layer::Call;
 use crate::model::arch::Conv;
-use crate::model::shape::MapShape;
+use crate::model::shape::{MapShape, Window};
 use std::cell::RefCell;
 
 /// Pixels of a strip, about: with [`CHANNELS`] of each it should stay in the first cache.
@@ -50,7 +50,7 @@ impl Depthwise {
     /// From `map` of this shape to `out`.
     pub fn forward(&self, map: &[f32], shape: MapShape, call: Call<'_>, out: &mut [f32]) {
         let result = shape.after(&self.conv);
-        let window = window(&self.conv, shape);
+        let window = Window::new(&self.conv, shape, shape.channels);
         let pitch = (result.width - 1) * window.stride + window.kernel;
         // Rows of the result for which a strip is filled at once.
         let fitting = (STRIP / pitch).saturating_sub(window.kernel - 1) / window.stride;
@@ -92,7 +92,7 @@ impl Depthwise {
         let buffer = buffer.lines_mut();
         let taps = window.kernel * window.kernel;
         for (block, (weights, bias)) in self.weights.lines().chunks_exact(taps).zip(&self.bias).enumerate() {
-            let channels = block * CHANNELS..((block + 1) * CHANNELS).min(window.channels);
+            let channels = block * CHANNELS..((block + 1) * CHANNELS).min(window.numbers);
             let strip = Strip { image, row: first, rows: strip_rows, pitch, channel: channels.start };
             self.kernels.strip(map, window, &strip, buffer);
             for row in 0..rows {

@@ -2,7 +2,7 @@
 
 use super::dense::Dense;
 use super::depthwise::Depthwise;
-use super::kernels::{Kernels, Window};
+use super::kernels::Kernels;
 use crate::model::arch::Conv;
 use crate::model::shape::MapShape;
 
@@ -82,20 +82,5 @@ impl Layer {
             Filters::Dense(dense) => dense.forward(map, shape, call, out),
             Filters::Depthwise(depthwise) => depthwise.forward(map, shape, call, out),
         }
-    }
-}
-
-/// How a convolution moves over maps of this shape.
-pub fn window(conv: &Conv, shape: MapShape) -> Window {
-    let (top, height) = conv.padding.before_and_output(shape.height, conv.kernel, conv.stride);
-    let (left, width) = conv.padding.before_and_output(shape.width, conv.kernel, conv.stride);
-    Window {
-        kernel: conv.kernel,
-        stride: conv.stride,
-        top,
-        left,
-        input: [shape.height, shape.width],
-        output: [height, width],
-        channels: shape.channels,
     }
 }

@@ -197,7 +197,7 @@ impl Op {
         residual: Option<&[f32]>,
     ) -> candle_core::Result<(CpuStorage, Shape)> {
         let (shape, out) = self.shapes(layout.shape().dims4()?)?;
-        let (x, window) = (contiguous(map, layout)?, Window::new(&self.conv, shape));
+        let (x, window) = (contiguous(map, layout)?, Window::new(&self.conv, shape, shape.batch));
         let [weight, gamma, beta] = ConvNorm::parts(&self.conv);
         if learned.len() != beta.end || residual.is_some_and(|r| r.len() != out.len()) {
             candle_core::bail!("{}: parameters or a shortcut of another shape", self.conv.name);
@@ -230,7 +230,7 @@ impl Op {
         gradient: &Tensor,
     ) -> candle_core::Result<(Option<Tensor>, Tensor, Option<Tensor>)> {
         let (shape, out) = self.shapes(map.dims4()?)?;
-        let window = Window::new(&self.conv, shape);
+        let window = Window::new(&self.conv, shape, shape.batch);
         let Some(saved) = self.saved.get() else {
             candle_core::bail!("{}: no forward pass before this backward pass", self.conv.name);
         };

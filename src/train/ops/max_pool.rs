@@ -28,7 +28,7 @@ struct MaxPool {
 fn window((_, height, width, batch): (usize, usize, usize, usize)) -> Window {
     let half = |size: usize| (size - 1) / 2 + 1;
     let output = [half(height), half(width)];
-    Window { kernel: 3, stride: 2, top: 1, left: 1, input: [height, width], output, batch }
+    Window { kernel: 3, stride: 2, top: 1, left: 1, input: [height, width], output, numbers: batch }
 }
 
 impl CustomOp1 for MaxPool {

@@ -1,26 +1,6 @@
 //! Which numbers of a batch-last channel a kernel's taps see.
 
-use crate::model::arch::Conv;
-use crate::model::shape::MapShape;
-
-/// How a kernel moves over one channel `[height, width, batch]`.
-#[derive(Debug, Clone, Copy)]
-pub struct Window {
-    /// Height and width of the kernel.
-    pub kernel: usize,
-    /// Step between output pixels.
-    pub stride: usize,
-    /// Zeros over the first row.
-    pub top: usize,
-    /// Zeros left of the first column.
-    pub left: usize,
-    /// Rows and columns under the kernel.
-    pub input: [usize; 2],
-    /// Rows and columns of the result.
-    pub output: [usize; 2],
-    /// Images.
-    pub batch: usize,
-}
+pub use crate::model::shape::Window;
 
 /// Numbers next to each other in the result and those that a tap sees for them, as offsets within their channels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,22 +13,8 @@ pub struct Run {
     pub length: usize,
 }
 
+/// Over a channel `[height, width, batch]`: a pixel's numbers are those of the images.
 impl Window {
-    /// Of a convolution over maps of this shape.
-    pub fn new(conv: &Conv, shape: MapShape) -> Self {
-        let (top, height) = conv.padding.before_and_output(shape.height, conv.kernel, conv.stride);
-        let (left, width) = conv.padding.before_and_output(shape.width, conv.kernel, conv.stride);
-        Self {
-            kernel: conv.kernel,
-            stride: conv.stride,
-            top,
-            left,
-            input: [shape.height, shape.width],
-            output: [height, width],
-            batch: shape.batch,
-        }
-    }
-
     /// With stride 1, the window by which gradients go back: over the result, by the mirrored kernel.
     pub fn reversed(self) -> Self {
         let back = self.kernel - 1;
@@ -62,7 +28,7 @@ impl Window {
 
     /// Numbers of a row of the result.
     pub fn line(&self) -> usize {
-        self.output[1] * self.batch
+        self.output[1] * self.numbers
     }
 
     /// Numbers of a channel of the result.
@@ -72,7 +38,7 @@ impl Window {
 
     /// Numbers of a channel under the kernel.
     pub fn input_len(&self) -> usize {
-        self.input[0] * self.input[1] * self.batch
+        self.input[0] * self.input[1] * self.numbers
     }
 
     /// Whether a tap sees for each pixel of the result just that pixel.
@@ -96,16 +62,16 @@ impl Window {
         }
         let column = first * self.stride + kx - left;
         let (output, input) =
-            ((y * self.output[1] + first) * self.batch, (row * width + column) * self.batch);
+            ((y * self.output[1] + first) * self.numbers, (row * width + column) * self.numbers);
         if self.stride == 1 {
-            visit(Run { output, input, length: (end - first) * self.batch });
+            visit(Run { output, input, length: (end - first) * self.numbers });
             return;
         }
         for i in 0..end - first {
             visit(Run {
-                output: output + i * self.batch,
-                input: input + i * self.stride * self.batch,
-                length: self.batch,
+                output: output + i * self.numbers,
+                input: input + i * self.stride * self.numbers,
+                length: self.numbers,
             });
         }
     }
@@ -123,7 +89,8 @@ mod tests {
 
     #[test]
     fn taps_see_runs_of_pixels_and_nothing_outside() {
-        let same = Window { kernel: 3, stride: 1, top: 1, left: 1, input: [2, 4], output: [2, 4], batch: 10 };
+        let same =
+            Window { kernel: 3, stride: 1, top: 1, left: 1, input: [2, 4], output: [2, 4], numbers: 10 };
         assert_eq!(runs(&same, 0, 0), [[0; 3]; 0]); // above the first row
         assert_eq!(runs(&same, 0, 4), [[0, 0, 40]]);
         assert_eq!(runs(&same, 1, 0), [[50, 0, 30]]);

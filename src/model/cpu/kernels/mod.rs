@@ -12,10 +12,11 @@ mod vector;
 
 pub use buffer::Buffer;
 pub use depthwise::CHANNELS;
-pub use pack::{Blocks, Packing, Strip, Window};
+pub use pack::{Blocks, Packing, Strip};
 pub use region::{for_each_region, Cuts, Region};
 pub use tile::BLOCK;
 
+use crate::model::shape::Window;
 use depthwise::Row;
 use pack::tile_range;
 use std::ops::Range;

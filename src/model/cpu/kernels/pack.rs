@@ -6,26 +6,8 @@
 
 use super::depthwise::CHANNELS;
 use super::tile::BLOCK;
+use crate::model::shape::Window;
 use std::ops::Range;
-
-/// How a kernel moves over maps `[batch, height, width, channels]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Window {
-    /// Height and width of the kernel.
-    pub kernel: usize,
-    /// Step between output pixels.
-    pub stride: usize,
-    /// Zeros over the first row.
-    pub top: usize,
-    /// Zeros left of the first column.
-    pub left: usize,
-    /// Rows and columns of the map.
-    pub input: [usize; 2],
-    /// Rows and columns of the result.
-    pub output: [usize; 2],
-    /// Channels of the map.
-    pub channels: usize,
-}
 
 /// The numbers that a kernel sees, cut into blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,7 +97,7 @@ pub fn pack(p: &Packing<'_>, rows: usize, out: &mut [[f32; BLOCK]]) {
 #[inline(always)]
 fn pack_pixel(p: &Packing<'_>, pixel: usize, rows: usize, out: &mut [[f32; BLOCK]]) {
     let Packing { map, window, blocks, .. } = p;
-    let ([height, width], channels, stride) = (window.input, window.channels, window.stride);
+    let ([height, width], channels, stride) = (window.input, window.numbers, window.stride);
     if window.kernel == 1 && stride == 1 {
         return copy_blocks(out, rows, &map[pixel * channels + blocks.start * BLOCK..], blocks.len());
     }
@@ -205,7 +187,7 @@ pub struct Strip {
 #[inline(always)]
 pub fn strip(map: &[f32], window: &Window, strip: &Strip, out: &mut [[f32; CHANNELS]]) {
     let [height, width] = window.input;
-    let (left, channels) = (window.left.min(strip.pitch), window.channels);
+    let (left, channels) = (window.left.min(strip.pitch), window.numbers);
     let columns = width.min(strip.pitch - left);
     for (row, to) in out.chunks_exact_mut(strip.pitch).take(strip.rows).enumerate() {
         let y = (strip.row * window.stride + row).checked_sub(window.top).filter(|y| *y < height);
