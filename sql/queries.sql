@@ -58,15 +58,16 @@ COMMENT ON FUNCTION coop_categories() IS 'the categories of the default model';
 COMMENT ON FUNCTION coop_categories(text) IS 'the categories of a model';
 
 -- Words of one's own, from rows that somebody labelled: coop_define_attribute_value('fit', 'boxy', avg(emb)). Like loading a model,
--- it changes what everybody finds, so it is for those to whom an administrator grants it.
+-- it changes what everybody finds, so it is for those to whom an administrator grants it. Not STRICT: a definition by the mean of
+-- no rows is an error.
 CREATE FUNCTION coop_define_attribute_value(attribute text, value text, query coopquery) RETURNS void
-    AS 'MODULE_PATHNAME', 'coop_define_attribute_value_wrapper' LANGUAGE C STRICT COST 10000;
+    AS 'MODULE_PATHNAME', 'coop_define_attribute_value_wrapper' LANGUAGE C COST 10000;
 CREATE FUNCTION coop_define_attribute_value(attribute text, value text, example coopvec) RETURNS void
-    AS 'MODULE_PATHNAME', 'coop_define_attribute_value_like_wrapper' LANGUAGE C STRICT COST 10000;
+    AS 'MODULE_PATHNAME', 'coop_define_attribute_value_like_wrapper' LANGUAGE C COST 10000;
 CREATE FUNCTION coop_define_category(name text, query coopquery) RETURNS void
-    AS 'MODULE_PATHNAME', 'coop_define_category_wrapper' LANGUAGE C STRICT COST 10000;
+    AS 'MODULE_PATHNAME', 'coop_define_category_wrapper' LANGUAGE C COST 10000;
 CREATE FUNCTION coop_define_category(name text, example coopvec) RETURNS void
-    AS 'MODULE_PATHNAME', 'coop_define_category_like_wrapper' LANGUAGE C STRICT COST 10000;
+    AS 'MODULE_PATHNAME', 'coop_define_category_like_wrapper' LANGUAGE C COST 10000;
 CREATE FUNCTION coop_drop_attribute_value(attribute text, value text) RETURNS void
     AS 'MODULE_PATHNAME', 'coop_drop_attribute_value_wrapper' LANGUAGE C STRICT COST 10000;
 CREATE FUNCTION coop_drop_attribute_value(attribute text, value text, model text) RETURNS void

@@ -46,7 +46,7 @@ impl HeldOut {
                 Kind::InvalidData,
                 format!("{fraction} of {} training instances cannot be held out", instances.len()),
             )
-            .hint("Both sides need an instance: train without --validation, or with another fraction."));
+            .hint("Both sides need an instance: train without --validation and --calibration, or with another fraction."));
         }
         let held: BTreeSet<u32> = instances[..count].iter().copied().collect();
         let is_held = |i: &usize| held.contains(&manifest.images[*i].instance);

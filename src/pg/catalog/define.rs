@@ -30,25 +30,33 @@ static CATEGORY: Select = Select::new(
 /// Defines a value of an attribute by what a query asks for in the attribute's subspace. Its other subspaces do not
 /// matter. The model is the one that made the query.
 #[pg_extern(sql = false)]
-fn coop_define_attribute_value(attribute: &str, value: &str, query: CoopQuery<'_>) {
+fn coop_define_attribute_value(attribute: Option<&str>, value: Option<&str>, query: Option<CoopQuery<'_>>) {
+    let (attribute, value, query) = (given(attribute), given(value), given(query));
     define_value(attribute, value, query.view()).or_report()
 }
 
 /// The same by example: an embedding, or the mean of several.
 #[pg_extern(sql = false)]
-fn coop_define_attribute_value_like(attribute: &str, value: &str, example: CoopVec<'_>) {
+fn coop_define_attribute_value_like(
+    attribute: Option<&str>,
+    value: Option<&str>,
+    example: Option<CoopVec<'_>>,
+) {
+    let (attribute, value, example) = (given(attribute), given(value), given(example));
     define_value(attribute, value, superspace(&example).or_report().as_ref()).or_report()
 }
 
 /// Defines a category by a query. The model is the one that made the query.
 #[pg_extern(sql = false)]
-fn coop_define_category(name: &str, query: CoopQuery<'_>) {
+fn coop_define_category(name: Option<&str>, query: Option<CoopQuery<'_>>) {
+    let (name, query) = (given(name), given(query));
     define_category(name, query.view()).or_report()
 }
 
 /// The same by example: an embedding, or the mean of several.
 #[pg_extern(sql = false)]
-fn coop_define_category_like(name: &str, example: CoopVec<'_>) {
+fn coop_define_category_like(name: Option<&str>, example: Option<CoopVec<'_>>) {
+    let (name, example) = (given(name), given(example));
     define_category(name, superspace(&example).or_report().as_ref()).or_report()
 }
 
@@ -74,6 +82,16 @@ fn coop_drop_category(name: &str) {
 #[pg_extern(sql = false)]
 fn coop_drop_category_of(name: &str, model_name: &str) {
     drop_category(&model(Some(model_name)).or_report(), name).or_report()
+}
+
+/// A definition that silently did nothing would be missed only when somebody asks for it.
+fn given<T>(argument: Option<T>) -> T {
+    let null = || {
+        Error::new(Kind::InvalidParameter, "what defines a word must not be null")
+            .detail("The name, the query or the example is null; avg() of no rows is.")
+            .hint("Look at the rows that the definition is made from.")
+    };
+    argument.ok_or_else(null).or_report()
 }
 
 fn superspace(example: &CoopVec<'_>) -> Result<Query> {
