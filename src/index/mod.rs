@@ -21,6 +21,7 @@ mod layout;
 mod pages;
 mod prepared;
 mod quantizer;
+mod refine;
 mod search;
 mod snapshot;
 mod training;

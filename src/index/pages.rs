@@ -197,6 +197,54 @@ impl Extent {
         })
     }
 
+    /// Shows `look` the bytes of many ranges, which are in the order of their starts and of one length: each piece with its range's
+    /// number and its offset in it. A page is read once for all ranges that it has a part in.
+    ///
+    /// # Errors
+    /// Those of [`Pages::read`].
+    pub fn gather<P: Pages + ?Sized>(
+        &self,
+        pages: &P,
+        ranges: &[Range<usize>],
+        look: &mut dyn FnMut(usize, usize, &[u8]),
+    ) -> Read<()> {
+        // Ranges before `first` are done; so are the parts of the others that lie before `page`.
+        let (mut first, mut page) = (0, ranges.first().map_or(0, |range| range.start / PAYLOAD));
+        while first < ranges.len() {
+            let here = page * PAYLOAD..(page + 1) * PAYLOAD;
+            let end = first + ranges[first..].partition_point(|range| range.start < here.end);
+            // Of one length and in order: those that go on are the last ones.
+            let whole = first + ranges[first..end].partition_point(|range| range.end <= here.end);
+            let next =
+                if whole < end { page + 1 } else { ranges.get(end).map_or(page, |r| r.start / PAYLOAD) };
+            let part = |page: usize, range: &Range<usize>| {
+                let base = page * PAYLOAD;
+                range.start.max(base) - base..range.end.min(base + PAYLOAD) - base
+            };
+            let mut show = |bytes: &[u8], ahead: Ahead| {
+                let mut last = 0;
+                for range in ranges[whole..].iter().take_while(|range| range.start < (next + 1) * PAYLOAD) {
+                    if range.end > last {
+                        last = range.end;
+                        ahead.prefetch(part(next, range));
+                    }
+                }
+                for (i, range) in ranges[first..end].iter().enumerate() {
+                    let offset = range.start.max(here.start) - range.start;
+                    look(first + i, offset, &bytes[part(page, range)]);
+                }
+            };
+            let block = |page: usize| self.first.checked_add(page as u32).ok_or(Problem::Stale(self.first));
+            if next > page {
+                pages.read_before(block(page)?, self.tag, block(next)?, &mut show)?;
+            } else {
+                pages.read(block(page)?, self.tag, &mut |bytes| show(bytes, Ahead::NOWHERE))?;
+            }
+            (first, page) = (whole, next);
+        }
+        Ok(())
+    }
+
     /// The N bytes at `at`.
     ///
     /// # Errors

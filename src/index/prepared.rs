@@ -1,6 +1,6 @@
 //! A query, ready to meet codes.
 
-use super::kernels::{squared_residual, Scale};
+use super::kernels::{squared_residual, Codes, Scale};
 use super::layout::Meta;
 use super::pages::{Pages, Problem, Read};
 use super::quantizer::{below, Quantizer, Subspace};
@@ -145,11 +145,6 @@ impl Active {
         }
     }
 
-    /// n.
-    pub fn dim(&self) -> usize {
-        self.target.len()
-    }
-
     /// Squared distance from rows of a cell that lie between `inner` and `outer` from its centre: at least this.
     pub fn annulus(&self, cell: usize, inner: f32, outer: f32) -> f32 {
         let (inner, outer, distance) = (f64::from(inner), f64::from(outer), self.distances[cell]);
@@ -165,7 +160,7 @@ impl Active {
     }
 
     /// Squared distance from a row of this cell, 8-bit codes and error code: at least this.
-    pub fn refined(&mut self, cell: usize, codes: &[u8], error: u8) -> f32 {
+    pub fn refined(&mut self, cell: usize, codes: Codes<'_>, error: u8) -> f32 {
         let (target, subspace) = (&self.target, &self.subspace);
         let offsets = self.offsets[cell].get_or_insert_with(|| Offsets::new(target, subspace, cell));
         let distance = squared_residual(&offsets.values, &subspace.step, codes).sqrt();

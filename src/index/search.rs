@@ -1,11 +1,12 @@
 //! Best-first search: rows in the order of lower bounds of their distances, one at a time, as many as are asked for.
 
 use super::frontier::{Frontier, Item};
-use super::group::{parse_rows, parse_starts, pieces, Piece, Plane, Shape, BLOCK};
+use super::group::{parse_rows, parse_starts, pieces, Piece, BLOCK};
 use super::kernels::{accumulate, settle};
 use super::layout::Tid;
 use super::pages::{Extent, Pages, Problem, Read};
 use super::prepared::{Active, Prepared};
+use super::refine::{Group, Refiner, MOST};
 use super::snapshot::Snapshot;
 use crate::space::{distance, EmbeddingRef, QueryRef};
 use std::ops::Range;
@@ -77,25 +78,13 @@ struct Ranking {
     table: Vec<u8>,
 }
 
-/// A group, as far as the query needs it.
-struct Group {
-    extent: Extent,
-    shape: Shape,
-    /// `[active]`.
-    planes: Vec<Plane>,
-    /// `[active, cells + 1]`.
-    starts: Vec<Vec<u16>>,
-    /// Rows up to this bound are in the frontier, or were.
-    above: f32,
-}
-
 #[derive(Default)]
 struct Buffers {
     bytes: Vec<u8>,
-    details: Vec<u8>,
-    codes: Vec<u8>,
     rows: Vec<u16>,
     sums: Vec<f32>,
+    items: Vec<Item>,
+    refiner: Refiner,
 }
 
 impl Search {
@@ -189,7 +178,7 @@ impl Search {
             match item.index & KINDS {
                 CLOSED if self.query.active.len() == 1 => self.open(pages, item.bound, index)?,
                 CLOSED => self.look_beyond(pages, item)?,
-                COARSE => self.refine(pages, item)?,
+                COARSE => self.refine_with_next(pages, item)?,
                 REFINED => {
                     let group = &self.groups[item.group as usize];
                     let tid = Tid::from_bytes(group.extent.array(pages, group.shape.tid(index as usize))?);
@@ -366,74 +355,51 @@ impl Search {
         while let Some(ranking) = self.ranking.as_mut().filter(|r| items.len() < r.candidates) {
             match ranking.frontier.pop() {
                 Some(item) if item.index & KINDS == CLOSED => self.look_beyond(pages, item)?,
-                Some(item) => items.push(item),
+                // What ranks rows does not bound them.
+                Some(item) => items.push(Item { bound: 0.0, ..item }),
                 None => break,
             }
         }
-        // In the order in which they lie.
-        items.sort_unstable_by_key(|item| (item.group, item.index));
-        for item in &items {
-            self.refine(pages, Item { bound: 0.0, ..*item })?;
-        }
+        self.refine(pages, &mut items)?;
         self.stats.bounded += items.len() as u64;
         Ok(!items.is_empty())
     }
 
-    /// Sharpens the bound of a row with all bits. For one subspace the item names its position, otherwise the row.
-    fn refine<P: Pages + ?Sized>(&mut self, pages: &P, item: Item) -> Read<()> {
-        let group = &mut self.groups[item.group as usize];
-        let buffers = &mut self.buffers;
-        if group.starts.is_empty() {
-            for plane in &group.planes {
-                group.extent.copy(pages, plane.starts.clone(), &mut buffers.bytes)?;
-                group.starts.push(parse_starts(&buffers.bytes, group.shape.rows)?);
+    /// Refines a row and some of those that come after it: half as many as have been needed so far. Together they cost less, and
+    /// most will be needed for one of the next answers.
+    fn refine_with_next<P: Pages + ?Sized>(&mut self, pages: &P, item: Item) -> Read<()> {
+        let most = (self.stats.refined as usize / 2).clamp(1, MOST);
+        let (mut items, mut others) = (std::mem::take(&mut self.buffers.items), Vec::new());
+        items.clear();
+        items.push(item);
+        while items.len() < most && others.len() < most {
+            match self.frontier.pop() {
+                Some(item) if item.index & KINDS == COARSE => items.push(item),
+                Some(item) => others.push(item),
+                None => break,
             }
         }
-        let single = self.query.active.len() == 1;
-        let mut row = (item.index & !KINDS) as usize;
-        if single {
-            row = u16::from_le_bytes(group.extent.array(pages, group.planes[0].rows.start + 2 * row)?).into();
-            if row >= group.shape.rows {
-                return Err(misplaced(group));
-            }
-        }
-        // Details of all subspaces lie together; read from the first to the last that counts.
-        let (Some(first), Some(last)) = (self.query.active.first(), self.query.active.last()) else {
-            return Ok(());
-        };
-        let from = group.shape.detail(row, first.k).start;
-        group.extent.copy(pages, from..group.shape.detail(row, last.k).end, &mut buffers.details)?;
-        let mut sum = 0.0;
-        for (i, active) in self.query.active.iter_mut().enumerate() {
-            let range = group.shape.detail(row, active.k);
-            let detail = &buffers.details[range.start - from..range.end - from];
-            let position = usize::from(u16::from_le_bytes([detail[0], detail[1]]));
-            if position >= group.shape.rows || single && position != (item.index & !KINDS) as usize {
-                return Err(misplaced(group));
-            }
-            let cell = group.starts[i].partition_point(|&s| usize::from(s) <= position) - 1;
-            let n = active.dim();
-            buffers.codes.clear();
-            buffers.codes.extend(detail[3..].iter().flat_map(|pair| [pair & 15, pair >> 4]).take(n));
-            let at = group.planes[i].high.start + position / BLOCK * group.shape.block_size();
-            let lane = position % BLOCK;
-            group.extent.scan(pages, at..at + group.shape.block_size(), &mut |from, bytes| {
-                let codes = &mut buffers.codes[from / 16..];
-                for (code, bytes) in codes.iter_mut().zip(bytes.chunks_exact(16)) {
-                    *code |= (bytes[lane % 16] >> (4 * (lane / 16))) << 4;
-                }
-            })?;
-            sum += active.refined(cell, &buffers.codes, detail[2]) * active.weight;
-        }
-        self.stats.refined += 1;
-        let bound = sum.max(item.bound);
-        self.frontier.push(Item { bound, group: item.group, index: REFINED | row as u32 });
+        others.into_iter().for_each(|item| self.frontier.push(item));
+        self.refine(pages, &mut items)?;
+        self.buffers.items = items;
         Ok(())
     }
-}
 
-fn misplaced(group: &Group) -> Problem {
-    Problem::corrupt(format!("A row of the group at block {} is not where it should be.", group.extent.first))
+    /// Sharpens the bounds of rows with all bits.
+    fn refine<P: Pages + ?Sized>(&mut self, pages: &P, items: &mut [Item]) -> Read<()> {
+        // In the order in which they lie.
+        items.sort_unstable_by_key(|item| (item.group, item.index));
+        let (query, frontier, refiner) = (&mut self.query, &mut self.frontier, &mut self.buffers.refiner);
+        for items in items.chunk_by(|a, b| a.group == b.group).flat_map(|items| items.chunks(MOST)) {
+            let group = &mut self.groups[items[0].group as usize];
+            let number = |item: Item| (item.index & !KINDS) as usize;
+            refiner.refine(pages, query, group, items, number, &mut |item, row| {
+                frontier.push(Item { index: REFINED | row as u32, ..item });
+            })?;
+            self.stats.refined += items.len() as u64;
+        }
+        Ok(())
+    }
 }
 
 fn radius_pair(bytes: &[u8]) -> (f32, f32) {
