@@ -29,6 +29,8 @@ pub struct Mark {
     pub inner: f32,
     /// And at most this.
     pub outer: f32,
+    /// The squared length of the row itself is at least this.
+    pub norm: f32,
 }
 
 impl Batch {

@@ -5,7 +5,8 @@
 //! | TIDs | 6 a row | rows |
 //! | cells | 16·K for each block of 32 rows, nibbles as below with subspaces for dimensions | rows |
 //! | details | per row and subspace: position (2), error code (1), low nibbles (n/2) | rows |
-//! | per subspace: starts | 2 for each cell, and the end | cells |
+//! | per subspace: norm | 4: what no row's squared length is below | |
+//! | starts | 2 for each cell, and the end | cells |
 //! | radii | 8 for each piece: distances from the centre, least and most | positions |
 //! | errors | 1 a row | positions |
 //! | rows | 2 a row | positions |
@@ -40,6 +41,7 @@ pub struct Shape {
 /// Where the planes of one subspace lie.
 #[derive(Debug, Clone)]
 pub struct Plane {
+    pub norm: Range<usize>,
     pub starts: Range<usize>,
     pub radii: Range<usize>,
     pub errors: Range<usize>,
@@ -89,6 +91,7 @@ impl Shape {
             range
         };
         Plane {
+            norm: section(4),
             starts: section(2 * (self.cells + 1)),
             radii: section(8 * (self.blocks() + self.cells)),
             errors: section(self.rows),
@@ -99,6 +102,7 @@ impl Shape {
 
     fn plane_size(&self) -> usize {
         [
+            4,
             2 * (self.cells + 1),
             8 * (self.blocks() + self.cells),
             self.rows,
@@ -112,7 +116,7 @@ impl Shape {
 
     /// Bytes of the whole stream.
     pub fn size(&self) -> usize {
-        self.plane(self.layout.subspaces()).starts.start
+        self.plane(self.layout.subspaces()).norm.start
     }
 
     /// Pages of the whole stream.
@@ -184,6 +188,16 @@ pub fn parse_starts(bytes: &[u8], rows: usize) -> Read<Vec<u16>> {
     }
 }
 
+/// Reads the least squared length of rows, checked.
+pub fn parse_norm(bytes: &[u8]) -> Read<f32> {
+    let norm = bytes.first_chunk().map_or(f32::NAN, |bytes| f32::from_le_bytes(*bytes));
+    if norm.is_finite() {
+        Ok(norm)
+    } else {
+        Err(Problem::corrupt("The length of a group's rows is no number."))
+    }
+}
+
 /// Reads the rows of positions, checked: each is one of the group.
 pub fn parse_rows(bytes: &[u8], rows: usize, out: &mut Vec<u16>) -> Read<()> {
     out.clear();
@@ -221,6 +235,8 @@ fn encode_subspace(batch: &Batch, shape: &Shape, k: usize, out: &mut [u8]) {
     let starts: Vec<u16> = (0..=shape.cells)
         .map(|cell| order.partition_point(|&row| usize::from(mark(row).cell) < cell) as u16)
         .collect();
+    let norm = order.iter().map(|&row| mark(row).norm).fold(f32::INFINITY, f32::min);
+    out[plane.norm].copy_from_slice(&norm.min(f32::MAX).to_le_bytes());
     write_all(&mut out[plane.starts], starts.iter().map(|s| s.to_le_bytes()));
     let radii = pieces(&starts).flat_map(|p| {
         let rows = &order[p.positions()];
@@ -266,7 +282,8 @@ fn write_all<const N: usize>(out: &mut [u8], items: impl Iterator<Item = [u8; N]
 /// Something in a group that cannot be.
 pub type Defect = String;
 
-/// Reads a group back: the rows as they went in, but for their radii, which are those of their pieces.
+/// Reads a group back: the rows as they went in, but for their radii, which are those of their pieces, and lengths, which are the
+/// group's least.
 ///
 /// # Errors
 /// [`Problem::Failed`] if its parts contradict each other; those of [`Pages::read`].
@@ -285,10 +302,12 @@ fn unpack(bytes: &[u8], shape: &Shape) -> std::result::Result<Batch, Defect> {
         .map(|b| Tid::from_bytes([b[0], b[1], b[2], b[3], b[4], b[5]]))
         .collect();
     batch.codes = vec![0; shape.rows * dimensions];
-    let nothing = Mark { cell: 0, error4: 0, error8: 0, inner: f32::NAN, outer: 0.0 };
+    let nothing = Mark { cell: 0, error4: 0, error8: 0, inner: f32::NAN, outer: 0.0, norm: 0.0 };
     batch.marks = vec![nothing; shape.rows * subspaces];
     for k in 0..subspaces {
         let plane = shape.plane(k);
+        let norm = parse_norm(&bytes[plane.norm])
+            .map_err(|_| format!("The length of rows in subspace {k} is no number."))?;
         let starts = parse_starts(&bytes[plane.starts], shape.rows)
             .map_err(|_| format!("The runs of subspace {k} do not add up to the group's rows."))?;
         for (piece, radii) in pieces(&starts).zip(bytes[plane.radii].chunks_exact(8)) {
@@ -317,6 +336,7 @@ fn unpack(bytes: &[u8], shape: &Shape) -> std::result::Result<Batch, Defect> {
                     error8: detail[2],
                     inner,
                     outer,
+                    norm,
                 };
                 let at = shape.cells_of_rows().start + row / BLOCK * 16 * subspaces + 16 * k + row % 16;
                 if bytes[at] >> (4 * (row % BLOCK / 16)) & 15 != piece.cell {

@@ -13,9 +13,13 @@ pub fn accumulate(codes: &[u8], table: &[u8], sums: &mut [u32; BLOCK]) {
     (KERNELS.accumulate)(codes, table, sums);
 }
 
-/// From the sums of a block to squared distances that are not too long: `max(0, √(base + step·sum) − error)²`.
+/// From the sums of a block to squared distances that are not too long: with s = base + step·sum, `max(0, √s − error)²`, or where
+/// `pull` is set `max(0, s − pull·error)`.
 pub fn settle(sums: &[u32; BLOCK], scale: Scale<'_>, errors: &[u8; BLOCK], out: &mut [f32; BLOCK]) {
-    (KERNELS.settle)(sums, scale, errors, out);
+    match scale.pull {
+        None => (KERNELS.settle)(sums, scale, errors, out),
+        Some(pull) => (KERNELS.settle_linear)(sums, scale, pull, errors, out),
+    }
 }
 
 /// Σ (q − u·step)² over the dimensions, in single precision.
@@ -77,6 +81,8 @@ pub struct Scale<'a> {
     pub base: f32,
     /// What 1 in a sum is worth.
     pub step: f32,
+    /// How much an error may take from the sum, if it is a sum of products.
+    pub pull: Option<f32>,
     /// What each error code stands for.
     pub errors: &'a [f32; 256],
 }
@@ -84,6 +90,7 @@ pub struct Scale<'a> {
 struct Kernels {
     accumulate: fn(&[u8], &[u8], &mut [u32; BLOCK]),
     settle: fn(&[u32; BLOCK], Scale<'_>, &[u8; BLOCK], &mut [f32; BLOCK]),
+    settle_linear: fn(&[u32; BLOCK], Scale<'_>, f32, &[u8; BLOCK], &mut [f32; BLOCK]),
     squared_residual: fn(&[f32], &[f32], Codes<'_>) -> f32,
 }
 
@@ -98,7 +105,7 @@ static KERNELS: LazyLock<&Kernels> = LazyLock::new(|| {
 mod portable {
     use super::{Codes, Kernels, Scale, BLOCK};
 
-    pub static KERNELS: Kernels = Kernels { accumulate, settle, squared_residual };
+    pub static KERNELS: Kernels = Kernels { accumulate, settle, settle_linear, squared_residual };
 
     fn accumulate(codes: &[u8], table: &[u8], sums: &mut [u32; BLOCK]) {
         for (codes, table) in codes.chunks_exact(16).zip(table.chunks_exact(16)) {
@@ -115,6 +122,19 @@ mod portable {
             let distance = (scale.base + scale.step * sum as f32).sqrt();
             let least = (distance - scale.errors[usize::from(error)]).max(0.0);
             *out = least * least;
+        }
+    }
+
+    #[inline(always)]
+    pub fn settle_linear(
+        sums: &[u32; BLOCK],
+        scale: Scale<'_>,
+        pull: f32,
+        errors: &[u8; BLOCK],
+        out: &mut [f32; BLOCK],
+    ) {
+        for ((out, &sum), &error) in out.iter_mut().zip(sums).zip(errors) {
+            *out = (scale.base + scale.step * sum as f32 - pull * scale.errors[usize::from(error)]).max(0.0);
         }
     }
 
@@ -145,8 +165,8 @@ mod x86 {
     use super::{portable, Codes, Kernels, Scale, BLOCK};
     use std::arch::x86_64::*;
 
-    static AVX2: Kernels = Kernels { accumulate, settle, squared_residual };
-    static AVX512: Kernels = Kernels { accumulate, settle, squared_residual: squared_residual_wide };
+    static AVX2: Kernels = Kernels { accumulate, settle, settle_linear, squared_residual };
+    static AVX512: Kernels = Kernels { squared_residual: squared_residual_wide, ..AVX2 };
 
     /// The best that this processor can run.
     pub fn kernels() -> Option<&'static Kernels> {
@@ -177,6 +197,17 @@ mod x86 {
     fn settle(sums: &[u32; BLOCK], scale: Scale<'_>, errors: &[u8; BLOCK], out: &mut [f32; BLOCK]) {
         // SAFETY: installed only where `levels` found AVX2.
         unsafe { settle_avx2(sums, scale, errors, out) }
+    }
+
+    fn settle_linear(
+        sums: &[u32; BLOCK],
+        scale: Scale<'_>,
+        pull: f32,
+        errors: &[u8; BLOCK],
+        out: &mut [f32; BLOCK],
+    ) {
+        // SAFETY: installed only where `levels` found AVX2.
+        unsafe { settle_linear_avx2(sums, scale, pull, errors, out) }
     }
 
     fn squared_residual(q: &[f32], step: &[f32], codes: Codes<'_>) -> f32 {
@@ -254,6 +285,17 @@ mod x86 {
     #[target_feature(enable = "avx2")]
     fn settle_avx2(sums: &[u32; BLOCK], scale: Scale<'_>, errors: &[u8; BLOCK], out: &mut [f32; BLOCK]) {
         portable::settle(sums, scale, errors, out);
+    }
+
+    #[target_feature(enable = "avx2")]
+    fn settle_linear_avx2(
+        sums: &[u32; BLOCK],
+        scale: Scale<'_>,
+        pull: f32,
+        errors: &[u8; BLOCK],
+        out: &mut [f32; BLOCK],
+    ) {
+        portable::settle_linear(sums, scale, pull, errors, out);
     }
 
     #[target_feature(enable = "avx2")]
@@ -342,7 +384,7 @@ mod tests {
             let mut table_of_errors = [0.0; 256];
             table_of_errors.iter_mut().enumerate().for_each(|(i, e)| *e = i as f32 / 300.0);
             let errors: &[u8; BLOCK] = bytes.first_chunk().unwrap();
-            let scale = Scale { base, step, errors: &table_of_errors };
+            let scale = Scale { base, step, pull: None, errors: &table_of_errors };
             let q: Vec<f32> = bytes[..n].iter().map(|&b| f32::from(b) / 99.0).collect();
             let steps: Vec<f32> = bytes[n..2 * n].iter().map(|&b| step * f32::from(b)).collect();
             let row = Codes { low: &bytes[7..7 + n.div_ceil(2)], block: codes, lane };
@@ -356,6 +398,10 @@ mod tests {
                 (kernels.settle)(&ours, scale, errors, &mut a);
                 (portable::KERNELS.settle)(&ours, scale, errors, &mut b);
                 prop_assert!(a.iter().zip(b).all(|(a, b)| (a - b).abs() <= 1e-6 * (1.0 + b)));
+
+                (kernels.settle_linear)(&ours, scale, base, errors, &mut a);
+                (portable::KERNELS.settle_linear)(&ours, scale, base, errors, &mut b);
+                prop_assert!(a.iter().zip(b).all(|(a, b)| (a - b).abs() <= 1e-5 * (1.0 + b)));
 
                 let a = (kernels.squared_residual)(&q, &steps, row);
                 let b = (portable::KERNELS.squared_residual)(&q, &steps, row);

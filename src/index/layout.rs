@@ -11,7 +11,7 @@ use half::f16;
 /// First bytes of the metapage: "coop".
 pub const MAGIC: u32 = u32::from_le_bytes(*b"coop");
 /// The format on disk; a later one gets the next number.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// No page: block 0 is the metapage, so nothing points to it.
 pub const NO_BLOCK: u32 = 0;
 /// The most dimensions of an embedding in an index: a row of the tail must fit on a page.

@@ -3,7 +3,7 @@
 use super::kernels::{squared_residual, Codes, Scale};
 use super::layout::Meta;
 use super::pages::{Pages, Problem, Read};
-use super::quantizer::{below, Quantizer, Subspace};
+use super::quantizer::{above, below, Quantizer, Subspace};
 use crate::space::QueryRef;
 
 /// A normalized squared distance is never taken to be more than this: sums of it stay finite, and it is still a lower bound.
@@ -35,13 +35,23 @@ pub struct Active {
     slack: f32,
     /// `[cells]`: how far the target is from each centre.
     distances: Vec<f64>,
+    /// The target's length.
+    length: f64,
+    /// `[cells]`: what products lose less than squares, if rows are of length 1.
+    gains: Vec<f64>,
     /// `[cells]`, made when needed.
     tables: Vec<Option<Table>>,
+    /// `[cells]`, made when needed.
+    products: Vec<Option<Table>>,
     /// `[cells]`, made when needed.
     offsets: Vec<Option<Offsets>>,
 }
 
-/// For 4-bit codes: 16 bytes a dimension, what each nibble adds to a squared distance.
+/// For 4-bit codes: 16 bytes a dimension, what each nibble adds to a squared distance ‖q − y‖², or to −2⟨q, y⟩.
+///
+/// From either follows a bound of ‖q − x‖² for a row x that is `error` from y. By the first it is at least (‖q − y‖ − error)², which
+/// loses 2·‖q − y‖·error. By the second, ‖q‖² + ‖x‖² − 2⟨q, y⟩ − 2·‖q‖·error, which loses less for a target that is short, like
+/// the mean of vectors that have little in common, and as far from all of them: `error` takes effect by the target's length.
 struct Table {
     bytes: Vec<u8>,
     base: f32,
@@ -132,6 +142,8 @@ impl Active {
             })
             .collect();
         let cells = distances.len();
+        let length = target.iter().map(|&t| f64::from(t).powi(2)).sum::<f64>().sqrt();
+        let gain = 2.0 * subspace.typical_error();
         Self {
             k,
             weight,
@@ -139,8 +151,11 @@ impl Active {
             errors: subspace.error_table(),
             slack: (1.0 - (n + 64) as f64 * 2f64.powi(-23)) as f32,
             subspace,
+            gains: distances.iter().map(|distance| gain * (distance - length)).collect(),
             distances,
+            length,
             tables: std::iter::repeat_with(|| None).take(cells).collect(),
+            products: std::iter::repeat_with(|| None).take(cells).collect(),
             offsets: std::iter::repeat_with(|| None).take(cells).collect(),
         }
     }
@@ -152,11 +167,21 @@ impl Active {
         squared(gap as f32)
     }
 
-    /// Tables of 4-bit codes in a cell, and what their sums mean.
-    pub fn table(&mut self, cell: usize) -> (&[u8], Scale<'_>) {
+    /// Tables of 4-bit codes in a cell, and what their sums mean, for rows of at least this squared length.
+    pub fn table(&mut self, cell: usize, norm: f32) -> (&[u8], Scale<'_>) {
         let (target, subspace) = (&self.target, &self.subspace);
-        let table = self.tables[cell].get_or_insert_with(|| Table::new(target, subspace, cell));
-        (&table.bytes, Scale { base: table.base, step: table.step, errors: &self.errors })
+        // Lengths of rows are one as a rule; products know no more than the least of them.
+        if self.gains[cell] > (1.0 - f64::from(norm)).max(0.0) {
+            let table = self.products[cell].get_or_insert_with(|| Table::of_products(target, subspace, cell));
+            let base = (f64::from(table.base) + f64::from(norm) * MARGIN).min(FARTHEST.into()) as f32;
+            let pull = Some(above(2.0 * self.length * (1.0 + 1e-6)));
+            return (
+                &table.bytes,
+                Scale { base: base.next_down(), step: table.step, pull, errors: &self.errors },
+            );
+        }
+        let table = self.tables[cell].get_or_insert_with(|| Table::of_squares(target, subspace, cell));
+        (&table.bytes, Scale { base: table.base, step: table.step, pull: None, errors: &self.errors })
     }
 
     /// Squared distance from a row of this cell, 8-bit codes and error code: at least this.
@@ -175,30 +200,49 @@ fn squared(distance: f32) -> f32 {
 }
 
 impl Table {
-    fn new(target: &[f32], subspace: &Subspace, cell: usize) -> Self {
-        let n = target.len();
+    fn of_squares(target: &[f32], subspace: &Subspace, cell: usize) -> Self {
+        let (table, base) = Self::of(subspace, cell, |d, y| (f64::from(target[d]) - y).powi(2));
+        Self { base: (base * MARGIN).min(FARTHEST.into()) as f32, ..table }
+    }
+
+    /// Its base is ‖q‖² and what all sums have in common; the rows' own lengths are to be added.
+    fn of_products(target: &[f32], subspace: &Subspace, cell: usize) -> Self {
+        let mut magnitude = 0.0;
+        let (table, base) = Self::of(subspace, cell, |d, y| {
+            let product = -2.0 * f64::from(target[d]) * y;
+            magnitude += product.abs();
+            product
+        });
+        let square: f64 = target.iter().map(|&t| f64::from(t).powi(2)).sum();
+        // Its parts cancel out: what single precision loses is a share of the parts, not of the sum.
+        let lost = (1.0 - MARGIN) * (magnitude + square + 1.0);
+        Self { base: below((base + square - lost).clamp(-f64::from(FARTHEST), FARTHEST.into())), ..table }
+    }
+
+    /// A table of what `term` says of each dimension and value, less the least of the dimension; their sum. The base is left open.
+    fn of(subspace: &Subspace, cell: usize, mut term: impl FnMut(usize, f64) -> f64) -> (Self, f64) {
+        let n = subspace.step.len();
         let centre = &subspace.centres[cell * n..(cell + 1) * n];
-        let mut squares = vec![[0f64; 16]; n];
+        let mut terms = vec![[0f64; 16]; n];
         let (mut base, mut widest) = (0f64, 0f64);
-        for (d, squares) in squares.iter_mut().enumerate() {
+        for (d, terms) in terms.iter_mut().enumerate() {
             let step = f64::from(subspace.step[d]);
-            let from = f64::from(target[d]) - f64::from(centre[d]) - f64::from(subspace.low[d]) - 8.0 * step;
-            let (mut least, mut most) = (f64::INFINITY, 0f64);
-            for (nibble, square) in squares.iter_mut().enumerate() {
-                let gap = from - 16.0 * nibble as f64 * step;
-                *square = gap * gap;
-                least = least.min(*square);
-                most = most.max(*square);
+            let from = f64::from(centre[d]) + f64::from(subspace.low[d]) + 8.0 * step;
+            let (mut least, mut most) = (f64::INFINITY, f64::NEG_INFINITY);
+            for (nibble, entry) in terms.iter_mut().enumerate() {
+                *entry = term(d, from + 16.0 * nibble as f64 * step);
+                least = least.min(*entry);
+                most = most.max(*entry);
             }
-            squares.iter_mut().for_each(|s| *s -= least);
+            terms.iter_mut().for_each(|entry| *entry -= least);
             base += least;
             widest = widest.max(most - least);
         }
         let step = (widest * CUT / 255.0).min(1e28);
         let inverse = if step > 1e-30 { 1.0 / step } else { 0.0 };
         // Rounded down, and cut off at 255: sums never exceed what they stand for.
-        let bytes = squares.iter().flatten().map(|s| (s * inverse) as u8).collect();
-        Self { bytes, base: (base * MARGIN).min(FARTHEST.into()) as f32, step: (step * MARGIN) as f32 }
+        let bytes = terms.iter().flatten().map(|s| (s * inverse) as u8).collect();
+        (Self { bytes, base: 0.0, step: (step * MARGIN) as f32 }, base)
     }
 }
 

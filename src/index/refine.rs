@@ -21,6 +21,8 @@ pub struct Group {
     pub planes: Vec<Plane>,
     /// `[active, cells + 1]`, read when needed.
     pub starts: Vec<Vec<u16>>,
+    /// What no row's squared length is below: `[1]` for a query on one subspace.
+    pub norms: Vec<f32>,
     /// Rows up to this bound are in the frontier, or were.
     pub above: f32,
 }

@@ -1,7 +1,7 @@
 //! Best-first search: rows in the order of lower bounds of their distances, one at a time, as many as are asked for.
 
 use super::frontier::{Frontier, Item};
-use super::group::{parse_rows, parse_starts, pieces, Piece, BLOCK};
+use super::group::{parse_norm, parse_rows, parse_starts, pieces, Piece, BLOCK};
 use super::kernels::{accumulate, settle};
 use super::layout::Tid;
 use super::pages::{Extent, Pages, Problem, Read};
@@ -138,7 +138,14 @@ impl Search {
         for (extent, shape) in snapshot.groups {
             search.stats.rows += shape.rows as u64;
             let planes = search.query.active.iter().map(|a| shape.plane(a.k)).collect();
-            let group = Group { extent, shape, planes, starts: Vec::new(), above: f32::NEG_INFINITY };
+            let group = Group {
+                extent,
+                shape,
+                planes,
+                starts: Vec::new(),
+                norms: Vec::new(),
+                above: f32::NEG_INFINITY,
+            };
             search.groups.push(group);
             let number = search.groups.len() - 1;
             if single {
@@ -210,9 +217,12 @@ impl Search {
         let group = &mut self.groups[number];
         let bytes = &mut self.buffers.bytes;
         let plane = &group.planes[0];
-        group.extent.copy(pages, plane.starts.start..plane.radii.end, bytes)?;
-        let starts = parse_starts(&bytes[..plane.starts.len()], group.shape.rows)?;
-        let radii = &bytes[plane.radii.start - plane.starts.start..];
+        let first = plane.norm.start;
+        group.extent.copy(pages, first..plane.radii.end, bytes)?;
+        group.norms.push(parse_norm(bytes)?);
+        let starts =
+            parse_starts(&bytes[plane.starts.start - first..plane.starts.end - first], group.shape.rows)?;
+        let radii = &bytes[plane.radii.start - first..];
         let active = &self.query.active[0];
         for (piece, radii) in pieces(&starts).zip(radii.chunks_exact(8)) {
             let (inner, outer) = radius_pair(radii);
@@ -237,7 +247,7 @@ impl Search {
         group.extent.scan(pages, at..at + lanes.len(), &mut |from, bytes| {
             errors[lanes.start + from..][..bytes.len()].copy_from_slice(bytes);
         })?;
-        let (table, scale) = active.table(piece.cell.into());
+        let (table, scale) = active.table(piece.cell.into(), group.norms[0]);
         let size = group.shape.block_size();
         let at = plane.high.start + block * size;
         let mut sums = [0; BLOCK];
@@ -275,9 +285,10 @@ impl Search {
         }
         let first_time = group.starts.len() < self.query.active.len();
         for (active, plane) in self.query.active.iter_mut().zip(&group.planes) {
-            group.extent.copy(pages, plane.starts.start..plane.rows.end, bytes)?;
-            let within =
-                |section: &Range<usize>| section.start - plane.starts.start..section.end - plane.starts.start;
+            let first = plane.norm.start;
+            group.extent.copy(pages, first..plane.rows.end, bytes)?;
+            let within = |section: &Range<usize>| section.start - first..section.end - first;
+            let norm = parse_norm(bytes)?;
             let starts = parse_starts(&bytes[within(&plane.starts)], group.shape.rows)?;
             parse_rows(&bytes[within(&plane.rows)], group.shape.rows, rows)?;
             let errors = &bytes[within(&plane.errors)];
@@ -289,7 +300,7 @@ impl Search {
                 group.shape.block_size(),
                 &mut |block, codes| {
                     while let Some(piece) = cut.next_if(|p| usize::from(p.first) / BLOCK == block) {
-                        add_piece(active, piece, codes, errors, rows, sums);
+                        add_piece(active, piece, norm, codes, errors, rows, sums);
                     }
                 },
             )?;
@@ -365,10 +376,10 @@ impl Search {
         Ok(!items.is_empty())
     }
 
-    /// Refines a row and some of those that come after it: half as many as have been needed so far. Together they cost less, and
+    /// Refines a row and some of those that come after it: a quarter as many as have been needed so far. Together they cost less, and
     /// most will be needed for one of the next answers.
     fn refine_with_next<P: Pages + ?Sized>(&mut self, pages: &P, item: Item) -> Read<()> {
-        let most = (self.stats.refined as usize / 2).clamp(1, MOST);
+        let most = (self.stats.refined as usize / 4).clamp(1, MOST);
         let (mut items, mut others) = (std::mem::take(&mut self.buffers.items), Vec::new());
         items.clear();
         items.push(item);
@@ -408,9 +419,17 @@ fn radius_pair(bytes: &[u8]) -> (f32, f32) {
 }
 
 /// Adds to each row of a piece what its 4-bit codes say; `codes` are its block's, `errors` and `rows` the whole group's.
-fn add_piece(active: &mut Active, piece: Piece, codes: &[u8], errors: &[u8], rows: &[u16], sums: &mut [f32]) {
+fn add_piece(
+    active: &mut Active,
+    piece: Piece,
+    norm: f32,
+    codes: &[u8],
+    errors: &[u8],
+    rows: &[u16],
+    sums: &mut [f32],
+) {
     let weight = active.weight;
-    let (table, scale) = active.table(piece.cell.into());
+    let (table, scale) = active.table(piece.cell.into(), norm);
     let (positions, lanes) = (piece.positions(), piece.lanes());
     let mut block_errors = [0; BLOCK];
     block_errors[lanes.clone()].copy_from_slice(&errors[positions.clone()]);

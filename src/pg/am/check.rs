@@ -270,6 +270,7 @@ impl Check<'_> {
                 (s.cell, s.error4, s.error8) == (f.cell, f.error4, f.error8)
                     && s.inner <= f.inner
                     && s.outer >= f.outer
+                    && s.norm <= f.norm
             }))
     }
 }
