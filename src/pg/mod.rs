@@ -17,6 +17,7 @@ mod operators;
 mod queries;
 mod report;
 mod settings;
+mod status;
 mod tags;
 mod types;
 mod varlena;
