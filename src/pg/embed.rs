@@ -13,7 +13,7 @@ use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 /// Beyond its time in the queue, a request may take this long: the model's transfer and the batch it is part of.
-const COMPUTE: Duration = Duration::from_secs(300);
+pub const COMPUTE: Duration = Duration::from_secs(300);
 
 /// From this picture of a statement on, its requests are bulk.
 const BULK_FROM: u32 = 4;
@@ -40,7 +40,11 @@ extension_sql!(
     requires = [coop_embed, coop_embed_with, "operators"]
 );
 
-fn embed(image: &[u8], model: Option<&str>) -> Result<Embedding> {
+/// The embedding of a picture.
+///
+/// # Errors
+/// The picture's, the model's and the service's.
+pub fn embed(image: &[u8], model: Option<&str>) -> Result<Embedding> {
     let model = catalog::model(model)?;
     let request = request(image, &model, priority())?;
     let patience = settings::queue_timeout().map(|t| t + COMPUTE);
@@ -49,7 +53,10 @@ fn embed(image: &[u8], model: Option<&str>) -> Result<Embedding> {
 }
 
 /// Prepares a picture for a model.
-fn request(image: &[u8], model: &ModelEntry, priority: Priority) -> Result<EmbedRequest> {
+///
+/// # Errors
+/// The picture's, and those of [`catalog::config`].
+pub fn request(image: &[u8], model: &ModelEntry, priority: Priority) -> Result<EmbedRequest> {
     let start = Instant::now();
     let config = catalog::config(model)?;
     let pixels = prepare(image, None, &config.preprocessing, &settings::image_limits())?;
@@ -64,7 +71,10 @@ fn request(image: &[u8], model: &ModelEntry, priority: Priority) -> Result<Embed
 }
 
 /// Config and weights of a model, for the service.
-fn files(model: &ModelEntry) -> Result<(String, Vec<u8>)> {
+///
+/// # Errors
+/// Those of [`catalog::with_weights`] and [`catalog::config_text`].
+pub fn files(model: &ModelEntry) -> Result<(String, Vec<u8>)> {
     let mut weights = Vec::new();
     catalog::with_weights(model, |part| {
         weights.extend_from_slice(part);
