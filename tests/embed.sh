@@ -55,7 +55,11 @@ expect 'a second run embeds nothing and tries bad ones once' "0|3" "$(($(images)
 ask -c "DELETE FROM shop WHERE emb IS NULL AND image IS NOT NULL"
 
 # Interrupted, and gone on with.
-ask -c "UPDATE shop SET emb = NULL"
+ask <<'SQL'
+UPDATE shop SET emb = NULL;
+CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.05); RETURN NEW; END';
+CREATE TRIGGER dawdle BEFORE UPDATE ON shop FOR EACH ROW EXECUTE FUNCTION dawdle();
+SQL
 ask -c "CALL coop_embed_table('shop', 'image', 'emb', batch => 8)" >"$SCRATCH/interrupted" 2>&1 &
 running=$!
 some() { [ "$(value "coalesce(max(done), 0) FROM coop_embed_progress WHERE state = 'running'")" -ge 16 ]; }
@@ -66,6 +70,7 @@ expect_in 'it can be cancelled' 'canceling statement due to user request' "$SCRA
 kept=$(value 'count(emb) FROM shop')
 [ "$kept" -ge 16 ] && [ "$kept" -lt "$whole" ] || die "found $kept of $whole after the interruption"
 ok 'what was committed stays'
+ask -c "DROP TRIGGER dawdle ON shop"
 expect 'the interruption can be seen' interrupted "$(value 'state FROM coop_embed_progress')"
 before=$(images)
 ask -c "CALL coop_embed_table('shop', 'image', 'emb')"
