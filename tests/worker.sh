@@ -147,6 +147,65 @@ if grep -qv "$answer" "$SCRATCH"/reload.*; then # a queue of one may be full, an
 fi
 ok 'a reload replaces the model process without an error'
 
+# The same by hand, under load.
+old=$(status model_process_pid)
+ask -c "LOAD 'coopembed'" -c 'ALTER SYSTEM RESET coopembed.queue_length' -c 'SELECT pg_reload_conf()' >/dev/null
+until_true 'the queue is long again' replaced
+for i in $(seq 4); do
+  for n in $(seq 15); do echo "$embed;"; done | ask >"$SCRATCH/restart.$i" 2>&1 &
+done
+sleep 0.3
+new=$(ask -c 'SELECT coop_worker_restart()')
+expect 'coop_worker_restart returns the process that answers' "$new" "$(status model_process_pid)"
+wait $(jobs -p) || true
+expect 'it disturbs no session' "60 $answer" "$(cat "$SCRATCH"/restart.* | sort | uniq -c | xargs)"
+expect 'and is counted' t "$(ask -c 'SELECT restarts >= 2 AND crashes = 2 FROM coop_stat_worker')"
+ask -c 'CREATE ROLE clerk'
+ask -c 'SET ROLE clerk' -c 'SELECT coop_worker_restart()' 2>"$SCRATCH/error" && die 'a clerk restarted the service'
+expect_in 'only for those who may' 'permission denied' "$SCRATCH/error"
+
+# What monitoring sees: sums that grow by what was done.
+stats() { ask -c 'SET ROLE clerk' -c 'SELECT requests, images, batches, (SELECT sum(images) FROM coop_stat_worker_batches) FROM coop_stat_worker' | tail -1; }
+ask -c "$embed" >/dev/null
+before=$(stats)
+times=$(ask -c 'SELECT decode_ms, queue_ms, model_ms FROM coop_stat_worker')
+for i in $(seq 5); do ask -c "$embed"; done >/dev/null
+expect 'five pictures later the counters are larger by five' \
+  "$(awk -F'|' '{ printf "%d|%d|%d|%d", $1 + 5, $2 + 5, $3 + 5, $4 + 5 }' <<<"$before")" "$(stats)"
+expect 'and each sum of time has grown' t \
+  "$(ask -c "SELECT (decode_ms, queue_ms, model_ms) > $(sed "s/|/::float8, /g; s/^/(/; s/$/::float8)/" <<<"$times")
+               AND model_ms > $(cut -d'|' -f3 <<<"$times") FROM coop_stat_worker")"
+
+# Two models where there is room for one: each call brings its own back. One that is larger than all the room is refused.
+cp -R "$model" "$SCRATCH/twin"
+twin=$SCRATCH/twin
+at=$(($(stat -c %s "$twin/model.safetensors") / 2 & ~1))
+byte=$(od -An -tu1 -j $at -N 1 "$twin/model.safetensors")
+printf "\\x$(printf %x $((byte ^ 1)))" | dd of="$twin/model.safetensors" bs=1 seek=$at conv=notrunc status=none
+chown --reference="$model" -R "$twin"
+ask -c "SELECT coop_load_model('twin', '$twin')" -c "ALTER DATABASE postgres SET coopembed.model = 'm'" >/dev/null
+bytes=$(status model_bytes)
+limit() {
+  old=$(status model_process_pid)
+  ask -c "LOAD 'coopembed'" -c "ALTER SYSTEM SET coopembed.memory_limit = '$1kB'" -c 'SELECT pg_reload_conf()' >/dev/null
+  until_true 'a new process takes the limit' replaced
+}
+both="SELECT coop_embed(photo) IS NOT NULL, coop_embed(photo, 'twin') IS NOT NULL FROM photo"
+limit $((bytes * 3 / 2 / 1024))
+expect 'two models take turns in the room for one' 't|t t|t' "$(ask -c "$both" -c "$both" | xargs)"
+expect 'the least recently used one leaves' '1|4|3' "$(ask -c 'SELECT models, model_loads, model_evictions FROM coop_stat_worker')"
+limit $((bytes * 5 / 2 / 1024))
+ask -c "$both" -c "$both" >/dev/null
+expect 'with room for two each is loaded once' '2|2|0' "$(ask -c 'SELECT models, model_loads, model_evictions FROM coop_stat_worker')"
+limit 1024
+ask -c "$embed" 2>"$SCRATCH/error" && die 'a model took more than there is'
+expect_in 'a model that is larger alone is an error' 'ERROR:  the model is too large for the inference service' "$SCRATCH/error"
+expect_in 'with a hint' 'HINT:  Raise coopembed.memory_limit' "$SCRATCH/error"
+ask -c 'ALTER DATABASE postgres RESET coopembed.model' -c "SELECT coop_drop_model('twin')" >/dev/null
+old=$(status model_process_pid)
+ask -c "LOAD 'coopembed'" -c 'ALTER SYSTEM RESET coopembed.memory_limit' -c 'ALTER SYSTEM SET coopembed.queue_length = 1' -c 'SELECT pg_reload_conf()' >/dev/null
+until_true 'a new process' replaced
+
 # All requests arrive at once: one runs, one waits, the others are refused.
 ask -c "$embed" >/dev/null
 stop_model

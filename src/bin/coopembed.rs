@@ -6,7 +6,8 @@ use coopembed::error::{Error, Result};
 use coopembed::eval::experiment::{self, ExperimentArgs};
 use coopembed::eval::html::{self as report, ReportArgs};
 use coopembed::eval::run::{self as eval, EvalArgs};
-use coopembed::model::{import_backbone, load_backbone, read_backbone};
+use coopembed::image::{prepare, Limits, Preprocessing};
+use coopembed::model::{import_backbone, load_backbone, read_backbone, read_directory, Model};
 use coopembed::train::emoji::gallery::{self, GalleryArgs};
 use coopembed::train::emoji::{self, EmojiArgs};
 use coopembed::train::fonts::{self, FontArgs};
@@ -14,6 +15,7 @@ use coopembed::train::options::TrainArgs;
 use coopembed::train::run as train;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Instant;
 
 /// Cooperative embeddings, offline: data sets, backbones, training, evaluation
 #[derive(Parser)]
@@ -88,6 +90,12 @@ enum Command {
     /// Run a backbone as many times as each line of standard input says (for tests/bench/infer.sh)
     #[command(hide = true)]
     BenchBackbone(BenchArgs),
+    /// Pictures a second through a whole model, by size of batch (for tests/bench/serve.sh)
+    #[command(hide = true)]
+    BenchModel(BenchModelArgs),
+    /// Decode and scale files as many times as each line of standard input says (for tests/bench/decode.sh)
+    #[command(hide = true)]
+    BenchDecode(BenchDecodeArgs),
 }
 
 #[derive(Subcommand)]
@@ -124,6 +132,27 @@ struct BenchArgs {
     batch: usize,
 }
 
+#[derive(Args)]
+struct BenchModelArgs {
+    /// Model directory
+    model: PathBuf,
+    /// Sizes of batches
+    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1,2,3,4,6,8,16,32")]
+    batches: Vec<usize>,
+    /// For how long each is measured, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 2.0)]
+    time: f64,
+}
+
+#[derive(Args)]
+struct BenchDecodeArgs {
+    /// A picture
+    file: PathBuf,
+    /// Height and width to scale to
+    #[arg(long, value_name = "PIXELS", default_value_t = 224)]
+    size: u32,
+}
+
 fn main() -> ExitCode {
     match run(Program::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
@@ -145,6 +174,8 @@ fn run(command: Command) -> Result<()> {
         Command::Experiment(args) => experiment::run(&args),
         Command::Report(args) => report::run(&args),
         Command::BenchBackbone(args) => bench(&args),
+        Command::BenchModel(args) => bench_model(&args),
+        Command::BenchDecode(args) => bench_decode(&args),
     }
 }
 
@@ -178,6 +209,42 @@ fn bench(args: &BenchArgs) -> Result<()> {
                 .sqrt();
         }
         println!("{norm}");
+    }
+    Ok(())
+}
+
+fn bench_model(args: &BenchModelArgs) -> Result<()> {
+    let (config, weights) = read_directory(&args.model)?;
+    let model = Model::from_parts(&config, &weights)?;
+    for batch in &args.batches {
+        let bytes = batch * model.config().preprocessing.pixel_bytes();
+        let pixels: Vec<u8> =
+            (0..bytes).map(|i| ((i as u32).wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+        model.embed(&pixels, *batch)?;
+        let (start, mut passes) = (Instant::now(), 0);
+        while start.elapsed().as_secs_f64() < args.time {
+            model.embed(&pixels, *batch)?;
+            passes += 1;
+        }
+        let a_batch = start.elapsed().as_secs_f64() / f64::from(passes);
+        println!("{batch} {:.1} {:.2}", *batch as f64 / a_batch, a_batch * 1000.0);
+    }
+    Ok(())
+}
+
+/// Answers each line with the sum of the pixels.
+fn bench_decode(args: &BenchDecodeArgs) -> Result<()> {
+    let read = |e| Error::io("read", &args.file, &e);
+    let bytes = std::fs::read(&args.file).map_err(read)?;
+    let preprocessing = Preprocessing::imagenet(args.size);
+    for line in std::io::stdin().lines() {
+        let passes = line.map_err(read)?.parse().unwrap_or(1u32);
+        let mut sum = 0;
+        for _ in 0..passes {
+            let pixels = prepare(&bytes, None, &preprocessing, &Limits::default())?;
+            sum = pixels.iter().map(|p| u64::from(*p)).sum::<u64>();
+        }
+        println!("{sum}");
     }
     Ok(())
 }

@@ -46,21 +46,37 @@ pub fn with_running_service<T>(
     converse(patience, false, request)
 }
 
+/// A connection to the service, which is started if need be: the one kept from the last request, or a new one.
+///
+/// # Errors
+/// [`Kind::Unavailable`] and [`Kind::Busy`] if the service cannot be reached.
+pub fn connect() -> Result<Client<Channel>> {
+    let mut connector = Connector::new(true);
+    connector.kept_or_new()?.ok_or_else(|| timed_out(connector.launched))
+}
+
+/// Keeps a usable connection for the next request.
+pub fn keep(client: Client<Channel>) {
+    KEPT.set(Some(client));
+}
+
+/// Waits, and lets interrupts interrupt.
+pub fn pause(time: Duration) {
+    wait(None, 0, time);
+}
+
 fn converse<T>(
     patience: Option<Duration>,
     start: bool,
     mut request: impl FnMut(&mut Client<Channel>) -> Result<Outcome<T>>,
 ) -> Result<Option<T>> {
-    let mut connector = Connector { start, since: Instant::now(), launched: None, no_slot_since: None };
+    let mut connector = Connector::new(start);
     loop {
-        let kept = KEPT.take().filter(|c| c.stream().is_quiet());
-        let Some(mut client) = kept.map_or_else(|| connector.connect(), |c| Ok(Some(c)))? else {
-            return Ok(None);
-        };
-        client.stream_mut().deadline = patience.map(|p| Instant::now() + p);
+        let Some(mut client) = connector.kept_or_new()? else { return Ok(None) };
+        client.stream_mut().set_deadline(patience);
         let outcome = request(&mut client);
         if client.is_usable() {
-            KEPT.set(Some(client));
+            keep(client);
         }
         match outcome? {
             Outcome::Done(value) => return Ok(Some(value)),
@@ -78,6 +94,18 @@ struct Connector {
 }
 
 impl Connector {
+    fn new(start: bool) -> Self {
+        Self { start, since: Instant::now(), launched: None, no_slot_since: None }
+    }
+
+    /// The connection of the last request if it is still good, or a new one.
+    fn kept_or_new(&mut self) -> Result<Option<Client<Channel>>> {
+        match KEPT.take().filter(|c| c.stream().is_quiet()) {
+            Some(client) => Ok(Some(client)),
+            None => self.connect(),
+        }
+    }
+
     /// A greeted connection; `None` if the service does not run and is not to be started.
     fn connect(&mut self) -> Result<Option<Client<Channel>>> {
         loop {
@@ -182,6 +210,18 @@ impl Channel {
             stream
         };
         Ok(Self { stream, deadline: Some(deadline), _slot: slot })
+    }
+
+    /// Bounds the waiting from now on; `None` is for ever.
+    pub fn set_deadline(&mut self, patience: Option<Duration>) {
+        self.deadline = patience.map(|p| Instant::now() + p);
+    }
+
+    /// Whether there is something to read, or the end.
+    pub fn is_readable(&self) -> bool {
+        let mut poll = libc::pollfd { fd: self.stream.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+        // SAFETY: one record, and no waiting.
+        unsafe { libc::poll(&mut poll, 1, 0) > 0 }
     }
 
     /// Whether the server neither closed the connection nor said goodbye on it.

@@ -1,6 +1,7 @@
-//! `coop_embed` and `coop_status`.
+//! `coop_embed`.
 
-use super::client::{with_running_service, with_service};
+use super::catalog::ModelEntry;
+use super::client::with_service;
 use super::{catalog, settings, CoopVec, OrReport};
 use crate::error::Result;
 use crate::image::prepare;
@@ -9,10 +10,10 @@ use crate::space::Embedding;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 use std::cell::Cell;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Beyond its time in the queue, a request may take this long: the model's transfer and the batch it is part of.
-const COMPUTE: Duration = Duration::from_secs(300);
+pub const COMPUTE: Duration = Duration::from_secs(300);
 
 /// From this picture of a statement on, its requests are bulk.
 const BULK_FROM: u32 = 4;
@@ -39,27 +40,47 @@ extension_sql!(
     requires = [coop_embed, coop_embed_with, "operators"]
 );
 
-fn embed(image: &[u8], model: Option<&str>) -> Result<Embedding> {
+/// The embedding of a picture.
+///
+/// # Errors
+/// The picture's, the model's and the service's.
+pub fn embed(image: &[u8], model: Option<&str>) -> Result<Embedding> {
     let model = catalog::model(model)?;
-    let config = catalog::config(&model)?;
-    let queue_timeout = settings::queue_timeout();
-    let request = EmbedRequest {
-        model: model.digest,
-        priority: priority(),
-        timeout_ms: queue_timeout.map_or(u32::MAX, |t| u32::try_from(t.as_millis()).unwrap_or(u32::MAX)),
-        pixels: prepare(image, None, &config.preprocessing, &settings::image_limits())?,
-    };
-    let raw = with_service(queue_timeout.map(|t| t + COMPUTE), |service| {
-        service.embed(&request, || {
-            let mut weights = Vec::new();
-            catalog::with_weights(&model, |part| {
-                weights.extend_from_slice(part);
-                Ok(())
-            })?;
-            Ok((catalog::config_text(&model)?, weights))
-        })
-    })?;
+    let request = request(image, &model, priority())?;
+    let patience = settings::queue_timeout().map(|t| t + COMPUTE);
+    let raw = with_service(patience, |service| service.embed(&request, || files(&model)))?;
     Embedding::from_raw(model.layout, &raw)
+}
+
+/// Prepares a picture for a model.
+///
+/// # Errors
+/// The picture's, and those of [`catalog::config`].
+pub fn request(image: &[u8], model: &ModelEntry, priority: Priority) -> Result<EmbedRequest> {
+    let start = Instant::now();
+    let config = catalog::config(model)?;
+    let pixels = prepare(image, None, &config.preprocessing, &settings::image_limits())?;
+    Ok(EmbedRequest {
+        model: model.digest,
+        priority,
+        timeout_ms: settings::queue_timeout()
+            .map_or(u32::MAX, |t| u32::try_from(t.as_millis()).unwrap_or(u32::MAX)),
+        decode_us: u32::try_from(start.elapsed().as_micros()).unwrap_or(u32::MAX),
+        pixels,
+    })
+}
+
+/// Config and weights of a model, for the service.
+///
+/// # Errors
+/// Those of [`catalog::with_weights`] and [`catalog::config_text`].
+pub fn files(model: &ModelEntry) -> Result<(String, Vec<u8>)> {
+    let mut weights = Vec::new();
+    catalog::with_weights(model, |part| {
+        weights.extend_from_slice(part);
+        Ok(())
+    })?;
+    Ok((catalog::config_text(model)?, weights))
 }
 
 /// A statement that embeds picture after picture is a bulk load, whose turn comes after that of people who wait for one.
@@ -77,19 +98,6 @@ fn priority() -> Priority {
     } else {
         Priority::Bulk
     }
-}
-
-/// What the inference service does and did since its model process started. `running` is 0, and alone, when it has not
-/// been started yet.
-#[pg_extern(volatile, parallel_restricted, cost = 1000)]
-fn coop_status() -> TableIterator<'static, (name!(name, String), name!(value, i64))> {
-    let status = with_running_service(Some(COMPUTE), |service| service.status()).or_report();
-    let running = [("running".to_owned(), i64::from(status.is_some()))];
-    let rest = status
-        .unwrap_or_default()
-        .into_iter()
-        .map(|(name, value)| (name, i64::try_from(value).unwrap_or(i64::MAX)));
-    TableIterator::new(running.into_iter().chain(rest))
 }
 
 #[cfg(any(test, feature = "pg_test"))]
@@ -142,19 +150,5 @@ mod tests {
         assert_eq!(failure("SELECT coop_embed('not a picture', 'garment')").hint, "Known: \"garments\".");
         assert_eq!(text("SELECT coop_embed(NULL)::text"), None);
         embed(None);
-    }
-
-    #[pg_test]
-    fn the_status_counts() {
-        Garments::new("spring").load_as("garments");
-        embed(None);
-        let count = |name: &str| -> i64 {
-            let sql = "SELECT value FROM coop_status() WHERE name = $1";
-            Spi::get_one_with_args(sql, &[name.into()]).unwrap().unwrap()
-        };
-        assert_eq!(count("running"), 1);
-        let before = count("images");
-        embed(None);
-        assert!(count("images") > before && count("models") > 0 && count("model_bytes") > 0);
     }
 }

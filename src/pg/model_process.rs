@@ -4,7 +4,7 @@
 //! It dies with the supervisor. It never calls PostgreSQL after [`detach`], and leaves by `_exit`.
 
 use super::worker::{build, ProcessSettings, DRAIN};
-use crate::serve::{ModelLimits, ModelLoader, Notice, Options, Server};
+use crate::serve::{ModelLoader, Notice, Options, Past, Server};
 use pgrx::pg_sys;
 use std::ffi::c_int;
 use std::os::fd::AsRawFd;
@@ -17,6 +17,8 @@ use std::time::{Duration, Instant};
 pub const NEWER_CLIENT: i32 = 10;
 /// Exit code: model code panicked.
 const PANICKED: i32 = 11;
+/// Exit code: somebody asked for a new process.
+pub const RESTART: i32 = 13;
 /// Exit code: the server could not start.
 const NO_START: i32 = 12;
 
@@ -40,7 +42,7 @@ pub struct ModelProcess {
 
 impl ModelProcess {
     /// Forks. Returns in the supervisor only.
-    pub fn start(listener: &UnixListener, settings: &ProcessSettings) -> std::io::Result<Self> {
+    pub fn start(listener: &UnixListener, settings: &ProcessSettings, past: Past) -> std::io::Result<Self> {
         // SAFETY: this process has one thread, so the child has all of it; signals are blocked around the fork, so no
         // handler of the supervisor runs in the child.
         unsafe {
@@ -51,7 +53,7 @@ impl ModelProcess {
             libc::sigprocmask(libc::SIG_SETMASK, &all, &mut before);
             let pid = libc::fork();
             if pid == 0 {
-                live(supervisor, listener, settings);
+                live(supervisor, listener, settings, past);
             }
             let error = std::io::Error::last_os_error();
             libc::sigprocmask(libc::SIG_SETMASK, &before, std::ptr::null_mut());
@@ -122,11 +124,16 @@ impl Slot for Option<ModelProcess> {
 ///
 /// # Safety
 /// To be called in a fresh child of `supervisor`, with all signals blocked.
-unsafe fn live(supervisor: libc::pid_t, listener: &UnixListener, settings: &ProcessSettings) -> ! {
+unsafe fn live(
+    supervisor: libc::pid_t,
+    listener: &UnixListener,
+    settings: &ProcessSettings,
+    past: Past,
+) -> ! {
     let run = std::panic::AssertUnwindSafe(|| {
         // SAFETY: passed on.
         unsafe { detach(supervisor, listener) };
-        serve(listener, settings)
+        serve(listener, settings, past)
     });
     let code = std::panic::catch_unwind(run).unwrap_or(NO_START);
     // SAFETY: none of the exit callbacks that this process inherited may run.
@@ -190,7 +197,7 @@ fn close_descriptors_but(kept: c_int) {
 }
 
 /// Serves until told to end; returns the exit code.
-fn serve(listener: &UnixListener, settings: &ProcessSettings) -> i32 {
+fn serve(listener: &UnixListener, settings: &ProcessSettings, past: Past) -> i32 {
     if let Some(threads) = settings.threads {
         // Read by the thread pools of rayon and candle when they start, which is later.
         for name in ["RAYON_NUM_THREADS", "CANDLE_NUM_THREADS"] {
@@ -200,15 +207,18 @@ fn serve(listener: &UnixListener, settings: &ProcessSettings) -> i32 {
     raise_descriptor_limit();
     let options = Options {
         build: build(),
+        device: "cpu".to_owned(),
         queue_length: settings.queue_length,
         max_batch: settings.max_batch,
         connections: settings.connections,
-        models: ModelLimits::default(),
+        memory_limit: settings.memory_limit,
+        past,
     };
     let notice = |notice| {
         let signal = match notice {
             Notice::NewerClient => libc::SIGUSR1,
             Notice::Panicked => libc::SIGUSR2,
+            Notice::Restart => libc::SIGHUP,
         };
         // SAFETY: to this process, whose main thread waits for it.
         unsafe { libc::kill(libc::getpid(), signal) };
@@ -235,11 +245,11 @@ fn serve(listener: &UnixListener, settings: &ProcessSettings) -> i32 {
 /// Waits for the supervisor's SIGTERM or a notice of the server; returns the exit code.
 fn wait_for_the_end() -> i32 {
     let mut signal = 0;
-    // SAFETY: a set of three signals, all of them blocked.
+    // SAFETY: a set of four signals, all of them blocked.
     unsafe {
         let mut ends: libc::sigset_t = std::mem::zeroed();
         libc::sigemptyset(&mut ends);
-        for end in [libc::SIGTERM, libc::SIGUSR1, libc::SIGUSR2] {
+        for end in [libc::SIGTERM, libc::SIGUSR1, libc::SIGUSR2, libc::SIGHUP] {
             libc::sigaddset(&mut ends, end);
         }
         while libc::sigwait(&ends, &mut signal) != 0 {}
@@ -247,6 +257,7 @@ fn wait_for_the_end() -> i32 {
     match signal {
         libc::SIGUSR1 => NEWER_CLIENT,
         libc::SIGUSR2 => PANICKED,
+        libc::SIGHUP => RESTART,
         _ => 0,
     }
 }

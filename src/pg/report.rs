@@ -23,6 +23,16 @@ impl<T> OrReport<T> for Result<T> {
 /// Raises `error`; PostgreSQL rolls the statement back.
 #[cold]
 pub fn raise(error: Error) -> ! {
+    report(error, PgLogLevel::ERROR);
+    unreachable!("ereport(ERROR) does not return")
+}
+
+/// Tells the client of `error`, and goes on.
+pub fn warn(error: Error) {
+    report(error, PgLogLevel::WARNING);
+}
+
+fn report(error: Error, level: PgLogLevel) {
     let mut report = ErrorReport::new(sqlstate(error.kind), error.message, "coopembed");
     if let Some(detail) = error.detail {
         report = report.set_detail(detail);
@@ -30,8 +40,7 @@ pub fn raise(error: Error) -> ! {
     if let Some(hint) = error.hint {
         report = report.set_hint(hint);
     }
-    report.report(PgLogLevel::ERROR);
-    unreachable!("ereport(ERROR) does not return")
+    report.report(level);
 }
 
 fn sqlstate(kind: Kind) -> PgSqlErrorCode {

@@ -12,6 +12,7 @@ static MAX_IMAGE_MEMORY: GucSetting<i32> = GucSetting::<i32>::new(512 * 1024);
 static QUEUE_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(30_000);
 static QUEUE_LENGTH: GucSetting<i32> = GucSetting::<i32>::new(1024);
 static MAX_BATCH: GucSetting<i32> = GucSetting::<i32>::new(16);
+static MEMORY_LIMIT: GucSetting<i32> = GucSetting::<i32>::new(2 * 1024 * 1024);
 static THREADS: GucSetting<i32> = GucSetting::<i32>::new(0);
 static PROBES: GucSetting<i32> = GucSetting::<i32>::new(0);
 
@@ -42,6 +43,12 @@ pub fn queue_length() -> usize {
 /// The most images that the network sees at once.
 pub fn max_batch() -> usize {
     MAX_BATCH.get().unsigned_abs() as usize
+}
+
+/// Most bytes of all models in the inference service; `None` is no limit.
+pub fn memory_limit() -> Option<u64> {
+    let kilobytes = u64::from(MEMORY_LIMIT.get().unsigned_abs());
+    (kilobytes > 0).then_some(kilobytes * 1024)
 }
 
 /// Threads of the inference service; `None` is one for each processor.
@@ -109,6 +116,15 @@ pub fn define() {
         1..=1024,
         GucContext::Sighup,
         GucFlags::default(),
+    );
+    int(
+        c"coopembed.memory_limit",
+        c"Most memory that the models of the inference service take together.",
+        c"A new model makes the least recently used ones leave; one that is larger alone is refused. Zero is no limit.",
+        &MEMORY_LIMIT,
+        0..=i32::MAX,
+        GucContext::Sighup,
+        GucFlags::UNIT_KB,
     );
     int(
         c"coopembed.threads",

@@ -6,7 +6,7 @@
 
 use super::model_process::{self, ModelProcess, Slot};
 use super::settings;
-use crate::serve::Build;
+use crate::serve::{Build, Past};
 use pgrx::bgworkers::{BackgroundWorker, BackgroundWorkerBuilder, BgWorkerStartTime, SignalWakeFlags};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
@@ -132,6 +132,8 @@ pub struct ProcessSettings {
     pub queue_length: usize,
     /// Most pictures in a batch.
     pub max_batch: usize,
+    /// Most bytes of models; `None` is no limit.
+    pub memory_limit: Option<u64>,
     /// Threads; `None` is one for each processor.
     pub threads: Option<usize>,
     /// Most connections: one for every process of the server that can run SQL, and some for those just leaving.
@@ -143,6 +145,7 @@ impl ProcessSettings {
         Self {
             queue_length: settings::queue_length(),
             max_batch: settings::max_batch(),
+            memory_limit: settings::memory_limit(),
             threads: settings::threads(),
             // SAFETY: set by the postmaster before any of its children starts.
             connections: unsafe { pg_sys::MaxBackends }.unsigned_abs() as usize * 2 + 16,
@@ -153,6 +156,7 @@ impl ProcessSettings {
 struct Supervisor {
     listener: UnixListener,
     settings: ProcessSettings,
+    past: Past,
     child: Option<ModelProcess>,
     /// When to start the next model process, if there is none.
     next_start: Instant,
@@ -162,7 +166,8 @@ struct Supervisor {
 impl Supervisor {
     fn new(listener: UnixListener) -> Self {
         let settings = ProcessSettings::current();
-        Self { listener, settings, child: None, next_start: Instant::now(), pause: Duration::ZERO }
+        let (next_start, pause) = (Instant::now(), Duration::ZERO);
+        Self { listener, settings, past: Past::default(), child: None, next_start, pause }
     }
 
     /// Until SIGTERM, or until a newer library asks for its turn.
@@ -208,13 +213,16 @@ impl Supervisor {
         if status.code() == Some(model_process::NEWER_CLIENT) {
             return true;
         }
-        self.pause = match (child.was_asked_to_leave(), lived >= HEALTHY) {
+        let expected = child.was_asked_to_leave() || status.code() == Some(model_process::RESTART);
+        self.past.replaced += u64::from(expected);
+        self.past.crashed += u64::from(!expected);
+        self.pause = match (expected, lived >= HEALTHY) {
             (true, _) => Duration::ZERO,
             (false, true) => Duration::from_millis(100),
             (false, false) => (self.pause * 2).clamp(Duration::from_millis(100), MAX_PAUSE),
         };
         self.next_start = Instant::now() + self.pause;
-        if !child.was_asked_to_leave() {
+        if !expected {
             warning!(
                 "coopembed: the model process (PID {}) ended after {:.1} s with {status}; a new one starts",
                 child.pid,
@@ -233,7 +241,7 @@ impl Supervisor {
         if now < self.next_start {
             return self.next_start - now;
         }
-        match ModelProcess::start(&self.listener, &self.settings) {
+        match ModelProcess::start(&self.listener, &self.settings, self.past) {
             Ok(child) => {
                 log!("coopembed: model process started (PID {})", child.pid);
                 self.child = Some(child);

@@ -1,14 +1,17 @@
-//! The other end of the socket: one request at a time over a stream that knows how to wait.
+//! The other end of the socket, over a stream that knows how to wait.
 
+use super::counters::Status;
 use super::protocol::{broken, fits, load_head, Build, EmbedRequest, Reply, Request};
 use crate::error::{Error, Kind, Result};
 use std::io::{ErrorKind, Read, Write};
 
-/// A greeted connection. It is dropped, never used again, after anything but a whole answer, so that answers cannot be
-/// taken for those of other requests.
+/// A greeted connection. It is dropped, never used again, after anything but whole answers to all its requests, so that
+/// answers cannot be taken for those of other requests.
 pub struct Client<S> {
     stream: S,
-    usable: bool,
+    whole: bool,
+    unanswered: usize,
+    in_flight: usize,
 }
 
 /// What a server said to a new connection.
@@ -28,20 +31,32 @@ pub enum Outcome<T> {
     Retry,
 }
 
+/// What the server said to the requests under way.
+#[derive(Debug)]
+pub enum Answer {
+    /// The answer to the request of this id: raw values `[N]`, or why there are none.
+    Done(u32, Result<Vec<f32>>),
+    /// It wants [`Client::bring`] before it goes on.
+    NeedModel,
+    /// It left before it began on those that have no answer: connect again and repeat them.
+    Goodbye,
+}
+
 impl<S: Read + Write> Client<S> {
     /// Says hello on a fresh connection.
     ///
     /// # Errors
     /// What the server has against this build, or [`Kind::Unavailable`] when it does not answer in time.
     pub fn greet(stream: S, build: &Build) -> Result<Greeting<S>> {
-        let mut client = Self { stream, usable: false };
-        match client.exchange(&[&Request::Hello(build.clone()).encode()]) {
-            Ok(Reply::Welcome) => {
-                client.usable = true;
+        let mut client = Self { stream, whole: true, unanswered: 0, in_flight: 1 };
+        match client.exchange(&Request::Hello(build.clone())) {
+            Ok(Reply::Welcome { in_flight }) => {
+                client.in_flight = in_flight.max(1) as usize;
                 Ok(Greeting::Welcome(client))
             }
             Ok(Reply::Goodbye) => Ok(Greeting::Retry),
-            Ok(other) => Err(client.refusal(other)),
+            Ok(Reply::Error(error)) => Err(error),
+            Ok(other) => Err(unexpected(&other)),
             Err(e) if is_gone(&e) => Ok(Greeting::Retry),
             Err(e) => Err(broken(&e)),
         }
@@ -49,7 +64,12 @@ impl<S: Read + Write> Client<S> {
 
     /// Whether the connection may be kept for another request.
     pub fn is_usable(&self) -> bool {
-        self.usable
+        self.whole && self.unanswered == 0
+    }
+
+    /// How many pictures may be under way at once.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight
     }
 
     /// The stream, to look whether the server closed it while it was idle.
@@ -62,6 +82,48 @@ impl<S: Read + Write> Client<S> {
         &mut self.stream
     }
 
+    /// Sends a picture; [`Client::receive`] has its answer, which carries its `id`.
+    ///
+    /// # Errors
+    /// [`Kind::Unavailable`] if the connection breaks.
+    pub fn send(&mut self, id: u32, request: &EmbedRequest) -> Result<()> {
+        self.unanswered += 1;
+        self.write(&[&request.encode(id)]).map_err(|e| broken(&e))
+    }
+
+    /// Waits for the next answer.
+    ///
+    /// # Errors
+    /// [`Kind::Unavailable`] if the connection breaks.
+    pub fn receive(&mut self) -> Result<Answer> {
+        let (id, answer) = match self.read().map_err(|e| broken(&e))? {
+            Reply::Embedding(id, values) => (id, Ok(values)),
+            Reply::Failed(id, error) => (id, Err(error)),
+            Reply::NeedModel => return Ok(Answer::NeedModel),
+            Reply::Goodbye => {
+                self.whole = false;
+                return Ok(Answer::Goodbye);
+            }
+            other => {
+                self.whole = false;
+                return Err(unexpected(&other));
+            }
+        };
+        self.unanswered = self.unanswered.saturating_sub(1);
+        Ok(Answer::Done(id, answer))
+    }
+
+    /// Brings the model that the server asked for.
+    ///
+    /// # Errors
+    /// [`Kind::LimitExceeded`] if it is too large to travel, [`Kind::Unavailable`] if the connection breaks.
+    pub fn bring(&mut self, config: &str, weights: &[u8]) -> Result<()> {
+        if !fits(config, weights.len()) {
+            return Err(Error::new(Kind::LimitExceeded, "the model is too large for the inference service"));
+        }
+        self.write(&[&load_head(config, weights.len()), weights]).map_err(|e| broken(&e))
+    }
+
     /// Raw values of one picture, `[N]`. `model` brings config and weights if the server asks for them.
     ///
     /// # Errors
@@ -69,72 +131,79 @@ impl<S: Read + Write> Client<S> {
     pub fn embed(
         &mut self,
         request: &EmbedRequest,
-        model: impl FnOnce() -> Result<(String, Vec<u8>)>,
+        mut model: impl FnMut() -> Result<(String, Vec<u8>)>,
     ) -> Result<Outcome<Vec<f32>>> {
-        match self.request(&[&request.encode()])? {
-            Reply::Embedding(values) => self.done(values),
-            Reply::Goodbye => Ok(Outcome::Retry),
-            Reply::NeedModel => {
-                let (config, weights) = model()?;
-                if !fits(&config, weights.len()) {
-                    return Err(Error::new(
-                        Kind::LimitExceeded,
-                        "the model is too large for the inference service",
-                    ));
-                }
-                match self.request(&[&load_head(&config, weights.len()), &weights])? {
-                    Reply::Embedding(values) => self.done(values),
-                    other => Err(self.refusal(other)),
+        self.send(0, request)?;
+        loop {
+            match self.receive()? {
+                Answer::Done(_, values) => return values.map(Outcome::Done),
+                Answer::Goodbye => return Ok(Outcome::Retry),
+                Answer::NeedModel => {
+                    let (config, weights) = model()?;
+                    self.bring(&config, &weights)?;
                 }
             }
-            other => Err(self.refusal(other)),
         }
     }
 
-    /// Names and values of the server's counters.
+    /// What the server is doing.
     ///
     /// # Errors
     /// [`Kind::Unavailable`] if the connection breaks.
-    pub fn status(&mut self) -> Result<Outcome<Vec<(String, u64)>>> {
-        match self.request(&[&Request::Status.encode()])? {
-            Reply::Status(counters) => self.done(counters),
-            Reply::Goodbye => Ok(Outcome::Retry),
-            other => Err(self.refusal(other)),
+    pub fn status(&mut self) -> Result<Outcome<Status>> {
+        match self.exchange(&Request::Status).map_err(|e| broken(&e))? {
+            Reply::Status(status) => Ok(Outcome::Done(status)),
+            Reply::Goodbye => {
+                self.whole = false;
+                Ok(Outcome::Retry)
+            }
+            other => {
+                self.whole = false;
+                Err(unexpected(&other))
+            }
         }
     }
 
-    /// Sends and receives, or says how the connection broke.
-    fn request(&mut self, parts: &[&[u8]]) -> Result<Reply> {
-        self.exchange(parts).map_err(|e| broken(&e))
+    /// Has the server's process replaced by a new one. This connection ends.
+    ///
+    /// # Errors
+    /// [`Kind::Unavailable`] if the connection breaks in another way than by the server's leaving.
+    pub fn restart(&mut self) -> Result<Outcome<()>> {
+        let reply = self.exchange(&Request::Restart);
+        self.whole = false;
+        match reply {
+            Ok(Reply::Goodbye) => Ok(Outcome::Done(())),
+            Ok(other) => Err(unexpected(&other)),
+            Err(e) if is_gone(&e) => Ok(Outcome::Done(())),
+            Err(e) => Err(broken(&e)),
+        }
     }
 
-    /// Sends and receives; until the answer is known to be whole, the connection counts as lost.
-    fn exchange(&mut self, parts: &[&[u8]]) -> std::io::Result<Reply> {
-        self.usable = false;
+    fn exchange(&mut self, request: &Request) -> std::io::Result<Reply> {
+        self.write(&[&request.encode()])?;
+        self.read()
+    }
+
+    /// Until all of it is sent, the connection counts as lost.
+    fn write(&mut self, parts: &[&[u8]]) -> std::io::Result<()> {
+        let whole = std::mem::take(&mut self.whole);
         for part in parts {
             match self.stream.write_all(part) {
                 // The server's last word, if it left one, says more than the failed write.
-                Err(e) if is_gone(&e) => break,
+                Err(e) if is_gone(&e) => return Ok(()),
                 sent => sent?,
             }
         }
-        Reply::read(&mut self.stream)
+        self.whole = whole;
+        Ok(())
     }
 
-    fn done<T>(&mut self, value: T) -> Result<Outcome<T>> {
-        self.usable = true;
-        Ok(Outcome::Done(value))
-    }
-
-    /// The error in a reply that is not the one asked for.
-    fn refusal(&mut self, reply: Reply) -> Error {
-        match reply {
-            Reply::Error(error) => {
-                self.usable = true;
-                error
-            }
-            other => unexpected(&other),
-        }
+    /// Until the answer is known to be whole, the connection counts as lost.
+    fn read(&mut self) -> std::io::Result<Reply> {
+        let whole = std::mem::take(&mut self.whole);
+        let reply = Reply::read(&mut self.stream)?;
+        self.whole = whole;
+        Ok(reply)
     }
 }
 

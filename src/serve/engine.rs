@@ -1,18 +1,27 @@
 //! The thread that turns what waits into batches.
 //!
 //! There is no timer that holds a batch open: an idle engine runs a request at once, and what arrives while a batch
-//! runs becomes the next one, so batches grow with the load and with nothing else.
+//! runs becomes the next one, so batches grow with the load and with nothing else. Once a full batch waits, another
+//! thread gathers its pixels while the model still works; a smaller one is gathered when its turn comes, so that
+//! whatever arrives until then is part of it.
 
+use super::batch::{Batch, Buffers};
+use super::counters::{BatchSize, Counters};
 use super::lock;
 use super::protocol::Priority;
 use super::queue::{Queue, Waiting};
 use crate::error::{Error, Kind, Result};
 use crate::model::ModelDigest;
 use std::panic::{catch_unwind, AssertUnwindSafe};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+
+#[cfg(test)]
+pub(crate) mod fakes;
+#[cfg(test)]
+mod tests;
 
 /// A model that turns prepared pictures into raw (not yet normalised) embeddings.
 pub trait Embedder: Send + Sync {
@@ -22,6 +31,10 @@ pub trait Embedder: Send + Sync {
     fn dimensions(&self) -> usize;
     /// What it holds in memory, in bytes.
     fn memory_bytes(&self) -> u64;
+    /// How many of `waiting` pictures to take at once: all of them, unless a device works best in certain sizes.
+    fn batch_of(&self, waiting: usize) -> usize {
+        waiting
+    }
     /// `[images, pixel_bytes]` to `[images, N]`.
     ///
     /// # Errors
@@ -37,8 +50,12 @@ pub struct Job {
     pub embedder: Arc<dyn Embedder>,
     /// The prepared picture.
     pub pixels: Vec<u8>,
+    /// How long its client took to prepare it; for the statistics.
+    pub decode: Duration,
     /// Its class.
     pub priority: Priority,
+    /// When it came.
+    pub since: Instant,
     /// When it gives up waiting.
     pub deadline: Instant,
     /// Set by whoever waits for the answer when it left.
@@ -47,23 +64,12 @@ pub struct Job {
     pub reply: Box<dyn FnOnce(Result<Vec<f32>>) + Send>,
 }
 
-/// What the engine counts.
-#[derive(Debug, Default)]
-pub(crate) struct Counters {
-    pub requests: AtomicU64,
-    pub images: AtomicU64,
-    pub batches: AtomicU64,
-    pub largest_batch: AtomicU64,
-    pub refused: AtomicU64,
-    pub expired: AtomicU64,
-    pub cancelled: AtomicU64,
-    pub errors: AtomicU64,
-    pub panics: AtomicU64,
-    pub model_microseconds: AtomicU64,
-}
-
 struct State {
     queue: Queue<Job>,
+    /// A full batch for when the model is done with the one it works on.
+    ahead: Option<Batch>,
+    /// Whether the model works.
+    busy: bool,
     stopping: bool,
 }
 
@@ -71,14 +77,17 @@ struct Shared {
     state: Mutex<State>,
     /// Something to compute, or the end.
     work: Condvar,
+    /// Perhaps a full batch to gather, or the end.
+    full: Condvar,
     /// A deadline came nearer, or the end.
     deadlines: Condvar,
+    buffers: Buffers,
     counters: Counters,
     max_batch: usize,
     on_panic: Box<dyn Fn() + Send + Sync>,
 }
 
-/// The queue, the thread that empties it and the thread that minds its deadlines.
+/// The queue and its threads: one runs batches, one gathers the next, one minds deadlines.
 pub struct Engine {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
@@ -95,15 +104,23 @@ impl Engine {
         on_panic: impl Fn() + Send + Sync + 'static,
     ) -> Result<Self> {
         let shared = Arc::new(Shared {
-            state: Mutex::new(State { queue: Queue::new(queue_length), stopping: false }),
+            state: Mutex::new(State {
+                queue: Queue::new(queue_length),
+                ahead: None,
+                busy: false,
+                stopping: false,
+            }),
             work: Condvar::new(),
+            full: Condvar::new(),
             deadlines: Condvar::new(),
+            buffers: Buffers::default(),
             counters: Counters::default(),
-            max_batch,
+            max_batch: max_batch.max(1),
             on_panic: Box::new(on_panic),
         });
         let mut engine = Self { shared, threads: Vec::new() };
         engine.spawn("batches", Shared::run_batches)?;
+        engine.spawn("ahead", Shared::gather_ahead)?;
         engine.spawn("deadlines", Shared::mind_deadlines)?;
         Ok(engine)
     }
@@ -122,6 +139,7 @@ impl Engine {
     pub fn submit(&self, job: Job) {
         let counters = &self.shared.counters;
         counters.requests.fetch_add(1, Relaxed);
+        counters.decode.add(job.decode);
         if job.pixels.len() != job.embedder.pixel_bytes() {
             counters.errors.fetch_add(1, Relaxed);
             let (found, expected) = (job.pixels.len(), job.embedder.pixel_bytes());
@@ -130,11 +148,16 @@ impl Engine {
         }
         let mut state = lock(&self.shared.state);
         let nearest = state.queue.next_deadline().is_none_or(|next| job.deadline < next);
-        let (priority, deadline) = (job.priority, job.deadline);
-        match state.queue.push(Waiting { priority, since: Instant::now(), deadline, what: job }) {
+        let (priority, since, deadline) = (job.priority, job.since, job.deadline);
+        match state.queue.push(Waiting { priority, since, deadline, what: job }) {
             Ok(()) => {
+                let enough =
+                    state.busy && state.ahead.is_none() && state.queue.len() >= self.shared.max_batch;
                 drop(state);
                 self.shared.work.notify_one();
+                if enough {
+                    self.shared.full.notify_one();
+                }
                 if nearest {
                     self.shared.deadlines.notify_one();
                 }
@@ -154,25 +177,17 @@ impl Engine {
         self.shared.counters.cancelled.fetch_add(gone.len() as u64, Relaxed);
     }
 
-    /// Names and values for `coop_status()`.
+    /// Names and values of what it counts.
     pub fn counters(&self) -> Vec<(String, u64)> {
-        let c = &self.shared.counters;
         let queued = lock(&self.shared.state).queue.len() as u64;
-        [
-            ("queue_length", queued),
-            ("requests", c.requests.load(Relaxed)),
-            ("images", c.images.load(Relaxed)),
-            ("batches", c.batches.load(Relaxed)),
-            ("largest_batch", c.largest_batch.load(Relaxed)),
-            ("refused_queue_full", c.refused.load(Relaxed)),
-            ("expired_in_queue", c.expired.load(Relaxed)),
-            ("cancelled", c.cancelled.load(Relaxed)),
-            ("errors", c.errors.load(Relaxed)),
-            ("panics", c.panics.load(Relaxed)),
-            ("model_milliseconds", c.model_microseconds.load(Relaxed) / 1000),
-        ]
-        .map(|(name, value)| (name.to_owned(), value))
-        .into()
+        let mut counters = vec![("queue_length".to_owned(), queued)];
+        counters.extend(self.shared.counters.list());
+        counters
+    }
+
+    /// How large batches were.
+    pub fn batch_sizes(&self) -> Vec<BatchSize> {
+        self.shared.counters.batch_sizes()
     }
 }
 
@@ -181,6 +196,7 @@ impl Drop for Engine {
     fn drop(&mut self) {
         lock(&self.shared.state).stopping = true;
         self.shared.work.notify_all();
+        self.shared.full.notify_all();
         self.shared.deadlines.notify_all();
         for thread in self.threads.drain(..) {
             // A thread's panic was reported when it happened.
@@ -192,67 +208,111 @@ impl Drop for Engine {
 impl Shared {
     fn run_batches(&self) {
         while let Some(batch) = self.next_batch() {
-            if !batch.is_empty() {
-                self.run(batch);
-            }
+            self.run(batch);
         }
     }
 
     /// Waits for work; `None` is the end.
-    fn next_batch(&self) -> Option<Vec<Job>> {
-        let state = lock(&self.state);
-        let idle = |s: &mut State| !s.stopping && s.queue.len() == 0;
-        let mut state = self.work.wait_while(state, idle).unwrap_or_else(std::sync::PoisonError::into_inner);
-        if state.stopping {
-            return None;
+    fn next_batch(&self) -> Option<Batch> {
+        let mut state = lock(&self.state);
+        state.busy = false;
+        loop {
+            if state.stopping {
+                return None;
+            }
+            // Somebody who waits passes a bulk batch that is ready, too.
+            let passed = state.queue.starts_with(Priority::Interactive);
+            if let Some(batch) = state.ahead.take_if(|ahead| !(passed && ahead.is_bulk())) {
+                state.busy = true;
+                self.full.notify_one();
+                return Some(batch);
+            }
+            let jobs = self.take(&mut state);
+            if jobs.is_empty() {
+                state = wait(&self.work, state);
+                continue;
+            }
+            state.busy = true;
+            drop(state);
+            self.full.notify_one();
+            return Some(self.buffers.gather(jobs));
         }
-        let mut batch = state.queue.next_batch(self.max_batch, |a, b| a.digest == b.digest);
-        let before = batch.len();
-        batch.retain(|job| !job.cancelled.load(Relaxed));
-        self.counters.cancelled.fetch_add((before - batch.len()) as u64, Relaxed);
-        Some(batch)
     }
 
-    fn run(&self, batch: Vec<Job>) {
-        let model = Arc::clone(&batch[0].embedder);
-        let pixels: Vec<u8> = batch.iter().flat_map(|job| &job.pixels).copied().collect();
+    /// Gathers full batches while the model works.
+    fn gather_ahead(&self) {
+        let mut state = lock(&self.state);
+        while !state.stopping {
+            let is_full = state.busy && state.ahead.is_none() && self.waiting(&state) >= self.max_batch;
+            let jobs = if is_full { self.take(&mut state) } else { Vec::new() };
+            if jobs.is_empty() {
+                state = wait(&self.full, state);
+                continue;
+            }
+            drop(state);
+            let batch = self.buffers.gather(jobs);
+            state = lock(&self.state);
+            state.ahead = Some(batch);
+            self.work.notify_one();
+        }
+    }
+
+    /// How many requests the next batch could have, at most.
+    fn waiting(&self, state: &State) -> usize {
+        state.queue.count_next(self.max_batch, |a, b| a.digest == b.digest)
+    }
+
+    /// Takes the next batch's jobs, as many as its model wants; none if none wait.
+    fn take(&self, state: &mut State) -> Vec<Job> {
+        while let Some(first) = state.queue.first() {
+            let waiting = self.waiting(state);
+            let wanted = first.embedder.batch_of(waiting).clamp(1, waiting);
+            let mut jobs = state.queue.next_batch(wanted, |a, b| a.digest == b.digest);
+            let before = jobs.len();
+            jobs.retain(|job| !job.cancelled.load(Relaxed));
+            self.counters.cancelled.fetch_add((before - jobs.len()) as u64, Relaxed);
+            if !jobs.is_empty() {
+                return jobs;
+            }
+        }
+        Vec::new()
+    }
+
+    fn run(&self, batch: Batch) {
+        let Batch { jobs, pixels } = batch;
+        let model = Arc::clone(&jobs[0].embedder);
         let start = Instant::now();
+        jobs.iter().for_each(|job| self.counters.queue.add(start - job.since));
         // Unwind safety: after a panic the model is only dropped.
-        let outcome = catch_unwind(AssertUnwindSafe(|| model.embed(&pixels, batch.len())));
-        self.count(&batch, start.elapsed());
+        let outcome = catch_unwind(AssertUnwindSafe(|| model.embed(&pixels, jobs.len())));
+        self.counters.batch(jobs.len(), start.elapsed());
+        self.buffers.put_back(pixels);
         match outcome {
-            Ok(Ok(values)) if values.len() == batch.len() * model.dimensions() => {
-                for (job, values) in batch.into_iter().zip(values.chunks(model.dimensions())) {
+            Ok(Ok(values)) if values.len() == jobs.len() * model.dimensions() => {
+                for (job, values) in jobs.into_iter().zip(values.chunks(model.dimensions())) {
                     self.answer(job, finite(values));
                 }
             }
             Ok(Ok(values)) => {
                 let error =
                     Error::new(Kind::Internal, "the model returned the wrong number of values").detail(
-                        format!("Found {}, expected {} x {}.", values.len(), batch.len(), model.dimensions()),
+                        format!("Found {}, expected {} x {}.", values.len(), jobs.len(), model.dimensions()),
                     );
-                self.fail(batch, &error);
+                self.fail(jobs, &error);
             }
-            Ok(Err(error)) => self.fail(batch, &error),
+            Ok(Err(error)) => self.fail(jobs, &error),
             Err(panic) => {
                 self.counters.panics.fetch_add(1, Relaxed);
                 let error =
                     Error::new(Kind::Internal, "the model failed unexpectedly").detail(panic_text(&*panic));
-                self.fail(batch, &error);
+                self.fail(jobs, &error);
                 (self.on_panic)();
             }
         }
     }
 
-    fn count(&self, batch: &[Job], took: Duration) {
-        let c = &self.counters;
-        c.batches.fetch_add(1, Relaxed);
-        c.largest_batch.fetch_max(batch.len() as u64, Relaxed);
-        c.model_microseconds.fetch_add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Relaxed);
-    }
-
-    fn fail(&self, batch: Vec<Job>, error: &Error) {
-        for job in batch {
+    fn fail(&self, jobs: Vec<Job>, error: &Error) {
+        for job in jobs {
             self.answer(job, Err(error.clone()));
         }
     }
@@ -270,11 +330,7 @@ impl Shared {
             let expired = state.queue.expired(Instant::now());
             if expired.is_empty() {
                 let nap = state.queue.next_deadline().map_or(Duration::MAX, |d| d - Instant::now());
-                state = self
-                    .deadlines
-                    .wait_timeout(state, nap)
-                    .unwrap_or_else(std::sync::PoisonError::into_inner)
-                    .0;
+                state = self.deadlines.wait_timeout(state, nap).unwrap_or_else(PoisonError::into_inner).0;
                 continue;
             }
             drop(state);
@@ -285,6 +341,10 @@ impl Shared {
             state = lock(&self.state);
         }
     }
+}
+
+fn wait<'a>(condition: &Condvar, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+    condition.wait(state).unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A number that is not finite would spoil every distance it meets.
@@ -313,214 +373,4 @@ pub(crate) fn too_long() -> Error {
 pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("No message.").to_owned()
-}
-
-#[cfg(test)]
-pub(crate) mod fakes {
-    use super::*;
-    use std::sync::mpsc::{channel, Receiver, Sender};
-
-    /// A model of two-byte pictures and one dimension. It adds the bytes; it notes the batches it saw; and it waits
-    /// for a nod before each batch if asked to.
-    pub struct Adder {
-        pub batches: Mutex<Vec<Vec<u8>>>,
-        nods: Option<Mutex<Receiver<()>>>,
-    }
-
-    impl Adder {
-        pub fn free() -> Arc<Self> {
-            Arc::new(Self { batches: Mutex::default(), nods: None })
-        }
-
-        pub fn held() -> (Arc<Self>, Sender<()>) {
-            let (nod, nods) = channel();
-            (Arc::new(Self { batches: Mutex::default(), nods: Some(Mutex::new(nods)) }), nod)
-        }
-
-        /// Returns when `count` batches have begun.
-        pub fn begun(&self, count: usize) {
-            while lock(&self.batches).len() < count {
-                std::thread::sleep(Duration::from_millis(1));
-            }
-        }
-    }
-
-    impl Embedder for Adder {
-        fn pixel_bytes(&self) -> usize {
-            2
-        }
-        fn dimensions(&self) -> usize {
-            1
-        }
-        fn memory_bytes(&self) -> u64 {
-            100
-        }
-        fn embed(&self, pixels: &[u8], images: usize) -> Result<Vec<f32>> {
-            assert_eq!(pixels.len(), images * 2);
-            lock(&self.batches).push(pixels.iter().step_by(2).copied().collect());
-            if let Some(nods) = &self.nods {
-                lock(nods).recv().map_err(|e| Error::new(Kind::Internal, e.to_string()))?;
-            }
-            match pixels[0] {
-                251 => Err(Error::new(Kind::InvalidModel, "refused")),
-                252 => panic!("lost its mind"),
-                253 => Ok(vec![f32::NAN; images]),
-                254 => Ok(vec![]),
-                _ => {
-                    Ok(pixels.as_chunks::<2>().0.iter().map(|p| f32::from(p[0]) + f32::from(p[1])).collect())
-                }
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::fakes::Adder;
-    use super::*;
-    use std::sync::mpsc::{channel, Receiver};
-
-    struct Sent {
-        answer: Receiver<Result<Vec<f32>>>,
-        cancelled: Arc<AtomicBool>,
-    }
-
-    fn send(engine: &Engine, model: &Arc<Adder>, id: u8, priority: Priority, timeout: Duration) -> Sent {
-        let (tx, answer) = channel();
-        let cancelled = Arc::new(AtomicBool::new(false));
-        engine.submit(Job {
-            digest: ModelDigest([Arc::as_ptr(model) as usize as u8; 32]),
-            embedder: Arc::clone(model) as _,
-            pixels: vec![id, 1],
-            priority,
-            deadline: Instant::now() + timeout,
-            cancelled: Arc::clone(&cancelled),
-            reply: Box::new(move |answer| tx.send(answer).unwrap_or(())),
-        });
-        Sent { answer, cancelled }
-    }
-
-    fn counter(engine: &Engine, name: &str) -> u64 {
-        engine.counters().into_iter().find(|(n, _)| n == name).unwrap().1
-    }
-
-    const LONG: Duration = Duration::from_secs(60);
-    use Priority::{Bulk, Interactive};
-
-    #[test]
-    fn an_idle_engine_runs_a_request_at_once_and_what_waits_shares_a_batch() {
-        let engine = Engine::start(10, 3, || ()).unwrap();
-        let (model, nod) = Adder::held();
-        let first = send(&engine, &model, 10, Interactive, LONG);
-        model.begun(1);
-        let rest: Vec<Sent> = (11..15).map(|id| send(&engine, &model, id, Interactive, LONG)).collect();
-        (0..3).for_each(|_| nod.send(()).unwrap());
-        assert_eq!(first.answer.recv().unwrap().unwrap(), [11.0]);
-        for (sent, expected) in rest.iter().zip([12.0, 13.0, 14.0, 15.0]) {
-            assert_eq!(sent.answer.recv().unwrap().unwrap(), [expected]);
-        }
-        assert_eq!(*lock(&model.batches), [vec![10], vec![11, 12, 13], vec![14]]);
-        assert_eq!(counter(&engine, "largest_batch"), 3);
-        assert_eq!(counter(&engine, "images"), 5);
-    }
-
-    #[test]
-    fn interactive_requests_go_first() {
-        let engine = Engine::start(10, 8, || ()).unwrap();
-        let (model, nod) = Adder::held();
-        let plug = send(&engine, &model, 1, Interactive, LONG);
-        model.begun(1);
-        let bulk = send(&engine, &model, 2, Bulk, LONG);
-        let interactive = send(&engine, &model, 3, Interactive, LONG);
-        (0..3).for_each(|_| nod.send(()).unwrap());
-        for sent in [plug, bulk, interactive] {
-            sent.answer.recv().unwrap().unwrap();
-        }
-        assert_eq!(*lock(&model.batches), [vec![1], vec![3], vec![2]]);
-    }
-
-    #[test]
-    fn a_full_queue_refuses_with_a_hint() {
-        let engine = Engine::start(1, 8, || ()).unwrap();
-        let (model, nod) = Adder::held();
-        let running = send(&engine, &model, 1, Interactive, LONG);
-        model.begun(1);
-        let waiting = send(&engine, &model, 2, Interactive, LONG);
-        let refused = send(&engine, &model, 3, Interactive, LONG).answer.recv().unwrap().unwrap_err();
-        assert_eq!(refused.kind, Kind::Busy);
-        assert!(refused.hint.unwrap().contains("coopembed.queue_length"));
-        (0..2).for_each(|_| nod.send(()).unwrap());
-        assert!(running.answer.recv().unwrap().is_ok() && waiting.answer.recv().unwrap().is_ok());
-        assert_eq!(counter(&engine, "refused_queue_full"), 1);
-    }
-
-    #[test]
-    fn a_request_that_waits_too_long_is_told_so_while_the_model_still_works() {
-        let engine = Engine::start(9, 8, || ()).unwrap();
-        let (model, nod) = Adder::held();
-        let running = send(&engine, &model, 1, Interactive, LONG);
-        model.begun(1);
-        let patient = send(&engine, &model, 2, Interactive, LONG);
-        let hasty = send(&engine, &model, 3, Interactive, Duration::from_millis(20));
-        let error = hasty.answer.recv().unwrap().unwrap_err();
-        assert_eq!(error.kind, Kind::Busy);
-        assert!(error.hint.unwrap().contains("coopembed.queue_timeout"));
-        (0..2).for_each(|_| nod.send(()).unwrap());
-        assert!(running.answer.recv().unwrap().is_ok() && patient.answer.recv().unwrap().is_ok());
-        assert_eq!(*lock(&model.batches), [vec![1], vec![2]]);
-        assert_eq!(counter(&engine, "expired_in_queue"), 1);
-    }
-
-    #[test]
-    fn a_cancelled_request_is_skipped_and_frees_its_place() {
-        let engine = Engine::start(1, 8, || ()).unwrap();
-        let (model, nod) = Adder::held();
-        let running = send(&engine, &model, 1, Interactive, LONG);
-        model.begun(1);
-        let left = send(&engine, &model, 2, Interactive, LONG);
-        left.cancelled.store(true, Relaxed);
-        engine.forget_cancelled();
-        let next = send(&engine, &model, 3, Interactive, LONG);
-        (0..2).for_each(|_| nod.send(()).unwrap());
-        assert!(running.answer.recv().unwrap().is_ok() && next.answer.recv().unwrap().is_ok());
-        assert!(left.answer.recv().is_err(), "nobody answers a client that left");
-        assert_eq!(*lock(&model.batches), [vec![1], vec![3]]);
-        assert_eq!(counter(&engine, "cancelled"), 1);
-    }
-
-    #[test]
-    fn a_failing_or_panicking_model_fails_its_batch_and_the_next_one_runs() {
-        let panics = Arc::new(AtomicU64::new(0));
-        let seen = Arc::clone(&panics);
-        let engine = Engine::start(9, 8, move || {
-            seen.fetch_add(1, Relaxed);
-        })
-        .unwrap();
-        let model = Adder::free();
-        let error = |id| send(&engine, &model, id, Interactive, LONG).answer.recv().unwrap().unwrap_err();
-        assert_eq!(error(251).message, "refused");
-        assert_eq!(error(252).detail.unwrap(), "lost its mind");
-        assert!(error(253).message.contains("not finite"));
-        assert!(error(254).message.contains("wrong number"));
-        assert_eq!(send(&engine, &model, 5, Interactive, LONG).answer.recv().unwrap().unwrap(), [6.0]);
-        assert_eq!((panics.load(Relaxed), counter(&engine, "panics"), counter(&engine, "errors")), (1, 1, 4));
-    }
-
-    #[test]
-    fn a_picture_of_the_wrong_size_never_reaches_the_model() {
-        let engine = Engine::start(9, 8, || ()).unwrap();
-        let model = Adder::free();
-        let (tx, answer) = channel();
-        engine.submit(Job {
-            digest: ModelDigest([0; 32]),
-            embedder: Arc::clone(&model) as _,
-            pixels: vec![1, 2, 3],
-            priority: Interactive,
-            deadline: Instant::now() + LONG,
-            cancelled: Arc::default(),
-            reply: Box::new(move |answer| tx.send(answer).unwrap()),
-        });
-        assert_eq!(answer.recv().unwrap().unwrap_err().kind, Kind::Mismatch);
-        assert!(lock(&model.batches).is_empty());
-    }
 }

@@ -8,13 +8,17 @@
 //! |---|---|
 //! | `protocol.rs` | what travels over the socket, and the limits on it |
 //! | `queue.rs` | who is next: priorities, deadlines, a bounded length |
-//! | `engine.rs` | the thread that turns what waits into batches |
+//! | `engine.rs` | the threads that turn what waits into batches |
+//! | `batch.rs` | pictures side by side, in buffers that are used again |
+//! | `counters.rs` | what is counted, for people and for monitoring |
 //! | `registry.rs` | models in memory: loaded once, the least recently used leaves first |
 //! | `server.rs` | one thread per connection; draining |
 //! | `client.rs` | the other end of the socket |
 //! | `loader.rs` | a model's bytes, checked against their digest and built |
 
+mod batch;
 mod client;
+mod counters;
 mod engine;
 mod loader;
 mod protocol;
@@ -24,12 +28,13 @@ mod server;
 #[cfg(test)]
 mod tests;
 
-pub use client::{Client, Greeting, Outcome};
+pub use client::{Answer, Client, Greeting, Outcome};
+pub use counters::{BatchSize, Status};
 pub use engine::{Embedder, Engine, Job};
 pub use loader::ModelLoader;
 pub use protocol::{Build, EmbedRequest, Priority, PROTOCOL};
-pub use registry::{Loader, ModelLimits};
-pub use server::{Notice, Options, Server};
+pub use registry::Loader;
+pub use server::{Notice, Options, Past, Server};
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

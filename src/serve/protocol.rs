@@ -2,21 +2,27 @@
 //!
 //! ```text
 //! client                         server
-//! Hello {build}            ->    Welcome | Goodbye (retry) | Error
-//! Embed {model, pixels}    ->    Embedding | NeedModel | Goodbye (not begun: retry) | Error
-//! Load {config, weights}   ->    answers the Embed before it
-//! Status                   ->    Status {counters}
+//! Hello {build}                ->    Welcome {in_flight} | Goodbye | Error
+//! Embed {id, model, pixels}    ->    Embedding {id} | Failed {id, error} | NeedModel
+//! Load {config, weights}       ->    answers the Embed that needed it
+//! Status                       ->    Status {device, counters, batch sizes}
+//! Restart                      ->    Goodbye
 //! ```
+//!
+//! As many as `in_flight` pictures may be under way on one connection; their answers come in any order. After `NeedModel`,
+//! the others wait for the `Load`. `Goodbye` ends the connection: whatever has no answer by then was not begun, and is to be
+//! repeated on a new one.
 //!
 //! `Hello`, `Goodbye` and `Error` never change, so that a library of any version can talk to a service of any other
 //! far enough to have it replaced.
 
+use super::counters::{BatchSize, Status};
 use crate::error::{Error, Kind};
 use crate::model::ModelDigest;
 use std::io::Read;
 
 /// Raised by one whenever a frame other than `Hello`, `Goodbye` and `Error` changes.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 
 /// The largest prepared image is 1024 x 1024 x 3 bytes; the rest of a frame is small.
 const MAX_BODY: u32 = 4 << 20;
@@ -66,17 +72,21 @@ pub struct EmbedRequest {
     pub priority: Priority,
     /// How long it may wait in the queue, in milliseconds.
     pub timeout_ms: u32,
+    /// How long the client took to decode and prepare the picture, in microseconds; for the statistics.
+    pub decode_us: u32,
     /// The prepared picture, `[size, size, 3]`.
     pub pixels: Vec<u8>,
 }
 
 impl EmbedRequest {
-    /// The frame.
-    pub(crate) fn encode(&self) -> Vec<u8> {
+    /// The frame of the request that its connection calls `id`.
+    pub(crate) fn encode(&self, id: u32) -> Vec<u8> {
         let mut body = Body::new(tag::EMBED);
+        body.bytes(&id.to_le_bytes());
         body.bytes(&self.model.0);
         body.bytes(&[u8::from(self.priority == Priority::Bulk)]);
         body.bytes(&self.timeout_ms.to_le_bytes());
+        body.bytes(&self.decode_us.to_le_bytes());
         body.bytes(&self.pixels);
         body.frame()
     }
@@ -86,18 +96,20 @@ impl EmbedRequest {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Request {
     Hello(Build),
-    Embed(EmbedRequest),
+    Embed(u32, EmbedRequest),
     Load { config: String, weights: Vec<u8> },
     Status,
+    Restart,
 }
 
 /// What the server answers.
 #[derive(Debug)]
 pub(crate) enum Reply {
-    Welcome,
-    Embedding(Vec<f32>),
+    Welcome { in_flight: u32 },
+    Embedding(u32, Vec<f32>),
+    Failed(u32, Error),
     NeedModel,
-    Status(Vec<(String, u64)>),
+    Status(Status),
     Error(Error),
     Goodbye,
 }
@@ -108,8 +120,10 @@ mod tag {
     pub const EMBED: u8 = b'E';
     pub const LOAD: u8 = b'L';
     pub const STATUS: u8 = b'S';
+    pub const RESTART: u8 = b'R';
     pub const WELCOME: u8 = b'W';
     pub const EMBEDDING: u8 = b'V';
+    pub const FAILED: u8 = b'F';
     pub const NEED_MODEL: u8 = b'N';
     pub const ERROR: u8 = b'X';
     pub const GOODBYE: u8 = b'G';
@@ -147,13 +161,14 @@ impl Request {
                 body.text(&build.version);
                 body.frame()
             }
-            Self::Embed(e) => e.encode(),
+            Self::Embed(id, e) => e.encode(*id),
             Self::Load { config, weights } => {
                 let mut frame = load_head(config, weights.len());
                 frame.extend_from_slice(weights);
                 frame
             }
             Self::Status => Body::new(tag::STATUS).frame(),
+            Self::Restart => Body::new(tag::RESTART).frame(),
         }
     }
 
@@ -169,24 +184,29 @@ impl Request {
         match tag {
             tag::HELLO => {
                 (cursor.array()? == *MAGIC).then_some(())?;
-                let protocol = u32::from_le_bytes(cursor.array()?);
-                let installed = u64::from_le_bytes(cursor.array()?);
+                let protocol = cursor.number()?;
+                let installed = cursor.long()?;
                 Some(Self::Hello(Build { protocol, installed, version: cursor.text()? }))
             }
             tag::EMBED => {
+                let id = cursor.number()?;
                 let model = ModelDigest(cursor.array()?);
                 let [bulk] = cursor.array()?;
-                let timeout_ms = u32::from_le_bytes(cursor.array()?);
+                let timeout_ms = cursor.number()?;
+                let decode_us = cursor.number()?;
                 let priority = if bulk == 0 { Priority::Interactive } else { Priority::Bulk };
-                Some(Self::Embed(EmbedRequest { model, priority, timeout_ms, pixels: cursor.0.to_vec() }))
+                // In place: nothing large is copied.
+                body.drain(..body.len() - cursor.0.len());
+                Some(Self::Embed(id, EmbedRequest { model, priority, timeout_ms, decode_us, pixels: body }))
             }
             tag::LOAD => {
                 let config = cursor.text()?;
-                // In place: weights are the one large thing that travels.
+                // In place: nothing large is copied.
                 body.drain(..body.len() - cursor.0.len());
                 Some(Self::Load { config, weights: body })
             }
             tag::STATUS => body.is_empty().then_some(Self::Status),
+            tag::RESTART => body.is_empty().then_some(Self::Restart),
             _ => None,
         }
     }
@@ -207,28 +227,40 @@ pub(crate) fn fits(config: &str, weights: usize) -> bool {
 impl Reply {
     pub fn encode(&self) -> Vec<u8> {
         match self {
-            Self::Welcome => Body::new(tag::WELCOME).frame(),
-            Self::Embedding(values) => {
+            Self::Welcome { in_flight } => {
+                let mut body = Body::new(tag::WELCOME);
+                body.bytes(&in_flight.to_le_bytes());
+                body.frame()
+            }
+            Self::Embedding(id, values) => {
                 let mut body = Body::new(tag::EMBEDDING);
+                body.bytes(&id.to_le_bytes());
                 values.iter().for_each(|v| body.bytes(&v.to_le_bytes()));
                 body.frame()
             }
             Self::NeedModel => Body::new(tag::NEED_MODEL).frame(),
-            Self::Status(counters) => {
+            Self::Status(status) => {
                 let mut body = Body::new(tag::STATUS);
-                for (name, value) in counters {
+                body.text(&status.device);
+                body.bytes(&(status.counters.len() as u32).to_le_bytes());
+                for (name, value) in &status.counters {
                     body.text(name);
                     body.bytes(&value.to_le_bytes());
+                }
+                for size in &status.batch_sizes {
+                    [size.size, size.batches, size.images].iter().for_each(|n| body.bytes(&n.to_le_bytes()));
                 }
                 body.frame()
             }
             Self::Error(e) => {
                 let mut body = Body::new(tag::ERROR);
-                let kind = KINDS.iter().position(|k| *k == e.kind).unwrap_or(0);
-                body.bytes(&[kind as u8]);
-                body.text(&e.message);
-                body.text(e.detail.as_deref().unwrap_or(""));
-                body.text(e.hint.as_deref().unwrap_or(""));
+                body.error(e);
+                body.frame()
+            }
+            Self::Failed(id, e) => {
+                let mut body = Body::new(tag::FAILED);
+                body.bytes(&id.to_le_bytes());
+                body.error(e);
                 body.frame()
             }
             Self::Goodbye => Body::new(tag::GOODBYE).frame(),
@@ -246,27 +278,27 @@ impl Reply {
     fn decode(tag: u8, body: &[u8]) -> Option<Self> {
         let mut cursor = Cursor(body);
         match tag {
-            tag::WELCOME => Some(Self::Welcome),
+            tag::WELCOME => Some(Self::Welcome { in_flight: cursor.number()? }),
             tag::EMBEDDING => {
-                let (numbers, rest) = body.as_chunks::<4>();
+                let id = cursor.number()?;
+                let (numbers, rest) = cursor.0.as_chunks::<4>();
                 rest.is_empty()
-                    .then(|| Self::Embedding(numbers.iter().map(|n| f32::from_le_bytes(*n)).collect()))
+                    .then(|| Self::Embedding(id, numbers.iter().map(|n| f32::from_le_bytes(*n)).collect()))
             }
+            tag::FAILED => Some(Self::Failed(cursor.number()?, cursor.error()?)),
             tag::NEED_MODEL => Some(Self::NeedModel),
             tag::STATUS => {
-                let mut counters = Vec::new();
-                while !cursor.0.is_empty() {
-                    counters.push((cursor.text()?, u64::from_le_bytes(cursor.array()?)));
+                let mut status = Status { device: cursor.text()?, ..Status::default() };
+                for _ in 0..cursor.number()? {
+                    status.counters.push((cursor.text()?, cursor.long()?));
                 }
-                Some(Self::Status(counters))
+                while !cursor.0.is_empty() {
+                    let (size, batches, images) = (cursor.long()?, cursor.long()?, cursor.long()?);
+                    status.batch_sizes.push(BatchSize { size, batches, images });
+                }
+                Some(Self::Status(status))
             }
-            tag::ERROR => {
-                let [kind] = cursor.array()?;
-                let kind = KINDS.get(usize::from(kind)).copied().unwrap_or(Kind::Internal);
-                let (message, detail, hint) = (cursor.text()?, cursor.text()?, cursor.text()?);
-                let some = |text: String| (!text.is_empty()).then_some(text);
-                Some(Self::Error(Error { kind, message, detail: some(detail), hint: some(hint) }))
-            }
+            tag::ERROR => Some(Self::Error(cursor.error()?)),
             tag::GOODBYE => Some(Self::Goodbye),
             _ => None,
         }
@@ -310,6 +342,14 @@ impl Body {
         self.bytes(text.as_bytes());
     }
 
+    fn error(&mut self, error: &Error) {
+        let kind = KINDS.iter().position(|k| *k == error.kind).unwrap_or(0);
+        self.bytes(&[kind as u8]);
+        self.text(&error.message);
+        self.text(error.detail.as_deref().unwrap_or(""));
+        self.text(error.hint.as_deref().unwrap_or(""));
+    }
+
     fn frame(self) -> Vec<u8> {
         self.frame_with(0)
     }
@@ -331,8 +371,24 @@ impl Cursor<'_> {
         Some(*head)
     }
 
+    fn number(&mut self) -> Option<u32> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    fn long(&mut self) -> Option<u64> {
+        self.array().map(u64::from_le_bytes)
+    }
+
+    fn error(&mut self) -> Option<Error> {
+        let [kind] = self.array()?;
+        let kind = KINDS.get(usize::from(kind)).copied().unwrap_or(Kind::Internal);
+        let (message, detail, hint) = (self.text()?, self.text()?, self.text()?);
+        let some = |text: String| (!text.is_empty()).then_some(text);
+        Some(Error { kind, message, detail: some(detail), hint: some(hint) })
+    }
+
     fn text(&mut self) -> Option<String> {
-        let length = u32::from_le_bytes(self.array()?) as usize;
+        let length = self.number()? as usize;
         let (head, rest) = self.0.split_at_checked(length)?;
         self.0 = rest;
         String::from_utf8(head.to_vec()).ok()
@@ -366,18 +422,15 @@ mod tests {
     }
 
     fn embed() -> Request {
-        Request::Embed(EmbedRequest {
-            model: ModelDigest([7; 32]),
-            priority: Priority::Bulk,
-            timeout_ms: 2500,
-            pixels: vec![1, 2, 3],
-        })
+        let (model, priority) = (ModelDigest([7; 32]), Priority::Bulk);
+        let (timeout_ms, decode_us, pixels) = (2500, 1234, vec![1, 2, 3]);
+        Request::Embed(9, EmbedRequest { model, priority, timeout_ms, decode_us, pixels })
     }
 
     #[test]
     fn requests_come_back_as_they_were_sent() {
         let load = Request::Load { config: "{\"é\": 1}".to_owned(), weights: vec![0, 255, 3] };
-        for request in [Request::Hello(Build::this(5)), embed(), load, Request::Status] {
+        for request in [Request::Hello(Build::this(5)), embed(), load, Request::Status, Request::Restart] {
             assert_eq!(reread(&request), request);
         }
     }
@@ -385,11 +438,17 @@ mod tests {
     #[test]
     fn replies_come_back_as_they_were_sent() {
         let error = Error::new(Kind::Busy, "full").hint("Wait.");
+        let status = Status {
+            device: "cpu".into(),
+            counters: vec![("batches".to_owned(), 3), ("images".to_owned(), u64::MAX)],
+            batch_sizes: vec![BatchSize { size: 4, batches: 2, images: 7 }],
+        };
         for reply in [
-            Reply::Welcome,
-            Reply::Embedding(vec![1.5, -0.25, f32::MIN_POSITIVE]),
+            Reply::Welcome { in_flight: 32 },
+            Reply::Embedding(3, vec![1.5, -0.25, f32::MIN_POSITIVE]),
+            Reply::Failed(4, error.clone()),
             Reply::NeedModel,
-            Reply::Status(vec![("batches".to_owned(), 3), ("images".to_owned(), u64::MAX)]),
+            Reply::Status(status),
             Reply::Error(error),
             Reply::Goodbye,
         ] {

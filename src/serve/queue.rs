@@ -53,22 +53,40 @@ impl<T> Queue<T> {
         Ok(())
     }
 
+    /// The request whose turn is next.
+    pub fn first(&self) -> Option<&T> {
+        self.waiting.first().map(|w| &w.what)
+    }
+
+    /// Whether the next request is of this class.
+    pub fn starts_with(&self, priority: Priority) -> bool {
+        self.waiting.first().is_some_and(|w| w.priority == priority)
+    }
+
     /// Takes the first request and up to `most - 1` others that are `alike`. Bulk ones do not join a batch that an
     /// interactive one leads: they would make somebody wait longer for no gain of theirs.
     pub fn next_batch(&mut self, most: usize, alike: impl Fn(&T, &T) -> bool) -> Vec<T> {
-        let Some(first) = self.waiting.first() else { return Vec::new() };
-        let bulk_led = first.priority == Priority::Bulk;
         let mut chosen = Vec::new();
         let mut taken = 0;
-        for w in &self.waiting {
-            let joins = taken < most.max(1)
-                && alike(&first.what, &w.what)
-                && (bulk_led || w.priority == Priority::Interactive);
+        for i in 0..self.waiting.len() {
+            let joins = taken < most && self.joins(i, &alike);
             taken += usize::from(joins);
             chosen.push(joins);
         }
         let mut chosen = chosen.into_iter();
         self.waiting.extract_if(.., |_| chosen.next().unwrap_or(false)).map(|w| w.what).collect()
+    }
+
+    /// How many requests [`Queue::next_batch`] would take.
+    pub fn count_next(&self, most: usize, alike: impl Fn(&T, &T) -> bool) -> usize {
+        (0..self.waiting.len()).filter(|i| self.joins(*i, &alike)).take(most).count()
+    }
+
+    /// Whether request `i` may be in a batch with the first.
+    fn joins(&self, i: usize, alike: impl Fn(&T, &T) -> bool) -> bool {
+        let (first, w) = (&self.waiting[0], &self.waiting[i]);
+        alike(&first.what, &w.what)
+            && (first.priority == Priority::Bulk || w.priority == Priority::Interactive)
     }
 
     /// Takes out everything whose deadline is not after `now`.

@@ -2,7 +2,7 @@
 
 use super::engine::{too_long, Embedder};
 use super::lock;
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::model::ModelDigest;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -15,22 +15,6 @@ pub trait Loader: Send + Sync + 'static {
     /// # Errors
     /// [`crate::error::Kind::InvalidModel`] when they are not a model, or not this one.
     fn load(&self, digest: &ModelDigest, config: &str, weights: &[u8]) -> Result<Arc<dyn Embedder>>;
-}
-
-/// What may stay in memory.
-#[derive(Debug, Clone, Copy)]
-pub struct ModelLimits {
-    /// Most models.
-    pub models: usize,
-    /// Most bytes of all of them together. The newest model stays, however large.
-    pub bytes: u64,
-}
-
-impl Default for ModelLimits {
-    /// Eight models and 2 GiB: a hundred times the model that ships.
-    fn default() -> Self {
-        Self { models: 8, bytes: 2 << 30 }
-    }
 }
 
 struct Entry {
@@ -53,7 +37,8 @@ pub(crate) struct Registry {
     state: Mutex<State>,
     /// A load ended, well or badly.
     settled: Condvar,
-    limits: ModelLimits,
+    /// Most bytes of all models together; `None` is no limit.
+    memory_limit: Option<u64>,
 }
 
 /// A model, or the duty to bring it.
@@ -69,8 +54,8 @@ pub(crate) struct Lease {
 }
 
 impl Registry {
-    pub fn new(limits: ModelLimits) -> Arc<Self> {
-        Arc::new(Self { state: Mutex::default(), settled: Condvar::new(), limits })
+    pub fn new(memory_limit: Option<u64>) -> Arc<Self> {
+        Arc::new(Self { state: Mutex::default(), settled: Condvar::new(), memory_limit })
     }
 
     /// The model; or, for exactly one caller at a time, a lease to load it, while the others wait until `deadline`.
@@ -91,13 +76,13 @@ impl Registry {
         }
     }
 
-    /// Names and values for `coop_status()`.
+    /// Names and values of what it counts.
     pub fn counters(&self) -> Vec<(String, u64)> {
         let state = lock(&self.state);
-        let memory = state.loaded.values().map(|e| e.embedder.memory_bytes()).sum();
         [
             ("models", state.loaded.len() as u64),
-            ("model_bytes", memory),
+            ("model_bytes", state.bytes()),
+            ("memory_limit", self.memory_limit.unwrap_or(0)),
             ("model_loads", state.loads),
             ("model_evictions", state.evictions),
         ]
@@ -114,15 +99,15 @@ impl State {
         Some(Arc::clone(&entry.embedder))
     }
 
-    fn insert(&mut self, digest: ModelDigest, embedder: Arc<dyn Embedder>, limits: &ModelLimits) {
+    fn bytes(&self) -> u64 {
+        self.loaded.values().map(|e| e.embedder.memory_bytes()).sum()
+    }
+
+    fn insert(&mut self, digest: ModelDigest, embedder: Arc<dyn Embedder>, limit: u64) {
         self.clock += 1;
         self.loads += 1;
         self.loaded.insert(digest, Entry { embedder, last_use: self.clock });
-        let too_much = |s: &Self| {
-            let bytes: u64 = s.loaded.values().map(|e| e.embedder.memory_bytes()).sum();
-            s.loaded.len() > limits.models || bytes > limits.bytes
-        };
-        while self.loaded.len() > 1 && too_much(self) {
+        while self.bytes() > limit {
             let oldest = self.loaded.iter().min_by_key(|(_, e)| e.last_use).map(|(d, _)| *d);
             oldest.and_then(|d| self.loaded.remove(&d));
             self.evictions += 1;
@@ -131,9 +116,23 @@ impl State {
 }
 
 impl Lease {
-    /// Makes the model available to all.
-    pub fn fulfil(self, embedder: Arc<dyn Embedder>) {
-        lock(&self.registry.state).insert(self.digest, embedder, &self.registry.limits);
+    /// Makes the model available to all; those used least recently make room for it.
+    ///
+    /// # Errors
+    /// [`Kind::LimitExceeded`] if there is no room for it alone.
+    pub fn fulfil(self, embedder: Arc<dyn Embedder>) -> Result<()> {
+        let (bytes, limit) = (embedder.memory_bytes(), self.registry.memory_limit.unwrap_or(u64::MAX));
+        if bytes > limit {
+            return Err(Error::new(Kind::LimitExceeded, "the model is too large for the inference service")
+                .detail(format!(
+                    "It takes {} kB in memory, and coopembed.memory_limit is {} kB.",
+                    bytes.div_ceil(1024),
+                    limit / 1024
+                ))
+                .hint("Raise coopembed.memory_limit, if the machine has the memory."));
+        }
+        lock(&self.registry.state).insert(self.digest, embedder, limit);
+        Ok(())
     }
 
     pub fn digest(&self) -> &ModelDigest {
@@ -152,7 +151,6 @@ impl Drop for Lease {
 mod tests {
     use super::super::engine::fakes::Adder;
     use super::*;
-    use crate::error::Kind;
     use std::time::Duration;
 
     fn soon() -> Instant {
@@ -172,7 +170,7 @@ mod tests {
 
     #[test]
     fn one_loads_and_the_others_wait_for_it() {
-        let registry = Registry::new(ModelLimits::default());
+        let registry = Registry::new(None);
         let lease = lease(&registry, 1);
         let waiters: Vec<_> = (0..5)
             .map(|_| {
@@ -180,14 +178,14 @@ mod tests {
                 std::thread::spawn(move || is_ready(&registry, 1))
             })
             .collect();
-        lease.fulfil(Adder::free());
+        lease.fulfil(Adder::free()).unwrap();
         assert!(waiters.into_iter().all(|w| w.join().unwrap()));
-        assert_eq!(registry.counters()[2], ("model_loads".to_owned(), 1));
+        assert_eq!(counter(&registry, "model_loads"), 1);
     }
 
     #[test]
     fn when_a_loader_gives_up_the_next_takes_over() {
-        let registry = Registry::new(ModelLimits::default());
+        let registry = Registry::new(None);
         let first = lease(&registry, 1);
         let other = Arc::clone(&registry);
         let second = std::thread::spawn(move || lease(&other, 1).digest().0[0]);
@@ -197,7 +195,7 @@ mod tests {
 
     #[test]
     fn who_waits_for_a_load_too_long_is_told_busy() {
-        let registry = Registry::new(ModelLimits::default());
+        let registry = Registry::new(None);
         let _lease = lease(&registry, 1);
         let Err(error) = registry.acquire(ModelDigest([1; 32]), Instant::now() + Duration::from_millis(5))
         else {
@@ -206,25 +204,30 @@ mod tests {
         assert_eq!(error.kind, Kind::Busy);
     }
 
-    #[test]
-    fn the_least_recently_used_model_leaves_by_number_and_by_size() {
-        // Each fake model says it takes 100 bytes.
-        for limits in [ModelLimits { models: 2, bytes: u64::MAX }, ModelLimits { models: 9, bytes: 200 }] {
-            let registry = Registry::new(limits);
-            lease(&registry, 1).fulfil(Adder::free());
-            lease(&registry, 2).fulfil(Adder::free());
-            assert!(is_ready(&registry, 1));
-            lease(&registry, 3).fulfil(Adder::free());
-            assert!(is_ready(&registry, 1) && is_ready(&registry, 3));
-            drop(lease(&registry, 2));
-            assert_eq!(registry.counters()[3], ("model_evictions".to_owned(), 1));
-        }
+    fn counter(registry: &Registry, name: &str) -> u64 {
+        registry.counters().into_iter().find(|(n, _)| n == name).unwrap().1
     }
 
     #[test]
-    fn a_model_over_the_limit_still_serves_alone() {
-        let registry = Registry::new(ModelLimits { models: 8, bytes: 10 });
-        lease(&registry, 1).fulfil(Adder::free());
+    fn the_least_recently_used_model_makes_room_for_a_new_one() {
+        // Each fake model says it takes 100 bytes.
+        let registry = Registry::new(Some(299));
+        lease(&registry, 1).fulfil(Adder::free()).unwrap();
+        lease(&registry, 2).fulfil(Adder::free()).unwrap();
         assert!(is_ready(&registry, 1));
+        lease(&registry, 3).fulfil(Adder::free()).unwrap();
+        assert!(is_ready(&registry, 1) && is_ready(&registry, 3));
+        drop(lease(&registry, 2));
+        assert_eq!((counter(&registry, "model_evictions"), counter(&registry, "model_bytes")), (1, 200));
+    }
+
+    #[test]
+    fn a_model_over_the_limit_is_refused() {
+        let registry = Registry::new(Some(99));
+        let error = lease(&registry, 1).fulfil(Adder::free()).unwrap_err();
+        assert_eq!(error.kind, Kind::LimitExceeded);
+        assert!(error.hint.unwrap().contains("coopembed.memory_limit"));
+        drop(lease(&registry, 1));
+        assert_eq!(counter(&registry, "models"), 0);
     }
 }

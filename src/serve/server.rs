@@ -1,26 +1,27 @@
 //! One thread per connection reads requests; whoever has an answer writes it.
 //!
-//! The reader goes on reading while its request is in the engine, so it sees a client leave (cancel, timeout, crash) at
-//! once and takes the request out of the queue.
+//! The reader goes on reading while its requests are in the engine, so it sees a client leave (cancel, timeout, crash) at
+//! once and takes them out of the queue.
 
+use super::counters::Status;
 use super::engine::{panic_text, Embedder, Engine, Job};
 use super::lock;
 use super::protocol::{Build, EmbedRequest, Reply, Request};
-use super::registry::{Acquired, Lease, Loader, ModelLimits, Registry};
+use super::registry::{Acquired, Lease, Loader, Registry};
 use crate::error::{Error, Kind, Result};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// A connection that says nothing for this long is closed; its client opens a new one when it needs one.
 const IDLE: Duration = Duration::from_secs(60);
 /// A frame that began must go on.
 const STALL: Duration = Duration::from_secs(60);
-/// An answer fits into the socket's buffer; a client that blocks it is not reading.
+/// Answers fit into the socket's buffer, because clients keep few under way; one that blocks it is not reading.
 const WRITE: Duration = Duration::from_secs(1);
 /// Model loading needs the most stack, and less than this.
 const STACK: usize = 2 << 20;
@@ -32,6 +33,17 @@ pub enum Notice {
     NewerClient,
     /// Model code panicked; its thread pools may be unusable: start afresh.
     Panicked,
+    /// A client asked for a new process.
+    Restart,
+}
+
+/// How the processes before this one ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Past {
+    /// Processes that were replaced: new settings, or somebody asked for it.
+    pub replaced: u64,
+    /// Processes that ended in another way.
+    pub crashed: u64,
 }
 
 /// What a server may use.
@@ -39,14 +51,18 @@ pub enum Notice {
 pub struct Options {
     /// This process's library.
     pub build: Build,
+    /// What computes, for the statistics: "cpu", or an accelerator's name.
+    pub device: String,
     /// Most requests that wait.
     pub queue_length: usize,
     /// Most pictures in one batch.
     pub max_batch: usize,
     /// Most open connections.
     pub connections: usize,
-    /// Most models in memory.
-    pub models: ModelLimits,
+    /// Most bytes of all models in memory; `None` is no limit.
+    pub memory_limit: Option<u64>,
+    /// For the statistics.
+    pub past: Past,
 }
 
 struct Shared {
@@ -58,7 +74,7 @@ struct Shared {
     next_id: AtomicU64,
     draining: AtomicBool,
     notice: Arc<dyn Fn(Notice) + Send + Sync>,
-    started: Instant,
+    started: SystemTime,
 }
 
 /// The service's whole inside: connections, engine, models.
@@ -81,13 +97,13 @@ impl Server {
             Engine::start(options.queue_length, options.max_batch, move || on_panic(Notice::Panicked))?;
         Ok(Self(Arc::new(Shared {
             engine,
-            registry: Registry::new(options.models),
+            registry: Registry::new(options.memory_limit),
             loader: Box::new(loader),
             connections: Mutex::default(),
             next_id: AtomicU64::new(0),
             draining: AtomicBool::new(false),
             notice,
-            started: Instant::now(),
+            started: SystemTime::now(),
             options,
         })))
     }
@@ -111,7 +127,7 @@ impl Server {
         }
         let serve = move || {
             let id = shared.next_id.fetch_add(1, SeqCst);
-            let Ok(connection) = Connection::new(&stream) else { return };
+            let Ok(connection) = Connection::new(&stream, shared.in_flight()) else { return };
             let connection = Arc::new(connection);
             lock(&shared.connections).insert(id, Arc::clone(&connection));
             // Anything wrong with the connection ends it, and the client sees that.
@@ -150,33 +166,40 @@ fn refuse(mut stream: UnixStream) {
 /// What the reader and the writers of one connection share.
 struct Connection {
     writer: Mutex<Writer>,
+    /// Set when the client left.
+    cancelled: Arc<AtomicBool>,
+    /// Most requests under way.
+    most: u32,
 }
 
 struct Writer {
     stream: UnixStream,
-    /// The request under way; set as cancelled when its client leaves.
-    current: Option<Arc<AtomicBool>>,
+    /// Requests under way.
+    in_flight: u32,
 }
 
 impl Connection {
-    fn new(stream: &UnixStream) -> std::io::Result<Self> {
+    fn new(stream: &UnixStream, most: u32) -> std::io::Result<Self> {
         stream.set_write_timeout(Some(WRITE))?;
-        Ok(Self { writer: Mutex::new(Writer { stream: stream.try_clone()?, current: None }) })
+        let writer = Mutex::new(Writer { stream: stream.try_clone()?, in_flight: 0 });
+        Ok(Self { writer, cancelled: Arc::default(), most })
     }
 
-    /// Marks a request as under way, or says that there is one already.
-    fn begin(&self) -> Option<Arc<AtomicBool>> {
+    /// Marks a request as under way; whether there may be one more.
+    fn begin(&self) -> bool {
         let mut writer = lock(&self.writer);
-        if writer.current.is_some() {
-            return None;
-        }
-        let cancelled = Arc::new(AtomicBool::new(false));
-        writer.current = Some(Arc::clone(&cancelled));
-        Some(cancelled)
+        let fits = writer.in_flight < self.most;
+        writer.in_flight += u32::from(fits);
+        fits
+    }
+
+    /// Takes back a [`Connection::begin`].
+    fn withdraw(&self) {
+        lock(&self.writer).in_flight -= 1;
     }
 
     fn is_busy(&self) -> bool {
-        lock(&self.writer).current.is_some()
+        lock(&self.writer).in_flight > 0
     }
 
     /// Sends something that is not the end of a request.
@@ -184,10 +207,11 @@ impl Connection {
         lock(&self.writer).stream.write_all(&reply.encode())
     }
 
-    /// Sends the answer to the request under way.
-    fn answer(&self, reply: &Reply) {
+    /// Sends the answer to a request under way.
+    fn answer(&self, id: u32, answer: Result<Vec<f32>>) {
+        let reply = answer.map_or_else(|e| Reply::Failed(id, e), |values| Reply::Embedding(id, values));
         let mut writer = lock(&self.writer);
-        writer.current = None;
+        writer.in_flight -= 1;
         if writer.stream.write_all(&reply.encode()).is_err() {
             let _ = writer.stream.shutdown(std::net::Shutdown::Both);
         }
@@ -196,53 +220,74 @@ impl Connection {
     /// Ends the connection unless a request is under way; whether one is.
     fn say_goodbye_if_idle(&self) -> bool {
         let mut writer = lock(&self.writer);
-        if writer.current.is_none() {
+        let busy = writer.in_flight > 0;
+        if !busy {
             let _ = writer.stream.write_all(&Reply::Goodbye.encode());
             let _ = writer.stream.shutdown(std::net::Shutdown::Both);
         }
-        writer.current.is_some()
+        busy
     }
 
     fn close(&self) {
-        let mut writer = lock(&self.writer);
-        if let Some(cancelled) = writer.current.take() {
-            cancelled.store(true, SeqCst);
-        }
-        let _ = writer.stream.shutdown(std::net::Shutdown::Both);
+        self.cancelled.store(true, SeqCst);
+        let _ = lock(&self.writer).stream.shutdown(std::net::Shutdown::Both);
     }
 }
 
 /// A `Load` that the client owes, and the request it answers.
 struct Owed {
     lease: Lease,
+    id: u32,
     request: EmbedRequest,
-    cancelled: Arc<AtomicBool>,
 }
 
 impl Shared {
+    /// Most requests that one connection may have under way: a batch that runs, and one that waits.
+    fn in_flight(&self) -> u32 {
+        u32::try_from(self.options.max_batch * 2).unwrap_or(u32::MAX).max(2)
+    }
+
     /// Reads and handles requests until the connection ends.
     fn converse(&self, connection: &Arc<Connection>, mut stream: UnixStream) -> std::io::Result<()> {
         if !self.greet(connection, &mut stream)? {
             return Ok(());
         }
         let mut owed = None;
+        // What came while a model is owed.
+        let mut later = VecDeque::new();
         while let Some(request) = next_request(connection, &mut stream)? {
-            owed = match (request, owed) {
-                (Request::Embed(request), None) => match self.begin(connection)? {
-                    Some(cancelled) => self.embed(connection, request, cancelled),
-                    None => return Ok(()),
-                },
+            match (request, owed.take()) {
+                (Request::Embed(id, request), owes) if connection.begin() => {
+                    owed = owes;
+                    // After `begin`, so that a drain either finds the request under way or is seen here.
+                    if self.draining.load(SeqCst) {
+                        connection.withdraw();
+                        // What it has begun on is answered first, and its goodbye is then the drain's.
+                        if !connection.say_goodbye_if_idle() {
+                            return Ok(());
+                        }
+                        continue;
+                    }
+                    later.push_back((id, request));
+                }
                 (Request::Load { config, weights }, Some(owed)) => {
                     self.load(connection, owed, &config, &weights);
-                    None
                 }
                 (Request::Status, None) if !connection.is_busy() => {
                     connection.send(&Reply::Status(self.status()))?;
-                    None
                 }
-                // Two requests at once, a load that nobody asked for: not our client.
+                (Request::Restart, None) if !connection.is_busy() => {
+                    (self.notice)(Notice::Restart);
+                    connection.say_goodbye_if_idle();
+                    return Ok(());
+                }
+                // More requests than were agreed on, a load that nobody asked for: not our client.
                 _ => return Ok(()),
-            };
+            }
+            while owed.is_none() {
+                let Some((id, request)) = later.pop_front() else { break };
+                owed = self.embed(connection, id, request);
+            }
         }
         Ok(())
     }
@@ -254,7 +299,7 @@ impl Shared {
         let reply = if self.draining.load(SeqCst) {
             Reply::Goodbye
         } else if ours.serves(&client) {
-            Reply::Welcome
+            Reply::Welcome { in_flight: self.in_flight() }
         } else if client.installed > ours.installed {
             (self.notice)(Notice::NewerClient);
             Reply::Goodbye
@@ -272,40 +317,24 @@ impl Shared {
             )
         };
         connection.send(&reply)?;
-        Ok(matches!(reply, Reply::Welcome))
-    }
-
-    /// Marks a request as under way; `None` closes the connection.
-    fn begin(&self, connection: &Connection) -> std::io::Result<Option<Arc<AtomicBool>>> {
-        let begun = connection.begin();
-        // After `begin`, so that a drain either finds the request under way or is seen here.
-        if begun.is_some() && self.draining.load(SeqCst) {
-            connection.answer(&Reply::Goodbye);
-            return Ok(None);
-        }
-        Ok(begun)
+        Ok(matches!(reply, Reply::Welcome { .. }))
     }
 
     /// Queues a request, or asks for its model.
-    fn embed(
-        &self,
-        connection: &Arc<Connection>,
-        request: EmbedRequest,
-        cancelled: Arc<AtomicBool>,
-    ) -> Option<Owed> {
+    fn embed(&self, connection: &Arc<Connection>, id: u32, request: EmbedRequest) -> Option<Owed> {
         let deadline = Instant::now() + Duration::from_millis(request.timeout_ms.into());
         match self.registry.acquire(request.model, deadline) {
             Ok(Acquired::Ready(embedder)) => {
-                self.submit(connection, request, embedder, deadline, cancelled);
+                self.submit(connection, id, request, embedder);
                 None
             }
             Ok(Acquired::Load(lease)) => {
                 // If this fails, the reader finds the connection ended and drops the lease.
                 let _ = connection.send(&Reply::NeedModel);
-                Some(Owed { lease, request, cancelled })
+                Some(Owed { lease, id, request })
             }
             Err(error) => {
-                connection.answer(&Reply::Error(error));
+                connection.answer(id, Err(error));
                 None
             }
         }
@@ -313,56 +342,56 @@ impl Shared {
 
     /// Builds the model that was asked for and goes on with the request that needed it.
     fn load(&self, connection: &Arc<Connection>, owed: Owed, config: &str, weights: &[u8]) {
-        let Owed { lease, request, cancelled } = owed;
+        let Owed { lease, id, request } = owed;
         let built = catch_unwind(AssertUnwindSafe(|| self.loader.load(lease.digest(), config, weights)));
         let built = built.unwrap_or_else(|panic| {
             (self.notice)(Notice::Panicked);
             Err(Error::new(Kind::Internal, "loading the model failed unexpectedly")
                 .detail(panic_text(&*panic)))
         });
-        match built {
-            Ok(embedder) => {
-                lease.fulfil(Arc::clone(&embedder));
-                let deadline = Instant::now() + Duration::from_millis(request.timeout_ms.into());
-                self.submit(connection, request, embedder, deadline, cancelled);
-            }
-            Err(error) => connection.answer(&Reply::Error(error)),
+        match built.and_then(|embedder| lease.fulfil(Arc::clone(&embedder)).map(|()| embedder)) {
+            Ok(embedder) => self.submit(connection, id, request, embedder),
+            Err(error) => connection.answer(id, Err(error)),
         }
     }
 
     fn submit(
         &self,
         connection: &Arc<Connection>,
+        id: u32,
         request: EmbedRequest,
         embedder: Arc<dyn Embedder>,
-        deadline: Instant,
-        cancelled: Arc<AtomicBool>,
     ) {
         let connection = Arc::clone(connection);
+        let since = Instant::now();
         self.engine.submit(Job {
             digest: request.model,
             embedder,
             pixels: request.pixels,
+            decode: Duration::from_micros(request.decode_us.into()),
             priority: request.priority,
-            deadline,
-            cancelled,
-            reply: Box::new(move |answer| {
-                connection.answer(&answer.map_or_else(Reply::Error, Reply::Embedding));
-            }),
+            since,
+            deadline: since + Duration::from_millis(request.timeout_ms.into()),
+            cancelled: Arc::clone(&connection.cancelled),
+            reply: Box::new(move |answer| connection.answer(id, answer)),
         });
     }
 
-    /// Names and values for `coop_status()`.
-    fn status(&self) -> Vec<(String, u64)> {
-        let mut status = vec![
-            ("supervisor_pid".to_owned(), std::os::unix::process::parent_id().into()),
-            ("model_process_pid".to_owned(), std::process::id().into()),
-            ("uptime_seconds".to_owned(), self.started.elapsed().as_secs()),
-            ("connections".to_owned(), lock(&self.connections).len() as u64),
+    fn status(&self) -> Status {
+        let since = |time: SystemTime| time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let named = |name: &str, value| (name.to_owned(), value);
+        let mut counters = vec![
+            named("supervisor_pid", std::os::unix::process::parent_id().into()),
+            named("model_process_pid", std::process::id().into()),
+            named("started_at", since(self.started).as_secs()),
+            named("uptime_seconds", self.started.elapsed().unwrap_or_default().as_secs()),
+            named("restarts", self.options.past.replaced),
+            named("crashes", self.options.past.crashed),
+            named("connections", lock(&self.connections).len() as u64),
         ];
-        status.extend(self.engine.counters());
-        status.extend(self.registry.counters());
-        status
+        counters.extend(self.engine.counters());
+        counters.extend(self.registry.counters());
+        Status { device: self.options.device.clone(), counters, batch_sizes: self.engine.batch_sizes() }
     }
 }
 

@@ -39,10 +39,12 @@ struct Setup {
 fn options() -> Options {
     Options {
         build: Build::this(10),
+        device: "fake".to_owned(),
         queue_length: 100,
         max_batch: 8,
         connections: 100,
-        models: ModelLimits::default(),
+        memory_limit: None,
+        past: Past { replaced: 3, crashed: 1 },
     }
 }
 
@@ -78,11 +80,12 @@ fn request(id: u8) -> EmbedRequest {
         model: ModelDigest([1; 32]),
         priority: Priority::Interactive,
         timeout_ms: 60_000,
+        decode_us: 700,
         pixels: vec![id, 1],
     }
 }
 
-fn weights(bytes: &'static [u8]) -> impl FnOnce() -> Result<(String, Vec<u8>)> {
+fn weights(bytes: &'static [u8]) -> impl FnMut() -> Result<(String, Vec<u8>)> {
     move || Ok(("config".to_owned(), bytes.to_vec()))
 }
 
@@ -92,7 +95,7 @@ fn unasked() -> Result<(String, Vec<u8>)> {
 
 fn counter(client: &mut Client<UnixStream>, name: &str) -> u64 {
     match client.status().unwrap() {
-        Outcome::Done(status) => status.into_iter().find(|(n, _)| n == name).unwrap().1,
+        Outcome::Done(status) => status.counters.into_iter().find(|(n, _)| n == name).unwrap().1,
         Outcome::Retry => panic!("the server left"),
     }
 }
@@ -114,6 +117,99 @@ fn the_first_request_brings_the_model_and_later_ones_use_it() {
     assert_eq!(client(&s.server).embed(&request(6), unasked).unwrap(), Outcome::Done(vec![7.0]));
     assert!(a.is_usable());
     assert_eq!((counter(&mut a, "models"), counter(&mut a, "images")), (1, 3));
+}
+
+/// Sends pictures without waiting, brings the model if asked, and returns what was answered, by id.
+fn pipelined(c: &mut Client<UnixStream>, ids: &[u8]) -> Vec<(u32, Result<Vec<f32>>)> {
+    ids.iter().for_each(|id| c.send((*id).into(), &request(*id)).unwrap());
+    let mut answers = Vec::new();
+    while answers.len() < ids.len() {
+        match c.receive().unwrap() {
+            Answer::Done(id, values) => answers.push((id, values)),
+            Answer::NeedModel => c.bring("config", b"good").unwrap(),
+            Answer::Goodbye => panic!("the server left"),
+        }
+    }
+    answers.sort_by_key(|a| a.0);
+    answers
+}
+
+#[test]
+fn one_connection_has_many_pictures_under_way_and_each_its_own_answer() {
+    let s = setup(Adder::free());
+    let mut c = client(&s.server);
+    assert_eq!(c.in_flight(), 16);
+    for _ in 0..3 {
+        let ids: Vec<u8> = (1..=16).collect();
+        let answers = pipelined(&mut c, &ids);
+        for (id, (found, values)) in ids.iter().zip(answers) {
+            assert_eq!((found, values.unwrap()), (u32::from(*id), vec![f32::from(*id) + 1.0]));
+        }
+        assert!(c.is_usable());
+    }
+    assert_eq!(s.loads.load(SeqCst), 1);
+}
+
+#[test]
+fn pictures_that_fail_do_not_harm_the_others_under_way() {
+    let s = setup_with(Adder::free(), Options { max_batch: 1, ..options() });
+    let mut c = client(&s.server);
+    let mut answers = pipelined(&mut c, &[251, 5]);
+    assert_eq!(answers.remove(0).1.unwrap(), [6.0]);
+    assert_eq!(answers.remove(0).1.unwrap_err().message, "refused");
+    assert!(c.is_usable());
+}
+
+#[test]
+fn with_several_under_way_the_server_answers_what_it_began_before_it_leaves() {
+    let (model, nod) = Adder::held();
+    let s = setup_with(Arc::clone(&model), Options { max_batch: 1, ..options() });
+    let mut c = client(&s.server);
+    c.send(1, &request(1)).unwrap();
+    assert!(matches!(c.receive().unwrap(), Answer::NeedModel));
+    c.bring("config", b"good").unwrap();
+    model.begun(1);
+    assert!(!s.server.drain(Duration::from_millis(1)));
+    c.send(2, &request(2)).unwrap();
+    // It is read while the first still runs, and not begun.
+    std::thread::sleep(Duration::from_millis(50));
+    nod.send(()).unwrap();
+    assert!(matches!(c.receive().unwrap(), Answer::Done(1, Ok(values)) if values == [2.0]));
+    assert!(s.server.drain(Duration::from_secs(30)));
+    assert!(matches!(c.receive().unwrap(), Answer::Goodbye));
+    assert!(!c.is_usable());
+    assert_eq!(lock(&model.batches).len(), 1);
+}
+
+#[test]
+fn a_client_may_ask_for_a_new_process() {
+    let s = setup(Adder::free());
+    let mut c = client(&s.server);
+    assert_eq!(c.restart().unwrap(), Outcome::Done(()));
+    assert!(!c.is_usable());
+    assert_eq!(s.notices.recv().unwrap(), Notice::Restart);
+}
+
+#[test]
+fn a_model_that_does_not_fit_into_memory_is_an_error_for_who_brought_it() {
+    let s = setup_with(Adder::free(), Options { memory_limit: Some(50), ..options() });
+    let mut c = client(&s.server);
+    let error = c.embed(&request(1), weights(b"good")).unwrap_err();
+    assert_eq!(error.kind, Kind::LimitExceeded);
+    assert!(c.is_usable());
+    assert_eq!((counter(&mut c, "models"), counter(&mut c, "memory_limit")), (0, 50));
+}
+
+#[test]
+fn the_status_tells_device_and_past() {
+    let s = setup(Adder::free());
+    let mut c = client(&s.server);
+    c.embed(&request(4), weights(b"good")).unwrap();
+    let Outcome::Done(status) = c.status().unwrap() else { panic!("the server left") };
+    assert_eq!(status.device, "fake");
+    assert_eq!(status.batch_sizes, [BatchSize { size: 1, batches: 1, images: 1 }]);
+    assert_eq!((counter(&mut c, "restarts"), counter(&mut c, "crashes")), (3, 1));
+    assert_eq!(counter(&mut c, "decode_microseconds"), 700);
 }
 
 #[test]
@@ -175,7 +271,7 @@ fn a_client_that_leaves_frees_its_place_in_the_queue() {
     let mut watcher = client(&s.server);
     let left = connect(&s.server);
     let hello = Request::Hello(Build::this(10)).encode();
-    (&left).write_all(&[hello, Request::Embed(request(2)).encode()].concat()).unwrap();
+    (&left).write_all(&[hello, Request::Embed(0, request(2)).encode()].concat()).unwrap();
     eventually("queued", || counter(&mut watcher, "queue_length") == 1);
     let refused = client(&s.server).embed(&request(3), unasked).unwrap_err();
     assert_eq!(refused.kind, Kind::Busy);
@@ -199,7 +295,7 @@ fn a_panicking_model_is_an_error_and_a_notice() {
 #[test]
 fn a_server_that_vanishes_is_a_clear_error() {
     let (ours, mut theirs) = UnixStream::pair().unwrap();
-    theirs.write_all(&Reply::Welcome.encode()).unwrap();
+    theirs.write_all(&Reply::Welcome { in_flight: 2 }.encode()).unwrap();
     let Ok(Greeting::Welcome(mut c)) = Client::greet(ours, &Build::this(10)) else { panic!("not welcome") };
     drop(theirs);
     let error = c.embed(&request(1), unasked).unwrap_err();
@@ -260,7 +356,7 @@ fn nothing_malformed_harms_the_server() {
     let s = setup(Adder::free());
     let hello = Request::Hello(Build::this(10)).encode();
     let load = Request::Load { config: "config".into(), weights: b"good".to_vec() }.encode();
-    let embed = Request::Embed(request(1)).encode();
+    let embed = Request::Embed(0, request(1)).encode();
     let mut short = request(1);
     short.pixels.clear();
     let endings: [&[u8]; 8] = [
@@ -271,7 +367,7 @@ fn nothing_malformed_harms_the_server() {
         &[b'L', 0, 0, 0, 0x20, 1, 2, 3],
         &load,
         &hello,
-        &[embed.clone(), embed.clone()].concat(),
+        &embed.repeat(17),
     ];
     for ending in endings {
         for greeting in [&[], hello.as_slice()] {

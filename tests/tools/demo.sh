@@ -31,19 +31,8 @@ export PGDATABASE=demo PGOPTIONS="-c client_min_messages=warning"
 psql_ -v gallery="$gallery" -v model="$model" -f "$ROOT/tests/tools/demo-load.sql"
 
 total=$(psql_ -Atc "SELECT count(*) FROM products")
-say "embedding $total pictures: UPDATE products SET emb = coop_embed(image)"
-start=$(date +%s%N)
-new=0
-while :; do
-  done_now=$(psql_ -Atc "WITH batch AS (SELECT id FROM products WHERE emb IS NULL ORDER BY id LIMIT 20)
-                         UPDATE products p SET emb = coop_embed(image) FROM batch b WHERE p.id = b.id RETURNING 1" | wc -l)
-  [ "$done_now" -gt 0 ] || break
-  new=$((new + done_now))
-  left=$(psql_ -Atc "SELECT count(*) FROM products WHERE emb IS NULL")
-  printf '\r   %d of %d' $((total - left)) "$total"
-done
-elapsed=$((($(date +%s%N) - start) / 1000000))
-if [ "$new" -gt 0 ]; then printf '\r   %d pictures in %d.%01d s\n' "$new" $((elapsed / 1000)) $((elapsed % 1000 / 100)); else echo "   all embedded already"; fi
+say "embedding $total pictures: CALL coop_embed_table('products', 'image', 'emb')"
+PGOPTIONS="-c client_min_messages=notice" psql_ -c "CALL coop_embed_table('products', 'image', 'emb')"
 
 mkdir -p "$ROOT/target/demo"
 page=$ROOT/target/demo/index.html

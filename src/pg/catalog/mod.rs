@@ -14,10 +14,12 @@ mod statement;
 #[cfg(any(test, feature = "pg_test"))]
 mod tests;
 
-pub use entry::{config, config_text, model};
+pub use entry::{config, config_text, model, ModelEntry};
+pub use load::failed;
 pub use lookup::{
     attribute_names, attribute_query, attribute_query_of, category_query, subspaces_of, tagger, with_weights,
 };
+pub use statement::AsOwner;
 
 use crate::error::{Error, Kind};
 use pgrx::pg_sys;
