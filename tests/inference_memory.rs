@@ -36,7 +36,7 @@ fn after_the_first_passes_only_the_result_is_allocated() {
             .into_iter()
             .map(|(name, shape)| (name, Tensor::ones(shape, DType::F32, &Device::Cpu).unwrap()))
             .collect();
-        let backbone = load_backbone(arch, &tensors).unwrap();
+        let backbone = load_backbone(arch, &tensors, &Device::Cpu).unwrap();
         // Larger than what passes through the network together.
         let pictures = Tensor::zeros((40, 3, 64, 64), DType::F32, &Device::Cpu).unwrap();
         let mut passes = Vec::new();

@@ -8,6 +8,7 @@ use coopembed::eval::html::{self as report, ReportArgs};
 use coopembed::eval::run::{self as eval, EvalArgs};
 use coopembed::image::{prepare, Limits, Preprocessing};
 use coopembed::model::{import_backbone, load_backbone, read_backbone, read_directory, Model};
+use coopembed::serve::program::EngineArgs;
 use coopembed::train::emoji::gallery::{self, GalleryArgs};
 use coopembed::train::emoji::{self, EmojiArgs};
 use coopembed::train::fonts::{self, FontArgs};
@@ -87,6 +88,9 @@ enum Command {
     /// Show a model: its answers, figures, maps and training curves, as one HTML file
     #[command(after_help = REPORT_EXAMPLES)]
     Report(ReportArgs),
+    /// Serve a database cluster's pictures; started by the extension, for GPUs
+    #[command(hide = true)]
+    Engine(EngineArgs),
     /// Run a backbone as many times as each line of standard input says (for tests/bench/infer.sh)
     #[command(hide = true)]
     BenchBackbone(BenchArgs),
@@ -173,6 +177,7 @@ fn run(command: Command) -> Result<()> {
         Command::Eval(args) => eval::run(&args),
         Command::Experiment(args) => experiment::run(&args),
         Command::Report(args) => report::run(&args),
+        Command::Engine(args) => std::process::exit(args.run().code()),
         Command::BenchBackbone(args) => bench(&args),
         Command::BenchModel(args) => bench_model(&args),
         Command::BenchDecode(args) => bench_decode(&args),
@@ -190,7 +195,7 @@ fn import(args: &ImportArgs) -> Result<()> {
 fn bench(args: &BenchArgs) -> Result<()> {
     let read = |e| Error::io("read", &args.file, &e);
     let (arch, tensors) = read_backbone(&std::fs::read(&args.file).map_err(read)?)?;
-    let backbone = load_backbone(arch, &tensors)?;
+    let backbone = load_backbone(arch, &tensors, &Device::Cpu)?;
     let shape = (args.batch, 3, args.size, args.size);
     // tests/bench/infer.py makes the same pictures.
     let numbers = (0..3 * args.batch * args.size * args.size)

@@ -2,6 +2,7 @@
 
 use super::arch::{Arch, Conv};
 use super::cpu::{Kernels, Network, BEST};
+use super::device::DeviceNetwork;
 use super::folded::folded;
 use super::shape::MapShape;
 use super::tensors::Tensors;
@@ -13,7 +14,12 @@ pub trait Backbone: Send + Sync + std::fmt::Debug {
     /// F, the length of a feature vector.
     fn features(&self) -> usize;
 
-    /// Normalised pictures `[batch, 3, height, width]` to pooled features `[batch, F]`, both f32.
+    /// Where it computes; pictures are best put there.
+    fn device(&self) -> &Device {
+        &Device::Cpu
+    }
+
+    /// Normalised pictures `[batch, 3, height, width]` to pooled features `[batch, F]` in main memory, both f32.
     ///
     /// # Errors
     /// [`Kind::Internal`] for input of another shape.
@@ -24,12 +30,15 @@ pub trait Backbone: Send + Sync + std::fmt::Debug {
 }
 
 /// The backbone `arch` with its tensors under their published names (without any prefix), f16 or f32; batch
-/// normalisation is folded into the convolutions.
+/// normalisation is folded into the convolutions. On the CPU with our own kernels in single precision, elsewhere in half.
 ///
 /// # Errors
-/// [`Kind::InvalidModel`] if a tensor is missing or of another shape.
-pub fn load_backbone(arch: Arch, tensors: &Tensors) -> Result<Box<dyn Backbone>> {
-    Ok(Box::new(ConvNet::load(arch, tensors, *BEST)?))
+/// [`Kind::InvalidModel`] if a tensor is missing or of another shape; [`Kind::Internal`] if the device fails.
+pub fn load_backbone(arch: Arch, tensors: &Tensors, device: &Device) -> Result<Box<dyn Backbone>> {
+    if device.is_cpu() {
+        return Ok(Box::new(ConvNet::load(arch, tensors, *BEST)?));
+    }
+    Ok(Box::new(DeviceNetwork::load(arch, tensors, device, DType::F16)?))
 }
 
 /// A [`Network`] between tensors.
@@ -196,7 +205,8 @@ mod tests {
 
     #[test]
     fn a_backbone_takes_no_pictures_and_refuses_other_shapes() {
-        let backbone = load_backbone(Arch::ResNet18, &synthetic::backbone(Arch::ResNet18)).unwrap();
+        let backbone =
+            load_backbone(Arch::ResNet18, &synthetic::backbone(Arch::ResNet18), &Device::Cpu).unwrap();
         let zeros = |shape: &[usize]| Tensor::zeros(shape, candle_core::DType::F32, &Device::Cpu).unwrap();
         assert_eq!(backbone.forward(&zeros(&[0, 3, 64, 64])).unwrap().dims(), [0, 512]);
         assert!(backbone.forward(&zeros(&[1, 1, 64, 64])).is_err());
@@ -209,7 +219,8 @@ mod tests {
 
     #[test]
     fn pictures_may_lie_in_any_order() {
-        let backbone = load_backbone(Arch::ResNet18, &synthetic::backbone(Arch::ResNet18)).unwrap();
+        let backbone =
+            load_backbone(Arch::ResNet18, &synthetic::backbone(Arch::ResNet18), &Device::Cpu).unwrap();
         let pictures = synthetic::pictures(40, 48);
         let turned =
             pictures.permute((0, 2, 3, 1)).unwrap().contiguous().unwrap().permute((0, 3, 1, 2)).unwrap();
@@ -221,7 +232,8 @@ mod tests {
 
     #[test]
     fn memory_counts_numbers_and_the_room_that_calls_leave() {
-        let backbone = load_backbone(Arch::ResNet18, &synthetic::backbone(Arch::ResNet18)).unwrap();
+        let backbone =
+            load_backbone(Arch::ResNet18, &synthetic::backbone(Arch::ResNet18), &Device::Cpu).unwrap();
         // 11,176,512 parameters less two of batch normalisation for each of 4800 channels, and a bias for each.
         let numbers = 4 * (11_176_512 - 4800);
         assert_eq!(backbone.memory_bytes(), numbers);
@@ -234,7 +246,7 @@ mod tests {
         let mut tensors = synthetic::backbone(Arch::ResNet18);
         let negative = Tensor::full(-1f32, 64, &Device::Cpu).unwrap();
         tensors.insert("bn1.running_var".into(), negative);
-        let e = load_backbone(Arch::ResNet18, &tensors).unwrap_err();
+        let e = load_backbone(Arch::ResNet18, &tensors, &Device::Cpu).unwrap_err();
         assert_eq!(e.kind, Kind::InvalidModel);
         assert!(e.message.contains("\"bn1\""));
     }

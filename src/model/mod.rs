@@ -2,9 +2,12 @@
 
 pub(crate) mod arch;
 mod backbone;
+#[cfg_attr(not(feature = "cli"), allow(dead_code))]
+pub(crate) mod composed;
 mod config;
 pub mod contents;
 mod cpu;
+mod device;
 mod directory;
 mod folded;
 #[cfg(feature = "cli")]
@@ -23,6 +26,7 @@ mod tensors;
 pub use arch::Arch;
 pub use backbone::{load_backbone, Backbone};
 pub use config::{Architecture, Attribute, ModelConfig, ModelDigest, Named, FORMAT_VERSION};
+pub use device::open_device;
 pub use directory::{read_directory, write_directory};
 #[cfg(feature = "cli")]
 pub use import::{import_backbone, read_backbone};

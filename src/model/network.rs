@@ -41,6 +41,14 @@ impl Model {
     /// [`Kind::InvalidModel`], listing all faults, for weights that are cut short, missing tensors, other shapes or
     /// formats, NaN or infinity, or a config that belongs to other weights.
     pub fn from_parts(config_json: &str, weights: &[u8]) -> Result<Self> {
+        Self::from_parts_on(config_json, weights, &Device::Cpu)
+    }
+
+    /// [`Model::from_parts`] with the backbone on a device: there in half precision, and as right as that allows.
+    ///
+    /// # Errors
+    /// As [`Model::from_parts`], and [`Kind::Internal`] if the device fails.
+    pub fn from_parts_on(config_json: &str, weights: &[u8], device: &Device) -> Result<Self> {
         let config = ModelConfig::from_json(config_json)?;
         let (arch, description) = contents::architecture(&config)?;
         let file = TensorFile::parse(weights)?;
@@ -56,7 +64,7 @@ impl Model {
         Ok(Self {
             digest,
             layout: config.layout(&digest)?,
-            backbone: load_backbone(arch, &file.tensors_under(contents::BACKBONE_PREFIX)?)?,
+            backbone: load_backbone(arch, &file.tensors_under(contents::BACKBONE_PREFIX)?, device)?,
             projection: Projection {
                 weight: file.tensor(contents::PROJECTION_WEIGHT)?.t()?.contiguous()?,
                 bias: file.tensor(contents::PROJECTION_BIAS)?,
@@ -101,7 +109,7 @@ impl Model {
     /// # Errors
     /// [`Kind::Mismatch`] for another number of bytes.
     pub fn features(&self, pixels: &[u8], batch: usize) -> Result<Vec<f32>> {
-        let input = normalize_pixels(pixels, batch, &self.config.preprocessing, &Device::Cpu)?;
+        let input = normalize_pixels(pixels, batch, &self.config.preprocessing, self.backbone.device())?;
         if batch == 0 {
             return Ok(Vec::new());
         }
@@ -126,7 +134,7 @@ impl Model {
             .hint("The model's weights are too large: train it again."))
     }
 
-    /// Bytes of main memory that it takes.
+    /// Bytes that it takes, in main memory or on its device.
     pub fn memory_bytes(&self) -> usize {
         let projection = self.projection.weight.elem_count() + self.projection.bias.elem_count();
         self.backbone.memory_bytes() + projection * size_of::<f32>() + self.prototypes.memory_bytes()

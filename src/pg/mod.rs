@@ -8,6 +8,7 @@ mod catalog;
 mod client;
 mod embed;
 mod embed_table;
+mod engine;
 #[cfg(any(test, feature = "pg_test"))]
 mod fixture;
 mod fmgr;

@@ -1,10 +1,13 @@
 //! The model process: forked by the supervisor the way the postmaster forks its system logger, cut off from the server
-//! (shared memory, descriptors, signal handlers, exit callbacks), and then nothing but `serve::Server`.
+//! (shared memory, descriptors, signal handlers, exit callbacks), and then nothing but `serve::process`, here or in a program.
 //!
 //! It dies with the supervisor. It never calls PostgreSQL after [`detach`], and leaves by `_exit`.
 
-use super::worker::{build, ProcessSettings, DRAIN};
-use crate::serve::{ModelLoader, Notice, Options, Past, Server};
+use super::engine::become_program;
+use super::worker::{build, ProcessSettings};
+use crate::serve::process::{self, say, End, DRAIN};
+use crate::serve::{ModelLoader, Options, Past};
+use candle_core::Device;
 use pgrx::pg_sys;
 use std::ffi::c_int;
 use std::os::fd::AsRawFd;
@@ -12,15 +15,6 @@ use std::os::unix::net::UnixListener;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
-
-/// Exit code: a client runs a newer build of the library.
-pub const NEWER_CLIENT: i32 = 10;
-/// Exit code: model code panicked.
-const PANICKED: i32 = 11;
-/// Exit code: somebody asked for a new process.
-pub const RESTART: i32 = 13;
-/// Exit code: the server could not start.
-const NO_START: i32 = 12;
 
 /// Grace beyond [`DRAIN`] before a model process that was asked to leave is killed.
 const GRACE: Duration = Duration::from_secs(5);
@@ -135,7 +129,7 @@ unsafe fn live(
         unsafe { detach(supervisor, listener) };
         serve(listener, settings, past)
     });
-    let code = std::panic::catch_unwind(run).unwrap_or(NO_START);
+    let code = std::panic::catch_unwind(run).unwrap_or(End::NoStart).code();
     // SAFETY: none of the exit callbacks that this process inherited may run.
     unsafe { libc::_exit(code) }
 }
@@ -196,8 +190,8 @@ fn close_descriptors_but(kept: c_int) {
     }
 }
 
-/// Serves until told to end; returns the exit code.
-fn serve(listener: &UnixListener, settings: &ProcessSettings, past: Past) -> i32 {
+/// Serves until told to end.
+fn serve(listener: &UnixListener, settings: &ProcessSettings, past: Past) -> End {
     if let Some(threads) = settings.threads {
         // Read by the thread pools of rayon and candle when they start, which is later.
         for name in ["RAYON_NUM_THREADS", "CANDLE_NUM_THREADS"] {
@@ -205,7 +199,7 @@ fn serve(listener: &UnixListener, settings: &ProcessSettings, past: Past) -> i32
         }
     }
     raise_descriptor_limit();
-    let options = Options {
+    let mut options = Options {
         build: build(),
         device: "cpu".to_owned(),
         queue_length: settings.queue_length,
@@ -214,57 +208,28 @@ fn serve(listener: &UnixListener, settings: &ProcessSettings, past: Past) -> i32
         memory_limit: settings.memory_limit,
         past,
     };
-    let notice = |notice| {
-        let signal = match notice {
-            Notice::NewerClient => libc::SIGUSR1,
-            Notice::Panicked => libc::SIGUSR2,
-            Notice::Restart => libc::SIGHUP,
-        };
-        // SAFETY: to this process, whose main thread waits for it.
-        unsafe { libc::kill(libc::getpid(), signal) };
-    };
-    let (server, listener) = match (Server::start(options, ModelLoader, notice), listener.try_clone()) {
-        (Ok(server), Ok(listener)) => (server, listener),
-        (Err(e), _) => return no_start(&e.report()),
-        (_, Err(e)) => return no_start(&e.to_string()),
-    };
-    let acceptor = server.clone();
-    // All threads inherit the mask that blocks the signals awaited below.
-    if let Err(e) =
-        std::thread::Builder::new().name("accept".into()).spawn(move || acceptor.accept(&listener))
-    {
-        return no_start(&e.to_string());
-    }
-    let code = wait_for_the_end();
-    if !server.drain(DRAIN) {
-        say("ends with requests unanswered");
-    }
-    code
+    options.device = become_program(listener, settings, &options);
+    let loader = ModelLoader { device: Device::Cpu, max_batch: settings.max_batch };
+    let listener =
+        listener.try_clone().map_err(|e| crate::error::Error::io("listen on", "socket".as_ref(), &e));
+    // All threads inherit the mask that blocks the signal awaited.
+    let end = listener.and_then(|listener| process::run(listener, options, loader, wait_for_sigterm));
+    end.unwrap_or_else(|e| {
+        say(&format!("could not start: {}", e.report()));
+        End::NoStart
+    })
 }
 
-/// Waits for the supervisor's SIGTERM or a notice of the server; returns the exit code.
-fn wait_for_the_end() -> i32 {
+/// Waits for the supervisor's SIGTERM, which is blocked.
+fn wait_for_sigterm() {
     let mut signal = 0;
-    // SAFETY: a set of four signals, all of them blocked.
+    // SAFETY: a set of one signal.
     unsafe {
         let mut ends: libc::sigset_t = std::mem::zeroed();
         libc::sigemptyset(&mut ends);
-        for end in [libc::SIGTERM, libc::SIGUSR1, libc::SIGUSR2, libc::SIGHUP] {
-            libc::sigaddset(&mut ends, end);
-        }
+        libc::sigaddset(&mut ends, libc::SIGTERM);
         while libc::sigwait(&ends, &mut signal) != 0 {}
     }
-    match signal {
-        libc::SIGUSR1 => NEWER_CLIENT,
-        libc::SIGUSR2 => PANICKED,
-        libc::SIGHUP => RESTART,
-        _ => 0,
-    }
-}
-
-fn no_start(why: &str) -> i32 {
-    say(&format!("could not start: {why}"));
-    NO_START
 }
 
 /// Each connection takes two descriptors; the soft limit is often 1,024.
@@ -277,11 +242,4 @@ fn raise_descriptor_limit() {
             libc::setrlimit(libc::RLIMIT_NOFILE, &limit);
         }
     }
-}
-
-/// A line for the server's log, which this process's standard error is.
-fn say(text: &str) {
-    // Not eprintln!: it panics when the log is gone.
-    use std::io::Write;
-    let _ = writeln!(std::io::stderr(), "coopembed model process (PID {}): {text}", std::process::id());
 }

@@ -13,6 +13,8 @@ static QUEUE_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(30_000);
 static QUEUE_LENGTH: GucSetting<i32> = GucSetting::<i32>::new(1024);
 static MAX_BATCH: GucSetting<i32> = GucSetting::<i32>::new(16);
 static MEMORY_LIMIT: GucSetting<i32> = GucSetting::<i32>::new(2 * 1024 * 1024);
+static DEVICE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c"auto"));
+static ENGINE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
 static THREADS: GucSetting<i32> = GucSetting::<i32>::new(0);
 static PROBES: GucSetting<i32> = GucSetting::<i32>::new(0);
 
@@ -49,6 +51,16 @@ pub fn max_batch() -> usize {
 pub fn memory_limit() -> Option<u64> {
     let kilobytes = u64::from(MEMORY_LIMIT.get().unsigned_abs());
     (kilobytes > 0).then_some(kilobytes * 1024)
+}
+
+/// Where models compute: `auto`, `cpu` or `cuda:N`.
+pub fn device() -> String {
+    DEVICE.get().map_or_else(|| "auto".to_owned(), |device| device.to_string_lossy().into_owned())
+}
+
+/// The program that computes, if not the library itself or the one beside it.
+pub fn engine() -> String {
+    ENGINE.get().map(|path| path.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
 /// Threads of the inference service; `None` is one for each processor.
@@ -126,6 +138,28 @@ pub fn define() {
         GucContext::Sighup,
         GucFlags::UNIT_KB,
     );
+    // SAFETY: the hook reads a string that it is given.
+    unsafe {
+        GucRegistry::define_string_guc_with_hooks(
+            c"coopembed.device",
+            c"Where models compute: auto, cpu or cuda:N.",
+            c"auto is the first NVIDIA GPU where there is one and the program for it, else the CPU.",
+            &DEVICE,
+            GucContext::Sighup,
+            GucFlags::default(),
+            Some(check_device),
+            None,
+            None,
+        );
+    }
+    GucRegistry::define_string_guc(
+        c"coopembed.engine",
+        c"The program that computes.",
+        c"Empty means the library itself on the CPU, and coopembed-cuda in its folder on a GPU.",
+        &ENGINE,
+        GucContext::Sighup,
+        GucFlags::SUPERUSER_ONLY,
+    );
     int(
         c"coopembed.threads",
         c"Threads of the inference service.",
@@ -146,6 +180,26 @@ pub fn define() {
     );
     // SAFETY: the name is a C string that lives for ever.
     unsafe { pg_sys::MarkGUCPrefixReserved(c"coopembed".as_ptr()) };
+}
+
+/// Refuses what names no device.
+unsafe extern "C-unwind" fn check_device(
+    value: *mut *mut std::ffi::c_char,
+    _extra: *mut *mut std::ffi::c_void,
+    _source: pg_sys::GucSource::Type,
+) -> bool {
+    // SAFETY: the server gives a C string, or none.
+    let device = unsafe { (!(*value).is_null()).then(|| CStr::from_ptr(*value)) };
+    let known = device.and_then(|device| device.to_str().ok()).is_some_and(|device| {
+        matches!(device, "auto" | "cpu" | "cuda")
+            || device.strip_prefix("cuda:").is_some_and(|number| number.parse::<u16>().is_ok())
+    });
+    if !known {
+        let hint = c"Devices are auto, cpu, cuda and cuda:N.";
+        // SAFETY: the server frees it when it has been reported.
+        unsafe { pg_sys::GUC_check_errhint_string = pg_sys::pstrdup(hint.as_ptr()) };
+    }
+    known
 }
 
 fn int(

@@ -4,8 +4,9 @@
 //! It is a child of the postmaster, which restarts the whole cluster when such a child crashes; so everything that may
 //! crash, be killed for its memory or hang lives in the model process (`model_process.rs`), which is not.
 
-use super::model_process::{self, ModelProcess, Slot};
+use super::model_process::{ModelProcess, Slot};
 use super::settings;
+use crate::serve::process::End;
 use crate::serve::{Build, Past};
 use pgrx::bgworkers::{BackgroundWorker, BackgroundWorkerBuilder, BgWorkerStartTime, SignalWakeFlags};
 use pgrx::pg_sys;
@@ -27,9 +28,6 @@ const LOCK: &str = "pg_stat_tmp/coopembed.lock";
 const HEALTHY: Duration = Duration::from_secs(10);
 /// The longest pause before another start.
 const MAX_PAUSE: Duration = Duration::from_secs(5);
-/// How long a model process may take to answer what it has begun on when it is replaced.
-pub const DRAIN: Duration = Duration::from_secs(30);
-
 static BUILD: OnceLock<Build> = OnceLock::new();
 
 /// This process's library. Known since it was loaded: the file may be another one later.
@@ -134,6 +132,12 @@ pub struct ProcessSettings {
     pub max_batch: usize,
     /// Most bytes of models; `None` is no limit.
     pub memory_limit: Option<u64>,
+    /// `coopembed.device`.
+    pub device: String,
+    /// `coopembed.engine`.
+    pub engine: String,
+    /// Why the last program could not use its device: the library computes instead until settings change.
+    pub refused: Option<String>,
     /// Threads; `None` is one for each processor.
     pub threads: Option<usize>,
     /// Most connections: one for every process of the server that can run SQL, and some for those just leaving.
@@ -146,6 +150,9 @@ impl ProcessSettings {
             queue_length: settings::queue_length(),
             max_batch: settings::max_batch(),
             memory_limit: settings::memory_limit(),
+            device: settings::device(),
+            engine: settings::engine(),
+            refused: None,
             threads: settings::threads(),
             // SAFETY: set by the postmaster before any of its children starts.
             connections: unsafe { pg_sys::MaxBackends }.unsigned_abs() as usize * 2 + 16,
@@ -197,7 +204,8 @@ impl Supervisor {
             pg_sys::ProcessConfigFile(pg_sys::GucContext::PGC_SIGHUP);
         }
         let current = ProcessSettings::current();
-        if current != self.settings {
+        let before = ProcessSettings { refused: None, ..self.settings.clone() };
+        if current != before {
             self.settings = current;
             if let Some(child) = &mut self.child {
                 log!("coopembed: settings changed; the model process is replaced");
@@ -210,10 +218,18 @@ impl Supervisor {
     fn reap(&mut self) -> bool {
         let Some((child, status)) = self.child.take_if_ended() else { return false };
         let lived = child.started.elapsed();
-        if status.code() == Some(model_process::NEWER_CLIENT) {
+        let end = status.code().and_then(End::of);
+        if end == Some(End::NewerClient) {
             return true;
         }
-        let expected = child.was_asked_to_leave() || status.code() == Some(model_process::RESTART);
+        let refused = end == Some(End::NoDevice);
+        if refused {
+            self.settings.refused = Some("the program could not use it, see the server's log".to_owned());
+        }
+        if end == Some(End::Restart) {
+            self.settings.refused = None;
+        }
+        let expected = refused || child.was_asked_to_leave() || end == Some(End::Restart);
         self.past.replaced += u64::from(expected);
         self.past.crashed += u64::from(!expected);
         self.pause = match (expected, lived >= HEALTHY) {

@@ -40,6 +40,10 @@ pub trait Embedder: Send + Sync {
     /// # Errors
     /// Whatever keeps the model from computing.
     fn embed(&self, pixels: &[u8], images: usize) -> Result<Vec<f32>>;
+    /// Whether it can never compute again: the process has to be replaced.
+    fn is_lost(&self) -> bool {
+        false
+    }
 }
 
 /// One picture on its way through the engine.
@@ -84,7 +88,7 @@ struct Shared {
     buffers: Buffers,
     counters: Counters,
     max_batch: usize,
-    on_panic: Box<dyn Fn() + Send + Sync>,
+    on_broken: Box<dyn Fn() + Send + Sync>,
 }
 
 /// The queue and its threads: one runs batches, one gathers the next, one minds deadlines.
@@ -94,14 +98,15 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Starts the threads. `on_panic` is told when model code panicked: its thread pools may then be unusable.
+    /// Starts the threads. `on_broken` is told when model code panicked, as its thread pools may then be unusable, and when its
+    /// device is lost.
     ///
     /// # Errors
     /// [`Kind::Io`] if the system gives no thread.
     pub fn start(
         queue_length: usize,
         max_batch: usize,
-        on_panic: impl Fn() + Send + Sync + 'static,
+        on_broken: impl Fn() + Send + Sync + 'static,
     ) -> Result<Self> {
         let shared = Arc::new(Shared {
             state: Mutex::new(State {
@@ -116,7 +121,7 @@ impl Engine {
             buffers: Buffers::default(),
             counters: Counters::default(),
             max_batch: max_batch.max(1),
-            on_panic: Box::new(on_panic),
+            on_broken: Box::new(on_broken),
         });
         let mut engine = Self { shared, threads: Vec::new() };
         engine.spawn("batches", Shared::run_batches)?;
@@ -300,13 +305,18 @@ impl Shared {
                     );
                 self.fail(jobs, &error);
             }
-            Ok(Err(error)) => self.fail(jobs, &error),
+            Ok(Err(error)) => {
+                self.fail(jobs, &error);
+                if model.is_lost() {
+                    (self.on_broken)();
+                }
+            }
             Err(panic) => {
                 self.counters.panics.fetch_add(1, Relaxed);
                 let error =
                     Error::new(Kind::Internal, "the model failed unexpectedly").detail(panic_text(&*panic));
                 self.fail(jobs, &error);
-                (self.on_panic)();
+                (self.on_broken)();
             }
         }
     }

@@ -14,13 +14,20 @@
 //! | `registry.rs` | models in memory: loaded once, the least recently used leaves first |
 //! | `server.rs` | one thread per connection; draining |
 //! | `client.rs` | the other end of the socket |
+//! | `accelerator.rs` | a model on a GPU: sizes of batches, too little memory |
+//! | `process.rs` | the life of a process that serves |
+//! | `program.rs` | the same as a program of its own, for GPUs |
 //! | `loader.rs` | a model's bytes, checked against their digest and built |
 
+mod accelerator;
 mod batch;
 mod client;
 mod counters;
 mod engine;
 mod loader;
+pub mod process;
+#[cfg(feature = "cli")]
+pub mod program;
 mod protocol;
 mod queue;
 mod registry;

@@ -19,6 +19,7 @@
 use super::counters::{BatchSize, Status};
 use crate::error::{Error, Kind};
 use crate::model::ModelDigest;
+use serde::{Deserialize, Serialize};
 use std::io::Read;
 
 /// Raised by one whenever a frame other than `Hello`, `Goodbye` and `Error` changes.
@@ -30,7 +31,7 @@ const MAX_BODY: u32 = 4 << 20;
 const MAX_LOAD: u32 = 1 << 30;
 
 /// Which library a process runs.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Build {
     /// [`PROTOCOL`].
     pub protocol: u32,

@@ -9,6 +9,7 @@ use super::lock;
 use super::protocol::{Build, EmbedRequest, Reply, Request};
 use super::registry::{Acquired, Lease, Loader, Registry};
 use crate::error::{Error, Kind, Result};
+use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, VecDeque};
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -31,14 +32,14 @@ const STACK: usize = 2 << 20;
 pub enum Notice {
     /// A client runs a newer build of the library: end, so that a process of that build takes over.
     NewerClient,
-    /// Model code panicked; its thread pools may be unusable: start afresh.
-    Panicked,
+    /// Model code panicked, and its thread pools may be unusable, or its device is lost: start afresh.
+    Broken,
     /// A client asked for a new process.
     Restart,
 }
 
 /// How the processes before this one ended.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Past {
     /// Processes that were replaced: new settings, or somebody asked for it.
     pub replaced: u64,
@@ -47,7 +48,7 @@ pub struct Past {
 }
 
 /// What a server may use.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Options {
     /// This process's library.
     pub build: Build,
@@ -92,9 +93,9 @@ impl Server {
         notice: impl Fn(Notice) + Send + Sync + 'static,
     ) -> Result<Self> {
         let notice: Arc<dyn Fn(Notice) + Send + Sync> = Arc::new(notice);
-        let on_panic = Arc::clone(&notice);
+        let on_broken = Arc::clone(&notice);
         let engine =
-            Engine::start(options.queue_length, options.max_batch, move || on_panic(Notice::Panicked))?;
+            Engine::start(options.queue_length, options.max_batch, move || on_broken(Notice::Broken))?;
         Ok(Self(Arc::new(Shared {
             engine,
             registry: Registry::new(options.memory_limit),
@@ -345,7 +346,7 @@ impl Shared {
         let Owed { lease, id, request } = owed;
         let built = catch_unwind(AssertUnwindSafe(|| self.loader.load(lease.digest(), config, weights)));
         let built = built.unwrap_or_else(|panic| {
-            (self.notice)(Notice::Panicked);
+            (self.notice)(Notice::Broken);
             Err(Error::new(Kind::Internal, "loading the model failed unexpectedly")
                 .detail(panic_text(&*panic)))
         });

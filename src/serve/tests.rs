@@ -245,7 +245,7 @@ fn a_loader_that_panics_is_an_error_and_a_notice() {
     let s = setup(Adder::free());
     let error = client(&s.server).embed(&request(1), weights(b"panic")).unwrap_err();
     assert_eq!(error.detail.as_deref(), Some("in the loader"));
-    assert_eq!(s.notices.recv().unwrap(), Notice::Panicked);
+    assert_eq!(s.notices.recv().unwrap(), Notice::Broken);
 }
 
 #[test]
@@ -288,7 +288,7 @@ fn a_panicking_model_is_an_error_and_a_notice() {
     let mut c = client(&s.server);
     let error = c.embed(&request(252), weights(b"good")).unwrap_err();
     assert_eq!((error.kind, error.detail.as_deref()), (Kind::Internal, Some("lost its mind")));
-    assert_eq!(s.notices.recv().unwrap(), Notice::Panicked);
+    assert_eq!(s.notices.recv().unwrap(), Notice::Broken);
     assert_eq!(c.embed(&request(3), unasked).unwrap(), Outcome::Done(vec![4.0]));
 }
 

@@ -48,7 +48,7 @@ impl FrozenBackbone {
     /// [`Kind::InvalidModel`] if the tensors are not those of `arch`.
     pub fn new(arch: Arch, tensors: &Tensors) -> Result<Self> {
         let tensors = half_matrices(tensors)?;
-        let network = load_backbone(arch, &tensors)?;
+        let network = load_backbone(arch, &tensors, &Device::Cpu)?;
         Ok(Self { arch, digest: backbone_digest(arch.name(), &tensors)?, network, tensors })
     }
 

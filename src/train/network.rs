@@ -58,7 +58,7 @@ impl LearningBackbone {
     /// [`Kind::InvalidModel`] if a tensor is missing or of another shape.
     pub fn load(arch: Arch, tensors: &Tensors, device: &Device) -> Result<Self> {
         // Names and shapes are checked where they always are.
-        load_backbone(arch, tensors)?;
+        load_backbone(arch, tensors, &Device::Cpu)?;
         let description = arch.description();
         let buffers = Buffers::default();
         let load = |conv: &Conv| Layer::load(conv, &description, tensors, device, &buffers);

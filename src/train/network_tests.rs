@@ -5,7 +5,7 @@ use crate::model::synthetic;
 fn evaluation_is_what_the_server_computes() {
     for arch in [Arch::ResNet18, Arch::ResNet50, Arch::EfficientNetLite0] {
         let tensors = synthetic::backbone(arch);
-        let served = load_backbone(arch, &tensors).unwrap();
+        let served = load_backbone(arch, &tensors, &Device::Cpu).unwrap();
         let learning = LearningBackbone::load(arch, &tensors, &Device::Cpu).unwrap();
         for (height, width) in [(64, 64), (75, 50)] {
             let pictures = synthetic::pictures(height, width);

@@ -6,6 +6,7 @@ use super::optimizer::Rule;
 use super::settings::{Preset, Schedule, Settings};
 use crate::error::{Error, Kind, Result};
 use crate::image::Preprocessing;
+use crate::model::open_device;
 use candle_core::Device;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -254,23 +255,7 @@ impl TrainArgs {
     /// [`Kind::InvalidParameter`] for what is no device; [`Kind::Unsupported`] for a GPU in a program without CUDA;
     /// [`Kind::Unavailable`] if it cannot be used.
     pub fn device(&self) -> Result<Device> {
-        let name = self.device.as_deref().unwrap_or("cpu");
-        let number = match name {
-            "cpu" => return Ok(Device::Cpu),
-            "cuda" => Some(0),
-            other => other.strip_prefix("cuda:").and_then(|n| n.parse().ok()),
-        };
-        let number: usize = number.ok_or_else(|| {
-            Error::new(Kind::InvalidParameter, format!("\"{name}\" is no device"))
-                .hint("Devices are cpu, cuda and cuda:N.")
-        })?;
-        if !candle_core::utils::cuda_is_available() {
-            return Err(Error::new(Kind::Unsupported, "this program was built without CUDA")
-                .hint("Train with --device cpu."));
-        }
-        Device::new_cuda(number).map_err(|e| {
-            Error::new(Kind::Unavailable, format!("GPU {number} cannot be used")).detail(format!("{e}."))
-        })
+        open_device(self.device.as_deref().unwrap_or("cpu"))
     }
 
     /// How many threads load images.

@@ -1,9 +1,9 @@
 //! The 3x3 max pool of stride 2 with one pixel of padding. (candle's own has a wrong gradient.)
 
-use super::composed;
 use super::layer::{contiguous, view};
 use super::window::Window;
 use crate::error::Result;
+use crate::model::composed;
 use candle_core::{CpuStorage, CustomOp1, Device, Layout, Shape, Tensor};
 use rayon::prelude::*;
 use std::sync::OnceLock;
