@@ -3,7 +3,7 @@ PGV ?= 15
 export PGV
 CLI := --no-default-features --features cli
 
-.PHONY: help setup demo demo-stop test test-core test-pg test-sql lint cli check-cuda bench bench-train
+.PHONY: help setup demo demo-stop test test-core test-pg test-sql lint cli engine check-cuda bench bench-train
 help:
 	@sed -n 's/^## //p' Makefile
 
@@ -39,6 +39,12 @@ test-sql:
 ## make cli        build the offline program: target/release/coopembed
 cli:
 	RUSTFLAGS=" " cargo build --release --bin coopembed $(CLI)
+
+## make engine     build the program that computes on an NVIDIA GPU (needs the CUDA toolkit) and put it beside the library
+engine:
+	RUSTFLAGS=" " cargo build --release --bin coopembed --no-default-features --features cli,cuda
+	cp target/release/coopembed target/release/coopembed-cuda
+	tests/tools/engine.sh
 
 ## make check-cuda  type-check the offline program with CUDA, which need not be installed
 check-cuda:

@@ -1,0 +1,79 @@
+#!/usr/bin/env bash
+# The model process as a program of its own, as it is on servers with a GPU. Here the program is the one without CUDA.
+# usage: engine.sh [MODEL-DIRECTORY [PROGRAM]]
+source "$(dirname "$0")/tools/lib.sh"
+find_postgres
+program=${2:-$TARGET/debug/coopembed}
+[ -n "${2:-}" ] || (cd "$ROOT" && cargo build -q --no-default-features --features cli --bin coopembed)
+scratch_cluster
+model=$(for_server "$SCRATCH" "${1:-$ROOT/model/emoji}")
+picture=$(for_server "$SCRATCH" "$ROOT/tests/fixtures/images/jpeg_420.jpg")
+program=$(for_server "$SCRATCH" "$program")
+export PGDATABASE=postgres PGOPTIONS="-c client_min_messages=warning"
+
+column() { ask -c "SELECT $1 FROM coop_stat_worker"; }
+device() { ask -c "SELECT coop_embed(photo) IS NOT NULL FROM photo" -c "SELECT device FROM coop_stat_worker" | tail -1; }
+executable() { readlink "/proc/$(column model_process_pid)/exe"; }
+until_true() { # WHAT COMMAND...
+  local what=$1 i
+  shift
+  for i in $(seq 300); do "$@" && return; sleep 0.1; done
+  die "never: $what"
+}
+# configure NAME=VALUE...: sets these and no others, and waits for the process that has them.
+configure() {
+  local old setting
+  old=$(column model_process_pid)
+  ask -c 'ALTER SYSTEM RESET ALL'
+  for setting; do ask -c "LOAD 'coopembed'" -c "ALTER SYSTEM SET coopembed.${setting%%=*} = '${setting#*=}'"; done
+  ask -c 'SELECT pg_reload_conf()' >/dev/null
+  is_new() { [ "$(column model_process_pid)" != "$old" ]; }
+  until_true 'a process with the new settings' is_new
+}
+gone() { ! kill -0 "$1" 2>/dev/null; }
+
+ask <<SQL
+CREATE EXTENSION coopembed;
+CREATE TABLE photo AS SELECT pg_read_binary_file('$picture') AS photo, NULL::coopvec AS known;
+SQL
+ask -c "SELECT coop_load_model('m', '$model')" -c "UPDATE photo SET known = coop_embed(photo)" >/dev/null
+same="SELECT known = coop_embed(photo) FROM photo"
+expect 'without a program the library computes' "cpu $BIN/postgres" "$(device) $(executable)"
+
+for wrong in gpu cuda: cuda:-1 CPU ''; do
+  ask -c "LOAD 'coopembed'" -c "ALTER SYSTEM SET coopembed.device = '$wrong'" 2>"$SCRATCH/error" && die "'$wrong' is a device"
+  grep -q 'HINT:  Devices are auto, cpu, cuda and cuda:N' "$SCRATCH/error" || die "no hint: $(cat "$SCRATCH/error")"
+done
+ok 'what is no device is refused, with those that are'
+
+configure "engine=$program" device=cpu
+expect 'the program computes' "cpu $program" "$(device) $(executable)"
+expect 'the same bits' t "$(ask -c "$same")"
+pid=$(column model_process_pid)
+expect 'it is the child of the supervisor' "$(column supervisor_pid)" "$(ps -o ppid= -p "$pid" | xargs)"
+expect 'the kernel would rather kill it than a backend' 800 "$(cat "/proc/$pid/oom_score_adj")"
+expect 'nothing of the server is open in it' 0 "$(find "/proc/$pid/fd" -lname "$SCRATCH/data/*" | wc -l)"
+ask -c 'SELECT coop_worker_restart()' >/dev/null
+until_true 'a restart ends it' gone "$pid"
+expect 'and another one takes over' "t $program" "$(ask -c "$same") $(executable)"
+kill -KILL "$(column model_process_pid)"
+expect 'as after a kill' t "$(ask -c "$same")"
+pid=$(column model_process_pid)
+kill -STOP "$pid"
+kill -KILL "$(ps -o ppid= -p "$pid" | xargs)" # the supervisor: PostgreSQL restarts all, as after any crash of its children
+until_true 'it dies with its supervisor, even stopped' gone "$pid"
+back() { ask -c "$same" >"$SCRATCH/out" 2>&1 && [ "$(cat "$SCRATCH/out")" = t ]; }
+until_true 'the server is back' back
+ok 'it dies with its supervisor'
+
+configure "engine=$program" device=cuda:7
+found=$(device)
+[[ $found = "cpu (cuda:7: "* ]] || die "a GPU that is not there computes on '$found'"
+ok "without that GPU the library computes, and says so: $found"
+expect 'as before' "t $BIN/postgres" "$(ask -c "$same") $(executable)"
+configure "engine=$SCRATCH/nothing" device=cpu
+expect 'a program that is not there, too' "cpu (cpu: $SCRATCH/nothing cannot be run: No such file or directory (os error 2))" "$(device)"
+expect 'the log says it' 1 "$(grep -c 'computes on the CPU, not on cpu: .*/nothing cannot be run' "$SCRATCH/server.log")"
+configure device=auto
+expect 'auto does not complain where there is neither GPU nor program' cpu "$(device)"
+echo "$passed passed, 0 failed"
