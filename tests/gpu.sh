@@ -66,7 +66,7 @@ start=$(date +%s.%N)
 ask -c "CALL coop_embed_table('many', 'image', 'emb')"
 rows=$(ask -c 'SELECT count(*) FROM many WHERE emb IS NOT NULL')
 echo "coop_embed_table: $(awk -v n="$rows" -v s="$start" -v e="$(date +%s.%N)" 'BEGIN { printf "%.0f pictures a second", n / (e - s) }')"
-ask -c "SELECT 'the device alone: ' || round(images / inference_ms * 1000) || ' pictures a second' FROM coop_stat_worker"
+ask -c "SELECT 'the device alone: ' || round(images / model_ms * 1000) || ' pictures a second' FROM coop_stat_worker"
 if python3 -c 'import torch; assert torch.cuda.is_available()' 2>/dev/null; then
   python3 - <<'PYTHON'
 import time, torch
