@@ -20,6 +20,7 @@ mod settings;
 mod tags;
 mod types;
 mod varlena;
+mod wander;
 mod worker;
 
 pub use report::OrReport;
