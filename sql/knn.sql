@@ -40,9 +40,9 @@ CREATE POLICY owners_add ON coopembed.knn_graphs FOR INSERT WITH CHECK (coopembe
 CREATE POLICY owners_remove ON coopembed.knn_graphs FOR DELETE USING (coopembed.owns(graph));
 GRANT SELECT, INSERT, DELETE ON coopembed.knn_graphs TO PUBLIC;
 
--- SHA-256 of an embedding's bytes.
+-- 128 bits of the SHA-256 of an embedding.
 CREATE FUNCTION coopembed.digest(embedding coopvec) RETURNS bytea
-    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE RETURN pg_catalog.sha256(coopvec_send(embedding));
+    AS 'MODULE_PATHNAME', 'coop_digest' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 10;
 
 -- Whether one of the targets is nearer than that. COST: it is the last thing to test of a row.
 CREATE FUNCTION coopembed.any_nearer(embedding coopvec, targets coopquery[], within double precision) RETURNS boolean
@@ -115,6 +115,10 @@ DECLARE
     kept regclass;
     known coopembed.knn_graphs;
 BEGIN
+    IF rel IS NULL OR id_column IS NULL OR emb_column IS NULL OR name IS NULL THEN
+        RAISE null_value_not_allowed USING MESSAGE = 'table, columns and graph must not be null',
+            DETAIL = format('Found %L, %L, %L and %L.', rel, id_column, emb_column, name);
+    END IF;
     PERFORM coopembed.id_type(rel, id_column), coopembed.check_k(k);
     IF attribute IS NOT NULL THEN
         EXECUTE format('SELECT @extschema@.coop_like(%1$s, $1) FROM %2$s WHERE %1$s IS NOT NULL LIMIT 1', emb, rel) USING attribute;

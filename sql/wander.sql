@@ -80,6 +80,10 @@ DECLARE
     path jsonb;
 BEGIN
     IF kept IS NULL THEN
+        IF (SELECT reltuples > 20000 FROM pg_class WHERE oid = rel) THEN
+            RAISE NOTICE 'no graph of % is kept, so one is made for this statement alone', rel
+                USING HINT = 'CALL coop_build_knn() keeps one; coop_knn_graphs() lists them.';
+        END IF;
         lists := format('SELECT l.*, NULL::boolean FROM (%s) l', coopembed.lists(rel, id_column, emb, attributes, k, 'true'));
     ELSE
         -- What the graph lacks is left out, but for the two ends.

@@ -7,11 +7,12 @@ use super::report::raise;
 use super::{CoopQuery, CoopVec, OrReport};
 use crate::error::{Error, Kind, Result};
 use crate::graph::{Graph, Id};
-use crate::space::{distance, Query, QueryRef};
+use crate::space::{distance, EmbeddingRef, Query, QueryRef};
 use pgrx::datum::{Array, JsonB};
 use pgrx::pg_sys::{self, Datum};
 use pgrx::prelude::*;
 use pgrx::PgMemoryContexts;
+use sha2::{Digest, Sha256};
 
 extension_sql_file!("../../sql/knn.sql", name = "knn", requires = ["gallery", "queries"]);
 extension_sql_file!("../../sql/wander.sql", name = "wander", requires = ["knn"]);
@@ -24,6 +25,16 @@ struct Wander {
 }
 
 fmgr_functions! {
+    /// 128 bits of the SHA-256 of an embedding: its model's fingerprint and shape, and its numbers.
+    fn coop_digest(call) {
+        // SAFETY: declared STRICT with a coopvec.
+        let embedding = unsafe { CoopVec::from_raw(call.arg(0)) };
+        match digest(embedding.view()).as_slice().into_datum() {
+            Some(digest) => digest,
+            None => call.null(),
+        }
+    }
+
     /// One more image: `(internal, id, neighbours, distances, start, goal)`. An image whose list is null does not take part.
     fn coop_route_step(call) {
         // SAFETY: declared with these types; the state is one of ours.
@@ -52,6 +63,21 @@ fmgr_functions! {
             None => call.null(),
         }
     }
+}
+
+/// PostgreSQL's own sha256() copies its argument and asks OpenSSL for the algorithm each time, which takes four times as long;
+/// a path through a kept graph makes a digest of every row.
+fn digest(embedding: EmbeddingRef<'_>) -> [u8; 16] {
+    let (layout, values) = (embedding.layout, embedding.values);
+    // SAFETY: the bytes of a slice of plain numbers.
+    let bytes = unsafe { std::slice::from_raw_parts(values.as_ptr().cast::<u8>(), size_of_val(values)) };
+    let shape = [layout.fingerprint(), layout.subspaces() as u32, layout.subspace_dim() as u32];
+    let mut sha = Sha256::new();
+    shape.iter().for_each(|number| sha.update(number.to_le_bytes()));
+    sha.update(bytes);
+    let mut digest = [0; 16];
+    digest.copy_from_slice(&sha.finalize()[..16]);
+    digest
 }
 
 /// # Safety
