@@ -15,9 +15,13 @@ use std::rc::Rc;
 /// A node's name: an image's id, or `None` for the centre that a path may end at.
 pub type Id<'a> = Option<&'a str>;
 
+/// The most neighbours that all lists have together: searching takes 48 bytes for each, 2.4 GB for this many.
+pub const MAX_EDGES: usize = 50_000_000;
+
 /// The undirected union of the lists of neighbours of all images.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Graph {
+    max_edges: usize,
     numbers: HashMap<Rc<str>, u32>,
     centre: Option<u32>,
     /// `[nodes]`
@@ -28,11 +32,30 @@ pub struct Graph {
     edges: Vec<(u32, u32, f64)>,
 }
 
+impl Default for Graph {
+    fn default() -> Self {
+        Self::with_limit(MAX_EDGES)
+    }
+}
+
 impl Graph {
+    /// A graph without images, of at most `max_edges` neighbours.
+    pub fn with_limit(max_edges: usize) -> Self {
+        Self {
+            max_edges,
+            numbers: HashMap::new(),
+            centre: None,
+            ids: Vec::new(),
+            listed: Vec::new(),
+            edges: Vec::new(),
+        }
+    }
+
     /// The list of one image: its neighbours and how far each is.
     ///
     /// # Errors
-    /// [`Kind::DuplicateName`] if the image has had its list, [`Kind::InvalidData`] for a distance that is none.
+    /// [`Kind::DuplicateName`] if the image has had its list, [`Kind::InvalidData`] for a distance that is none,
+    /// [`Kind::LimitExceeded`] for too many neighbours.
     pub fn list<'a>(&mut self, id: Id<'_>, neighbours: impl Iterator<Item = (&'a str, f64)>) -> Result<()> {
         let node = self.number(id)?;
         if std::mem::replace(&mut self.listed[node as usize], true) {
@@ -46,6 +69,11 @@ impl Graph {
                     Kind::InvalidData,
                     format!("the distance between {} and {} is {distance}", named(id), named(Some(other))),
                 ));
+            }
+            if self.edges.len() == self.max_edges {
+                return Err(Error::new(Kind::LimitExceeded, "the graph does not fit in memory")
+                    .detail(format!("All images together may have {} neighbours.", self.max_edges))
+                    .hint("Ask for a smaller k, or of a view that has fewer rows."));
             }
             let other = self.number(Some(other))?;
             self.edges.push((node, other, distance));

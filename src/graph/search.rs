@@ -251,6 +251,14 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_graph_that_is_too_large_is_an_error() {
+        let mut graph = Graph::with_limit(2);
+        graph.list(Some("a"), [("b", 1.0), ("c", 1.0)].into_iter()).unwrap();
+        graph.list(Some("c"), std::iter::empty()).unwrap();
+        assert_eq!(graph.list(Some("b"), [("a", 1.0)].into_iter()).unwrap_err().kind, Kind::LimitExceeded);
+    }
+
     /// All shortest lengths by Floyd and Warshall's method.
     fn all_lengths(nodes: usize, edges: &[(usize, usize, f64)]) -> Vec<Vec<f64>> {
         let mut length = vec![vec![f64::INFINITY; nodes]; nodes];

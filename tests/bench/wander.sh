@@ -10,11 +10,13 @@ find_postgres
 scratch_cluster shared_buffers=1GB maintenance_work_mem=512MB
 "$BIN/createdb" bench
 export PGDATABASE=bench PGOPTIONS="-c client_min_messages=warning"
-seconds() { # COMMAND...: how long it takes
+seconds() { # COMMAND...: how long it takes, and the processor time of its sessions
   local start
   start=$(date +%s%N)
-  "$@" >/dev/null
-  awk -v ns=$(($(date +%s%N) - start)) 'BEGIN { printf "%.1f s\n", ns / 1e9 }'
+  : >"$SCRATCH/ticks"
+  "$@"
+  awk -v ns=$(($(date +%s%N) - start)) -v hz="$(getconf CLK_TCK)" '{ ticks += $1 }
+    END { printf "%.1f s (%.1f s of processor time)\n", ns / 1e9, ticks / hz }' "$SCRATCH/ticks"
 }
 
 say "embedding the pictures that the model was not trained on"
@@ -49,7 +51,12 @@ say "a graph of $rows rows like the model's: mixed pairs of its own, with noise 
 ask -c "CREATE TABLE many (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, emb coopvec)"
 ask -c "SELECT emb FROM gallery ORDER BY md5(id::text) LIMIT 500" | awk -v rows="$rows" -f "$here/mixed.awk" | ask -c "COPY many (emb) FROM STDIN"
 ask -c "VACUUM ANALYZE many" -c "CREATE INDEX many_emb ON many USING coop (emb)"
-build() { ask -c "CALL coop_build_knn('many', 'id', 'emb', '$1', 5${2:-})"; }
+# A build, and the processor time that its session has taken: the server is on this machine.
+build() {
+  ask -c "CALL coop_build_knn('many', 'id', 'emb', '$1', 5${2:-})" -c "
+    SELECT split_part(times, ' ', 12)::float8 + split_part(times, ' ', 13)::float8
+    FROM (SELECT substr(stat, strpos(stat, ') ') + 2) AS times FROM pg_read_file(format('/proc/%s/stat', pg_backend_pid())) stat) s" >>"$SCRATCH/ticks"
+}
 both() {
   build "$@" &
   build "$@"
