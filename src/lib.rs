@@ -8,6 +8,7 @@
 pub mod error;
 #[cfg(feature = "cli")]
 pub mod eval;
+pub mod graph;
 pub mod image;
 pub mod index;
 pub mod model;
