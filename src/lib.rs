@@ -10,6 +10,8 @@ pub mod error;
 pub mod eval;
 pub mod image;
 pub mod index;
+#[cfg(feature = "cli")]
+pub mod look;
 pub mod model;
 pub mod serve;
 pub mod space;
