@@ -112,7 +112,7 @@ pub async fn picture(
     let Query(size) = size?;
     let none = || Refusal::new(StatusCode::NOT_FOUND, "this row has no picture");
     let statement = queries::picture(&look.findings.table, &id, LARGEST_PICTURE).ok_or_else(none)?;
-    let rows = look.database.read().await?.rows(&statement).await?;
+    let rows = look.database.rows(&statement).await?;
     let row = rows.first().ok_or_else(|| Refusal::no_row(&id))?;
     let length: i32 = column::<Option<i32>>(row, 1)?.ok_or_else(none)?;
     let too_large = || {
@@ -200,7 +200,7 @@ pub struct Which {
 pub async fn tags(State(look): Shared, which: Result<Query<Which>, QueryRejection>) -> Answer {
     let Query(which) = which?;
     let statement = queries::tags(&look.findings.table, &which.id);
-    let rows = look.database.read().await?.rows(&statement).await?;
+    let rows = look.database.rows(&statement).await?;
     let row = rows.first().ok_or_else(|| Refusal::no_row(&which.id))?;
     let tags: Option<String> = column(row, 0)?;
     let tags: Value = serde_json::from_str(tags.as_deref().unwrap_or("null")).unwrap_or(Value::Null);

@@ -56,25 +56,34 @@ impl Database {
         // After a restart of the server every connection of the pool may be dead, which shows when it is used.
         let mut tries = CONNECTIONS;
         loop {
-            let client = self.pool.get().await?;
-            match client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await {
-                Ok(()) => {
-                    return Ok(Reading {
-                        client: Some(client),
-                        tls: self.tls.clone(),
-                        running: AtomicBool::new(false),
-                    })
-                }
+            let mut reading = Reading {
+                client: Some(self.pool.get().await?),
+                tls: self.tls.clone(),
+                running: AtomicBool::new(false),
+            };
+            match reading.begin().await {
+                Ok(()) => return Ok(reading),
                 Err(e) => {
                     let refusal = Refusal::from(e);
                     tries -= 1;
                     if tries == 0 || !refusal.is_lost_connection() {
                         return Err(refusal);
                     }
-                    drop(Client::take(client));
+                    drop(reading.client.take().map(Client::take));
                 }
             }
         }
+    }
+
+    /// The rows of one statement in a transaction of its own.
+    ///
+    /// # Errors
+    /// Those of [`Database::read`] and [`Reading::rows`].
+    pub async fn rows(&self, statement: &Statement) -> Result<Vec<Row>, Refusal> {
+        let reading = self.read().await?;
+        let rows = reading.rows(statement).await;
+        reading.end().await;
+        rows
     }
 }
 
@@ -86,6 +95,11 @@ pub struct Reading {
 }
 
 impl Reading {
+    async fn begin(&self) -> Result<(), tokio_postgres::Error> {
+        let Some(client) = &self.client else { return Ok(()) };
+        client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await
+    }
+
     /// A statement's rows.
     ///
     /// # Errors
@@ -97,6 +111,18 @@ impl Reading {
         self.running.store(false, Ordering::Relaxed);
         Ok(rows?)
     }
+
+    /// Ends the transaction before anything else happens.
+    pub async fn end(mut self) {
+        if let Some(client) = self.client.take() {
+            roll_back(&client).await;
+        }
+    }
+}
+
+/// If this fails, the connection is lost, and the pool sees that.
+async fn roll_back(client: &Client) {
+    let _ = client.batch_execute("ROLLBACK").await;
 }
 
 impl Drop for Reading {
@@ -108,8 +134,7 @@ impl Drop for Reading {
                 // If this fails, statement_timeout ends the query.
                 let _ = client.cancel_token().cancel_query(tls).await;
             }
-            // If this fails, the connection is lost, and the pool sees that.
-            let _ = client.batch_execute("ROLLBACK").await;
+            roll_back(&client).await;
         });
     }
 }

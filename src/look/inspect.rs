@@ -31,11 +31,17 @@ pub struct Findings {
 /// What is missing or ambiguous, with what to do about it.
 pub async fn inspect(database: &Database, args: &ServeArgs) -> Result<Findings> {
     let reading = database.read().await?;
-    let extension = extension(&reading).await?;
-    let model = model(&reading, &extension.function("coop_models"), args.model.as_deref()).await?;
+    let found = look(database, &reading, args).await;
+    reading.end().await;
+    found
+}
+
+async fn look(database: &Database, reading: &Reading, args: &ServeArgs) -> Result<Findings> {
+    let extension = extension(reading).await?;
+    let model = model(reading, &extension.function("coop_models"), args.model.as_deref()).await?;
     let names = Names { schema: extension.hidden_schema(), model: args.model.clone() };
     let relation = relation(database, &extension, &args.table).await?;
-    let columns = columns(&reading, &extension, &relation).await?;
+    let columns = columns(reading, &extension, &relation).await?;
     let wanted = Wanted {
         id: args.id.as_deref(),
         emb: args.emb.as_deref(),
@@ -48,13 +54,13 @@ pub async fn inspect(database: &Database, args: &ServeArgs) -> Result<Findings> 
     if table.image.is_none() {
         notices.push(format!("{} has no column of type bytea: rows are shown without pictures", table.name));
     }
-    if relation.may_have_indexes && !indexed(&reading, &relation, &table.emb).await? {
+    if relation.may_have_indexes && !indexed(reading, &relation, &table.emb).await? {
         notices.push(format!(
             "there is no index for these questions: each reads the whole table; CREATE INDEX ON {} USING coop ({})",
             table.name, table.emb.quoted
         ));
     }
-    let transition = transition(&reading, &extension).await?;
+    let transition = transition(reading, &extension).await?;
     Ok(Findings { table, version: extension.version, model, rows: relation.rows, transition, notices })
 }
 
@@ -149,7 +155,7 @@ async fn relation(database: &Database, extension: &Extension, name: &str) -> Res
         );
         s.sql(written).text(name).sql("))");
         // A transaction of its own, because a name that is no SQL is an error.
-        let rows = database.read().await?.rows(&s).await?;
+        let rows = database.rows(&s).await?;
         if let Some(row) = rows.first() {
             let get = |e| Refusal::from(e);
             let is_view: bool = row.try_get(4).map_err(get)?;
@@ -168,7 +174,7 @@ async fn relation(database: &Database, extension: &Extension, name: &str) -> Res
          WHERE t.typname = 'coopvec' AND c.relkind IN ('r', 'p', 'm', 'v', 'f') AND NOT a.attisdropped AND d.refobjid = ",
     );
     tables.integer(i64::from(extension.oid)).sql("::oid");
-    let rows = database.read().await?.rows(&tables).await?;
+    let rows = database.rows(&tables).await?;
     let known = rows.iter().filter_map(|row| row.try_get::<_, String>(0).ok());
     Err(Error::unknown("table with embeddings", name, known))
 }

@@ -114,13 +114,16 @@ pub fn labels(table: &Table, ids: &[String]) -> Statement {
     s
 }
 
-/// The first values of the column that is offered as a filter.
+/// Rows that are looked through for values of the filter: more would make opening the page slow.
+const FILTER_ROWS: i64 = 100_000;
+
+/// Some values of the column that is offered as a filter.
 pub fn filter_values(table: &Table, most: i64) -> Option<Statement> {
     let column = &table.category.as_ref()?.quoted;
     let mut s = Statement::new("SELECT DISTINCT ");
     s.column_as_text(column)
-        .sql(&format!(" FROM {} WHERE {column} IS NOT NULL ORDER BY 1 LIMIT ", table.name));
-    s.integer(most);
+        .sql(&format!(" FROM (SELECT {column} FROM {} WHERE {column} IS NOT NULL", table.name));
+    s.sql(" LIMIT ").integer(FILTER_ROWS).sql(") AS some_rows ORDER BY 1 LIMIT ").integer(most);
     Some(s)
 }
 

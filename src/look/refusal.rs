@@ -75,8 +75,8 @@ fn status(sqlstate: &str) -> StatusCode {
     match (sqlstate.get(..2).unwrap_or_default(), sqlstate) {
         (_, "57014") => StatusCode::GATEWAY_TIMEOUT,
         (_, "25006" | "42501") | ("28", _) => StatusCode::FORBIDDEN,
-        // Data, cardinality, names, limits, what is not supported: of what was asked with.
-        ("0A" | "21" | "22" | "54", _) | (_, "42704") => StatusCode::BAD_REQUEST,
+        // Data, cardinality, names, limits, what is not supported, what a function raises: of what was asked with.
+        ("0A" | "21" | "22" | "54" | "P0", _) | (_, "42704") => StatusCode::BAD_REQUEST,
         ("08" | "53" | "57", _) => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     }

@@ -256,3 +256,46 @@ fn shares(wish: &Wish) -> Vec<(f64, Vec<&str>)> {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checked(json: &str) -> Option<Vec<Wish>> {
+        let question: Question = serde_json::from_str(json).ok()?;
+        question.checked().ok().map(|q| q.wishes)
+    }
+
+    #[test]
+    fn weights_are_numbers_from_0_to_100_and_what_weighs_nothing_is_left_out() {
+        let value = |weight: &str| {
+            checked(&format!(
+                r#"{{"wishes": [{{"kind": "value", "attribute": "a", "value": "b", "weight": {weight}}}]}}"#
+            ))
+        };
+        assert_eq!(
+            (value("0.5").unwrap().len(), value("100").unwrap().len(), value("0").unwrap().len()),
+            (1, 1, 0)
+        );
+        for wrong in ["-0.1", "101", "1e999", "NaN", "\"NaN\"", "null", "[1]"] {
+            assert!(value(wrong).is_none(), "{wrong}");
+        }
+        let like = |weights: &str| {
+            checked(&format!(
+                r#"{{"wishes": [{{"kind": "like", "id": "1", "how": {{"weights": {weights}}}}}]}}"#
+            ))
+        };
+        assert_eq!(like("null").unwrap().len(), 1, "everything");
+        assert_eq!(like(r#"[["a", 0], ["b", 0]]"#).unwrap().len(), 0, "nothing");
+        assert!(like(r#"[["a", -1]]"#).is_none());
+    }
+
+    #[test]
+    fn questions_that_nobody_would_ask_are_refused() {
+        let many = vec![r#"{"kind": "like", "id": "1"}"#; MOST + 1].join(",");
+        assert!(checked(&format!(r#"{{"wishes": [{many}]}}"#)).is_none());
+        assert!(checked(r#"{"wishes": [{"kind": "magic"}]}"#).is_none());
+        assert!(checked(r#"{"wishes": [], "sql": "DROP TABLE"}"#).is_none());
+        assert_eq!(checked("{}").unwrap(), []);
+    }
+}

@@ -60,6 +60,22 @@ try {
   ok("why it matches and what it shows are a key away");
   await shot("why");
 
+  if (await page.evaluate("document.querySelector('button.path') !== null")) {
+    await page.evaluate("document.querySelector('#cards > li:nth-child(1) button.path').focus()");
+    await page.press("Enter");
+    assert.equal(await focused(), "Steps to here: pool 8 ball, noto, game");
+    await page.evaluate("document.querySelector('#cards > li:nth-child(12) button.path').focus()");
+    await page.press("Enter");
+    await page.until("steps", "document.querySelectorAll('#steps li').length > 1");
+    assert.equal(await page.evaluate("document.querySelectorAll('#steps .crossing').length"), 1);
+    assert.equal(await focused(), "path-title");
+    ok("steps lead from one picture to another");
+    await shot("path");
+    await tabTo("Close", "node.textContent === 'Close'");
+    await page.press("Enter");
+    assert.equal(await focused(), "results-title");
+  }
+
   await page.evaluate("document.getElementById('word').focus()");
   await page.type("hue gre");
   await page.press("Tab");
@@ -116,6 +132,15 @@ try {
 
   await shot("photo");
 
+  await page.evaluate("history.back()");
+  await settled("the question before", "document.querySelectorAll('.wish').length === 0");
+  await page.evaluate("history.back()");
+  await settled("the one before that", "document.querySelector('.swap li')");
+  const asked = await sql();
+  await page.send("Page.reload");
+  await page.until("the same after reloading", `document.querySelector('#sql code')?.textContent === ${JSON.stringify(asked)}`);
+  ok("Back brings the question before back, and reloading keeps it");
+
   await page.evaluate("fetch = () => Promise.resolve(new Response(JSON.stringify({ message: 'no <b>luck</b>', detail: 'D.', hint: 'H.', sqlstate: 'XX000' }), { status: 500 }))");
   await page.evaluate("document.getElementById('more').click()");
   await page.until("an alert", "document.querySelector('[role=alert]').innerText.includes('no <b>luck</b>')");
@@ -130,6 +155,8 @@ try {
 
   for (const [name, width, height, dark] of [["dark", 1360, 960, true], ["narrow", 360, 780, false], ["narrow-dark", 360, 780, true]]) {
     await page.window(width, height, dark);
+    await page.evaluate("location.reload()");
+    await settled("the page again", "document.querySelectorAll('#cards > li').length > 0");
     assert.ok(await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), `${name}: the page is wider than its window`);
     await shot(name);
   }

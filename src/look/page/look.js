@@ -11,11 +11,39 @@ const page = {
   limit: 0,
   grew: false,
   picture: id => (page.about.pictures ? `/image/${encodeURIComponent(id)}?small=true` : null),
-  changed: () => { clearTimeout(soon); words.draw(); search(); },
+  changed: () => { remember("pushState"); redo(); },
   // While a slider moves.
-  changedSoon: () => { clearTimeout(soon); soon = setTimeout(page.changed, 150); },
+  changedSoon: () => { clearTimeout(soon); soon = setTimeout(() => { remember("replaceState"); redo(); }, 150); },
 };
 let soon, running;
+
+function redo() {
+  clearTimeout(soon);
+  words.draw();
+  search();
+}
+
+// What is asked stands in the address, for the browser's Back, for reloading, and for bookmarks.
+function remember(how) {
+  const asked = { wishes: page.wishes.map(({ node, ...wish }) => wish), category: byId("category").value };
+  const nothing = !asked.wishes.length && !asked.category;
+  history[how](null, "", nothing ? location.pathname : `#ask=${encodeURIComponent(JSON.stringify(asked))}`);
+}
+
+function recall() {
+  const { hash } = location;
+  let asked = {};
+  try {
+    if (hash.startsWith("#ask=")) asked = JSON.parse(decodeURIComponent(hash.slice(5)));
+    else if (hash) return false;
+  } catch {
+    // An address that somebody cut: as if nothing was asked.
+  }
+  page.wishes = wishes.understood(asked.wishes);
+  page.limit = page.about.limit;
+  byId("category").value = typeof asked.category === "string" ? asked.category : "";
+  return true;
+}
 
 function complain(error) {
   byId("alert").replaceChildren(refusal(error));
@@ -67,7 +95,8 @@ function listen() {
     page.grew = true;
     search();
   });
-  byId("category").addEventListener("change", () => { page.limit = page.about.limit; search(); });
+  byId("category").addEventListener("change", () => { page.limit = page.about.limit; page.changed(); });
+  addEventListener("popstate", () => { if (recall()) { wishes.draw(); redo(); } });
 }
 
 function introduce() {
@@ -86,6 +115,7 @@ try {
   page.about = await ask("/api/about");
   page.limit = page.about.limit;
   introduce();
+  recall();
   [wishes, results, path, words].forEach(part => part.start(page));
   listen();
   await search();

@@ -58,7 +58,7 @@ async function draw(from, to, attribute) {
       : el("span", { class: "hop" }, s.is_crossing ? el("b", null, `longest step ${short(s.distance)}`) : short(s.distance)));
     const step = s => {
       const name = named(answer.labels[s.id] || [], s.id);
-      return el("li", { class: s.is_crossing ? "crossing" : null }, hop(s), el("figure", null, frame(s.id, name), el("figcaption", null, name)));
+      return el("li", { class: s.is_crossing ? "crossing" : null }, hop(s), el("figure", null, frame(s.id, name), el("figcaption", { title: name }, answer.labels[s.id]?.[0] || name)));
     };
     byId("steps").replaceChildren(...answer.steps.map(step));
     place.replaceChildren(el("details", null, el("summary", null, "the SQL of it"), sqlBlock("the steps", answer.sql)));

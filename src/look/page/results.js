@@ -3,6 +3,9 @@ import { ask, button, byId, count, el, refusal, short, sqlBlock } from "./dom.js
 import { addPicture } from "./wishes.js";
 import { pathButton } from "./path.js";
 
+// So many attributes are told by name at once.
+const FEW = 3;
+
 let page;
 export function start(of) { page = of; }
 
@@ -23,7 +26,7 @@ export function draw(answer, question) {
   byId("status").textContent = answer.rows.length
     ? `${count(answer.rows.length, "picture")}, ${order}, in ${answer.milliseconds < 10 ? answer.milliseconds.toFixed(1) : Math.round(answer.milliseconds)} ms`
     : "No row fits.";
-  byId("legend").hidden = answer.rows.length === 0 || question.wishes.length === 0;
+  byId("legend").hidden = !byId("cards").querySelector(".bars");
   byId("more").hidden = !answer.more;
   byId("sql-section").hidden = false;
   byId("sql").replaceChildren(sqlBlock("the pictures", answer.sql),
@@ -65,10 +68,10 @@ function reasons(why) {
     fill.style.width = `${100 * near(part)}%`;
     return el("li", null, el("span", null, part.attribute), el("span", { class: "meter", "aria-hidden": "true" }, fill), short(part.distance));
   };
-  const nearest = [...parts].sort((a, b) => a.distance - b.distance);
+  const list = el("ul", { "aria-label": "Distance by attribute" }, [...parts].sort((a, b) => a.distance - b.distance).map(row));
+  if (parts.length <= FEW) return el("div", { class: "why" }, list);
   return el("details", { class: "why" },
-    el("summary", null, el("span", { class: "bars", role: "img", "aria-label": `Distance by attribute: ${text}` }, parts.map(bar))),
-    el("ul", null, nearest.map(row)));
+    el("summary", null, el("span", { class: "bars", role: "img", "aria-label": `Distance by attribute: ${text}` }, parts.map(bar))), list);
 }
 
 async function tags(id, place) {

@@ -22,6 +22,20 @@ export function question() {
   });
 }
 
+// Wishes from an address, as far as they are some.
+export function understood(list) {
+  const texts = (...values) => values.every(value => typeof value === "string");
+  const good = {
+    value: w => texts(w.attribute, w.value) && Number.isFinite(w.weight),
+    category: w => texts(w.name) && Number.isFinite(w.weight),
+    like: w => texts(w.id) && isHow(w),
+    photo: w => texts(w.photo) && isHow(w),
+  };
+  const isHow = w => w.weights !== null && typeof w.weights === "object" && Object.values(w.weights).every(Number.isFinite)
+    && Array.isArray(w.swaps) && w.swaps.every(swap => Array.isArray(swap) && texts(...swap) && swap.length === 2);
+  return (Array.isArray(list) ? list : []).filter(w => w && Object.hasOwn(good, w.kind) && good[w.kind](w));
+}
+
 export const everything = () => Object.fromEntries(page.about.attributes.map(a => [a.name, 1]));
 
 // A picture or a photo takes the place of those before it, unless it is to come beside them.

@@ -26,6 +26,8 @@ export function start(page) {
   }
   byId("words").replaceChildren(...groups.map(g => g.node));
   byId("word").addEventListener("input", find);
+  // In a narrow window the pictures would be far below.
+  byId("vocabulary").open = !matchMedia("(max-width: 820px)").matches;
   draw();
 }
 
