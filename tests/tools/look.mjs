@@ -12,6 +12,11 @@ const wishes = () => page.evaluate("[...document.querySelectorAll('.wish strong'
 const sql = () => page.evaluate("document.querySelector('#sql code').textContent");
 const settled = (what, test) => page.until(what, `document.getElementById('results')?.getAttribute('aria-busy') === 'false' && (${test})`);
 const names = () => page.evaluate("[...document.querySelectorAll('#cards .name')].map(n => n.textContent)");
+async function reload() {
+  await page.evaluate("window.old = true");
+  await page.send("Page.reload");
+  await page.until("the page again", "!window.old && document.body !== null");
+}
 // Tab until something has the focus: whatever can be reached by keyboard is reached so.
 async function tabTo(what, test) {
   for (let i = 0; i < 400; i++) {
@@ -137,7 +142,7 @@ try {
   await page.evaluate("history.back()");
   await settled("the one before that", "document.querySelector('.swap li')");
   const asked = await sql();
-  await page.send("Page.reload");
+  await reload();
   await page.until("the same after reloading", `document.querySelector('#sql code')?.textContent === ${JSON.stringify(asked)}`);
   ok("Back brings the question before back, and reloading keeps it");
 
@@ -155,7 +160,7 @@ try {
 
   for (const [name, width, height, dark] of [["dark", 1360, 960, true], ["narrow", 360, 780, false], ["narrow-dark", 360, 780, true]]) {
     await page.window(width, height, dark);
-    await page.evaluate("location.reload()");
+    await reload();
     await settled("the page again", "document.querySelectorAll('#cards > li').length > 0");
     assert.ok(await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), `${name}: the page is wider than its window`);
     await shot(name);
