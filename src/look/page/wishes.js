@@ -94,7 +94,7 @@ function node(wish) {
     return el("li", { class: "wish" }, el("div", { class: "head" }, el("strong", null, title(wish)), removal),
       slider("weight", title(wish), wish.weight, weight => { wish.weight = weight; }));
   }
-  const src = wish.kind === "photo" ? `/photo/${wish.photo}` : page.picture(wish.id);
+  const src = wish.kind === "photo" ? `/photo/${encodeURIComponent(wish.photo)}` : page.picture(wish.id);
   return el("li", { class: "wish" },
     el("div", { class: "head" }, src ? el("div", { class: "frame" }, el("img", { src, alt: "" })) : null,
       el("div", { class: "grow" }, el("strong", null, wish.kind === "photo" ? "like this photo" : "like this one"), el("small", null, title(wish))), removal),

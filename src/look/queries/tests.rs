@@ -25,7 +25,7 @@ fn odd() -> Table {
         name: "\"My \"\"Shop\"\"\".\"Pro;ducts\"".into(),
         id: column("the id", "\"the id\"", "uuid"),
         emb: column("Emb'", "\"Emb'\"", "coop.coopvec"),
-        image: Some(column("$1", "\"$1\"", "bytea")),
+        image: Some(column("bi\\n", "\"bi\\n\"", "bytea")),
         labels: vec![column("distance", "distance", "text"), column("a\"b", "\"a\"\"b\"", "text")],
         category: Some(column("Kind", "\"Kind\"", "\"My \"\"Shop\"\"\".kinds")),
         names: Names { schema: Some("coop".into()), model: Some("it's".into()) },
