@@ -30,9 +30,11 @@ END $$;
 COMMENT ON FUNCTION coop_typicality(regclass, name, name, name) IS
     'how far each row is from the mean of its label, and its rank: typical ones first, atypical ones last';
 
+-- The planner does not know that a search ends early: without enable_sort = off it would sort a large table for each row.
 CREATE FUNCTION coop_duplicates(rel regclass, id_column name, emb_column name, threshold double precision)
     RETURNS TABLE (id text, other text, distance double precision)
-    LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE COST 1000000 SET search_path TO pg_catalog, pg_temp AS $$
+    LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE COST 1000000 SET search_path TO pg_catalog, pg_temp
+    SET enable_sort TO off SET jit TO off AS $$
 DECLARE
     emb text := coopembed.embedding_column(rel, emb_column);
     rows text := format('SELECT %I::text AS id, %s AS emb FROM %s WHERE %s IS NOT NULL', id_column, emb, rel, emb);

@@ -8,8 +8,11 @@
 pub mod error;
 #[cfg(feature = "cli")]
 pub mod eval;
+pub mod graph;
 pub mod image;
 pub mod index;
+#[cfg(feature = "cli")]
+pub mod look;
 pub mod model;
 pub mod serve;
 pub mod space;

@@ -7,6 +7,7 @@ use coopembed::eval::experiment::{self, ExperimentArgs};
 use coopembed::eval::html::{self as report, ReportArgs};
 use coopembed::eval::run::{self as eval, EvalArgs};
 use coopembed::image::{prepare, Limits, Preprocessing};
+use coopembed::look::{self, ServeArgs};
 use coopembed::model::{import_backbone, load_backbone, read_backbone, read_directory, Model};
 use coopembed::serve::program::EngineArgs;
 use coopembed::train::emoji::gallery::{self, GalleryArgs};
@@ -33,7 +34,8 @@ Examples:
   coopembed import-backbone efficientnet-lite0.pth --arch efficientnet_lite0 --out lite0.safetensors
   coopembed train --data data/emoji --backbone lite0.safetensors --size 128 --out model/emoji
   coopembed eval --model model/emoji --data data/emoji --json figures.json
-  coopembed report --model model/emoji --data data/emoji --out emoji.html";
+  coopembed report --model model/emoji --data data/emoji --out emoji.html
+  coopembed serve --db postgres://localhost/shop --table products";
 
 const TRAIN_EXAMPLES: &str = "\
 Examples:
@@ -69,6 +71,16 @@ Examples:
 The page shows questions of each kind with their nearest answers, the figures of eval, how the values of ordered attributes
 are confused, a map of each attribute's subspace, and the losses of training. It needs no network.";
 
+const SERVE_EXAMPLES: &str = "\
+Examples:
+  coopembed serve --db postgres://me@localhost/shop --table products
+  coopembed serve --db postgres:///demo?host=/var/tmp/coopembed-demo-me --table products --category-column category
+  PGHOST=db.lan PGUSER=reader coopembed serve --db 'dbname=shop sslmode=verify-full sslrootcert=ca.crt' --table shop.products
+
+Then open the address that it prints. PGHOST, PGPORT, PGUSER, PGDATABASE, PGPASSWORD, PGSSLMODE and the password file
+count as for psql. Everything runs in READ ONLY transactions; a role that may only SELECT is enough. The page loads nothing
+from elsewhere, and answers only browsers that call it localhost, its --listen address or a --host-name.";
+
 #[derive(Subcommand)]
 enum Command {
     /// Build a data set
@@ -91,6 +103,9 @@ enum Command {
     /// Serve a database cluster's pictures; started by the extension, for GPUs
     #[command(hide = true)]
     Engine(EngineArgs),
+    /// Look at a table of pictures in a browser: click, drop photos, weigh wishes, and see the SQL
+    #[command(after_help = SERVE_EXAMPLES)]
+    Serve(Box<ServeArgs>),
     /// Run a backbone as many times as each line of standard input says (for tests/bench/infer.sh)
     #[command(hide = true)]
     BenchBackbone(BenchArgs),
@@ -178,6 +193,7 @@ fn run(command: Command) -> Result<()> {
         Command::Experiment(args) => experiment::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Engine(args) => std::process::exit(args.run().code()),
+        Command::Serve(args) => look::run(&args),
         Command::BenchBackbone(args) => bench(&args),
         Command::BenchModel(args) => bench_model(&args),
         Command::BenchDecode(args) => bench_decode(&args),

@@ -25,6 +25,7 @@ mod tags;
 mod trigger;
 mod types;
 mod varlena;
+mod wander;
 mod worker;
 
 pub use report::OrReport;

@@ -16,6 +16,7 @@ use crate::error::{Error, Kind};
 use crate::space::{Embedding, EmbeddingRef, Layout, Query, QueryRef};
 use half::f16;
 use pgrx::callconv::{Arg, ArgAbi, BoxRet, FcInfo};
+use pgrx::datum::UnboxDatum;
 use pgrx::pg_sys;
 use pgrx::pgrx_sql_entity_graph::metadata::impl_sql_translatable;
 use pgrx::prelude::*;
@@ -278,6 +279,22 @@ macro_rules! as_postgres_type {
 
         impl_sql_translatable!($name<'_>, $sql);
     };
+}
+
+// SAFETY: elements of an array of this type are varlenas that `from_raw` reads, and live as long as the array.
+unsafe impl UnboxDatum for CoopQuery<'_> {
+    type As<'src>
+        = CoopQuery<'src>
+    where
+        Self: 'src;
+
+    unsafe fn unbox<'src>(datum: pgrx::datum::Datum<'src>) -> CoopQuery<'src>
+    where
+        Self: 'src,
+    {
+        // SAFETY: as promised to `unbox`.
+        unsafe { Self::from_raw(datum.sans_lifetime()) }
+    }
 }
 
 as_postgres_type!(CoopVec, "coopvec");

@@ -6,10 +6,9 @@ use super::{ModelLoader, Options, PROTOCOL};
 use crate::error::{Error, Kind, Result};
 use crate::model::open_device;
 use clap::Args;
-use signal_hook::consts::SIGTERM;
-use signal_hook::iterator::Signals;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixListener;
+use tokio::signal::unix::{signal, SignalKind};
 
 /// Of `coopembed engine`.
 #[derive(Debug, Args)]
@@ -52,9 +51,13 @@ impl EngineArgs {
         let loader = ModelLoader { device, max_batch: options.max_batch };
         let io = |e: std::io::Error| Error::new(Kind::Io, format!("could not listen: {e}"));
         let listener = UnixListener::from(std::io::stdin().as_fd().try_clone_to_owned().map_err(io)?);
-        let mut signals = Signals::new([SIGTERM]).map_err(io)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().map_err(io)?;
+        let mut terminate = {
+            let _entered = runtime.enter();
+            signal(SignalKind::terminate()).map_err(io)?
+        };
         process::run(listener, options, loader, move || {
-            signals.forever().next();
+            runtime.block_on(terminate.recv());
         })
     }
 }

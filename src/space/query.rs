@@ -193,6 +193,27 @@ impl QueryRef<'_> {
         Ok(self.active().map(part).collect())
     }
 
+    /// The point that the query's targets name, as a query: each of the `subspaces` with weight 1, no other, and no constant.
+    ///
+    /// # Errors
+    /// [`Kind::InvalidParameter`] if the query has no target in one of them, or they are none.
+    pub fn centre(&self, subspaces: &[usize]) -> Result<Query> {
+        let mut weights = vec![0.0; self.layout.subspaces()];
+        for &k in subspaces {
+            self.layout.check_subspace(k)?;
+            if self.weights[k] == 0.0 {
+                return Err(Error::new(
+                    Kind::InvalidParameter,
+                    format!("the query asks for nothing in subspace {k}"),
+                ));
+            }
+            weights[k] = 1.0;
+        }
+        let asked = |k: usize| weights[k] > 0.0;
+        let targets = self.active().filter(|a| asked(a.0)).flat_map(|a| a.2.iter().copied()).collect();
+        Query::from_parts(self.layout, 0.0, weights, targets)
+    }
+
     /// `s · q` for s > 0: every squared distance times s.
     ///
     /// # Errors
@@ -318,6 +339,18 @@ mod tests {
         let q = Query::like(e.as_ref(), &[2, 0, 2]).unwrap();
         assert_eq!(q.as_ref().weights, &[1.0, 0.0, 1.0, 0.0]);
         assert_eq!(distance(e.as_ref(), q.as_ref()).unwrap(), 0.0);
+    }
+
+    #[test]
+    fn the_centre_of_a_mix_is_its_point_without_weights_and_constant() {
+        let targets: Vec<f32> = (0..15).map(|i| i as f32).collect();
+        let q = Query::from_parts(layout(), 3.0, vec![2.0, 0.0, 0.5, 7.0], targets.clone()).unwrap();
+        let centre = q.as_ref().centre(&[3, 0]).unwrap();
+        let expected = [&targets[..5], &targets[10..]].concat();
+        assert_eq!(centre, Query::from_parts(layout(), 0.0, vec![1.0, 0.0, 0.0, 1.0], expected).unwrap());
+        for subspaces in [&[0, 1][..], &[], &[4]] {
+            assert_eq!(q.as_ref().centre(subspaces).unwrap_err().kind, Kind::InvalidParameter);
+        }
     }
 
     #[test]

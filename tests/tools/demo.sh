@@ -69,5 +69,6 @@ cat <<EOF
 
 The pictures of each answer, in rank order:  $page
 Ask it yourself:                             $BIN/psql -h $DEMO -U postgres demo
+Look instead of typing (after "make cli"):   $ROOT/target/release/coopembed serve --db "host=$DEMO user=postgres dbname=demo" --table products
 Stop it and remove its cluster:              make demo-stop
 EOF

@@ -37,6 +37,33 @@ RESET ROLE;
 DROP POLICY only_b ON shop;
 ALTER TABLE shop DISABLE ROW LEVEL SECURITY;
 REVOKE ALL ON shop FROM shopper;
+-- Nothing comes of nothing.
+SELECT count(*) FROM coop_typicality(NULL, 'id', 'emb', 'kind');
+SELECT count(*) FROM coop_typicality('shop', NULL, 'emb', 'kind');
+SELECT count(*) FROM coop_typicality('shop', 'id', NULL, 'kind');
+SELECT count(*) FROM coop_typicality('shop', 'id', 'emb', NULL);
+SELECT count(*) FROM coop_duplicates(NULL, 'id', 'emb', 1);
+SELECT count(*) FROM coop_duplicates('shop', NULL, 'emb', 1);
+SELECT count(*) FROM coop_duplicates('shop', 'id', NULL, 1);
+SELECT coop_average_precision(NULL) AS ap, coop_recall_at(NULL, 1) AS r1, coop_recall_at(true, NULL) AS of_null FROM shop;
+-- Whoever may only read, on a partitioned and on a foreign table.
+CREATE EXTENSION file_fdw;
+CREATE SERVER files FOREIGN DATA WRAPPER file_fdw;
+SELECT current_setting('data_directory') || '/shop.csv' AS file \gset
+COPY shop TO :'file' (FORMAT csv);
+CREATE FOREIGN TABLE abroad (id int, kind text, emb coopvec) SERVER files OPTIONS (filename :'file', format 'csv');
+GRANT SELECT ON abroad, "Big Shop" TO shopper;
+SET ROLE shopper;
+SELECT id, other FROM coop_duplicates('abroad', 'id', 'emb', 0) ORDER BY 1, 2;
+SELECT id, rank FROM coop_typicality('abroad', 'id', 'emb', 'kind') WHERE label = 'a';
+SELECT string_agg(id::text, ' ' ORDER BY step) AS path FROM coop_transition('abroad', 'id', 'emb', 1, 3);
+SELECT id, other FROM coop_duplicates('"Big Shop"', 'Id', 'the emb', 0) ORDER BY 1, 2;
+SELECT id, rank FROM coop_typicality('"Big Shop"', 'Id', 'the emb', 'kind') WHERE label = 'a';
+SELECT string_agg(id::text, ' ' ORDER BY step) AS path FROM coop_transition('"Big Shop"', 'Id', 'the emb', 1, 3);
+SELECT coop_average_precision(kind = 'b' ORDER BY id) > 0 AS ap, coop_recall_at(kind = 'b', 9 ORDER BY id) AS r9 FROM abroad;
+RESET ROLE;
+DROP EXTENSION file_fdw CASCADE;
+REVOKE ALL ON "Big Shop" FROM shopper;
 DROP ROLE shopper;
 -- Bad input.
 SELECT * FROM coop_duplicates('shop', 'id', 'em', 1);

@@ -1,0 +1,123 @@
+//! Wandering from image to image (Section 5.3 of arXiv 1904.01421): an undirected graph of nearest neighbours, and the
+//! shortest path between two of its nodes.
+//!
+//! Edges come as the lists of neighbours that an index or a table holds, in any order; ids are interned once, so that a graph
+//! takes 16 bytes for each neighbour and each id's own text once.
+
+mod search;
+
+pub use search::{NoRoute, Route};
+
+use crate::error::{Error, Kind, Result};
+use std::collections::HashMap;
+use std::rc::Rc;
+
+/// A node's name: an image's id, or `None` for the centre that a path may end at.
+pub type Id<'a> = Option<&'a str>;
+
+/// The most neighbours that all lists have together: searching takes 48 bytes for each, 2.4 GB for this many.
+pub const MAX_EDGES: usize = 50_000_000;
+
+/// The undirected union of the lists of neighbours of all images.
+#[derive(Debug)]
+pub struct Graph {
+    max_edges: usize,
+    numbers: HashMap<Rc<str>, u32>,
+    centre: Option<u32>,
+    /// `[nodes]`
+    ids: Vec<Option<Rc<str>>>,
+    /// `[nodes]`: whether the node's own list has come. One that is only named by others may not be walked through.
+    listed: Vec<bool>,
+    /// One for each neighbour of each list.
+    edges: Vec<(u32, u32, f64)>,
+}
+
+impl Default for Graph {
+    fn default() -> Self {
+        Self::with_limit(MAX_EDGES)
+    }
+}
+
+impl Graph {
+    /// A graph without images, of at most `max_edges` neighbours.
+    pub fn with_limit(max_edges: usize) -> Self {
+        Self {
+            max_edges,
+            numbers: HashMap::new(),
+            centre: None,
+            ids: Vec::new(),
+            listed: Vec::new(),
+            edges: Vec::new(),
+        }
+    }
+
+    /// The list of one image: its neighbours and how far each is.
+    ///
+    /// # Errors
+    /// [`Kind::DuplicateName`] if the image has had its list, [`Kind::InvalidData`] for a distance that is none,
+    /// [`Kind::LimitExceeded`] for too many neighbours.
+    pub fn list<'a>(&mut self, id: Id<'_>, neighbours: impl Iterator<Item = (&'a str, f64)>) -> Result<()> {
+        let node = self.number(id)?;
+        if std::mem::replace(&mut self.listed[node as usize], true) {
+            return Err(Error::new(Kind::DuplicateName, format!("several rows have the id {}", named(id)))
+                .detail("A path leads from id to id, so each row needs one of its own.")
+                .hint("Name a column that is unique."));
+        }
+        for (other, distance) in neighbours {
+            if !(distance >= 0.0 && distance.is_finite()) {
+                return Err(Error::new(
+                    Kind::InvalidData,
+                    format!("the distance between {} and {} is {distance}", named(id), named(Some(other))),
+                ));
+            }
+            if self.edges.len() == self.max_edges {
+                return Err(Error::new(Kind::LimitExceeded, "the graph does not fit in memory")
+                    .detail(format!("All images together may have {} neighbours.", self.max_edges))
+                    .hint("Ask for a smaller k, or of a view that has fewer rows."));
+            }
+            let other = self.number(Some(other))?;
+            self.edges.push((node, other, distance));
+        }
+        Ok(())
+    }
+
+    /// How many images have a list.
+    pub fn nodes(&self) -> usize {
+        self.listed.iter().filter(|listed| **listed).count()
+    }
+
+    fn known(&self, id: Id<'_>) -> Option<u32> {
+        let node = match id {
+            Some(id) => self.numbers.get(id).copied(),
+            None => self.centre,
+        };
+        node.filter(|&node| self.listed[node as usize])
+    }
+
+    fn number(&mut self, id: Id<'_>) -> Result<u32> {
+        let known = match id {
+            Some(id) => self.numbers.get(id).copied(),
+            None => self.centre,
+        };
+        if let Some(node) = known {
+            return Ok(node);
+        }
+        let full =
+            |_| Error::new(Kind::LimitExceeded, "a graph of more than 4 billion images is not possible");
+        let node = u32::try_from(self.ids.len()).map_err(full)?;
+        let id: Option<Rc<str>> = id.map(Rc::from);
+        match &id {
+            Some(id) => {
+                self.numbers.insert(id.clone(), node);
+            }
+            None => self.centre = Some(node),
+        }
+        self.ids.push(id);
+        self.listed.push(false);
+        Ok(node)
+    }
+}
+
+fn named(id: Id<'_>) -> String {
+    id.map_or_else(|| "of the centre".to_owned(), |id| format!("\"{id}\""))
+}
