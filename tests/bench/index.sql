@@ -1,7 +1,11 @@
 -- Times answers from the index and their recall: medians (and bests) over the questions of a file, top 10, warm, one process.
 -- Expects `gallery(id, emb)` with an index of access method coop. Variables: questions, the file; peer, whether there is
--- `gallery_vector(id, v)` with pgvector's indexes.
+-- `gallery_vector(id, v)` with pgvector's indexes; probes, for approximate answers (150).
 \set ON_ERROR_STOP on
+\if :{?probes}
+\else
+    \set probes 150
+\endif
 SET max_parallel_workers_per_gather = 0;
 SET jit = off;
 SET client_min_messages = warning;
@@ -28,8 +32,8 @@ SET enable_seqscan = off;
 \set coop 'SELECT emb <-> %1$L::coopquery AS d FROM gallery ORDER BY emb <-> %1$L::coopquery LIMIT 10'
 SELECT array_agg(DISTINCT kind) AS kinds, array_agg(DISTINCT kind) FILTER (WHERE v IS NOT NULL) AS wide FROM questions \gset
 CALL pg_temp.ask('coop', :'kinds', :'coop');
-SET coopembed.probes = 150;
-CALL pg_temp.ask('coop, probes = 150', :'wide', :'coop');
+SET coopembed.probes = :probes;
+CALL pg_temp.ask('coop, probes = ' || current_setting('coopembed.probes'), :'wide', :'coop');
 RESET coopembed.probes;
 \if :peer
     SET hnsw.ef_search = 200;

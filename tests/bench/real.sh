@@ -9,4 +9,4 @@ psql -c "SET client_min_messages = warning" -c "DROP TABLE IF EXISTS gallery, ga
     -c "CREATE TABLE gallery (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, emb coopvec)"
 psql -At -c "SELECT emb FROM products ORDER BY id" | awk -v rows="$rows" -f "$here/mixed.awk" | psql -c "COPY gallery (emb) FROM STDIN"
 psql -c "VACUUM ANALYZE gallery" -c "CREATE INDEX gallery_index ON gallery USING coop (emb)"
-psql -v questions=questions-real.sql -v peer=f -f "$here/index.sql"
+psql -v questions=questions-real.sql -v peer=f -v probes=800 -f "$here/index.sql"
