@@ -1,7 +1,7 @@
 -- Embedding a whole table, and keeping it embedded.
 --
--- The procedure commits between its steps, so it can set no search_path: what it calls is named by its schema. Steps run with
--- the caller's rights.
+-- The procedure commits between its steps, so it can set no search_path, and neither may a step, in which the table's own triggers
+-- fire: what they call is named by its schema. All of it runs with the caller's rights.
 
 CREATE FUNCTION coopembed.fingerprint(embedding coopvec) RETURNS bigint
     AS 'MODULE_PATHNAME', 'coopvec_fingerprint' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
@@ -133,7 +133,7 @@ BEGIN
     END LOOP;
     PERFORM coopembed.embed_end();
     COMMIT;
-    took := pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() - started);
+    took := greatest(pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() - started), 0.001);
     RAISE NOTICE '% rows of % embedded in % s, % a second; % failed; % were locked by other sessions',
         done, rel, pg_catalog.round(took::numeric, 1), pg_catalog.round((done / took)::numeric, 1), failed, locked;
 END $$;

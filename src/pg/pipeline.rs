@@ -9,8 +9,10 @@ use crate::serve::{Answer, Client, EmbedRequest};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// Bytes of answers that lie in the socket at most: they must fit, or the service would wait for this session.
-const ANSWERS: usize = 96 << 10;
+/// Bytes of answers that lie in the socket at most: they must fit (Linux allows 208 kB by default, each write rounded up to a
+/// power of two beside its bookkeeping), or the service would wait for this session.
+const ANSWERS: usize = 192 << 10;
+const BOOKKEEPING: usize = 400;
 /// How long to wait where the service has no room for a picture.
 const CROWDED: Duration = Duration::from_millis(50);
 
@@ -116,7 +118,8 @@ impl<'m, T> Pipeline<'m, T> {
             Some(client) => client,
             none => {
                 let client = connect()?;
-                let answer = 64 + self.model.layout.dimensions() * size_of::<f32>();
+                let answer = BOOKKEEPING + self.model.layout.dimensions() * size_of::<f32>();
+                let answer = answer.next_power_of_two() + BOOKKEEPING;
                 self.most = client.in_flight().min((ANSWERS / answer).max(1));
                 none.insert(client)
             }
