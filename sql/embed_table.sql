@@ -29,9 +29,13 @@ CREATE TABLE coopembed.embedding_runs (
     finished timestamptz
 );
 
+-- A session that does something else has given up. Whether it does is for members of pg_read_all_stats to see, of all sessions but
+-- one's own; to others such a run is running until its session ends.
 CREATE VIEW coop_embed_progress AS
 SELECT r.relation::regclass AS relation, r.pid, r.model,
-       CASE WHEN r.finished IS NOT NULL THEN 'finished' WHEN a.pid IS NOT NULL THEN 'running' ELSE 'interrupted' END AS state,
+       CASE WHEN r.finished IS NOT NULL THEN 'finished'
+            WHEN a.pid IS NULL OR a.pid = pg_backend_pid() OR a.state <> 'active' THEN 'interrupted'
+            ELSE 'running' END AS state,
        r.total, r.done, r.failed, r.locked, r.started, coalesce(r.finished, r.updated) AS updated,
        r.done / greatest(extract(epoch FROM coalesce(r.finished, r.updated) - r.started), 0.001)::double precision AS per_second
 FROM coopembed.embedding_runs r LEFT JOIN pg_stat_activity a ON a.pid = r.pid;
