@@ -89,6 +89,19 @@ for i in 1 2; do ask -c "CALL coop_embed_table('shop', 'image', 'emb', batch => 
 wait $(jobs -p)
 expect 'two sessions embed each picture once' "$((whole + 1))|$((whole + 1))" "$(value 'count(emb) FROM shop')|$(($(images) - before))"
 
+# In a service that is full.
+setting() { # NAME VALUE: a new model process with it
+  local old
+  old=$(value 'model_process_pid FROM coop_stat_worker')
+  ask -c "LOAD 'coopembed'" -c "ALTER SYSTEM SET coopembed.$1 = $2" -c 'SELECT pg_reload_conf()' >/dev/null
+  replaced() { [ "$(value 'model_process_pid FROM coop_stat_worker')" != "$old" ]; }
+  until_true "a new process takes $1" replaced
+}
+setting queue_length 1
+ask -c "UPDATE shop SET emb = NULL" -c "CALL coop_embed_table('shop', 'image', 'emb')"
+expect 'it sends no more than there is room for' "$((whole + 1))|t" "$(value 'count(emb), (SELECT refused_queue_full > 0 FROM coop_stat_worker) FROM shop')"
+setting queue_length 1000
+
 # A row that another session holds is left, and said to be.
 ask -c "UPDATE shop SET emb = NULL"
 ask -c "BEGIN" -c "UPDATE shop SET id = id WHERE part = 'tiff'" -c "SELECT 'held', pg_sleep(60)" >"$SCRATCH/holder" 2>&1 &

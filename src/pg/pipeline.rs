@@ -101,14 +101,19 @@ impl<'m, T> Pipeline<'m, T> {
         }
     }
 
-    /// Others fill the service: this picture waits here instead, unless that goes on for as long as it may wait there.
+    /// The service is full: this picture waits here until another has its answer, and no more than now are under way from now
+    /// on. That is an error only if it goes on for as long as a picture may wait there.
     fn try_later(&mut self, at: usize, busy: Error) -> Result<()> {
         let since = *self.crowded.get_or_insert_with(Instant::now);
         if self.patience.is_some_and(|p| since.elapsed() > p) {
             return Err(busy);
         }
         self.under_way[at].sent = false;
-        pause(CROWDED);
+        let sent = self.under_way.iter().filter(|p| p.sent).count();
+        self.most = sent.max(1);
+        if sent == 0 {
+            pause(CROWDED);
+        }
         Ok(())
     }
 
