@@ -3,7 +3,7 @@ PGV ?= 15
 export PGV
 CLI := --no-default-features --features cli
 
-.PHONY: help setup demo demo-stop test test-core test-pg test-sql lint cli engine check-cuda bench bench-train
+.PHONY: help setup demo demo-stop test test-core test-pg test-sql lint cli engine check-cuda bench bench-train fuzz
 help:
 	@sed -n 's/^## //p' Makefile
 
@@ -53,6 +53,10 @@ check-cuda:
 ## make bench      masked distance, embedding and inference speed beside their peers, in one run
 bench: setup
 	tests/bench/run.sh
+
+## make fuzz       damaged pictures by the thousand, and the fuzz targets where there is a nightly compiler with cargo-fuzz
+fuzz:
+	tests/fuzz/run.sh
 
 ## make bench-train  a training step of the backbone beside PyTorch's
 bench-train:

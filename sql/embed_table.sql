@@ -1,7 +1,7 @@
 -- Embedding a whole table, and keeping it embedded.
 --
--- The procedure commits between its steps, so it can set no search_path: what it calls is named by its schema. Steps run with
--- the caller's rights.
+-- The procedure commits between its steps, so it can set no search_path, and neither may a step, in which the table's own triggers
+-- fire: what they call is named by its schema. All of it runs with the caller's rights.
 
 CREATE FUNCTION coopembed.fingerprint(embedding coopvec) RETURNS bigint
     AS 'MODULE_PATHNAME', 'coopvec_fingerprint' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
@@ -29,9 +29,13 @@ CREATE TABLE coopembed.embedding_runs (
     finished timestamptz
 );
 
+-- A session that does something else has given up. Whether it does is for members of pg_read_all_stats to see, of all sessions but
+-- one's own; to others such a run is running until its session ends.
 CREATE VIEW coop_embed_progress AS
 SELECT r.relation::regclass AS relation, r.pid, r.model,
-       CASE WHEN r.finished IS NOT NULL THEN 'finished' WHEN a.pid IS NOT NULL THEN 'running' ELSE 'interrupted' END AS state,
+       CASE WHEN r.finished IS NOT NULL THEN 'finished'
+            WHEN a.pid IS NULL OR a.pid = pg_backend_pid() OR a.state <> 'active' THEN 'interrupted'
+            ELSE 'running' END AS state,
        r.total, r.done, r.failed, r.locked, r.started, coalesce(r.finished, r.updated) AS updated,
        r.done / greatest(extract(epoch FROM coalesce(r.finished, r.updated) - r.started), 0.001)::double precision AS per_second
 FROM coopembed.embedding_runs r LEFT JOIN pg_stat_activity a ON a.pid = r.pid;
@@ -133,7 +137,7 @@ BEGIN
     END LOOP;
     PERFORM coopembed.embed_end();
     COMMIT;
-    took := pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() - started);
+    took := greatest(pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() - started), 0.001);
     RAISE NOTICE '% rows of % embedded in % s, % a second; % failed; % were locked by other sessions',
         done, rel, pg_catalog.round(took::numeric, 1), pg_catalog.round((done / took)::numeric, 1), failed, locked;
 END $$;

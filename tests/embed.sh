@@ -70,6 +70,11 @@ expect_in 'it can be cancelled' 'canceling statement due to user request' "$SCRA
 kept=$(value 'count(emb) FROM shop')
 [ "$kept" -ge 16 ] && [ "$kept" -lt "$whole" ] || die "found $kept of $whole after the interruption"
 ok 'what was committed stays'
+expect 'also by the session itself' interrupted "$(psql_ -At -v ON_ERROR_STOP=0 -c "SET statement_timeout = '300ms'" \
+  -c "CALL coop_embed_table('shop', 'image', 'emb', batch => 1)" -c "RESET statement_timeout" \
+  -c "SELECT state FROM coop_embed_progress" 2>"$SCRATCH/error" | tail -1)"
+expect_in 'whose statement took too long' 'statement timeout' "$SCRATCH/error"
+kept=$(value 'count(emb) FROM shop')
 ask -c "DROP TRIGGER dawdle ON shop"
 expect 'the interruption can be seen' interrupted "$(value 'state FROM coop_embed_progress')"
 before=$(images)
@@ -83,6 +88,19 @@ before=$(images)
 for i in 1 2; do ask -c "CALL coop_embed_table('shop', 'image', 'emb', batch => 16)" & done
 wait $(jobs -p)
 expect 'two sessions embed each picture once' "$((whole + 1))|$((whole + 1))" "$(value 'count(emb) FROM shop')|$(($(images) - before))"
+
+# In a service that is full.
+setting() { # NAME VALUE: a new model process with it
+  local old
+  old=$(value 'model_process_pid FROM coop_stat_worker')
+  ask -c "LOAD 'coopembed'" -c "ALTER SYSTEM SET coopembed.$1 = $2" -c 'SELECT pg_reload_conf()' >/dev/null
+  replaced() { [ "$(value 'model_process_pid FROM coop_stat_worker')" != "$old" ]; }
+  until_true "a new process takes $1" replaced
+}
+setting queue_length 1
+ask -c "UPDATE shop SET emb = NULL" -c "CALL coop_embed_table('shop', 'image', 'emb')"
+expect 'it sends no more than there is room for' "$((whole + 1))|t" "$(value 'count(emb), (SELECT refused_queue_full > 0 FROM coop_stat_worker) FROM shop')"
+setting queue_length 1000
 
 # A row that another session holds is left, and said to be.
 ask -c "UPDATE shop SET emb = NULL"
@@ -138,6 +156,25 @@ refused 'who may not read a table cannot embed it' "SET ROLE clerk; CALL coop_em
 ask -c "GRANT SELECT, UPDATE (emb) ON few TO clerk" -c "SET ROLE clerk" -c "CALL coop_embed_table('few', 'image', 'emb')"
 expect 'reading the table and writing the column is enough' '12' "$(value 'count(emb) FROM few')"
 expect 'progress is for everybody to see' 't' "$(ask -c "SET ROLE clerk" -c "SELECT count(*) > 0 FROM coop_embed_progress")"
+
+ask <<'SQL'
+UPDATE few SET emb = NULL;
+ALTER TABLE few ENABLE ROW LEVEL SECURITY;
+CREATE POLICY first_five ON few TO clerk USING (id <= 5);
+SQL
+ask -c "SET ROLE clerk" -c "CALL coop_embed_table('few', 'image', 'emb')"
+expect 'what a policy hides is not touched' "$(value 'count(*), max(id) FROM few WHERE id <= 5')" "$(value 'count(*), max(id) FROM few WHERE emb IS NOT NULL')"
+
+# Rows that lie elsewhere.
+ask <<'SQL'
+CREATE FOREIGN DATA WRAPPER elsewhere;
+CREATE SERVER far FOREIGN DATA WRAPPER elsewhere;
+CREATE FOREIGN TABLE abroad (id int, image bytea, emb coopvec) SERVER far;
+CREATE TABLE split (id int, image bytea, emb coopvec) PARTITION BY LIST (id);
+CREATE FOREIGN TABLE split_far PARTITION OF split FOR VALUES IN (1) SERVER far;
+SQL
+refused 'a foreign table is refused' "CALL coop_embed_table('abroad', 'image', 'emb')" 'ERROR:  .*abroad is not a table'
+refused 'and a partition that is one' "CALL coop_embed_table('split', 'image', 'emb')" 'partition .*split_far is a foreign table'
 
 # Kept embedded.
 ask <<'SQL'

@@ -1,5 +1,5 @@
 //! Damaged pictures by the thousand, through the whole way from a file's bytes to a network's pixels: each gives pixels or a
-//! clean error, and none makes the process grow. `MUTATIONS=10000 cargo test --test mutated_images` does what `make fuzz` does.
+//! clean error, and none makes the process grow. `make fuzz` does more of them: MUTATIONS=1000000.
 #![cfg(target_os = "linux")]
 
 use coopembed::error::Kind;
@@ -78,7 +78,7 @@ fn resident_kilobytes() -> u64 {
 
 #[test]
 fn mutated_pictures_give_pixels_or_a_clean_error_and_leave_no_memory_behind() {
-    let count = std::env::var("MUTATIONS").ok().and_then(|n| n.parse().ok()).unwrap_or(600);
+    let count = std::env::var("MUTATIONS").ok().and_then(|n| n.parse().ok()).unwrap_or(10_000);
     // Decoders that give up by a panic are caught; their messages would only fill the screen.
     std::panic::set_hook(Box::new(|_| ()));
     let seeds = seeds();

@@ -184,6 +184,8 @@ byte=$(od -An -tu1 -j $at -N 1 "$twin/model.safetensors")
 printf "\\x$(printf %x $((byte ^ 1)))" | dd of="$twin/model.safetensors" bs=1 seek=$at conv=notrunc status=none
 chown --reference="$model" -R "$twin"
 ask -c "SELECT coop_load_model('twin', '$twin')" -c "ALTER DATABASE postgres SET coopembed.model = 'm'" >/dev/null
+# Of a model that has seen one picture at a time: larger batches have it keep larger buffers.
+ask -c 'SELECT coop_worker_restart()' -c "$embed" >/dev/null
 bytes=$(status model_bytes)
 limit() {
   old=$(status model_process_pid)

@@ -147,7 +147,7 @@ struct Step<'m> {
 
 impl<'m> Step<'m> {
     fn new(table: pg_sys::Oid, image: &str, emb: &str, key: &[String], model: &'m ModelEntry) -> Self {
-        // SAFETY: the lock stays until the transaction ends.
+        // SAFETY: it is closed at the end of this function; the statements lock the table for themselves.
         let relation = unsafe { PgRelation::with_lock(table, pg_sys::RowExclusiveLock as pg_sys::LOCKMODE) };
         let name = pgrx::spi::quote_qualified_identifier(relation.namespace(), relation.name());
         // SAFETY: the relation is open; the attribute's number is asked for by a C string.

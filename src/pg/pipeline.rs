@@ -9,8 +9,10 @@ use crate::serve::{Answer, Client, EmbedRequest};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// Bytes of answers that lie in the socket at most: they must fit, or the service would wait for this session.
-const ANSWERS: usize = 96 << 10;
+/// Bytes of answers that lie in the socket at most: they must fit (Linux allows 208 kB by default, each write rounded up to a
+/// power of two beside its bookkeeping), or the service would wait for this session.
+const ANSWERS: usize = 192 << 10;
+const BOOKKEEPING: usize = 400;
 /// How long to wait where the service has no room for a picture.
 const CROWDED: Duration = Duration::from_millis(50);
 
@@ -99,14 +101,19 @@ impl<'m, T> Pipeline<'m, T> {
         }
     }
 
-    /// Others fill the service: this picture waits here instead, unless that goes on for as long as it may wait there.
+    /// The service is full: this picture waits here until another has its answer, and no more than now are under way from now
+    /// on. That is an error only if it goes on for as long as a picture may wait there.
     fn try_later(&mut self, at: usize, busy: Error) -> Result<()> {
         let since = *self.crowded.get_or_insert_with(Instant::now);
         if self.patience.is_some_and(|p| since.elapsed() > p) {
             return Err(busy);
         }
         self.under_way[at].sent = false;
-        pause(CROWDED);
+        let sent = self.under_way.iter().filter(|p| p.sent).count();
+        self.most = sent.max(1);
+        if sent == 0 {
+            pause(CROWDED);
+        }
         Ok(())
     }
 
@@ -116,7 +123,8 @@ impl<'m, T> Pipeline<'m, T> {
             Some(client) => client,
             none => {
                 let client = connect()?;
-                let answer = 64 + self.model.layout.dimensions() * size_of::<f32>();
+                let answer = BOOKKEEPING + self.model.layout.dimensions() * size_of::<f32>();
+                let answer = answer.next_power_of_two() + BOOKKEEPING;
                 self.most = client.in_flight().min((ANSWERS / answer).max(1));
                 none.insert(client)
             }

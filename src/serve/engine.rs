@@ -31,7 +31,8 @@ pub trait Embedder: Send + Sync {
     fn dimensions(&self) -> usize;
     /// What it holds in memory, in bytes.
     fn memory_bytes(&self) -> u64;
-    /// How many of `waiting` pictures to take at once: all of them, unless a device works best in certain sizes.
+    /// How many of `waiting` pictures to take at once: all of them, unless a device works best in certain sizes. On CPUs a
+    /// picture takes the same time in batches of 3, 5 or 12 as of 4, 8 or 16, so rounding down would only add batches.
     fn batch_of(&self, waiting: usize) -> usize {
         waiting
     }

@@ -51,5 +51,11 @@ SQL
 say "the index on 50,000 rows like this model's, milliseconds"
 "$ROOT/tests/bench/real.sh"
 
+say "the inference service under load"
+"$ROOT/tests/bench/serve.sh"
+
+say "from a JPEG to 224 px beside Pillow"
+"$ROOT/tests/bench/decode.sh"
+
 say "inference of the backbones beside ONNX Runtime and PyTorch"
 "$ROOT/tests/bench/infer.sh"

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Damage by the thousand: 10,000 mutated pictures with every compiler, and, where there are a nightly one and cargo-fuzz
+# Damage by the thousand: a million mutated pictures with every compiler, and, where there are a nightly one and cargo-fuzz
 # (`cargo install cargo-fuzz`), each target for some time, from the pictures of tests/fixtures on. usage: run.sh [SECONDS]
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 seconds=${1:-60}
 export RUSTFLAGS=" "
-MUTATIONS=10000 cargo test --release --no-default-features --features cli --test mutated_images -- --nocapture
+MUTATIONS=1000000 cargo test --release --no-default-features --features cli --test mutated_images -- --nocapture
 if ! cargo +nightly fuzz --version >/dev/null 2>&1; then
   echo "no nightly compiler or no cargo-fuzz: the targets of tests/fuzz were not run"
   exit
