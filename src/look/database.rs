@@ -5,7 +5,7 @@ use super::refusal::Refusal;
 use super::statement::Statement;
 use super::tls;
 use crate::error::{self, Error, Kind};
-use deadpool_postgres::{Client, Hook, HookError, Manager, Pool, Runtime};
+use deadpool_postgres::{Client, Manager, Pool, Runtime};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio_postgres::Row;
@@ -19,6 +19,7 @@ const CONNECTIONS: usize = 4;
 pub struct Database {
     pool: Pool,
     tls: MakeRustlsConnect,
+    begin: String,
 }
 
 impl Database {
@@ -28,24 +29,24 @@ impl Database {
     /// Those of [`tls::connector`].
     pub fn new(connection: &Connection, timeout: u32) -> error::Result<Self> {
         let tls = tls::connector(&connection.encryption.trust)?;
-        // The transactions are READ ONLY too: this is for what a later version may forget.
-        let settings = format!(
-            "SET default_transaction_read_only = on; SET statement_timeout = '{timeout}s';
-             SET idle_in_transaction_session_timeout = '60s'"
+        let mut config = connection.config.clone();
+        // The transactions are READ ONLY too: this is for what a later version may forget. Not SET, which in a pool between here
+        // and the server would stay with others' connections.
+        let given = config.get_options().unwrap_or_default();
+        let options =
+            format!("{given} -c default_transaction_read_only=on -c idle_in_transaction_session_timeout=60s");
+        config.options(options.trim_start());
+        let begin = format!(
+            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = '{timeout}s'"
         );
-        let settle = Hook::async_fn(move |client, _| {
-            let settings = settings.clone();
-            Box::pin(async move { client.batch_execute(&settings).await.map_err(HookError::Backend) })
-        });
-        let pool = Pool::builder(Manager::new(connection.config.clone(), tls.clone()))
+        let pool = Pool::builder(Manager::new(config, tls.clone()))
             .max_size(CONNECTIONS)
             .runtime(Runtime::Tokio1)
             .wait_timeout(Some(Duration::from_secs(u64::from(timeout) + 5)))
             .create_timeout(Some(Duration::from_secs(30)))
-            .post_create(settle)
             .build()
             .map_err(|e| Error::new(Kind::Internal, format!("connection pool: {e}")))?;
-        Ok(Self { pool, tls })
+        Ok(Self { pool, tls, begin })
     }
 
     /// A transaction that only reads and sees one state of the database.
@@ -61,7 +62,7 @@ impl Database {
                 tls: self.tls.clone(),
                 running: AtomicBool::new(false),
             };
-            match reading.begin().await {
+            match reading.begin(&self.begin).await {
                 Ok(()) => return Ok(reading),
                 Err(e) => {
                     let refusal = Refusal::from(e);
@@ -95,9 +96,11 @@ pub struct Reading {
 }
 
 impl Reading {
-    async fn begin(&self) -> Result<(), tokio_postgres::Error> {
-        let Some(client) = &self.client else { return Ok(()) };
-        client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await
+    async fn begin(&self, begin: &str) -> Result<(), tokio_postgres::Error> {
+        match &self.client {
+            Some(client) => client.batch_execute(begin).await,
+            None => Ok(()),
+        }
     }
 
     /// A statement's rows.

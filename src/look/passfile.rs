@@ -1,6 +1,7 @@
 //! `~/.pgpass`: lines of host:port:database:user:password, `*` for any, `\` before `:` and `\`.
 
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use tokio_postgres::config::Host;
 use tokio_postgres::Config;
 
@@ -24,15 +25,8 @@ pub fn password(
     find(&text, &[&host, &port, config.get_dbname()?, config.get_user()?])
 }
 
-#[cfg(unix)]
-fn open_to_others(path: &std::path::Path) -> bool {
-    use std::os::unix::fs::PermissionsExt as _;
+fn open_to_others(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|m| m.permissions().mode() & 0o077 != 0)
-}
-
-#[cfg(not(unix))]
-fn open_to_others(_: &std::path::Path) -> bool {
-    false
 }
 
 fn find(text: &str, wanted: &[&str; 4]) -> Option<String> {
