@@ -164,21 +164,21 @@ RESET search_path;
 DROP SCHEMA evil CASCADE;
 
 -- The neighbours of each row, of kept graphs and of duplicates, come from the index where a table is large enough.
-CREATE TABLE photos (id int PRIMARY KEY, emb coopvec);
-INSERT INTO photos SELECT i, format('2x20@0000002a:[%s]', (
+CREATE TABLE drawings (id int PRIMARY KEY, emb coopvec);
+INSERT INTO drawings SELECT i, format('2x20@0000002a:[%s]', (
     SELECT string_agg(round((hashint4(i * 40 + j) / 2147483648.0)::numeric, 3)::text, ',') FROM generate_series(1, 40) j))::coopvec
     FROM generate_series(1, 5000) i;
-CREATE INDEX photos_emb ON photos USING coop (emb);
-ANALYZE photos;
-EXPLAIN (COSTS off) SELECT a.id, b.id FROM photos a, LATERAL (SELECT id FROM photos b WHERE b.id <> a.id ORDER BY b.emb <-> a.emb LIMIT 5) b;
-SELECT count(*) FROM (SELECT FROM coop_duplicates('photos', 'id', 'emb', 0) LIMIT 1) t;
+CREATE INDEX drawings_emb ON drawings USING coop (emb);
+ANALYZE drawings;
+EXPLAIN (COSTS off) SELECT a.id, b.id FROM drawings a, LATERAL (SELECT id FROM drawings b WHERE b.id <> a.id ORDER BY b.emb <-> a.emb LIMIT 5) b;
+SELECT count(*) FROM (SELECT FROM coop_duplicates('drawings', 'id', 'emb', 0) LIMIT 1) t;
 SELECT index_oid::regclass FROM coop_last_scan();
 -- Of a large table without a kept graph, whoever asks is told that this takes time.
 UPDATE pg_class SET reltuples = 30000 WHERE oid = 'shop'::regclass;
 SET client_min_messages = notice;
 SELECT count(*) FROM coop_transition('shop', 'id', 'emb', 1, 7, k => 6);
 SET client_min_messages = warning;
-DROP TABLE shop, "Big Shop"."the rows", shop_knn, a_knn, photos CASCADE;
+DROP TABLE shop, "Big Shop"."the rows", shop_knn, a_knn, drawings CASCADE;
 DROP SCHEMA "Big Shop" CASCADE;
 DELETE FROM coopembed.attribute_values WHERE model = 'garments';
 DELETE FROM coopembed.attributes WHERE model = 'garments';
