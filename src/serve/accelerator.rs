@@ -78,13 +78,16 @@ fn largest_power(n: usize) -> usize {
     1 << n.max(1).ilog2()
 }
 
+/// From pixels of so many pictures to their numbers.
+type Compute<'a> = dyn Fn(&[u8], usize) -> Result<Vec<f32>> + 'a;
+
 /// Computes at most `fits` pictures at a time, and lowers that when it turns out to be too many.
 fn in_pieces(
     pixels: &[u8],
     size: usize,
     images: usize,
     fits: &AtomicUsize,
-    embed: &dyn Fn(&[u8], usize) -> Result<Vec<f32>>,
+    embed: &Compute<'_>,
 ) -> Result<Vec<f32>> {
     let (mut out, mut at) = (Vec::new(), 0);
     while at < images {
