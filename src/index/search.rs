@@ -386,6 +386,11 @@ impl Search {
         while items.len() < most && others.len() < most {
             match self.frontier.pop() {
                 Some(item) if item.index & KINDS == COARSE => items.push(item),
+                // It may hold rows that come before those after it.
+                Some(item) if item.index & KINDS == CLOSED => {
+                    others.push(item);
+                    break;
+                }
                 Some(item) => others.push(item),
                 None => break,
             }
