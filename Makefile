@@ -15,8 +15,8 @@ demo: setup
 demo-stop:
 	tests/tools/demo.sh stop
 
-## make test       format, lints, unit tests, cargo pgrx test, SQL regression tests, the README's SQL
-test: setup lint test-core test-pg test-sql
+## make test       format, lints, CUDA type check, unit tests, cargo pgrx test, SQL regression tests, the README's SQL
+test: setup lint check-cuda test-core test-pg test-sql
 
 ## make setup      install what build and tests need (Debian packages, cargo-pgrx)
 setup:
