@@ -69,17 +69,17 @@ impl FromStr for Arch {
     }
 }
 
-/// All layers of a backbone, first to last; the last feature map is averaged over its pixels.
+/// All layers of a backbone, first to last; the last feature map is averaged over its pixels. Described, or, as `L`, loaded.
 #[derive(Debug, Clone)]
-pub struct Description {
+pub struct Description<L = Conv> {
     /// The first convolution, on the normalised picture.
-    pub stem: Conv,
+    pub stem: L,
     /// Whether a 3x3 max pool of stride 2 follows the stem.
     pub max_pool: bool,
     /// The residual blocks.
-    pub blocks: Vec<Block>,
+    pub blocks: Vec<Block<L>>,
     /// A last convolution after the blocks.
-    pub head: Option<Conv>,
+    pub head: Option<L>,
     /// Channels of the last feature map, F.
     pub features: usize,
     /// What batch normalisation adds to a variance.
@@ -88,22 +88,22 @@ pub struct Description {
 
 /// Convolutions in sequence; the shortcut is added before the last one's activation.
 #[derive(Debug, Clone)]
-pub struct Block {
+pub struct Block<L = Conv> {
     /// The main path.
-    pub path: Vec<Conv>,
+    pub path: Vec<L>,
     /// What runs beside it.
-    pub shortcut: Shortcut,
+    pub shortcut: Shortcut<L>,
 }
 
 /// What is added to a block's output.
 #[derive(Debug, Clone)]
-pub enum Shortcut {
+pub enum Shortcut<L = Conv> {
     /// Nothing.
     None,
     /// The block's input.
     Identity,
     /// The block's input, through a convolution.
-    Projection(Conv),
+    Projection(L),
 }
 
 /// A convolution without bias, its batch normalisation and its activation.
@@ -189,22 +189,47 @@ impl Conv {
     }
 }
 
-impl Description {
-    /// Every convolution, in the order of the forward pass (a block's shortcut after its path).
-    pub fn convolutions(&self) -> impl Iterator<Item = &Conv> {
+impl<L> Description<L> {
+    /// Every layer, in the order of the forward pass (a block's shortcut after its path).
+    pub fn layers(&self) -> impl Iterator<Item = &L> {
         let blocks = self.blocks.iter().flat_map(|block| {
             let shortcut = match &block.shortcut {
-                Shortcut::Projection(conv) => Some(conv),
+                Shortcut::Projection(layer) => Some(layer),
                 Shortcut::None | Shortcut::Identity => None,
             };
             block.path.iter().chain(shortcut)
         });
         std::iter::once(&self.stem).chain(blocks).chain(&self.head)
     }
+}
+
+impl Description {
+    /// The same network with what `load` makes of each convolution.
+    ///
+    /// # Errors
+    /// Those of `load`.
+    pub fn load<L>(&self, load: impl Fn(&Conv) -> Result<L>) -> Result<Description<L>> {
+        let block = |block: &Block| -> Result<Block<L>> {
+            let shortcut = match &block.shortcut {
+                Shortcut::None => Shortcut::None,
+                Shortcut::Identity => Shortcut::Identity,
+                Shortcut::Projection(conv) => Shortcut::Projection(load(conv)?),
+            };
+            Ok(Block { path: block.path.iter().map(&load).collect::<Result<_>>()?, shortcut })
+        };
+        Ok(Description {
+            stem: load(&self.stem)?,
+            max_pool: self.max_pool,
+            blocks: self.blocks.iter().map(block).collect::<Result<_>>()?,
+            head: self.head.as_ref().map(&load).transpose()?,
+            features: self.features,
+            norm_epsilon: self.norm_epsilon,
+        })
+    }
 
     /// Names and shapes of all tensors.
     pub fn tensors(&self) -> Vec<(String, Vec<usize>)> {
-        self.convolutions().flat_map(Conv::tensors).collect()
+        self.layers().flat_map(Conv::tensors).collect()
     }
 }
 

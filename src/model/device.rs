@@ -1,6 +1,6 @@
 //! A backbone on a device that has no kernels of ours: an NVIDIA GPU, in half precision.
 
-use super::arch::{Arch, Conv, Shortcut};
+use super::arch::{Arch, Block, Conv, Description, Shortcut};
 use super::backbone::Backbone;
 use super::composed::{activated, convolved, max_pool};
 use super::folded::folded;
@@ -44,11 +44,7 @@ pub fn open_device(name: &str) -> Result<Device> {
 pub struct DeviceNetwork {
     device: Device,
     dtype: DType,
-    stem: Layer,
-    max_pool: bool,
-    blocks: Vec<Block>,
-    head: Option<Layer>,
-    features: usize,
+    network: Description<Layer>,
 }
 
 #[derive(Debug)]
@@ -57,19 +53,6 @@ struct Layer {
     weight: Tensor,
     /// `[1, outputs, 1, 1]`.
     bias: Tensor,
-}
-
-#[derive(Debug)]
-struct Block {
-    path: Vec<Layer>,
-    shortcut: LoadedShortcut,
-}
-
-#[derive(Debug)]
-enum LoadedShortcut {
-    None,
-    Identity,
-    Projection(Box<Layer>),
 }
 
 impl DeviceNetwork {
@@ -90,35 +73,7 @@ impl DeviceNetwork {
                 conv: conv.clone(),
             })
         };
-        let blocks = description.blocks.iter().map(|block| {
-            let path = block.path.iter().map(load).collect::<Result<_>>()?;
-            let shortcut = match &block.shortcut {
-                Shortcut::None => LoadedShortcut::None,
-                Shortcut::Identity => LoadedShortcut::Identity,
-                Shortcut::Projection(conv) => LoadedShortcut::Projection(Box::new(load(conv)?)),
-            };
-            Ok(Block { path, shortcut })
-        });
-        Ok(Self {
-            stem: load(&description.stem)?,
-            max_pool: description.max_pool,
-            blocks: blocks.collect::<Result<_>>()?,
-            head: description.head.as_ref().map(load).transpose()?,
-            features: description.features,
-            device: device.clone(),
-            dtype,
-        })
-    }
-
-    fn layers(&self) -> impl Iterator<Item = &Layer> {
-        let blocks = self.blocks.iter().flat_map(|block| {
-            let shortcut = match &block.shortcut {
-                LoadedShortcut::Projection(layer) => Some(layer.as_ref()),
-                LoadedShortcut::None | LoadedShortcut::Identity => None,
-            };
-            block.path.iter().chain(shortcut)
-        });
-        std::iter::once(&self.stem).chain(blocks).chain(&self.head)
+        Ok(Self { network: description.load(load)?, device: device.clone(), dtype })
     }
 }
 
@@ -132,12 +87,12 @@ impl Layer {
     }
 }
 
-impl Block {
+impl Block<Layer> {
     fn forward(&self, map: Tensor) -> Result<Tensor> {
         let residual = match &self.shortcut {
-            LoadedShortcut::None => None,
-            LoadedShortcut::Identity => Some(map.clone()),
-            LoadedShortcut::Projection(layer) => Some(layer.forward(&map, None)?),
+            Shortcut::None => None,
+            Shortcut::Identity => Some(map.clone()),
+            Shortcut::Projection(layer) => Some(layer.forward(&map, None)?),
         };
         let mut map = map;
         for (i, layer) in self.path.iter().enumerate() {
@@ -149,7 +104,7 @@ impl Block {
 
 impl Backbone for DeviceNetwork {
     fn features(&self) -> usize {
-        self.features
+        self.network.features
     }
 
     fn device(&self) -> &Device {
@@ -158,16 +113,17 @@ impl Backbone for DeviceNetwork {
 
     fn forward(&self, pictures: &Tensor) -> Result<Tensor> {
         if pictures.dim(0)? == 0 {
-            return Ok(Tensor::zeros((0, self.features), DType::F32, &Device::Cpu)?);
+            return Ok(Tensor::zeros((0, self.features()), DType::F32, &Device::Cpu)?);
         }
-        let mut map = self.stem.forward(&pictures.to_device(&self.device)?.to_dtype(self.dtype)?, None)?;
-        if self.max_pool {
+        let mut map =
+            self.network.stem.forward(&pictures.to_device(&self.device)?.to_dtype(self.dtype)?, None)?;
+        if self.network.max_pool {
             map = max_pool(&map)?;
         }
-        for block in &self.blocks {
+        for block in &self.network.blocks {
             map = block.forward(map)?;
         }
-        if let Some(head) = &self.head {
+        if let Some(head) = &self.network.head {
             map = head.forward(&map, None)?;
         }
         // A mean of many numbers in half precision would lose digits.
@@ -176,7 +132,7 @@ impl Backbone for DeviceNetwork {
 
     fn memory_bytes(&self) -> usize {
         let bytes = |t: &Tensor| t.elem_count() * t.dtype().size_in_bytes();
-        self.layers().map(|layer| bytes(&layer.weight) + bytes(&layer.bias)).sum()
+        self.network.layers().map(|layer| bytes(&layer.weight) + bytes(&layer.bias)).sum()
     }
 }
 

@@ -6,18 +6,14 @@ use super::ops::layer::{ConvNorm, Running, Statistics};
 use super::ops::max_pool::max_pool;
 use super::optimizer::{Group, Parameter};
 use crate::error::{Error, Kind, Result};
-use crate::model::arch::{Conv, Description, Shortcut};
+use crate::model::arch::{Block, Conv, Description, Shortcut};
 use crate::model::{load_backbone, Arch, Tensors};
 use candle_core::{DType, Device, Tensor, Var};
 
 /// Any [`Arch`], with what learns of it on a device.
 #[derive(Debug)]
 pub struct LearningBackbone {
-    stem: Layer,
-    max_pool: bool,
-    blocks: Vec<Block>,
-    head: Option<Layer>,
-    features: usize,
+    network: Description<Layer>,
 }
 
 #[derive(Debug)]
@@ -25,19 +21,6 @@ struct Layer {
     fixed: ConvNorm,
     /// Weight, γ and β, see [`ConvNorm::parts`].
     learned: Var,
-}
-
-#[derive(Debug)]
-struct Block {
-    path: Vec<Layer>,
-    shortcut: LearningShortcut,
-}
-
-#[derive(Debug)]
-enum LearningShortcut {
-    None,
-    Identity,
-    Projection(Layer),
 }
 
 /// How a backbone is run.
@@ -61,28 +44,13 @@ impl LearningBackbone {
         load_backbone(arch, tensors, &Device::Cpu)?;
         let description = arch.description();
         let buffers = Buffers::default();
-        let load = |conv: &Conv| Layer::load(conv, &description, tensors, device, &buffers);
-        let blocks = description.blocks.iter().map(|block| {
-            let path = block.path.iter().map(load).collect::<Result<_>>()?;
-            let shortcut = match &block.shortcut {
-                Shortcut::None => LearningShortcut::None,
-                Shortcut::Identity => LearningShortcut::Identity,
-                Shortcut::Projection(conv) => LearningShortcut::Projection(load(conv)?),
-            };
-            Ok(Block { path, shortcut })
-        });
-        Ok(Self {
-            stem: load(&description.stem)?,
-            max_pool: description.max_pool,
-            blocks: blocks.collect::<Result<_>>()?,
-            head: description.head.as_ref().map(load).transpose()?,
-            features: description.features,
-        })
+        let network = description.load(|conv| Layer::load(conv, &description, tensors, device, &buffers))?;
+        Ok(Self { network })
     }
 
     /// F.
     pub fn features(&self) -> usize {
-        self.features
+        self.network.features
     }
 
     /// What learns: a vector per convolution and its normalisation.
@@ -92,7 +60,7 @@ impl LearningBackbone {
             group: Group::Backbone,
             var: layer.learned.clone(),
         };
-        self.layers().map(parameter).collect()
+        self.network.layers().map(parameter).collect()
     }
 
     /// Normalised pictures `[batch, 3, height, width]` to pooled features `[batch, F]`.
@@ -105,14 +73,14 @@ impl LearningBackbone {
             true => pictures.permute((1, 2, 3, 0))?.contiguous()?,
             false => pictures.clone(),
         };
-        map = self.stem.forward(&map, None, mode)?;
-        if self.max_pool {
+        map = self.network.stem.forward(&map, None, mode)?;
+        if self.network.max_pool {
             map = max_pool(&map)?;
         }
-        for block in &self.blocks {
+        for block in &self.network.blocks {
             map = block.forward(&map, mode)?;
         }
-        if let Some(head) = &self.head {
+        if let Some(head) = &self.network.head {
             map = head.forward(&map, None, mode)?;
         }
         if !batch_last {
@@ -128,7 +96,7 @@ impl LearningBackbone {
     /// If the device refuses.
     pub fn tensors(&self) -> Result<Tensors> {
         let mut all = self.running()?;
-        for layer in self.layers() {
+        for layer in self.network.layers() {
             let conv = layer.fixed.conv();
             // A copy: the optimiser writes in place.
             let learned = layer.learned.as_detached_tensor().copy()?.to_device(&Device::Cpu)?;
@@ -147,7 +115,7 @@ impl LearningBackbone {
     /// If the device refuses.
     pub fn running(&self) -> Result<Tensors> {
         let mut all = Tensors::new();
-        for layer in self.layers() {
+        for layer in self.network.layers() {
             let (norm, running) = (&layer.fixed.conv().norm, layer.fixed.running());
             all.insert(format!("{norm}.running_mean"), running.mean.to_device(&Device::Cpu)?);
             all.insert(format!("{norm}.running_var"), running.variance.to_device(&Device::Cpu)?);
@@ -160,7 +128,7 @@ impl LearningBackbone {
     /// # Errors
     /// [`Kind::Mismatch`] if one is missing or of another shape.
     pub fn set_running(&self, tensors: &Tensors) -> Result<()> {
-        for layer in self.layers() {
+        for layer in self.network.layers() {
             let conv = layer.fixed.conv();
             let find = |part: &str| -> Result<Tensor> {
                 let name = format!("{}.{part}", conv.norm);
@@ -173,17 +141,6 @@ impl LearningBackbone {
             layer.fixed.set_running(Running { mean: find("running_mean")?, variance: find("running_var")? });
         }
         Ok(())
-    }
-
-    fn layers(&self) -> impl Iterator<Item = &Layer> {
-        let blocks = self.blocks.iter().flat_map(|block| {
-            let shortcut = match &block.shortcut {
-                LearningShortcut::Projection(layer) => Some(layer),
-                LearningShortcut::None | LearningShortcut::Identity => None,
-            };
-            block.path.iter().chain(shortcut)
-        });
-        std::iter::once(&self.stem).chain(blocks).chain(&self.head)
     }
 }
 
@@ -223,12 +180,12 @@ impl Layer {
     }
 }
 
-impl Block {
+impl Block<Layer> {
     fn forward(&self, input: &Tensor, mode: Mode) -> Result<Tensor> {
         let shortcut = match &self.shortcut {
-            LearningShortcut::None => None,
-            LearningShortcut::Identity => Some(input.clone()),
-            LearningShortcut::Projection(layer) => Some(layer.forward(input, None, mode)?),
+            Shortcut::None => None,
+            Shortcut::Identity => Some(input.clone()),
+            Shortcut::Projection(layer) => Some(layer.forward(input, None, mode)?),
         };
         let mut map = input.clone();
         for (i, layer) in self.path.iter().enumerate() {

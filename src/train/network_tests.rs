@@ -61,7 +61,7 @@ fn a_training_pass_agrees_with_torchvision() {
     let weights: Vec<f32> = synthetic::uniform("c", 1024).map(|u| (u * 2.0 - 1.0) as f32).collect();
     let weights = Tensor::from_vec(weights, (2, 512), &Device::Cpu).unwrap();
     let gradients = (features * weights).unwrap().sum_all().unwrap().backward().unwrap();
-    for layer in backbone.layers() {
+    for layer in backbone.network.layers() {
         let (conv, gradient) = (layer.fixed.conv(), gradients.get(&layer.learned).unwrap());
         let names =
             [format!("{}.weight", conv.name), format!("{}.weight", conv.norm), format!("{}.bias", conv.norm)];

@@ -5,7 +5,7 @@ use super::layer::Layer;
 use super::pool::{average, from_planes, max_pool, pooled};
 use super::SLACK;
 use crate::error::Result;
-use crate::model::arch::{Conv, Description, Shortcut};
+use crate::model::arch::{Block, Conv, Description, Shortcut};
 use crate::model::shape::MapShape;
 use rayon::prelude::*;
 use std::sync::{Mutex, PoisonError};
@@ -17,26 +17,9 @@ const PIXELS_AT_ONCE: usize = 1 << 16;
 #[derive(Debug)]
 pub struct Network {
     kernels: &'static Kernels,
-    stem: Layer,
-    max_pool: bool,
-    blocks: Vec<Block>,
-    head: Option<Layer>,
-    features: usize,
+    network: Description<Layer>,
     /// Room for maps, for as many calls as have run at once.
     arenas: Mutex<Vec<Arena>>,
-}
-
-#[derive(Debug)]
-struct Block {
-    path: Vec<Layer>,
-    shortcut: LoadedShortcut,
-}
-
-#[derive(Debug)]
-enum LoadedShortcut {
-    None,
-    Identity,
-    Projection(Box<Layer>),
 }
 
 /// Weight and bias of a convolution.
@@ -56,44 +39,20 @@ impl Network {
             let (weight, bias) = filter(conv)?;
             Ok(Layer::new(conv, &weight, &bias, kernels))
         };
-        let blocks = description.blocks.iter().map(|block| {
-            let path = block.path.iter().map(load).collect::<Result<_>>()?;
-            let shortcut = match &block.shortcut {
-                Shortcut::None => LoadedShortcut::None,
-                Shortcut::Identity => LoadedShortcut::Identity,
-                Shortcut::Projection(conv) => LoadedShortcut::Projection(Box::new(load(conv)?)),
-            };
-            Ok(Block { path, shortcut })
-        });
-        Ok(Self {
-            kernels,
-            stem: load(&description.stem)?,
-            max_pool: description.max_pool,
-            blocks: blocks.collect::<Result<_>>()?,
-            head: description.head.as_ref().map(load).transpose()?,
-            features: description.features,
-            arenas: Mutex::default(),
-        })
+        let network = description.load(load)?;
+        Ok(Self { kernels, network, arenas: Mutex::default() })
     }
 
     /// F, the length of a feature vector.
     pub fn features(&self) -> usize {
-        self.features
+        self.network.features
     }
 
     /// Bytes of its numbers, and of the arenas that no call uses just now.
     pub fn memory_bytes(&self) -> usize {
         let arenas = self.arenas.lock().unwrap_or_else(PoisonError::into_inner);
         let maps: usize = arenas.iter().flat_map(|a| &a.maps).map(|map| size_of_val(&*map.numbers)).sum();
-        let blocks = self.blocks.iter().flat_map(|block| {
-            let shortcut = match &block.shortcut {
-                LoadedShortcut::Projection(layer) => Some(layer.as_ref()),
-                LoadedShortcut::None | LoadedShortcut::Identity => None,
-            };
-            block.path.iter().chain(shortcut)
-        });
-        std::iter::once(&self.stem).chain(blocks).chain(&self.head).map(Layer::memory_bytes).sum::<usize>()
-            + maps
+        self.network.layers().map(Layer::memory_bytes).sum::<usize>() + maps
     }
 
     /// Pictures `[batch, 3, height, width]` of this shape, none of its numbers 0, to features `[batch, F]`, over the threads of
@@ -118,11 +77,11 @@ impl Network {
         let group = (shape.batch / (threads * rounds)).max(1);
         let whole = if threads > 1 { shape.batch / (threads * group) * threads * group } else { 0 };
         let (pictures, rest) = pictures.split_at(whole * picture);
-        let (features, features_of_rest) = features.split_at_mut(whole * self.features);
+        let (features, features_of_rest) = features.split_at_mut(whole * self.features());
         if whole > 0 {
             let shape = MapShape { batch: group, ..shape };
             let groups =
-                pictures.par_chunks(group * picture).zip(features.par_chunks_mut(group * self.features));
+                pictures.par_chunks(group * picture).zip(features.par_chunks_mut(group * self.features()));
             groups.with_max_len(1).for_each(|(pictures, features)| self.run(pictures, shape, features, 1));
         }
         if whole < shape.batch {
@@ -137,7 +96,7 @@ impl Network {
         let mut arena = self.arenas.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
         arena.threads = threads;
         for (pictures, features) in
-            pictures.chunks(at_once * picture).zip(features.chunks_mut(at_once * self.features))
+            pictures.chunks(at_once * picture).zip(features.chunks_mut(at_once * self.features()))
         {
             let shape = MapShape { batch: pictures.len() / picture, ..shape };
             self.forward_chunk(pictures, shape, &mut arena, features);
@@ -148,19 +107,19 @@ impl Network {
     fn forward_chunk(&self, pictures: &[f32], shape: MapShape, arena: &mut Arena, features: &mut [f32]) {
         let threads = arena.threads;
         arena.write(0, shape, |_, out| from_planes(pictures, shape, out, threads));
-        arena.layer(&self.stem, 0, 1, None);
+        arena.layer(&self.network.stem, 0, 1, None);
         let mut map = 1;
-        if self.max_pool {
+        if self.network.max_pool {
             let shape = arena.shape(map);
             arena.write(0, pooled(shape), |maps, out| {
                 max_pool(self.kernels, maps[map].numbers(), shape, out, threads)
             });
             map = 0;
         }
-        for block in &self.blocks {
+        for block in &self.network.blocks {
             map = block.forward(arena, map);
         }
-        if let Some(head) = &self.head {
+        if let Some(head) = &self.network.head {
             let to = (map + 1) % MAPS;
             arena.layer(head, map, to, None);
             map = to;
@@ -174,13 +133,13 @@ fn at_once(shape: MapShape) -> usize {
     (PIXELS_AT_ONCE / shape.plane()).clamp(1, shape.batch)
 }
 
-impl Block {
+impl Block<Layer> {
     /// From one map of the arena to another, which it returns.
     fn forward(&self, arena: &mut Arena, input: usize) -> usize {
         let residual = match &self.shortcut {
-            LoadedShortcut::None => None,
-            LoadedShortcut::Identity => Some(input),
-            LoadedShortcut::Projection(layer) => {
+            Shortcut::None => None,
+            Shortcut::Identity => Some(input),
+            Shortcut::Projection(layer) => {
                 arena.layer(layer, input, (input + 3) % MAPS, None);
                 Some((input + 3) % MAPS)
             }
