@@ -254,7 +254,7 @@ fn absurd(layout: Layout, rows: usize, noise: &mut Noise) -> Vec<Vec<f16>> {
     out
 }
 
-/// A query with any mask: at a row, near one, or anywhere; weights from one end of single precision to the other.
+/// A query with any mask: at a row, near one, on the way to it, or anywhere; weights from one end of single precision to the other.
 fn any_query(layout: Layout, rows: &[Vec<f16>], noise: &mut Noise, absurd: bool) -> Query {
     let n = layout.subspace_dim();
     let only = (noise.below(3) == 0).then(|| noise.below(layout.subspaces()));
@@ -272,11 +272,14 @@ fn any_query(layout: Layout, rows: &[Vec<f16>], noise: &mut Noise, absurd: bool)
                 _ => [f32::MIN_POSITIVE, 1e-40, f32::MAX][noise.below(3)],
             });
             let row = &rows[noise.below(rows.len())][layout.range(k)];
-            match noise.below(if absurd { 5 } else { 2 }) {
+            let length = noise.unit() as f32;
+            match noise.below(if absurd { 6 } else { 3 }) {
                 0 => targets.extend(row.iter().map(|v| v.to_f32())),
                 1 => targets.extend(row.iter().map(|v| v.to_f32() + 0.05 * noise.normal())),
-                2 => targets.extend((0..n).map(|_| any_half(noise).to_f32())),
-                3 => targets.extend((0..n).map(|_| f32::from_bits(1 + noise.below(0x7f7f_ffff) as u32))),
+                // Like the mean of rows that have little in common.
+                2 => targets.extend(row.iter().map(|v| length * v.to_f32() + 0.02 * noise.normal())),
+                3 => targets.extend((0..n).map(|_| any_half(noise).to_f32())),
+                4 => targets.extend((0..n).map(|_| f32::from_bits(1 + noise.below(0x7f7f_ffff) as u32))),
                 _ => targets.extend(row.iter().map(|v| v.to_f32() + 1e-25 * noise.normal())),
             }
         }
