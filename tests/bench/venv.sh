@@ -15,7 +15,8 @@ if ! has "$python" "$@"; then
     python=$PWD/target/bench-venv/bin/python
     if ! has "$python" "$@"; then
         [ -x "$python" ] || python3 -m venv target/bench-venv >&2
-        "$python" -m pip install --quiet "$@" >&2
+        # The module PIL comes with the package pillow.
+        "$python" -m pip install --quiet $(echo "$*" | sed 's/\bPIL\b/pillow/') >&2
     fi
 fi
 echo "$python"
