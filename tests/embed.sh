@@ -9,19 +9,9 @@ gallery=$(for_server "$SCRATCH" "$ROOT/tests/gallery")
 fixtures=$(for_server "$SCRATCH" "$ROOT/tests/fixtures/images")
 export PGDATABASE=postgres PGOPTIONS="-c client_min_messages=warning"
 
-expect_in() { # WHAT PATTERN FILE
-  grep -q "$2" "$3" || die "$1: '$2' is not in: $(cat "$3")"
-  ok "$1"
-}
 refused() { # WHAT SQL PATTERN
   ask -c "$2" >"$SCRATCH/error" 2>&1 && die "$1: it worked"
   expect_in "$1" "$3" "$SCRATCH/error"
-}
-until_true() { # WHAT COMMAND...
-  local what=$1 i
-  shift
-  for i in $(seq 300); do "$@" && return; sleep 0.1; done
-  die "never: $what"
 }
 value() { ask -c "SELECT $1"; }
 images() { value "images FROM coop_stat_worker"; }
@@ -116,12 +106,7 @@ ask -c "CALL coop_embed_table('shop', 'image', 'emb')"
 expect 'and embedded by the next run' $((whole + 1)) "$(value 'count(emb) FROM shop')"
 
 # Another model's embeddings are replaced.
-cp -R "$model" "$SCRATCH/twin"
-twin=$SCRATCH/twin
-at=$(($(stat -c %s "$twin/model.safetensors") / 2 & ~1))
-byte=$(od -An -tu1 -j $at -N 1 "$twin/model.safetensors")
-printf "\\x$(printf %x $((byte ^ 1)))" | dd of="$twin/model.safetensors" bs=1 seek=$at conv=notrunc status=none
-chown --reference="$model" -R "$twin"
+twin=$(twin_of "$model")
 ask -c "SELECT coop_load_model('twin', '$twin')" >/dev/null
 refused 'with two models one has to be chosen' "CALL coop_embed_table('shop', 'image', 'emb')" 'several models are loaded'
 ask -c "CREATE TABLE few AS SELECT * FROM shop WHERE image IS NOT NULL ORDER BY id LIMIT 12" -c "CALL coop_embed_table('few', 'image', 'emb', 'twin')"

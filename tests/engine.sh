@@ -11,26 +11,8 @@ picture=$(for_server "$SCRATCH" "$ROOT/tests/fixtures/images/jpeg_420.jpg")
 program=$(for_server "$SCRATCH" "$program")
 export PGDATABASE=postgres PGOPTIONS="-c client_min_messages=warning"
 
-column() { ask -c "SELECT $1 FROM coop_stat_worker"; }
 device() { ask -c "SELECT coop_embed(photo) IS NOT NULL FROM photo" -c "SELECT device FROM coop_stat_worker" | tail -1; }
 executable() { readlink "/proc/$(column model_process_pid)/exe"; }
-until_true() { # WHAT COMMAND...
-  local what=$1 i
-  shift
-  for i in $(seq 300); do "$@" && return; sleep 0.1; done
-  die "never: $what"
-}
-# configure NAME=VALUE...: sets these and no others, and waits for the process that has them.
-configure() {
-  local old setting
-  old=$(column model_process_pid)
-  ask -c 'ALTER SYSTEM RESET ALL'
-  for setting; do ask -c "LOAD 'coopembed'" -c "ALTER SYSTEM SET coopembed.${setting%%=*} = '${setting#*=}'"; done
-  ask -c 'SELECT pg_reload_conf()' >/dev/null
-  is_new() { [ "$(column model_process_pid)" != "$old" ]; }
-  until_true 'a process with the new settings' is_new
-}
-gone() { ! kill -0 "$1" 2>/dev/null; }
 
 ask <<SQL
 CREATE EXTENSION coopembed;

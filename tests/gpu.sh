@@ -19,18 +19,6 @@ model=$(for_server "$SCRATCH" "$ROOT/model/emoji")
 gallery=$(for_server "$SCRATCH" "$ROOT/tests/gallery")
 program=$(for_server "$SCRATCH" "$program")
 export PGDATABASE=postgres PGOPTIONS="-c client_min_messages=warning"
-column() { ask -c "SELECT $1 FROM coop_stat_worker"; }
-configure() { # NAME=VALUE...
-  local old setting i
-  old=$(column model_process_pid)
-  for setting; do ask -c "LOAD 'coopembed'" -c "ALTER SYSTEM SET coopembed.${setting%%=*} = '${setting#*=}'"; done
-  ask -c 'SELECT pg_reload_conf()' >/dev/null
-  for i in $(seq 300); do
-    [ "$(column model_process_pid)" = "$old" ] || return 0
-    sleep 0.1
-  done
-  die 'no process with the new settings'
-}
 
 ask <<SQL
 CREATE EXTENSION coopembed;

@@ -9,22 +9,11 @@ picture=$(for_server "$SCRATCH" "${2:-$ROOT/tests/fixtures/images/jpeg_420.jpg}"
 trap 'continue_all; stop_cluster "$SCRATCH"; rm -rf "$SCRATCH"' EXIT
 export PGDATABASE=postgres PGOPTIONS="-c client_min_messages=warning"
 
-expect_in() { # WHAT PATTERN FILE
-  grep -q "$2" "$3" || die "$1: '$2' is not in: $(cat "$3")"
-  ok "$1"
-}
 status() { ask -c "SELECT value FROM coop_status() WHERE name = '$1'"; }
 children() { ps -o pid= --ppid "$1" | xargs; }
 continue_all() { [ -z "${stopped:-}" ] || kill -CONT "$stopped" 2>/dev/null || true; stopped=; }
 stop_model() { stopped=$(status model_process_pid); kill -STOP "$stopped"; }
 seconds_since() { echo $(($(date +%s) - $1)); }
-until_true() { # WHAT COMMAND...
-  local what=$1 i
-  shift
-  for i in $(seq 300); do "$@" && return; sleep 0.1; done
-  die "never: $what"
-}
-gone() { ! kill -0 "$1" 2>/dev/null; }
 waits_for_model() { [ "$(ask -c "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'Extension' AND query LIKE '$1%'")" = "$2" ]; }
 # A psql that takes its statements one by one.
 open_session() { # NAME
@@ -177,12 +166,7 @@ expect 'and each sum of time has grown' t \
                AND model_ms > $(cut -d'|' -f3 <<<"$times") FROM coop_stat_worker")"
 
 # Two models where there is room for one: each call brings its own back. One that is larger than all the room is refused.
-cp -R "$model" "$SCRATCH/twin"
-twin=$SCRATCH/twin
-at=$(($(stat -c %s "$twin/model.safetensors") / 2 & ~1))
-byte=$(od -An -tu1 -j $at -N 1 "$twin/model.safetensors")
-printf "\\x$(printf %x $((byte ^ 1)))" | dd of="$twin/model.safetensors" bs=1 seek=$at conv=notrunc status=none
-chown --reference="$model" -R "$twin"
+twin=$(twin_of "$model")
 ask -c "SELECT coop_load_model('twin', '$twin')" -c "ALTER DATABASE postgres SET coopembed.model = 'm'" >/dev/null
 # Of a model that has seen one picture at a time: larger batches have it keep larger buffers.
 ask -c 'SELECT coop_worker_restart()' -c "$embed" >/dev/null

@@ -105,3 +105,37 @@ expect() { # WHAT EXPECTED FOUND
   [ "$2" = "$3" ] || die "$1: expected '$2', found '$3'; $(tail -5 "$SCRATCH/server.log")"
   ok "$1"
 }
+expect_in() { # WHAT PATTERN FILE
+  grep -q "$2" "$3" || die "$1: '$2' is not in: $(cat "$3")"
+  ok "$1"
+}
+until_true() { # WHAT COMMAND...
+  local what=$1 i
+  shift
+  for i in $(seq 300); do "$@" && return; sleep 0.1; done
+  die "never: $what"
+}
+gone() { ! kill -0 "$1" 2>/dev/null; }
+
+# The inference service of the scratch cluster.
+column() { ask -c "SELECT $1 FROM coop_stat_worker"; }
+# configure NAME=VALUE...: sets these and no others, and waits for the process that has them.
+configure() {
+  local old setting
+  old=$(column model_process_pid)
+  ask -c 'ALTER SYSTEM RESET ALL'
+  for setting; do ask -c "LOAD 'coopembed'" -c "ALTER SYSTEM SET coopembed.${setting%%=*} = '${setting#*=}'"; done
+  ask -c 'SELECT pg_reload_conf()' >/dev/null
+  is_new() { [ "$(column model_process_pid)" != "$old" ]; }
+  until_true 'a process with the new settings' is_new
+}
+# A copy of a model directory that the server may read, with one bit of the weights the other way: another model. Prints where it is.
+twin_of() { # MODEL-DIRECTORY
+  local twin=$SCRATCH/twin at byte
+  cp -R "$1" "$twin"
+  at=$(($(stat -c %s "$twin/model.safetensors") / 2 & ~1))
+  byte=$(od -An -tu1 -j $at -N 1 "$twin/model.safetensors")
+  printf "\\x$(printf %x $((byte ^ 1)))" | dd of="$twin/model.safetensors" bs=1 seek=$at conv=notrunc status=none
+  chown --reference="$1" -R "$twin"
+  echo "$twin"
+}
