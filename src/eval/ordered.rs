@@ -248,6 +248,7 @@ mod tests {
             instances: vec!["i".into()],
             categories: vec!["c".into()],
             instance_category: vec![0],
+            instance_group: vec![0],
             warnings: vec![],
         }
     }

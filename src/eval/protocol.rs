@@ -240,6 +240,7 @@ mod tests {
             instances: names(&["a", "b", "c", "d"]),
             categories: names(&["x", "y"]),
             instance_category: vec![0, 1, 1, 0],
+            instance_group: vec![0, 1, 2, 3],
             warnings: vec![],
         };
         let embeddings = vec![

@@ -168,9 +168,10 @@ impl Tagger {
     /// `[V]`: the probability of each value of attribute k; what is missing to 1 is that of none.
     pub fn attribute(&self, e: EmbeddingRef<'_>, k: usize) -> Vec<f64> {
         let Calibration { temperature, presence } = self.tagging.attributes[k];
+        let (points, point) = (&self.attributes[k], self.point(e, k));
         let present = presence
-            .map_or(1.0, |p| 1.0 / (1.0 + (-(p.slope * self.score(e, k, temperature) + p.offset)).exp()));
-        let mut probabilities = softmax(&self.distances(e, k), temperature);
+            .map_or(1.0, |p| 1.0 / (1.0 + (-(p.slope * points.score(&point, temperature) + p.offset)).exp()));
+        let mut probabilities = softmax(&points.distances(&point), temperature);
         probabilities.iter_mut().for_each(|p| *p *= present);
         probabilities
     }

@@ -1,6 +1,6 @@
 //! What was learned as a model: tensors, query prototypes and config.
 
-use super::calibration::{calibrate, Uncalibrated};
+use super::calibration::{uncalibrated, Round};
 use super::features::{half_matrices, FrozenBackbone};
 use super::losses::unit_subspaces;
 use super::manifest::{Manifest, Split};
@@ -27,11 +27,21 @@ pub struct Parts<'a> {
     pub preprocessing: &'a Preprocessing,
     /// Names for the records.
     pub args: &'a TrainArgs,
-    /// Training images that took no part in learning, as places in the manifest; tags are calibrated on them.
+    /// Training images that took no part in learning, as places in the manifest.
     pub held_out: &'a [usize],
 }
 
-/// Config (without metrics) and tensors of a model directory. `features` (`[images, F]`) are the training images'.
+/// What a model directory consists of, and what its tags can be calibrated on.
+pub struct Assembled {
+    /// Without metrics; its tagging is that of training.
+    pub config: ModelConfig,
+    /// By name.
+    pub tensors: Tensors,
+    /// The images held out.
+    pub round: Round,
+}
+
+/// A model directory's contents. `features` (`[images, F]`) are the training images'.
 ///
 /// Query prototypes are means over what the *stored* projection makes of the training images: it is rounded to half
 /// precision first.
@@ -43,7 +53,7 @@ pub fn assemble(
     backbone: &FrozenBackbone,
     features: &Tensor,
     learned: &Parameters,
-) -> Result<(ModelConfig, Tensors)> {
+) -> Result<Assembled> {
     let manifest = parts.manifest;
     let layout = Layout::new(manifest.attributes.len(), parts.settings.subspace_dim, 0)?;
     let mut tensors = half_matrices(&proxies_and_projection(manifest, learned)?)?;
@@ -82,14 +92,15 @@ pub fn assemble(
         features: backbone.features(),
         standardize_features: parts.settings.standardize_features,
     };
-    let mut config = ModelConfig {
+    let scale = parts.settings.normalize.then_some(parts.settings.scale);
+    let config = ModelConfig {
         format_version: FORMAT_VERSION,
         architecture,
         subspace_dim: n,
         attributes: queries.vocabulary,
         categories: queries.named_categories,
         preprocessing: parts.preprocessing.clone(),
-        tagging: None,
+        tagging: Some(uncalibrated(radii, scale)),
         training: training_record(parts.settings),
         dataset: dataset_record(parts),
         metrics: serde_json::Value::Null,
@@ -100,13 +111,9 @@ pub fn assemble(
         let row = all.partition_point(|&a| a < image);
         Ok((image, Embedding::from_f32(layout, &embeddings[row])?))
     });
-    let held_out = held_out.collect::<Result<Vec<_>>>()?;
-    let scale = parts.settings.normalize.then_some(parts.settings.scale);
-    let proxies = Proxies::of(&config, &tensors)?;
-    let model = Uncalibrated { config: &config, proxies, radii, scale };
-    config.tagging = Some(calibrate(model, manifest, &held_out)?);
-    config.format_version = config.needed_version();
-    Ok((config, tensors))
+    let held_out = held_out.collect::<Result<_>>()?;
+    let round = Round::new(&config, Proxies::of(&config, &tensors)?, manifest, held_out)?;
+    Ok(Assembled { config, tensors, round })
 }
 
 /// `[K]`: the mean length of raw embeddings in each subspace.

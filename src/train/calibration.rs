@@ -1,9 +1,10 @@
 //! Probabilities that keep their word: temperatures and the signs of absence, learned on images that training has not seen.
 
-use super::manifest::Manifest;
+use super::manifest::{Manifest, Split};
 use crate::error::Result;
 use crate::model::{softmax, Calibration, ModelConfig, Presence, Proxies, Tagger, Tagging};
 use crate::space::Embedding;
+use std::collections::HashSet;
 
 /// With fewer labelled images held out, an attribute takes the temperature of all attributes together.
 const FEW: usize = 20;
@@ -15,67 +16,98 @@ const TEMPERATURES: (f64, f64) = (1e-3, 1e4);
 /// Squared distances of an image from all values, and which is right.
 type Sample = (Vec<Option<f64>>, usize);
 
-/// What is to be calibrated.
-pub struct Uncalibrated<'a> {
-    /// The vocabulary, with counts of training images.
-    pub config: &'a ModelConfig,
-    /// Of the model.
-    pub proxies: Proxies,
-    /// `[K]`: see [`Tagging::radii`].
-    pub radii: Vec<f32>,
-    /// With the scale of the softmax, if training compared unit vectors.
-    pub scale: Option<f64>,
+/// What a training made of the images that it did not see.
+pub struct Round {
+    tagger: Tagger,
+    /// Their places in the manifest.
+    images: Vec<(usize, Embedding)>,
 }
 
-/// Learns a model's [`Tagging`] from images held out: their places in the manifest, and their embeddings. With none, temperatures are
-/// those of training, and absence is never told.
-///
-/// # Errors
-/// If the model lacks proxies.
-pub fn calibrate(
-    model: Uncalibrated<'_>,
-    manifest: &Manifest,
-    held_out: &[(usize, Embedding)],
-) -> Result<Tagging> {
-    let attributes = model.config.attributes.len();
-    // A softmax over −scale times the mean of K squared distances has the temperature K / scale.
-    let trained = model.scale.map_or(1.0, |scale| 1.0 / scale);
-    let mut tagging = Tagging {
-        unit: model.scale.is_some(),
-        radii: model.radii,
-        attributes: vec![Calibration { temperature: trained, presence: None }; attributes],
-        category_temperature: model.scale.map_or(1.0, |scale| attributes as f64 / scale),
-        held_out_images: held_out.len(),
-    };
-    if held_out.is_empty() {
-        return Ok(tagging);
+impl Round {
+    /// Of a model, its tagging still that of training, and the images held out, with their embeddings.
+    ///
+    /// # Errors
+    /// If the model lacks proxies.
+    pub fn new(
+        config: &ModelConfig,
+        proxies: Proxies,
+        manifest: &Manifest,
+        images: Vec<(usize, Embedding)>,
+    ) -> Result<Self> {
+        // A value that only images held out show has a proxy that learned nothing.
+        let held_out: HashSet<usize> = images.iter().map(|(image, _)| *image).collect();
+        let mut config = config.clone();
+        config.attributes.iter_mut().flat_map(|a| &mut a.values).for_each(|v| v.images = 0);
+        for i in manifest.split(Split::Train).into_iter().filter(|i| !held_out.contains(i)) {
+            for (attribute, value) in config.attributes.iter_mut().zip(&manifest.images[i].values) {
+                if let Some(value) = value {
+                    attribute.values[*value as usize].images += 1;
+                }
+            }
+        }
+        Ok(Self { tagger: Tagger::new(&config, proxies)?, images })
     }
-    let config = ModelConfig { tagging: Some(tagging.clone()), ..model.config.clone() };
-    let tagger = Tagger::new(&config, model.proxies)?;
-    let labelled = |k: usize| -> Vec<Sample> {
+
+    /// Distances of the images that have a value of attribute k which learned.
+    fn labelled(&self, k: usize, manifest: &Manifest) -> Vec<Sample> {
         let sample = |(image, e): &(usize, Embedding)| {
-            Some((tagger.distances(e.as_ref(), k), manifest.images[*image].values[k]? as usize))
+            Some((self.tagger.distances(e.as_ref(), k), manifest.images[*image].values[k]? as usize))
         };
-        held_out.iter().filter_map(sample).filter(is_known).collect()
-    };
-    let samples: Vec<Vec<Sample>> = (0..attributes).map(labelled).collect();
-    let all: Vec<Sample> = samples.iter().flatten().cloned().collect();
-    let shared = if all.len() < FEW { trained } else { temperature(&all) };
-    for (k, samples) in samples.iter().enumerate() {
-        let temperature = if samples.len() < FEW { shared } else { temperature(samples) };
-        let scores = held_out.iter().map(|(image, e)| {
-            (tagger.score(e.as_ref(), k, temperature), manifest.images[*image].values[k].is_some())
-        });
-        tagging.attributes[k] = Calibration { temperature, presence: presence(&scores.collect::<Vec<_>>()) };
+        self.images.iter().filter_map(sample).filter(is_known).collect()
     }
-    let categories: Vec<Sample> = (held_out.iter())
-        .map(|(image, e)| (tagger.category_distances(e.as_ref()), manifest.images[*image].category as usize))
-        .filter(is_known)
-        .collect();
+
+    /// The same for categories.
+    fn of_categories(&self, manifest: &Manifest) -> Vec<Sample> {
+        let sample = |(image, e): &(usize, Embedding)| {
+            (self.tagger.category_distances(e.as_ref()), manifest.images[*image].category as usize)
+        };
+        self.images.iter().map(sample).filter(is_known).collect()
+    }
+
+    /// How much each image looks as if it had a value of attribute k, and whether it has.
+    fn scores(&self, k: usize, temperature: f64, manifest: &Manifest) -> Vec<(f64, bool)> {
+        let score = |(image, e): &(usize, Embedding)| {
+            (self.tagger.score(e.as_ref(), k, temperature), manifest.images[*image].values[k].is_some())
+        };
+        self.images.iter().map(score).collect()
+    }
+}
+
+/// The tagging that training itself gives a model: its temperatures, and absence is never told. `radii` (`[K]`) are those of
+/// [`Tagging::radii`]; `scale` is that of the softmax, if training compared unit vectors.
+pub fn uncalibrated(radii: Vec<f32>, scale: Option<f64>) -> Tagging {
+    let attributes = radii.len();
+    // A softmax over −scale times the mean of K squared distances has the temperature K / scale.
+    let trained = scale.map_or(1.0, |scale| 1.0 / scale);
+    Tagging {
+        unit: scale.is_some(),
+        radii,
+        attributes: vec![Calibration { temperature: trained, presence: None }; attributes],
+        category_temperature: scale.map_or(1.0, |scale| attributes as f64 / scale),
+        held_out_images: 0,
+    }
+}
+
+/// Learns how sure a model's tags may be from the images held out of one training, or of several that each held out others
+/// (cross-fitting: each image is judged by a training that has not seen it, and the model itself may have seen them all).
+pub fn calibrate(tagging: &mut Tagging, manifest: &Manifest, rounds: &[Round]) {
+    tagging.held_out_images = rounds.iter().map(|r| r.images.len()).sum();
+    let labelled = |k| rounds.iter().flat_map(|r| r.labelled(k, manifest)).collect();
+    let samples: Vec<Vec<Sample>> = (0..tagging.attributes.len()).map(labelled).collect();
+    let all: Vec<Sample> = samples.iter().flatten().cloned().collect();
+    let shared = (all.len() >= FEW).then(|| temperature(&all));
+    for (k, (calibration, samples)) in tagging.attributes.iter_mut().zip(&samples).enumerate() {
+        calibration.temperature = match samples.len() {
+            FEW.. => temperature(samples),
+            _ => shared.unwrap_or(calibration.temperature),
+        };
+        let scores = rounds.iter().flat_map(|r| r.scores(k, calibration.temperature, manifest));
+        calibration.presence = presence(&scores.collect::<Vec<_>>());
+    }
+    let categories: Vec<Sample> = rounds.iter().flat_map(|r| r.of_categories(manifest)).collect();
     if categories.len() >= FEW {
         tagging.category_temperature = temperature(&categories);
     }
-    Ok(tagging)
 }
 
 /// A value that no training image showed cannot be predicted.

@@ -94,14 +94,16 @@ fn tags(config: &ModelConfig) -> String {
     if reports.is_empty() {
         return String::new();
     }
-    let mut out = "\nTags: how often the likeliest value is right, and the expected calibration error of its probability (of \
-                   \"none\", too, where the model can tell).\n\n| tags of | accuracy | calibration error | labelled images |\n|---|---|---|---|\n"
+    let mut out = "\nTags: how often the likeliest value is right, and for comparison the value with the nearest mean; and the expected \
+                   calibration error of its probability (of \"none\", too, where the model can tell).\n\n\
+                   | tags of | accuracy | of the nearest mean | calibration error | labelled images |\n|---|---|---|---|---|\n"
         .to_owned();
     for t in reports {
         let figure = |key: &str| percent(t[key].as_f64());
-        let (accuracy, error) = (figure("accuracy"), figure("expected_calibration_error"));
+        let [accuracy, mean, error] =
+            ["accuracy", "accuracy_of_nearest_mean", "expected_calibration_error"].map(figure);
         let name = t["name"].as_str().unwrap_or_default();
-        let _ = writeln!(out, "| {name} | {accuracy} | {error} | {} |", t["labelled"]);
+        let _ = writeln!(out, "| {name} | {accuracy} | {mean} | {error} | {} |", t["labelled"]);
     }
     out
 }

@@ -217,6 +217,34 @@ fn an_experiment_does_each_run_once_and_writes_its_table() {
     assert!(runs.iter().all(|r| more.contains(r)));
 }
 
+#[test]
+fn calibration_in_folds_costs_the_model_nothing_and_judges_every_image() {
+    let dir = tempfile::tempdir().unwrap();
+    with_backbone(dir.path());
+    let training = |out: &str, folds| {
+        let mut args = options(dir.path(), out);
+        args.checkpoint = Some(dir.path().join(format!("{out}-checkpoint")));
+        args.hyper.epochs = Some(3);
+        args.hyper.calibration_folds = Some(folds);
+        let (weights, config, _) = trained(&args);
+        (weights, serde_json::from_str::<serde_json::Value>(&config).unwrap())
+    };
+    let (plain, without) = training("plain", 0);
+    // Each of the six instances once: what the others show, it can be asked for.
+    let (weights, config) = training("folds", 6);
+    assert!(weights == plain, "the model learns from all images, whatever calibrates it");
+    assert_eq!(
+        (&without["tagging"]["held_out_images"], &config["tagging"]["held_out_images"]),
+        (&0.into(), &18.into())
+    );
+    let colours = |config: &serde_json::Value| config["tagging"]["attributes"][0]["temperature"].as_f64();
+    assert_ne!(colours(&config), colours(&without));
+    assert_eq!(training("folds", 6), (weights, config), "everything is taken up from checkpoints");
+    for fold in ["fold-1", "fold-6"] {
+        assert!(dir.path().join("folds-checkpoint").join(fold).is_dir());
+    }
+}
+
 /// Options of a training that changes the backbone, with checkpoints.
 fn finetuning(folder: &Path, out: &str) -> TrainArgs {
     let mut args = options(folder, out);

@@ -57,12 +57,12 @@ pub fn corrupted(manifest: &Manifest, corruption: Corruption, share: f64, seed: 
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::manifest::{AttributeEntry, ImageEntry};
     use super::*;
 
     /// 50 instances of two training images and a gallery image: a colour of three, a size of one, sometimes a print of two.
-    fn manifest() -> Manifest {
+    pub fn manifest() -> Manifest {
         let attribute = |name: &str, values: usize| AttributeEntry {
             name: name.into(),
             ordered: false,
@@ -85,6 +85,7 @@ mod tests {
             instances: (0..50).map(|i| i.to_string()).collect(),
             categories: vec!["c".into()],
             instance_category: vec![0; 50],
+            instance_group: (0..50).collect(),
             warnings: vec![],
         }
     }

@@ -158,6 +158,10 @@ pub struct HyperArgs {
     /// are any [default: 0]
     #[arg(long, value_name = "FRACTION")]
     pub calibration: Option<f64>,
+    /// Calibrate the probabilities of tags without losing images for it: train so many times before, each time without another part
+    /// of the training instances. Nothing to do with --validation or --calibration [default: 0]
+    #[arg(long, value_name = "COUNT")]
+    pub calibration_folds: Option<usize>,
     /// Beyond the paper: learn on subspaces of unit length [default: false]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     pub normalize: Option<bool>,
@@ -312,6 +316,7 @@ impl HyperArgs {
         s.validation = self.validation.or(s.validation);
         s.patience = self.patience.or(s.patience);
         set(&mut s.calibration, self.calibration);
+        set(&mut s.calibration_folds, self.calibration_folds);
         set(&mut s.schedule, self.schedule);
         set(&mut s.warmup_epochs, self.warmup_epochs);
         set(&mut s.weight_decay, self.weight_decay);

@@ -112,6 +112,7 @@ mod tests {
             instances: vec!["i".into()],
             categories: vec!["x".into(), "y".into()],
             instance_category: vec![1],
+            instance_group: vec![0],
             warnings: vec![],
         };
         let embeddings = [vec![1.0, 0.0], vec![0.0, -1.0], vec![0.0, 1.0]];

@@ -1,6 +1,7 @@
 //! `coopembed train`: from a data set and a backbone to a model directory.
 
-use super::assembly::{assemble, Parts};
+use super::assembly::{assemble, Assembled, Parts};
+use super::calibration::{calibrate, Round};
 use super::card::card;
 use super::checkpoint::Checkpoints;
 use super::features::{backbone_digest, bar, default_cache, FrozenBackbone};
@@ -8,6 +9,7 @@ use super::learning::LearningSource;
 use super::loader::{Augmentation, Pictures};
 use super::log::LossLog;
 use super::manifest::{Manifest, ReadingArgs, Split};
+use super::method::Method;
 use super::methods::layers::Initializer;
 use super::methods::MethodKind;
 use super::network::{LearningBackbone, Mode};
@@ -16,7 +18,7 @@ use super::rival;
 use super::set::TrainingSet;
 use super::settings::{Schedule, Settings};
 use super::source::{FeatureSource, FrozenFeatures};
-use super::trainer::{train, Plan};
+use super::trainer::{train, EpochLosses, Plan};
 use super::validation::{HeldOut, Validation};
 use crate::error::{Error, Kind, Result};
 use crate::eval;
@@ -26,6 +28,7 @@ use candle_core::{DType, Device, Tensor};
 use rand::rngs::StdRng;
 use rand::SeedableRng;
 use sha2::{Digest as _, Sha256};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Trains, writes the model directory, evaluates what was written if the data set has a gallery, and writes the figures
@@ -44,70 +47,30 @@ pub fn run(args: &TrainArgs) -> Result<()> {
     let set = TrainingSet::of(&manifest, sides.train.clone())?;
     let (arch, tensors) =
         read_backbone_file(TrainArgs::required("backbone", &args.backbone)?, args.arch.as_deref())?;
-    let backbone = FrozenBackbone::new(arch, &tensors)?;
     let cache = cache_folder(args.cache.as_ref())?;
-    eprintln!(
-        "{} training images, {} instances, {} categories, {} attributes; {arch} at {} px",
-        set.images.len(),
-        set.instance_category.len(),
-        set.category_count,
-        set.attributes.len(),
-        preprocessing.size
-    );
-
-    let device = args.device()?;
-    let mut rng = StdRng::seed_from_u64(settings.seed);
-    let start = Initializer::new(&device, DType::F32, &mut rng);
-    let method = settings.method.start(&set, backbone.features(), &settings, start)?;
-    let places = Places { manifest: &manifest, sides: &sides, preprocessing: &preprocessing, cache: &cache };
-    let mut source = match settings.train_backbone {
-        false => Source::Frozen(places.frozen(&backbone, &settings, &device)?),
-        true => {
-            let learning = LearningBackbone::load(arch, &tensors, &device)?;
-            Source::Learning(Box::new(places.learning(learning, &settings, &device, args.workers())))
-        }
+    let course = Course {
+        args: &args,
+        settings: &settings,
+        preprocessing: &preprocessing,
+        manifest: &manifest,
+        arch,
+        tensors: &tensors,
+        cache: &cache,
+        device: args.device()?,
     };
-
     std::fs::create_dir_all(out).map_err(|e| Error::io("create", out, &e))?;
-    let checkpoints = (args.checkpoint.as_ref())
-        .map(|folder| {
-            Checkpoints::open(folder, fingerprint(&settings, &preprocessing, &manifest, &backbone)?)
-        })
-        .transpose()?;
-    let done = checkpoints.as_ref().map_or(Ok(0), Checkpoints::epochs)?;
-    if done > 0 {
-        eprintln!("going on after epoch {done}");
-    }
-    let path = args.log.clone().unwrap_or_else(|| out.join("losses.csv"));
-    let mut log = LossLog::create(&path, done)?;
-    let progress = bar("training", 0);
-    let validation =
-        settings.validation.map(|_| Validation::new(&manifest, &sides.validation, sides.train.len()));
-    let plan = Plan {
-        validation: validation.as_ref(),
-        checkpoints: checkpoints.as_ref(),
-        ..Plan::new(&settings, &set.instances, &progress)
-    };
-    train(&*method, source.as_dyn(), &plan, &mut |losses| log.write(losses))?;
-    progress.finish_and_clear();
-
-    // What ships is in half precision, and so the features that means and figures are made of come from that.
-    let backbone = match &source {
-        Source::Frozen(_) => backbone,
-        Source::Learning(learning) => FrozenBackbone::new(arch, &learning.backbone().tensors()?)?,
-    };
-    let features = places.matrix(&backbone, false)?;
+    let rounds = course.rounds(&sides)?;
+    let Learned { method, backbone, features } = course.learn(&sides, &set, None)?;
     let Some(learned) = method.cooperative() else {
         return rival::finish(&*method, &settings, &backbone, &args, manifest, features, &cache);
     };
-    let parts = Parts {
-        manifest: &manifest,
-        settings: &settings,
-        preprocessing: &preprocessing,
-        args: &args,
-        held_out: &sides.validation,
-    };
-    let (mut config, tensors) = assemble(&parts, &backbone, &features, learned)?;
+    let Assembled { mut config, tensors, round } =
+        assemble(&course.parts(&sides), &backbone, &features, learned)?;
+    let rounds = if rounds.is_empty() { vec![round] } else { rounds };
+    if let Some(tagging) = &mut config.tagging {
+        calibrate(tagging, &manifest, &rounds);
+    }
+    config.format_version = config.needed_version();
     if manifest.split(Split::Gallery).is_empty() {
         eprintln!("no gallery images: the model is not evaluated");
     } else {
@@ -123,6 +86,126 @@ pub fn run(args: &TrainArgs) -> Result<()> {
     write_directory(out, &config, &tensors, &card(&config, &args.card))?;
     println!("wrote {}", out.display());
     Ok(())
+}
+
+/// All that the trainings of one run have in common.
+struct Course<'a> {
+    args: &'a TrainArgs,
+    settings: &'a Settings,
+    preprocessing: &'a Preprocessing,
+    manifest: &'a Manifest,
+    arch: Arch,
+    tensors: &'a Tensors,
+    cache: &'a Path,
+    device: Device,
+}
+
+/// What one training leaves.
+struct Learned<'s> {
+    method: Box<dyn Method + 's>,
+    /// In half precision, as it ships.
+    backbone: FrozenBackbone,
+    /// `[images, F]`: what it makes of the training images.
+    features: Tensor,
+}
+
+impl Course<'_> {
+    /// The trainings that only calibrate the last one: one for each fold, unless images are held out of that one already.
+    fn rounds(&self, sides: &HeldOut) -> Result<Vec<Round>> {
+        let folds = self.settings.calibration_folds;
+        if folds == 0 || !sides.validation.is_empty() || self.settings.method != MethodKind::Cooperative {
+            return Ok(Vec::new());
+        }
+        let folds = HeldOut::folds(self.manifest, folds, self.settings.seed)?;
+        eprintln!("calibration: {} trainings before the last one", folds.len());
+        let round = |(sides, number): (&HeldOut, usize)| {
+            let set = TrainingSet::of(self.manifest, sides.train.clone())?;
+            let Learned { method, backbone, features } = self.learn(sides, &set, Some(number))?;
+            let learned = method
+                .cooperative()
+                .ok_or_else(|| Error::new(Kind::Internal, "a cooperative training without its parameters"))?;
+            Ok(assemble(&self.parts(sides), &backbone, &features, learned)?.round)
+        };
+        folds.iter().zip(1..).map(round).collect()
+    }
+
+    fn parts<'a>(&'a self, sides: &'a HeldOut) -> Parts<'a> {
+        Parts {
+            manifest: self.manifest,
+            settings: self.settings,
+            preprocessing: self.preprocessing,
+            args: self.args,
+            held_out: &sides.validation,
+        }
+    }
+
+    /// Trains on one side, of which `set` is made; of a fold it writes no log, and its checkpoints have a folder of their own.
+    fn learn<'s>(&self, sides: &HeldOut, set: &'s TrainingSet, fold: Option<usize>) -> Result<Learned<'s>> {
+        let Self { settings, manifest, device, arch, .. } = self;
+        let backbone = FrozenBackbone::new(*arch, self.tensors)?;
+        if fold.is_none() {
+            eprintln!(
+                "{} training images, {} instances, {} categories, {} attributes; {arch} at {} px",
+                set.images.len(),
+                set.instance_category.len(),
+                set.category_count,
+                set.attributes.len(),
+                self.preprocessing.size
+            );
+        }
+        let mut rng = StdRng::seed_from_u64(settings.seed);
+        let start = Initializer::new(device, DType::F32, &mut rng);
+        let method = settings.method.start(set, backbone.features(), settings, start)?;
+        let places = Places { manifest, sides, preprocessing: self.preprocessing, cache: self.cache };
+        let mut source = match settings.train_backbone {
+            false => Source::Frozen(places.frozen(&backbone, settings, device)?),
+            true => {
+                let learning = LearningBackbone::load(*arch, self.tensors, device)?;
+                Source::Learning(Box::new(places.learning(learning, settings, device, self.args.workers())))
+            }
+        };
+
+        let checkpoints = (self.args.checkpoint.as_ref())
+            .map(|folder| {
+                let training = fingerprint(settings, self.preprocessing, manifest, &backbone, fold)?;
+                let folder = fold.map_or(folder.clone(), |fold| folder.join(format!("fold-{fold}")));
+                Checkpoints::open(&folder, training)
+            })
+            .transpose()?;
+        let done = checkpoints.as_ref().map_or(Ok(0), Checkpoints::epochs)?;
+        if done > 0 {
+            eprintln!("going on after epoch {done}");
+        }
+        let mut log = match fold {
+            None => Some(LossLog::create(&self.log()?, done)?),
+            Some(_) => None,
+        };
+        let progress = bar("training", 0);
+        let validation =
+            settings.validation.map(|_| Validation::new(manifest, &sides.validation, sides.train.len()));
+        let plan = Plan {
+            validation: validation.as_ref(),
+            checkpoints: checkpoints.as_ref(),
+            ..Plan::new(settings, &set.instances, &progress)
+        };
+        let mut observe = |losses: &EpochLosses| log.as_mut().map_or(Ok(()), |log| log.write(losses));
+        train(&*method, source.as_dyn(), &plan, &mut observe)?;
+        progress.finish_and_clear();
+
+        // What ships is in half precision, and so the features that means and figures are made of come from that.
+        let backbone = match &source {
+            Source::Frozen(_) => backbone,
+            Source::Learning(learning) => FrozenBackbone::new(*arch, &learning.backbone().tensors()?)?,
+        };
+        let features = places.matrix(&backbone, false)?;
+        Ok(Learned { method, backbone, features })
+    }
+
+    /// Where losses are written to.
+    fn log(&self) -> Result<PathBuf> {
+        let out = TrainArgs::required("out", &self.args.out)?;
+        Ok(self.args.log.clone().unwrap_or_else(|| out.join("losses.csv")))
+    }
 }
 
 /// Reads a data set and says on standard error what is odd about it.
@@ -221,7 +304,7 @@ fn sides(manifest: &Manifest, settings: &Settings) -> Result<HeldOut> {
         .then_some(settings.calibration);
     match settings.validation.or(calibration) {
         Some(fraction) => HeldOut::new(manifest, fraction, settings.seed),
-        None => Ok(HeldOut { train: manifest.split(Split::Train), validation: Vec::new() }),
+        None => Ok(HeldOut::none(manifest)),
     }
 }
 
@@ -231,6 +314,7 @@ fn fingerprint(
     preprocessing: &Preprocessing,
     manifest: &Manifest,
     backbone: &FrozenBackbone,
+    fold: Option<usize>,
 ) -> Result<String> {
     let mut settings = settings.clone();
     if settings.schedule == Schedule::Constant {
@@ -246,6 +330,14 @@ fn fingerprint(
         hash.update(format!("\n{:?}", manifest.images[i]));
     }
     hash.update(format!("\n{:?}", manifest.attributes));
+    // What holds images out goes by groups.
+    let groups: BTreeSet<u32> = manifest.instance_group.iter().copied().collect();
+    if groups.len() < manifest.instance_group.len() {
+        hash.update(format!("\n{:?}", manifest.instance_group));
+    }
+    if let Some(fold) = fold {
+        hash.update(format!("\nfold {fold}"));
+    }
     Ok(hash.finalize().iter().map(|b| format!("{b:02x}")).collect())
 }
 

@@ -64,6 +64,10 @@ pub struct Settings {
     /// (Left out where it is 0, so that what was written before it existed still names the same training.)
     #[serde(default, skip_serializing_if = "is_zero")]
     pub calibration: f64,
+    /// Trainings that each hold out another of so many parts of the training instances, to calibrate the probabilities of tags of a
+    /// last one, which learns from all; none with a validation or a part for calibration. (Left out where it is 0, likewise.)
+    #[serde(default, skip_serializing_if = "is_none_at_all")]
+    pub calibration_folds: usize,
     /// Whether each training image is mirrored half of the time.
     pub flip: bool,
     /// Beyond the paper: learn on unit subspaces.
@@ -152,6 +156,7 @@ impl Default for Settings {
             validation: None,
             patience: None,
             calibration: 0.0,
+            calibration_folds: 0,
             flip: true,
             normalize: false,
             scale: 16.0,
@@ -172,6 +177,11 @@ impl Default for Settings {
 #[allow(clippy::trivially_copy_pass_by_ref)]
 fn is_zero(x: &f64) -> bool {
     *x == 0.0
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_none_at_all(x: &usize) -> bool {
+    *x == 0
 }
 
 fn backbone_rate() -> f64 {
@@ -196,7 +206,7 @@ impl Settings {
                 weight_decay: 2e-3,
                 epochs: 25,
                 absent_proxies: true,
-                calibration: 0.1,
+                calibration_folds: 5,
                 ..Self::default()
             },
         }
@@ -262,6 +272,7 @@ impl Settings {
                 (0.0..1.0).contains(&self.calibration),
                 "the part held out for calibration must be at least 0 and less than 1",
             ),
+            (self.calibration_folds != 1, "calibration needs two folds, or none"),
             (not_negative(self.warmup_epochs), "warm-up epochs must not be negative"),
             (not_negative(self.weight_decay), "weight decay must not be negative"),
             (lambdas.into_iter().all(not_negative), "the weight of a loss must not be negative"),

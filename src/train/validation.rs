@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 /// Images whose features are computed together.
 const BATCH: usize = 64;
 
-/// The training images of a manifest, divided by instance: none has images on both sides.
+/// The training images of a manifest, divided by group of instances: none has images on both sides.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeldOut {
     /// Indices in [`Manifest::images`] of those that learn.
@@ -25,7 +25,12 @@ pub struct HeldOut {
 }
 
 impl HeldOut {
-    /// Holds out `fraction` of the training instances, which the seed picks.
+    /// Nothing held out: every training image learns.
+    pub fn none(manifest: &Manifest) -> Self {
+        Self { train: manifest.split(Split::Train), validation: Vec::new() }
+    }
+
+    /// Holds out `fraction` of the groups of training instances, which the seed picks.
     ///
     /// # Errors
     /// [`Kind::InvalidParameter`] for a fraction outside (0, 1); [`Kind::InvalidData`] if one of the sides would be empty.
@@ -36,23 +41,51 @@ impl HeldOut {
                 format!("the validation fraction must be between 0 and 1, not {fraction}"),
             ));
         }
-        let images = manifest.split(Split::Train);
-        let instances: BTreeSet<u32> = images.iter().map(|&i| manifest.images[i].instance).collect();
-        let mut instances: Vec<u32> = instances.into_iter().collect();
-        instances.shuffle(&mut StdRng::seed_from_u64(seed));
-        let count = (instances.len() as f64 * fraction).round() as usize;
-        if count == 0 || count == instances.len() {
+        let groups = shuffled_groups(manifest, seed);
+        let count = (groups.len() as f64 * fraction).round() as usize;
+        if count == 0 || count == groups.len() {
             return Err(Error::new(
                 Kind::InvalidData,
-                format!("{fraction} of {} training instances cannot be held out", instances.len()),
+                format!("{fraction} of {} groups of training instances cannot be held out", groups.len()),
             )
             .hint("Both sides need an instance: train without --validation and --calibration, or with another fraction."));
         }
-        let held: BTreeSet<u32> = instances[..count].iter().copied().collect();
-        let is_held = |i: &usize| held.contains(&manifest.images[*i].instance);
-        let (validation, train) = images.into_iter().partition(is_held);
-        Ok(Self { train, validation })
+        Ok(Self::of(manifest, &groups[..count]))
     }
+
+    /// Divides the groups of training instances into `count` parts, as the seed shuffles them, and holds out each part once.
+    ///
+    /// # Errors
+    /// [`Kind::InvalidData`] if there are fewer groups than parts.
+    pub fn folds(manifest: &Manifest, count: usize, seed: u64) -> Result<Vec<Self>> {
+        let groups = shuffled_groups(manifest, seed);
+        if groups.len() < count.max(2) {
+            return Err(Error::new(
+                Kind::InvalidData,
+                format!("{} groups of training instances cannot be divided into {count} parts", groups.len()),
+            )
+            .hint("Train with --calibration-folds 0, or with fewer of them."));
+        }
+        let start = |fold: usize| fold * groups.len() / count;
+        Ok((0..count).map(|fold| Self::of(manifest, &groups[start(fold)..start(fold + 1)])).collect())
+    }
+
+    fn of(manifest: &Manifest, held_out: &[u32]) -> Self {
+        let held_out: BTreeSet<&u32> = held_out.iter().collect();
+        let group = |i: &usize| &manifest.instance_group[manifest.images[*i].instance as usize];
+        let (validation, train) =
+            manifest.split(Split::Train).into_iter().partition(|i| held_out.contains(group(i)));
+        Self { train, validation }
+    }
+}
+
+/// The groups that have training images, in an order that the seed picks.
+fn shuffled_groups(manifest: &Manifest, seed: u64) -> Vec<u32> {
+    let of = |i: usize| manifest.instance_group[manifest.images[i].instance as usize];
+    let groups: BTreeSet<u32> = manifest.split(Split::Train).into_iter().map(of).collect();
+    let mut groups: Vec<u32> = groups.into_iter().collect();
+    groups.shuffle(&mut StdRng::seed_from_u64(seed));
+    groups
 }
 
 /// Labels of the images held out; their features follow those of the training images in the source.
@@ -145,7 +178,31 @@ fn nearest(similarities: &[Vec<f32>], judge: impl Fn(usize, usize) -> Option<(bo
 
 #[cfg(test)]
 mod tests {
+    use super::super::corruption::tests::manifest;
     use super::*;
+
+    #[test]
+    fn each_image_is_held_out_of_one_fold_and_variants_together() {
+        let mut m = manifest();
+        // Five groups of ten instances.
+        m.instance_group.iter_mut().for_each(|g| *g /= 10);
+        let folds = HeldOut::folds(&m, 3, 7).unwrap();
+        let group = |i: &usize| m.instance_group[m.images[*i].instance as usize];
+        let mut judged: Vec<usize> = Vec::new();
+        for HeldOut { train, validation } in &folds {
+            let groups: BTreeSet<u32> = validation.iter().map(group).collect();
+            assert!((1..=2).contains(&groups.len()) && !train.iter().any(|i| groups.contains(&group(i))));
+            assert_eq!(train.len() + validation.len(), 100);
+            judged.extend(validation);
+        }
+        judged.sort_unstable();
+        assert_eq!(judged, m.split(Split::Train));
+        assert_eq!(folds, HeldOut::folds(&m, 3, 7).unwrap());
+        assert_ne!(folds, HeldOut::folds(&m, 3, 8).unwrap());
+        assert_eq!(HeldOut::folds(&m, 6, 7).unwrap_err().kind, Kind::InvalidData);
+        let one = HeldOut::new(&m, 0.2, 7).unwrap();
+        assert_eq!(one.validation.iter().map(group).collect::<BTreeSet<_>>().len(), 1);
+    }
 
     /// Two attributes of one dimension each... in the plane: angles, so that every subspace has two dimensions.
     fn embeddings(angles: &[[f64; 2]]) -> Tensor {

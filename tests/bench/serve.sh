@@ -3,13 +3,27 @@
 # whole table from one. The bars: no errors; 0.9 of what the model alone does at its best batch; 99 % of the calls within three
 # times the batches that are in front of them; backends that do not grow; the weights in memory once. On a machine that does
 # other things too, what the model did while it worked tells more than what it did alone, at another time.
+# ARCH=resnet50 takes that backbone at 224 px, with random weights, instead of the shipped model.
 # usage: serve.sh [SECONDS [CONNECTIONS]]      (the extension must be installed: tests/bench/run.sh does)
 source "$(dirname "$0")/../tools/lib.sh"
 find_postgres
 seconds=${1:-60} connections=${2:-64}
 (cd "$ROOT" && cargo build --quiet --release --bin coopembed --no-default-features --features cli)
 scratch_cluster max_connections=$((connections + 20)) shared_buffers=256MB max_parallel_workers_per_gather=0
-model=$(for_server "$SCRATCH" "$ROOT/model/emoji")
+directory=$ROOT/model/emoji
+if [ -n "${ARCH:-}" ]; then
+  directory=$SCRATCH/random
+  mkdir "$SCRATCH/set"
+  ln -s "$ROOT/tests/gallery/images" "$SCRATCH/set/images"
+  awk -F, 'NR == 1 { print "path,instance,category,split,half"; next } { print $NF "," $1 ",any,train," NR % 2 }' \
+    "$ROOT/tests/gallery/products.csv" >"$SCRATCH/set/images.csv"
+  "$("$ROOT/tests/bench/venv.sh" torch torchvision)" -c "
+import sys, torch, torchvision
+torch.save(torchvision.models.get_model('$ARCH', weights=None).state_dict(), sys.argv[1])" "$SCRATCH/backbone.pth"
+  "$TARGET/release/coopembed" train --data "$SCRATCH/set" --arch "$ARCH" --backbone "$SCRATCH/backbone.pth" --size 224 --epochs 1 \
+    --cache "$SCRATCH/features" --out "$directory"
+fi
+model=$(for_server "$SCRATCH" "$directory")
 gallery=$(for_server "$SCRATCH" "$ROOT/tests/gallery")
 export PGDATABASE=postgres PGOPTIONS="-c client_min_messages=warning"
 psql_ -v gallery="$gallery" -v model="$model" -f "$ROOT/tests/tools/demo-load.sql"
@@ -22,7 +36,7 @@ most() { sort -n | tail -1; }
 clients() { value "string_agg(pid::text, ' ') FROM pg_stat_activity WHERE application_name = 'pgbench'"; }
 
 say "the model alone, on this machine: batch, pictures a second, milliseconds a batch"
-"$TARGET/release/coopembed" bench-model "$ROOT/model/emoji" | tee "$SCRATCH/alone"
+"$TARGET/release/coopembed" bench-model "$directory" | tee "$SCRATCH/alone"
 # What decoding takes of the same processors, measured on this table's pictures by the backends themselves.
 ask -c "SELECT count(coop_embed(image)) FROM products" >/dev/null
 best=$(sort -k2 -n "$SCRATCH/alone" | tail -1 | cut -d' ' -f2)

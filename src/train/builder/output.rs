@@ -130,10 +130,10 @@ pub fn csv<'a>(lines: impl Iterator<Item = Vec<&'a str>>) -> Result<Vec<u8>> {
 }
 
 fn images_csv(rows: &[Row], attributes: &[Attribute]) -> Result<Vec<u8>> {
-    let mut header = vec!["path", "instance", "category", "split"];
+    let mut header = vec!["path", "instance", "category", "split", "group"];
     header.extend(attributes.iter().map(|a| a.name));
     let lines = rows.iter().map(|row| {
-        let mut line = vec![row.path.as_str(), &row.instance, row.category, row.split];
+        let mut line = vec![row.path.as_str(), &row.instance, row.category, row.split, row.group];
         line.extend(row.values.iter().map(|v| v.unwrap_or("")));
         line
     });

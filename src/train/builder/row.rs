@@ -7,6 +7,8 @@ pub struct Row<'a> {
     pub path: String,
     /// Name of the instance.
     pub instance: String,
+    /// Name of the instances that look much like it, itself among them.
+    pub group: &'a str,
     /// Its category.
     pub category: &'a str,
     /// `train`, `query` or `gallery`.

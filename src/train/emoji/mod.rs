@@ -293,6 +293,7 @@ fn rows<'a>(instances: &'a [Instance], views: &[&View]) -> Vec<Row<'a>> {
         out.extend(drawn.into_iter().map(|view| Row {
             path: format!("images/{}", picture_name(view, code)),
             instance: code.to_lowercase(),
+            group: &instance.concept,
             category: &instance.category,
             split: match instance.side {
                 Side::Train => "train",

@@ -144,6 +144,7 @@ fn rows<'a>(
                 Instance::Family => family.name.clone(),
                 Instance::Face => format!("{}-{}-{}", family.name, face.weight, face.style),
             },
+            group: &family.name,
             category: &family.category,
             split: picture.split,
             values: &labels[picture.family][picture.face],

@@ -128,7 +128,7 @@ fn a_set_is_built_again_the_same_and_holds_what_it_says() {
         let image = image::open(folder.join("out").join(&row[0])).unwrap();
         assert_eq!((image.width(), image.height()), (16, 16));
     }
-    let of = |path: &str| rows.iter().find(|r| r[0] == path).unwrap()[4..].to_vec();
+    let of = |path: &str| rows.iter().find(|r| r[0] == path).unwrap()[5..].to_vec();
     assert_eq!(of("images/block/700-normal-00.png"), ["700", "normal", "1", "1", "1", "sans", "no"]);
     // The roman faces decide on serifs. Contrasts are 1 four times and 2 four times: the edges are 1, 1, 2 and 2.
     assert_eq!(of("images/block/400-italic-00.png"), ["400", "italic", "3", "1", "1", "sans", "yes"]);
@@ -163,7 +163,7 @@ fn faces_can_be_the_instances() {
     let dir = tempfile::tempdir().unwrap();
     run(&FontArgs { instance: Instance::Face, ..args(dir.path()) }).unwrap();
     let rows = table(dir.path(), "images.csv");
-    assert!(rows.iter().any(|r| r[1] == "block-400-italic"));
+    assert!(rows.iter().any(|r| r[1] == "block-400-italic" && r[4] == "block"));
 }
 
 #[test]

@@ -62,6 +62,7 @@ pub fn read(root: &Path, problems: &mut Problems) -> Result<(Table, Option<Decla
                 at,
                 path: image,
                 instance: names.model(model),
+                group: String::new(),
                 category: names.make(make),
                 split,
                 crop,

@@ -9,13 +9,16 @@ use std::path::Path;
 /// The columns that every `images.csv` has.
 const REQUIRED: [&str; 4] = ["path", "instance", "category", "split"];
 
+/// The optional column that says which instances belong together.
+const GROUP: &str = "group";
+
 /// The optional columns of the box, all or none.
 const BOX: [&str; 4] = ["x1", "y1", "x2", "y2"];
 
 /// What the columns are, for who got them wrong.
 pub fn hint() -> String {
     format!(
-        "images.csv has the columns {}, optionally {}, then one per attribute; empty means absent.",
+        "images.csv has the columns {}, optionally {GROUP} and {}, then one per attribute; empty means absent.",
         REQUIRED.join(","),
         BOX.join(",")
     )
@@ -53,6 +56,7 @@ pub fn read(path: &Path, declared: Option<&Declarations>, problems: &mut Problem
 /// Where each thing is in a record.
 struct Columns {
     required: [usize; 4],
+    group: Option<usize>,
     crop: Option<[usize; 4]>,
     attributes: Vec<usize>,
 }
@@ -81,7 +85,7 @@ impl Columns {
         if !matches!(crop.len(), 0 | 4) {
             problems.add(format!("images.csv: of the box's columns {} some are missing", BOX.join(",")));
         }
-        let fixed = |name: &str| REQUIRED.contains(&name) || BOX.contains(&name);
+        let fixed = |name: &str| REQUIRED.contains(&name) || BOX.contains(&name) || name == GROUP;
         let attributes: Vec<usize> = (0..header.len()).filter(|&i| !fixed(&header[i])).collect();
         if let Some(declared) = declared {
             let columns: BTreeSet<&str> = attributes.iter().map(|&i| &header[i]).collect();
@@ -96,7 +100,12 @@ impl Columns {
             return None;
         }
         let required: Vec<usize> = required.into_iter().flatten().collect();
-        Some(Self { required: required.try_into().ok()?, crop: crop.try_into().ok(), attributes })
+        Some(Self {
+            required: required.try_into().ok()?,
+            group: place(&GROUP),
+            crop: crop.try_into().ok(),
+            attributes,
+        })
     }
 
     fn row(&self, record: &csv::StringRecord, problems: &mut Problems) -> Option<Row> {
@@ -125,6 +134,7 @@ impl Columns {
             _ => None,
         };
         let values = self.attributes.iter().map(|&c| record[c].to_owned()).collect();
-        Some(Row { at, path, instance, category, split: known.ok()?, crop, values })
+        let group = self.group.map(|c| record[c].to_owned()).unwrap_or_default();
+        Some(Row { at, path, instance, group, category, split: known.ok()?, crop, values })
     }
 }

@@ -66,6 +66,7 @@ pub fn read(
                 at: at.clone(),
                 path: format!("{folder}{image}"),
                 instance: item.clone(),
+                group: String::new(),
                 category: category.unwrap_or_default().to_owned(),
                 split,
                 crop: boxes.get(image.as_str()).copied(),

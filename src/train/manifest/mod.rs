@@ -1,8 +1,8 @@
 //! A labelled set of images: `images.csv` and, beside it, `attributes.json`; or a published set in its own layout (In-Shop
 //! Clothes, CompCars).
 //!
-//! `images.csv` has the columns `path,instance,category,split` (train, query or gallery), optionally `x1,y1,x2,y2` (the
-//! box to crop to, in pixels), then one column per attribute; empty means absent. `attributes.json` is
+//! `images.csv` has the columns `path,instance,category,split` (train, query or gallery), optionally `group` (variants of
+//! one thing, such as a garment in all its colours, have the same) and `x1,y1,x2,y2` (the box to crop to, in pixels), then one column per attribute; empty means absent. `attributes.json` is
 //! `{"weight": {"ordered": true, "values": ["100", "200"]}, ...}`; without it an attribute's values are what occurs.
 
 mod compcars;
@@ -38,6 +38,9 @@ pub struct Manifest {
     pub categories: Vec<String>,
     /// The category of each instance.
     pub instance_category: Vec<u32>,
+    /// The group of each instance: variants of one thing, which are held out of training together. Without a column `group` each
+    /// instance is one.
+    pub instance_group: Vec<u32>,
     /// What is odd but usable, one sentence each.
     pub warnings: Vec<String>,
 }

@@ -70,6 +70,8 @@ pub struct Row {
     pub path: String,
     /// Name of its instance.
     pub instance: String,
+    /// Name of the instances that this one belongs to; empty if it stands alone.
+    pub group: String,
     /// Name of its category.
     pub category: String,
     /// What it is for.
@@ -140,13 +142,19 @@ impl Table {
         let values: Vec<HashMap<&String, u32>> =
             attributes.iter().map(|a| a.values.iter().zip(0..).collect()).collect();
 
+        let groups = Names::of(self.rows.iter().map(|r| &r.group).filter(|g| !g.is_empty()));
         let mut images = Vec::with_capacity(self.rows.len());
+        let mut instance_group: Vec<Option<Option<u32>>> = vec![None; instances.names.len()];
         let mut instance_category: Vec<Option<u32>> = vec![None; instances.names.len()];
         for row in &self.rows {
             let at = &row.at;
             let (instance, category) = (instances.index[&row.instance], categories.index[&row.category]);
             if *instance_category[instance as usize].get_or_insert(category) != category {
                 problems.add(format!("{at}: instance \"{}\" is in two categories", row.instance));
+            }
+            let group = groups.index.get(&row.group).copied();
+            if *instance_group[instance as usize].get_or_insert(group) != group {
+                problems.add(format!("{at}: instance \"{}\" is in two groups", row.instance));
             }
             let image_values = row.values.iter().zip(&values).zip(&attributes).map(|((v, known), a)| {
                 let index = known.get(v).copied();
@@ -179,6 +187,7 @@ impl Table {
             images,
             attributes,
             instance_category: instance_category.into_iter().map(Option::unwrap_or_default).collect(),
+            instance_group: alone_after(instance_group.into_iter().map(Option::flatten), groups.names.len()),
             instances: instances.names,
             categories: categories.names,
             warnings,
@@ -196,6 +205,12 @@ pub fn crop_box(texts: [&str; 4]) -> Option<CropBox> {
     let whole =
         CropBox { x1: x1.floor() as i32, y1: y1.floor() as i32, x2: x2.ceil() as i32, y2: y2.ceil() as i32 };
     (x1 < x2 && y1 < y2).then_some(whole)
+}
+
+/// Numbers of groups; an instance without one is a group of its own, counted on from `groups`.
+fn alone_after(of_instances: impl Iterator<Item = Option<u32>>, groups: usize) -> Vec<u32> {
+    let mut alone = groups as u32..;
+    of_instances.map(|group| group.or_else(|| alone.next()).unwrap_or_default()).collect()
 }
 
 /// Distinct names, sorted, and their places.

@@ -33,6 +33,21 @@ fn names_become_numbers_and_empty_is_absent() {
 }
 
 #[test]
+fn instances_of_a_group_share_its_number_and_the_others_have_their_own() {
+    let csv = "path,instance,group,category,split,size\n\
+               a.png,i1,,c,train,1\n\
+               b.png,i2,g,c,train,2\n\
+               c.png,i3,g,c,train,1\n\
+               d.png,i4,,c,train,2\n";
+    let files = ["a.png", "b.png", "c.png", "d.png"];
+    let m = Manifest::read(folder(csv, None, &files).path()).unwrap();
+    assert_eq!((m.instance_group, m.attributes.len()), (vec![1, 0, 0, 2], 1));
+    let two = csv.replace("d.png,i4,,", "d.png,i3,h,");
+    let e = Manifest::read(folder(&two, None, &files).path()).unwrap_err();
+    assert!(e.detail.unwrap().contains("line 5: instance \"i3\" is in two groups"));
+}
+
+#[test]
 fn declared_values_keep_their_order() {
     let csv = "path,instance,category,split,size\na.png,i,c,train,small\n";
     let json = r#"{"size": {"ordered": true, "values": ["tiny", "small", "large"], "source": "label"}}"#;
