@@ -18,7 +18,8 @@ const LIBRARY: &str = env!("CARGO_PKG_VERSION");
 /// The version of the library that this session runs; a WARNING if the SQL objects of the database are of another.
 #[pg_extern(sql = false)]
 fn coop_version() -> &'static str {
-    let sql = "SELECT extversion FROM pg_catalog.pg_extension WHERE extname OPERATOR(pg_catalog.=) 'coopembed'";
+    let sql =
+        "SELECT extversion FROM pg_catalog.pg_extension WHERE extname OPERATOR(pg_catalog.=) 'coopembed'";
     let objects: Option<String> = Spi::get_one(sql).map_err(failed).or_report();
     if let Some(objects) = objects.filter(|objects| objects != LIBRARY) {
         warn(
