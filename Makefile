@@ -63,6 +63,14 @@ fuzz:
 bench-train:
 	tests/bench/train.sh
 
+## make valgrind   unit tests of distances, index and graphs under valgrind
+valgrind:
+	tests/tools/valgrind.sh
+
+## make test-cassert  what is installed, on a PostgreSQL built with assertions
+test-cassert:
+	tests/tools/cassert.sh
+
 ## make third-party  write the licences of all that is linked in, after a dependency has changed
 third-party:
 	.release/third-party.py
