@@ -13,7 +13,7 @@ rm -rf "$out"
 mkdir -p "$out"
 
 # In a folder of its own: other flags, so other dependencies than those of daily work. Where things were built is in no product.
-export CARGO_TARGET_DIR=$TARGET/release-build
+export CARGO_TARGET_DIR=$TARGET/release-build PGRX_HOME=$TARGET/release-build/pgrx-home
 export RUSTFLAGS="--remap-path-prefix=$ROOT=/coopembed --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo"
 SOURCE_DATE_EPOCH=$(git -C "$ROOT" log -1 --format=%ct)
 export SOURCE_DATE_EPOCH TZ=UTC
@@ -34,7 +34,7 @@ for config in /usr/lib/postgresql/*/bin/pg_config; do
   [ -f "$("$config" --includedir-server)/postgres.h" ] && grep -q "^pg$major = " Cargo.toml || continue
   say "the extension for PostgreSQL $major"
   (
-    PGV=$major PG_CONFIG=$config
+    export PGV=$major PG_CONFIG=$config
     find_postgres
     built=$CARGO_TARGET_DIR/package-$major
     rm -rf "$built"
