@@ -73,7 +73,7 @@ def metadata(version):
 
 
 def documentation():
-    """Paths and make targets that documents name are there."""
+    """Paths and make targets that documents name are there, and the architecture names every folder of the sources."""
     targets = set(re.findall(r"^([\w-]+):", read("Makefile"), re.M))
     for document in DOCUMENTS:
         text = read(document)
@@ -86,6 +86,11 @@ def documentation():
             expect(((ROOT / document).parent / path).exists(), f"{document} links to {path}, which is not there")
         for target in re.findall(r"(?:`|^ +)make ([\w-]+)", text, re.M):
             expect(target in targets, f"{document} names make {target}, which the Makefile does not have")
+
+
+    architecture = read("README.md").partition("## Architecture\n")[2].partition("\n## ")[0]
+    for folder in sorted(p.name for p in (ROOT / "src").iterdir() if p.is_dir()):
+        expect(f"`src/{folder}/`" in architecture, f"README.md's architecture lacks src/{folder}/")
 
 
 def main():
