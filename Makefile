@@ -3,7 +3,8 @@ PGV ?= 15
 export PGV
 CLI := --no-default-features --features cli
 
-.PHONY: help setup demo demo-stop test test-core test-pg test-sql lint cli engine check-cuda bench bench-train fuzz
+.PHONY: help setup demo demo-stop test test-core test-pg test-sql lint cli engine check-cuda bench bench-train fuzz \
+	valgrind test-cassert third-party deny release
 help:
 	@sed -n 's/^## //p' Makefile
 
@@ -61,3 +62,23 @@ fuzz:
 ## make bench-train  a training step of the backbone beside PyTorch's
 bench-train:
 	tests/bench/train.sh
+
+## make valgrind   unit tests of distances, index and graphs under valgrind
+valgrind:
+	tests/tools/valgrind.sh
+
+## make test-cassert  what is installed, on a PostgreSQL built with assertions
+test-cassert:
+	tests/tools/cassert.sh
+
+## make third-party  write the licences of all that is linked in, after a dependency has changed
+third-party:
+	.release/third-party.py
+
+## make deny       licences, sources and known faults of all dependencies, by cargo-deny
+deny:
+	tests/tools/deny.sh
+
+## make release    Debian packages, source archives and checksums of the last commit, in target/dist
+release:
+	.release/release.sh

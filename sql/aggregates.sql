@@ -16,4 +16,3 @@ CREATE AGGREGATE avg(coopvec) (
     COMBINEFUNC = coopvec_avg_combine, SERIALFUNC = coopvec_avg_serial, DESERIALFUNC = coopvec_avg_deserial,
     PARALLEL = SAFE
 );
-COMMENT ON AGGREGATE avg(coopvec) IS 'the mean of embeddings of one model, not normalised';

@@ -6,17 +6,13 @@ CREATE FUNCTION coop_replace(embedding coopvec, attribute text, value text) RETU
 CREATE FUNCTION coop_replace(embedding coopvec, query coopquery) RETURNS coopvec
     AS 'MODULE_PATHNAME', 'coop_replace_by_wrapper' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 10
     SUPPORT coop_fold_support;
-COMMENT ON FUNCTION coop_replace(coopvec, text, text) IS 'this one, but with this value of this attribute';
-COMMENT ON FUNCTION coop_replace(coopvec, coopquery) IS 'this one, but as the query wishes where it has a weight';
 
 CREATE FUNCTION coop_blend(embedding coopvec, other coopvec, VARIADIC attributes text[]) RETURNS coopvec
     AS 'MODULE_PATHNAME', 'coop_blend_wrapper' LANGUAGE C STABLE STRICT PARALLEL SAFE COST 1000
     SUPPORT coop_fold_support;
-COMMENT ON FUNCTION coop_blend(coopvec, coopvec, text[]) IS 'the first, but in these attributes as the second';
 
 CREATE FUNCTION coop_subspace(embedding coopvec, attribute text) RETURNS real[]
     AS 'MODULE_PATHNAME', 'coop_subspace_wrapper' LANGUAGE C STABLE STRICT PARALLEL SAFE COST 1000;
-COMMENT ON FUNCTION coop_subspace(coopvec, text) IS 'the numbers of an embedding in the subspace of an attribute';
 
 CREATE FUNCTION coop_explain(embedding coopvec, query coopquery)
     RETURNS TABLE (attribute text, weight real, distance double precision, contribution double precision)
@@ -24,6 +20,3 @@ CREATE FUNCTION coop_explain(embedding coopvec, query coopquery)
 CREATE FUNCTION coop_explain(embedding coopvec, other coopvec)
     RETURNS TABLE (attribute text, weight real, distance double precision, contribution double precision)
     AS 'MODULE_PATHNAME', 'coop_explain_other_wrapper' LANGUAGE C STABLE STRICT PARALLEL SAFE COST 1000 ROWS 10;
-COMMENT ON FUNCTION coop_explain(coopvec, coopquery) IS
-    'what each attribute adds to the square of embedding <-> query; without attribute: what no embedding can avoid';
-COMMENT ON FUNCTION coop_explain(coopvec, coopvec) IS 'what each attribute adds to the square of embedding <-> other';

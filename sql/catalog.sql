@@ -1,17 +1,13 @@
 -- The catalogue: models as rows, so that they travel with pg_dump, replication and failover.
 --
 -- Everything but the weights is for everybody to read. Rows are written by coop_load_model(), coop_drop_model() and the
--- functions that define words of one's own;
--- attribute and value ordinals count from 1, and attribute k owns the dimensions (k-1)*n+1 .. k*n.
+-- functions that define words of one's own. What each column holds is said in sql/comments.sql.
 --
 -- No foreign keys: pg_restore -j fills an extension's tables in any order, with their constraints in place already, and
 -- would fail on them. Rows of a model that is not in coopembed.models mean nothing, and go when its name is loaded.
 
 CREATE SCHEMA coopembed;
-COMMENT ON SCHEMA coopembed IS 'models of the coopembed extension';
 
--- digest: SHA-256 of what decides an embedding (architecture, vocabulary, preprocessing, weights).
--- config: config.json, byte for byte.
 CREATE TABLE coopembed.models (
     name         text COLLATE pg_catalog."C" PRIMARY KEY,
     digest       bytea NOT NULL CHECK (octet_length(digest) = 32),
@@ -42,8 +38,6 @@ CREATE TABLE coopembed.attributes (
     UNIQUE (model, name)
 );
 
--- images: how many training images show the value; query is null where there was none to learn it from.
--- own: defined by coop_define_attribute_value(), not trained.
 CREATE TABLE coopembed.attribute_values (
     model     text COLLATE pg_catalog."C" NOT NULL,
     attribute integer NOT NULL,
@@ -67,8 +61,6 @@ CREATE TABLE coopembed.categories (
     UNIQUE (model, name)
 );
 
--- Where training drew embeddings to, for tags: row by row the proxies of an attribute's values, of attribute 0 the
--- categories'. absent: the proxy of images without a value, where the model learned one.
 CREATE TABLE coopembed.proxies (
     model     text COLLATE pg_catalog."C" NOT NULL,
     attribute integer NOT NULL CHECK (attribute >= 0),

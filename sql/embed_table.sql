@@ -39,8 +39,6 @@ SELECT r.relation::regclass AS relation, r.pid, r.model,
        r.total, r.done, r.failed, r.locked, r.started, coalesce(r.finished, r.updated) AS updated,
        r.done / greatest(extract(epoch FROM coalesce(r.finished, r.updated) - r.started), 0.001)::double precision AS per_second
 FROM coopembed.embedding_runs r LEFT JOIN pg_stat_activity a ON a.pid = r.pid;
-COMMENT ON VIEW coop_embed_progress IS
-    'how far coop_embed_table() is: one row for each session that embeds a table of this database, or was the last to';
 GRANT SELECT ON coop_embed_progress TO PUBLIC;
 
 -- The tables in which the rows of rel lie, each with its primary key's columns; or an error that says why rel cannot be embedded.
@@ -141,10 +139,6 @@ BEGIN
     RAISE NOTICE '% rows of % embedded in % s, % a second; % failed; % were locked by other sessions',
         done, rel, pg_catalog.round(took::numeric, 1), pg_catalog.round((done / took)::numeric, 1), failed, locked;
 END $$;
-COMMENT ON PROCEDURE coop_embed_table(regclass, name, name, text, integer) IS
-    'embed the pictures of a table that have no embedding of the model, batch by batch, with a commit after each';
 
 CREATE FUNCTION coop_embed_trigger() RETURNS trigger
     AS 'MODULE_PATHNAME', 'coop_embed_trigger' LANGUAGE C;
-COMMENT ON FUNCTION coop_embed_trigger() IS
-    'BEFORE INSERT OR UPDATE FOR EACH ROW: (image_column, emb_column [, model]) embeds new and changed pictures';

@@ -27,8 +27,6 @@ BEGIN
          ORDER BY label, 4',
         id_column, label_column, coopembed.embedding_column(rel, emb_column), rel);
 END $$;
-COMMENT ON FUNCTION coop_typicality(regclass, name, name, name) IS
-    'how far each row is from the mean of its label, and its rank: typical ones first, atypical ones last';
 
 -- The planner does not know that a search ends early: without enable_sort = off it would sort a large table for each row.
 CREATE FUNCTION coop_duplicates(rel regclass, id_column name, emb_column name, threshold double precision)
@@ -58,8 +56,6 @@ BEGIN
         END LOOP;
     END LOOP;
 END $$;
-COMMENT ON FUNCTION coop_duplicates(regclass, name, name, double precision) IS
-    'pairs of rows that are no further apart than the threshold, each once; rows without id in none';
 
 -- Measures of a ranking: SELECT coop_average_precision(category = 'blouse' ORDER BY emb <-> coop_category_query('blouse')).
 -- Rows of which nobody knows whether they are relevant (NULL) do not count.
@@ -75,8 +71,6 @@ CREATE AGGREGATE coop_average_precision(boolean) (
     SFUNC = coopembed.rank_step, STYPE = double precision[], INITCOND = '{0,0,0}', FINALFUNC = coopembed.average_precision,
     PARALLEL = SAFE
 );
-COMMENT ON AGGREGATE coop_average_precision(boolean) IS
-    'average precision of rows in the order of a distance; null if none is relevant';
 CREATE FUNCTION coopembed.recall_step(state integer[], relevant boolean, k integer) RETURNS integer[]
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     RETURN ARRAY[state[1] + 1, state[2] + (relevant AND state[1] < k)::integer, state[3] + relevant::integer];
@@ -86,5 +80,3 @@ CREATE FUNCTION coopembed.recall(state integer[]) RETURNS double precision
 CREATE AGGREGATE coop_recall_at(boolean, integer) (
     SFUNC = coopembed.recall_step, STYPE = integer[], INITCOND = '{0,0,0}', FINALFUNC = coopembed.recall, PARALLEL = SAFE
 );
-COMMENT ON AGGREGATE coop_recall_at(boolean, integer) IS
-    'recall at K of rows in the order of a distance: 1 if a relevant one is among the first K, else 0; null if none is relevant';

@@ -2,7 +2,6 @@
 CREATE FUNCTION coop_handler(internal) RETURNS index_am_handler
     AS 'MODULE_PATHNAME', 'coop_handler' LANGUAGE C STRICT;
 CREATE ACCESS METHOD coop TYPE INDEX HANDLER coop_handler;
-COMMENT ON ACCESS METHOD coop IS 'nearest embeddings in any subspaces with any weights, exact';
 
 CREATE OPERATOR CLASS coopvec_ops DEFAULT FOR TYPE coopvec USING coop AS
     OPERATOR 1 <-> (coopvec, coopvec) FOR ORDER BY pg_catalog.float_ops,

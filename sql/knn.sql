@@ -26,7 +26,6 @@ CREATE TABLE coopembed.knn_graphs (
     attribute  text
 );
 CREATE INDEX knn_graphs_relation ON coopembed.knn_graphs (relation);
-COMMENT ON TABLE coopembed.knn_graphs IS 'graphs kept by coop_build_knn()';
 SELECT pg_catalog.pg_extension_config_dump('coopembed.knn_graphs',
     'WHERE EXISTS (SELECT FROM pg_catalog.pg_class WHERE oid = graph) AND EXISTS (SELECT FROM pg_catalog.pg_class WHERE oid = relation)');
 
@@ -300,8 +299,6 @@ BEGIN
     END LOOP;
     EXECUTE pg_catalog.format('ANALYZE %s', kept);
 END $$;
-COMMENT ON PROCEDURE coop_build_knn(regclass, name, name, text, integer, text) IS
-    'builds or refreshes a table of each row''s k nearest neighbours, in everything or in one attribute; resumes, and shares work between sessions';
 
 CREATE FUNCTION coop_knn_graphs()
     RETURNS TABLE (graph regclass, relation regclass, id_column name, emb_column name, k integer, attribute text, images bigint, waiting bigint)
@@ -319,5 +316,3 @@ BEGIN
         RETURN NEXT;
     END LOOP;
 END $$;
-COMMENT ON FUNCTION coop_knn_graphs() IS
-    'the graphs of coop_build_knn(): of what they are, how many images they have, and how many wait to be computed';

@@ -6,15 +6,10 @@
 
 CREATE FUNCTION coop_load_model(name text, directory text) RETURNS text
     AS 'MODULE_PATHNAME', 'coop_load_model_directory_wrapper' LANGUAGE C STRICT COST 1000000;
-COMMENT ON FUNCTION coop_load_model(text, text) IS
-    'load the model in a directory of the server''s machine (absolute path); returns its fingerprint';
 CREATE FUNCTION coop_load_model(name text, config text, weights bytea) RETURNS text
     AS 'MODULE_PATHNAME', 'coop_load_model_values_wrapper' LANGUAGE C STRICT COST 1000000;
-COMMENT ON FUNCTION coop_load_model(text, text, bytea) IS
-    'load a model from the contents of its config.json and model.safetensors; returns its fingerprint';
 CREATE FUNCTION coop_drop_model(name text) RETURNS void
     AS 'MODULE_PATHNAME', 'coop_drop_model_wrapper' LANGUAGE C STRICT COST 10000;
-COMMENT ON FUNCTION coop_drop_model(text) IS 'forget a model; embeddings that it made stay as they are';
 
 -- These act as the owner of the tables, so the right to call one is all that an administrator need grant:
 -- GRANT EXECUTE ON FUNCTION coop_drop_model(text) TO catalogue_team.
@@ -28,7 +23,6 @@ CREATE FUNCTION coop_models() RETURNS TABLE (
         name text, fingerprint text, subspaces integer, subspace_dim integer, attributes bigint, categories bigint,
         backbone text, input_size integer, is_default boolean, bytes bigint, loaded_at timestamptz)
     AS 'MODULE_PATHNAME', 'coop_models_wrapper' LANGUAGE C STABLE STRICT PARALLEL SAFE COST 1000 ROWS 5;
-COMMENT ON FUNCTION coop_models() IS 'the loaded models';
 
 CREATE FUNCTION coop_attributes()
     RETURNS TABLE (ordinal integer, name text, ordered boolean, value_count bigint)
@@ -36,8 +30,6 @@ CREATE FUNCTION coop_attributes()
 CREATE FUNCTION coop_attributes(model text)
     RETURNS TABLE (ordinal integer, name text, ordered boolean, value_count bigint)
     AS 'MODULE_PATHNAME', 'coop_attributes_of_wrapper' LANGUAGE C STABLE STRICT PARALLEL SAFE COST 1000 ROWS 10;
-COMMENT ON FUNCTION coop_attributes() IS 'the attributes of the default model';
-COMMENT ON FUNCTION coop_attributes(text) IS 'the attributes of a model';
 
 CREATE FUNCTION coop_attribute_values(attribute text)
     RETURNS TABLE (ordinal integer, value text, images bigint, has_query boolean, own boolean)
@@ -45,8 +37,6 @@ CREATE FUNCTION coop_attribute_values(attribute text)
 CREATE FUNCTION coop_attribute_values(attribute text, model text)
     RETURNS TABLE (ordinal integer, value text, images bigint, has_query boolean, own boolean)
     AS 'MODULE_PATHNAME', 'coop_attribute_values_of_wrapper' LANGUAGE C STABLE STRICT PARALLEL SAFE COST 1000 ROWS 20;
-COMMENT ON FUNCTION coop_attribute_values(text) IS 'the values of an attribute of the default model';
-COMMENT ON FUNCTION coop_attribute_values(text, text) IS 'the values of an attribute of a model';
 
 CREATE FUNCTION coop_categories()
     RETURNS TABLE (ordinal integer, name text, images bigint, has_query boolean, own boolean)
@@ -54,8 +44,6 @@ CREATE FUNCTION coop_categories()
 CREATE FUNCTION coop_categories(model text)
     RETURNS TABLE (ordinal integer, name text, images bigint, has_query boolean, own boolean)
     AS 'MODULE_PATHNAME', 'coop_categories_of_wrapper' LANGUAGE C STABLE STRICT PARALLEL SAFE COST 1000 ROWS 100;
-COMMENT ON FUNCTION coop_categories() IS 'the categories of the default model';
-COMMENT ON FUNCTION coop_categories(text) IS 'the categories of a model';
 
 -- Words of one's own, from rows that somebody labelled: coop_define_attribute_value('fit', 'boxy', avg(emb)). Like loading a model,
 -- it changes what everybody finds, so it is for those to whom an administrator grants it. Not STRICT: a definition by the mean of
@@ -76,16 +64,6 @@ CREATE FUNCTION coop_drop_category(name text) RETURNS void
     AS 'MODULE_PATHNAME', 'coop_drop_category_wrapper' LANGUAGE C STRICT COST 10000;
 CREATE FUNCTION coop_drop_category(name text, model text) RETURNS void
     AS 'MODULE_PATHNAME', 'coop_drop_category_of_wrapper' LANGUAGE C STRICT COST 10000;
-COMMENT ON FUNCTION coop_define_attribute_value(text, text, coopquery) IS
-    'a new value of an attribute: what the query asks for in its subspace';
-COMMENT ON FUNCTION coop_define_attribute_value(text, text, coopvec) IS
-    'a new value of an attribute by example: an embedding, or avg() of several';
-COMMENT ON FUNCTION coop_define_category(text, coopquery) IS 'a new category: what the query asks for';
-COMMENT ON FUNCTION coop_define_category(text, coopvec) IS 'a new category by example: an embedding, or avg() of several';
-COMMENT ON FUNCTION coop_drop_attribute_value(text, text) IS 'forget a value that somebody defined';
-COMMENT ON FUNCTION coop_drop_attribute_value(text, text, text) IS 'forget a value that somebody defined in a model';
-COMMENT ON FUNCTION coop_drop_category(text) IS 'forget a category that somebody defined';
-COMMENT ON FUNCTION coop_drop_category(text, text) IS 'forget a category that somebody defined in a model';
 REVOKE ALL ON FUNCTION coop_define_attribute_value(text, text, coopquery), coop_define_attribute_value(text, text, coopvec),
     coop_define_category(text, coopquery), coop_define_category(text, coopvec), coop_drop_attribute_value(text, text),
     coop_drop_attribute_value(text, text, text), coop_drop_category(text), coop_drop_category(text, text) FROM PUBLIC;
@@ -96,8 +74,6 @@ CREATE FUNCTION coop_attr_query(attribute text, value text) RETURNS coopquery
 CREATE FUNCTION coop_attr_query(attribute text, value text, model text) RETURNS coopquery
     AS 'MODULE_PATHNAME', 'coop_attr_query_of_wrapper' LANGUAGE C STABLE STRICT PARALLEL SAFE COST 1000
     SUPPORT coop_fold_support;
-COMMENT ON FUNCTION coop_attr_query(text, text) IS 'query: this value of this attribute, whatever else';
-COMMENT ON FUNCTION coop_attr_query(text, text, text) IS 'query: this value of this attribute of a model, whatever else';
 
 CREATE FUNCTION coop_category_query(category text) RETURNS coopquery
     AS 'MODULE_PATHNAME', 'coop_category_query_wrapper' LANGUAGE C STABLE STRICT PARALLEL SAFE COST 1000
@@ -105,8 +81,6 @@ CREATE FUNCTION coop_category_query(category text) RETURNS coopquery
 CREATE FUNCTION coop_category_query(category text, model text) RETURNS coopquery
     AS 'MODULE_PATHNAME', 'coop_category_query_of_wrapper' LANGUAGE C STABLE STRICT PARALLEL SAFE COST 1000
     SUPPORT coop_fold_support;
-COMMENT ON FUNCTION coop_category_query(text) IS 'query: this category';
-COMMENT ON FUNCTION coop_category_query(text, text) IS 'query: this category of a model';
 
 -- Without attributes: like this one in all of them. What the cast to coopquery does, under the name one looks for.
 CREATE FUNCTION coop_like(embedding coopvec) RETURNS coopquery
@@ -115,8 +89,6 @@ CREATE FUNCTION coop_like(embedding coopvec) RETURNS coopquery
 CREATE FUNCTION coop_like(embedding coopvec, VARIADIC attributes text[]) RETURNS coopquery
     AS 'MODULE_PATHNAME', 'coop_like_wrapper' LANGUAGE C STABLE STRICT PARALLEL SAFE COST 1000
     SUPPORT coop_fold_support;
-COMMENT ON FUNCTION coop_like(coopvec) IS 'query: like this one in everything';
-COMMENT ON FUNCTION coop_like(coopvec, text[]) IS 'query: like this one in these attributes, whatever else';
 
 CREATE FUNCTION coop_vector(numbers real[]) RETURNS coopvec
     AS 'MODULE_PATHNAME', 'coop_vector_wrapper' LANGUAGE C STABLE STRICT PARALLEL SAFE COST 1000
@@ -124,8 +96,6 @@ CREATE FUNCTION coop_vector(numbers real[]) RETURNS coopvec
 CREATE FUNCTION coop_vector(numbers real[], model text) RETURNS coopvec
     AS 'MODULE_PATHNAME', 'coop_vector_of_wrapper' LANGUAGE C STABLE STRICT PARALLEL SAFE COST 1000
     SUPPORT coop_fold_support;
-COMMENT ON FUNCTION coop_vector(real[]) IS 'numbers as an embedding of the default model, as they are';
-COMMENT ON FUNCTION coop_vector(real[], text) IS 'numbers as an embedding of a model, as they are';
 
 -- Explicit only: which model the numbers are of is the user's word alone.
 CREATE CAST (real[] AS coopvec) WITH FUNCTION coop_vector(real[]);

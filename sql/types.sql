@@ -33,6 +33,3 @@ CREATE TYPE coopquery (
     INPUT = coopquery_in, OUTPUT = coopquery_out, RECEIVE = coopquery_recv, SEND = coopquery_send,
     INTERNALLENGTH = VARIABLE, ALIGNMENT = double, STORAGE = external
 );
-
-COMMENT ON TYPE coopvec IS 'cooperative embedding: one subspace for each attribute of a model';
-COMMENT ON TYPE coopquery IS 'retrieval query: a target and a weight for each subspace';

@@ -175,8 +175,6 @@ BEGIN
         FROM coopembed.walk($1, $2, $3, $4, $5, NULL, $6, $7, $8)', pg_typeof(from_id))
         USING rel, id_column, emb_column, start, goal, attributes, k, graph;
 END $$;
-COMMENT ON FUNCTION coop_transition(regclass, name, name, anycompatible, anycompatible, text, integer, regclass) IS
-    'the shortest path from an image to another by nearest neighbours, in everything or in one attribute; its longest hop is the crossing';
 
 -- A centre is a point: the target of a category, of an attribute's value, of a mix. The path is measured where it lies: in the
 -- attribute that is named or, without one, in all attributes that the target asks for. How much it asks for each does not matter.
@@ -196,5 +194,3 @@ BEGIN
         USING rel, id_column, emb_column, coopembed.image_id(rel, id_column, emb_column, from_id::text),
             coopembed.centre(target, attributes), attributes, k, graph;
 END $$;
-COMMENT ON FUNCTION coop_transition_to(regclass, name, name, anycompatible, coopquery, text, integer, regclass) IS
-    'the same to what a query asks for, say a category; its last row has no id';

@@ -3,6 +3,28 @@
 //!
 //! Edges come as the lists of neighbours that an index or a table holds, in any order; ids are interned once, so that a graph
 //! takes 16 bytes for each neighbour and each id's own text once.
+//!
+//! # Does the longest hop cross over?
+//!
+//! On the 6,000 gallery pictures of the emoji set, on which the shipped model was not trained, 200 paths between random pictures
+//! of different categories have 7.2 hops and 3.6 changes of category on average. Their longest hop changes the category in
+//! 81.5 ± 2.8 %, any hop in 51.3 ± 1.4 %: the paper's observation holds. Where the category changes once (15 paths) it does so at
+//! the longest hop in 60 ± 13 %, and by chance would in 24 ± 3 %. (`tests/bench/wander.sh emoji 0`, the set by
+//! `coopembed data emoji --out emoji`.)
+//!
+//! # Why a swap has to be weighed
+//!
+//! One value of thirteen attributes weighs little in a distance. Of 424 emoji of skin tones 1 to 4, asked for in tone 5 among the
+//! 8,105 pictures that the model was not trained on, the nearest other picture is the same concept in that tone in 35.6 ± 2.3 %
+//! with `coop_replace` alone, in 73.6 ± 2.1 % where the attribute weighs eight times more besides (the README's example), and in
+//! 71.0 ± 2.2 % with `coop_like(emb) + 12 * coop_attr_query('skin_tone', '5')`, the best weights of each kind. (The same run.)
+//!
+//! # What a kept graph costs
+//!
+//! For 100,000 rows like the shipped model's (13x50) and k = 5, a graph in everything takes 672 s of processor time, shared by two
+//! sessions, one of hues 212 s; a refresh that finds nothing takes 0.7 s, one after 100 changes 16 s, a path in the kept graph
+//! 0.7 s. (`tests/bench/wander.sh emoji`, on two cores with five times the work they could do: by the clock the first took 949 s,
+//! and 494 s with little beside it.)
 
 mod search;
 

@@ -25,6 +25,7 @@ mod tags;
 mod trigger;
 mod types;
 mod varlena;
+mod version;
 mod wander;
 mod worker;
 

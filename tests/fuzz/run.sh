@@ -1,22 +1,37 @@
 #!/usr/bin/env bash
 # Damage by the thousand: a million mutated pictures with every compiler, and, where there are a nightly one and cargo-fuzz
-# (`cargo install cargo-fuzz`), each target for some time, from the pictures of tests/fixtures on. usage: run.sh [SECONDS]
+# (`cargo install cargo-fuzz`), each target for some time. What they find interesting is kept in target/fuzz-corpus.
+# usage: run.sh [SECONDS [TARGET...]]      (with targets: those alone)
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 seconds=${1:-60}
-export RUSTFLAGS=" "
-MUTATIONS=1000000 cargo test --release --no-default-features --features cli --test mutated_images -- --nocapture
+targets=("${@:2}")
+export RUSTFLAGS=" " PATH=$PWD/target/tools/bin:$PATH
+if [ ${#targets[@]} = 0 ]; then
+  targets=(decode model values index)
+  MUTATIONS=1000000 cargo test --release --no-default-features --features cli --test mutated_images -- --nocapture
+fi
 if ! cargo +nightly fuzz --version >/dev/null 2>&1; then
   echo "no nightly compiler or no cargo-fuzz: the targets of tests/fuzz were not run"
   exit
 fi
+
+# What each starts from: something healthy of every kind.
 corpus=target/fuzz-corpus
-mkdir -p "$corpus/decode" "$corpus/model"
+for target in decode model values index; do mkdir -p "$corpus/$target"; done
 find tests/fixtures/images -type f ! -name '*.md' -exec cp {} "$corpus/decode/" \;
 { printf '\1'; cat model/emoji/config.json; } >"$corpus/model/config"
 { printf '\0'; head -c 4000 model/emoji/model.safetensors; } >"$corpus/model/weights"
-for fuzzed in decode model; do
-  echo "== $fuzzed for $seconds s"
-  cargo +nightly fuzz run --fuzz-dir tests/fuzz "$fuzzed" "$PWD/$corpus/$fuzzed" -- \
+printf '\0''2x2@0000002a:[0.5,-0,65504,0.000000059604645]' >"$corpus/values/embedding"
+printf '\1''2x2@0000002a:{0.25;0:1e-3*[1,2];1:2*[0.5,1]}' >"$corpus/values/query"
+printf '\2\1\0\2\0\2\0\0\0\52\70\0\74\0\0\0\300\0' >"$corpus/values/embedding-binary"
+printf '\3\1\0\2\0\2\0\0\0\52\77\320\0\0\0\0\0\0\0\0\0\0\100\0\0\0\77\0\0\0\77\200\0\0' >"$corpus/values/query-binary"
+printf '\4\1\0\0\0\0\0\0\0\1\0\1\0\52\0\0\0\0\0\0\0\0\0\360\77' >"$corpus/values/mean"
+printf '\0\1\0' >"$corpus/index/exact"
+printf '\1\17\377\10\0\0\1' >"$corpus/index/approximate"
+
+for target in "${targets[@]}"; do
+  echo "== $target for $seconds s"
+  cargo +nightly fuzz run --fuzz-dir tests/fuzz "$target" "$PWD/$corpus/$target" -- \
     -max_total_time="$seconds" -rss_limit_mb=2048 -timeout=20 -print_final_stats=1
 done

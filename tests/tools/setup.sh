@@ -5,7 +5,7 @@ source "$(dirname "$0")/lib.sh"
 command -v cargo >/dev/null || die "cargo is missing: install a Rust toolchain (rustup.rs), version 1.95 or newer"
 
 missing=()
-for package in "postgresql-$PGV" "postgresql-server-dev-$PGV" libclang-dev clang build-essential pkg-config curl; do
+for package in "postgresql-$PGV" "postgresql-server-dev-$PGV" libclang-dev clang build-essential pkg-config curl python3; do
   dpkg -s "$package" >/dev/null 2>&1 || missing+=("$package")
 done
 # cargo-pgrx starts the server of `cargo pgrx test` as another user through sudo.

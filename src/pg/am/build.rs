@@ -134,6 +134,8 @@ unsafe fn sample(heap: pg_sys::Relation, index: &Index, info: *mut pg_sys::Index
     // SAFETY: the table is open; the callback gets the state it expects.
     unsafe {
         let blocks = pg_sys::RelationGetNumberOfBlocksInFork(heap, pg_sys::ForkNumber::MAIN_FORKNUM);
+        // Rows that somebody may see are good enough to learn from. Concurrent builds have a snapshot, which knows no such thing.
+        let any_visible = !(*info).ii_Concurrent;
         let mut sampler = pg_sys::BlockSamplerData::default();
         pg_sys::BlockSampler_Init(&mut sampler, blocks, SAMPLE_ROWS as i32, 42);
         while pg_sys::BlockSampler_HasMore(&mut sampler) && sample.rows < SAMPLE_ROWS {
@@ -143,7 +145,7 @@ unsafe fn sample(heap: pg_sys::Relation, index: &Index, info: *mut pg_sys::Index
                 index.relation(),
                 info,
                 false,
-                true,
+                any_visible,
                 false,
                 block,
                 1,

@@ -4,7 +4,7 @@ use super::{build, cost, insert, options, scan, vacuum};
 use pgrx::prelude::*;
 use pgrx::{pg_sys, PgBox};
 
-pgrx::extension_sql_file!("../../../sql/index.sql", name = "index", requires = ["operators"], finalize);
+pgrx::extension_sql_file!("../../../sql/index.sql", name = "index", requires = ["operators"]);
 
 crate::pg::fmgr::fmgr_functions! {
     /// The handler: capabilities and callbacks.
