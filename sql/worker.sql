@@ -43,7 +43,7 @@ COMMENT ON COLUMN coop_stat_worker.model_ms IS 'time that the model worked';
 
 CREATE VIEW coop_stat_worker_batches AS
 SELECT size, batches, images
-FROM jsonb_to_recordset(coopembed.worker_stats() -> 'batch_sizes') AS stats (size bigint, batches bigint, images bigint);
+FROM jsonb_to_recordset(coopembed.worker_stats() -> 'batch_sizes'::text) AS stats (size bigint, batches bigint, images bigint);
 COMMENT ON VIEW coop_stat_worker_batches IS
     'batches since stats_reset by size, a power of two: those of more than half of it, up to it';
 
