@@ -27,5 +27,5 @@ SELECT * FROM :ext.coop_transition_to('shop.products', 'id', 'emb', 1, :green) O
 SELECT id_column, emb_column, k, attribute, images, waiting FROM :ext.coop_knn_graphs();
 SELECT :ext.coop_average_precision(id OPERATOR(pg_catalog.<) 9 ORDER BY id DESC), :ext.coop_recall_at(id OPERATOR(pg_catalog.<) 9, 3 ORDER BY id) FROM shop.products;
 SELECT pg_catalog.count(*) FROM :ext.coop_stat_worker;
-SELECT pg_catalog.max(images) IS NOT NULL FROM :ext.coop_stat_worker_batches;
+SELECT pg_catalog.count(images) IS NULL FROM :ext.coop_stat_worker_batches;
 SELECT pg_catalog.count(per_second) IS NULL, pg_catalog.count(state) IS NULL FROM :ext.coop_embed_progress;
