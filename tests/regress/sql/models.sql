@@ -1,5 +1,5 @@
 -- Models: loading, the vocabulary, unknown names.
-\getenv dir PG_ABS_SRCDIR
+\set dir `echo "$REGRESS_DIR"`
 \set emoji :dir '/../emoji'
 SELECT coop_attr_query('hue', 'red');
 SELECT coop_load_model('emoji', 'model/emoji');
