@@ -31,6 +31,7 @@ fi
 
 # PostgreSQL as PyPI has it, for versions that Debian lacks (tests/tools/postgresql.sh), in a folder that the server's user may enter.
 fetched_postgres() {
+  mkdir -p "$TARGET"
   if as_server test -x "$TARGET"; then echo "$TARGET/postgresql/$PGV"; else echo "/var/lib/coopembed-test/postgresql/$PGV"; fi
 }
 
