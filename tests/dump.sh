@@ -46,7 +46,8 @@ expect 'answers of a hot standby' "$all_answers" "$(ask -d shop -c "$answers")"
   echo "EXECUTE near;"
   PGHOST=$SCRATCH ask -d shop -c "SELECT coop_drop_model('garments')" >/dev/null
   end=$(PGHOST=$SCRATCH ask -d shop -c 'SELECT pg_current_wal_flush_lsn()')
-  until [ "$(ask -d shop -c "SELECT pg_last_wal_replay_lsn() >= '$end'")" = t ]; do sleep 0.1; done
+  caught_up() { [ "$(ask -d shop -c "SELECT pg_last_wal_replay_lsn() >= '$end'")" = t ]; }
+  until_true 'the standby follows' caught_up
   echo "\\set ON_ERROR_STOP off"
   echo "EXECUTE near;"
 } | ask -d shop >"$SCRATCH/answer" 2>"$SCRATCH/error"
