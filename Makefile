@@ -3,8 +3,8 @@ PGV ?= 15
 export PGV
 CLI := --no-default-features --features cli
 
-.PHONY: help setup demo demo-stop test test-core test-pg test-sql lint cli engine check-cuda bench bench-train fuzz \
-	valgrind test-cassert third-party deny release
+.PHONY: help setup demo demo-stop test test-core test-pg test-sql test-versions test-upgrades lint cli engine check-cuda bench \
+	bench-train fuzz valgrind test-cassert third-party deny release
 help:
 	@sed -n 's/^## //p' Makefile
 
@@ -36,6 +36,14 @@ test-pg:
 
 test-sql:
 	tests/tools/sql.sh
+
+## make test-versions  what `make test` does inside PostgreSQL, in 14, 16, 17 and 18 too, and pg_upgrade between them (an hour)
+test-versions:
+	tests/tools/versions.sh
+
+## make test-upgrades  fill a database with the library of each git tag v*, then update it (tests/upgrade.sh does so with their scripts)
+test-upgrades: setup
+	tags=$$(git tag --list 'v*'); [ -n "$$tags" ] || { echo 'no version has a tag yet'; exit; }; tests/upgrade.sh $$tags
 
 ## make cli        build the offline program: target/release/coopembed
 cli:

@@ -1,7 +1,7 @@
 -- Embedding a whole table, and keeping it embedded.
 --
 -- The procedure commits between its steps, so it can set no search_path, and neither may a step, in which the table's own triggers
--- fire: what they call is named by its schema. All of it runs with the caller's rights.
+-- fire: what they call is named by its schema, operators and types too. All of it runs with the caller's rights.
 
 CREATE FUNCTION coopembed.fingerprint(embedding coopvec) RETURNS bigint
     AS 'MODULE_PATHNAME', 'coopvec_fingerprint' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
@@ -37,7 +37,7 @@ SELECT r.relation::regclass AS relation, r.pid, r.model,
             WHEN a.pid IS NULL OR a.pid = pg_backend_pid() OR a.state <> 'active' THEN 'interrupted'
             ELSE 'running' END AS state,
        r.total, r.done, r.failed, r.locked, r.started, coalesce(r.finished, r.updated) AS updated,
-       r.done / greatest(extract(epoch FROM coalesce(r.finished, r.updated) - r.started), 0.001)::double precision AS per_second
+       r.done::double precision / greatest(extract(epoch FROM coalesce(r.finished, r.updated) - r.started), 0.001)::double precision AS per_second
 FROM coopembed.embedding_runs r LEFT JOIN pg_stat_activity a ON a.pid = r.pid;
 GRANT SELECT ON coop_embed_progress TO PUBLIC;
 
@@ -92,23 +92,26 @@ BEGIN
     RETURN missing;
 END $$;
 
+-- Rows a second, for people to read.
+CREATE FUNCTION coopembed.embed_rate(done bigint, took interval) RETURNS numeric
+    LANGUAGE sql IMMUTABLE STRICT RETURN pg_catalog.round(done::numeric / greatest(extract(epoch FROM took), 0.001), 1);
+
 CREATE PROCEDURE coop_embed_table(
         rel regclass, image_column name, emb_column name, model text DEFAULT NULL, batch integer DEFAULT 256)
     LANGUAGE plpgsql AS $$
 DECLARE
-    chosen record;
-    target record;
-    step record;
+    chosen pg_catalog.record;
+    target pg_catalog.record;
+    step pg_catalog.record;
     "position" bigint;
     total bigint;
     done bigint := 0;
     failed bigint := 0;
     locked bigint := 0;
-    started timestamptz := pg_catalog.clock_timestamp();
-    told timestamptz := started;
-    took double precision;
+    started pg_catalog.timestamptz := pg_catalog.clock_timestamp();
+    told pg_catalog.timestamptz := started;
 BEGIN
-    IF batch IS NULL OR batch NOT BETWEEN 1 AND 100000 THEN
+    IF batch IS NULL OR batch OPERATOR(pg_catalog.<) 1 OR batch OPERATOR(pg_catalog.>) 100000 THEN
         RAISE invalid_parameter_value USING MESSAGE = pg_catalog.format('the batch must be 1 to 100000 rows, not %s', batch);
     END IF;
     SELECT m.name, m.fingerprint INTO chosen FROM coopembed.embed_model(model) m;
@@ -123,21 +126,21 @@ BEGIN
                 FROM coopembed.embed_step(target.part, image_column, emb_column, target.key, chosen.name, "position", batch) s;
             COMMIT;
             "position" := step.next;
-            done := done + step.done;
-            failed := failed + step.failed;
-            locked := locked + step.locked;
-            IF pg_catalog.clock_timestamp() - told > '5 s'::pg_catalog.interval THEN
+            done := done OPERATOR(pg_catalog.+) step.done;
+            failed := failed OPERATOR(pg_catalog.+) step.failed;
+            locked := locked OPERATOR(pg_catalog.+) step.locked;
+            IF pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) told OPERATOR(pg_catalog.>) '5 s'::pg_catalog.interval THEN
                 told := pg_catalog.clock_timestamp();
-                took := pg_catalog.date_part('epoch', told - started);
-                RAISE NOTICE '% of % rows of % embedded, % a second', done, total, rel, pg_catalog.round((done / took)::numeric, 1);
+                RAISE NOTICE '% of % rows of % embedded, % a second', done, total, rel, coopembed.embed_rate(done, told OPERATOR(pg_catalog.-) started);
             END IF;
         END LOOP;
     END LOOP;
     PERFORM coopembed.embed_end();
     COMMIT;
-    took := greatest(pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() - started), 0.001);
+    told := pg_catalog.clock_timestamp();
     RAISE NOTICE '% rows of % embedded in % s, % a second; % failed; % were locked by other sessions',
-        done, rel, pg_catalog.round(took::numeric, 1), pg_catalog.round((done / took)::numeric, 1), failed, locked;
+        done, rel, pg_catalog.round(pg_catalog.date_part('epoch', told OPERATOR(pg_catalog.-) started)::numeric, 1),
+        coopembed.embed_rate(done, told OPERATOR(pg_catalog.-) started), failed, locked;
 END $$;
 
 CREATE FUNCTION coop_embed_trigger() RETURNS trigger

@@ -22,10 +22,10 @@ BEGIN
     RETURN QUERY EXECUTE format(
         'SELECT id::text, label::text, distance, rank() OVER (PARTITION BY label ORDER BY distance) FROM (
              SELECT %1$I AS id, %2$I AS label,
-                    %3$s OPERATOR(@extschema@.<->) @extschema@.avg(%3$s) OVER (PARTITION BY %2$I) AS distance
+                    %3$s OPERATOR(%5$s.<->) %5$s.avg(%3$s) OVER (PARTITION BY %2$I) AS distance
              FROM %4$s WHERE %2$I IS NOT NULL AND %3$s IS NOT NULL) t
          ORDER BY label, 4',
-        id_column, label_column, coopembed.embedding_column(rel, emb_column), rel);
+        id_column, label_column, coopembed.embedding_column(rel, emb_column), rel, '@extschema@');
 END $$;
 
 -- The planner does not know that a search ends early: without enable_sort = off it would sort a large table for each row.
@@ -36,8 +36,8 @@ CREATE FUNCTION coop_duplicates(rel regclass, id_column name, emb_column name, t
 DECLARE
     emb text := coopembed.embedding_column(rel, emb_column);
     rows text := format('SELECT %I::text AS id, %s AS emb FROM %s WHERE %s IS NOT NULL', id_column, emb, rel, emb);
-    nearest text := format('SELECT %1$I::text AS id, %2$s OPERATOR(@extschema@.<->) $1 AS distance FROM %3$s
-        ORDER BY %2$s OPERATOR(@extschema@.<->) $1', id_column, emb, rel);
+    nearest text := format('SELECT %1$I::text AS id, %2$s OPERATOR(%4$s.<->) $1 AS distance FROM %3$s
+        ORDER BY %2$s OPERATOR(%4$s.<->) $1', id_column, emb, rel, '@extschema@');
     a record;
     b record;
 BEGIN
@@ -58,15 +58,17 @@ BEGIN
 END $$;
 
 -- Measures of a ranking: SELECT coop_average_precision(category = 'blouse' ORDER BY emb <-> coop_category_query('blouse')).
--- Rows of which nobody knows whether they are relevant (NULL) do not count.
+-- Rows of which nobody knows whether they are relevant (NULL) do not count. Both sides of an operator have the same type, so that
+-- it is PostgreSQL's own: of an operator that needs a cast, another schema may have one that fits better.
 CREATE FUNCTION coopembed.rank_step(state double precision[], relevant boolean) RETURNS double precision[]
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     RETURN CASE WHEN relevant
-        THEN ARRAY[state[1] + 1, state[2] + 1, state[3] + (state[2] + 1) / (state[1] + 1)]
-        ELSE ARRAY[state[1] + 1, state[2], state[3]] END;
+        THEN ARRAY[state[1] + 1::double precision, state[2] + 1::double precision,
+            state[3] + (state[2] + 1::double precision) / (state[1] + 1::double precision)]
+        ELSE ARRAY[state[1] + 1::double precision, state[2], state[3]] END;
 CREATE FUNCTION coopembed.average_precision(state double precision[]) RETURNS double precision
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-    RETURN state[3] / NULLIF(state[2], 0);
+    RETURN state[3] / NULLIF(state[2], 0::double precision);
 CREATE AGGREGATE coop_average_precision(boolean) (
     SFUNC = coopembed.rank_step, STYPE = double precision[], INITCOND = '{0,0,0}', FINALFUNC = coopembed.average_precision,
     PARALLEL = SAFE

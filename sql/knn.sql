@@ -29,14 +29,16 @@ CREATE INDEX knn_graphs_relation ON coopembed.knn_graphs (relation);
 SELECT pg_catalog.pg_extension_config_dump('coopembed.knn_graphs',
     'WHERE EXISTS (SELECT FROM pg_catalog.pg_class WHERE oid = graph) AND EXISTS (SELECT FROM pg_catalog.pg_class WHERE oid = relation)');
 
--- Everybody sees which graphs there are, and registers those of his own tables.
+-- Everybody sees which graphs there are, registers those of his own tables, and may take out those whose tables are gone. (What
+-- is not there yet is nobody's: a number that is registered today may be another's table tomorrow.)
 CREATE FUNCTION coopembed.owns(rel regclass) RETURNS boolean
     LANGUAGE sql STABLE SET search_path TO pg_catalog, pg_temp AS $$
-    SELECT COALESCE((SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = rel), true) $$;
+    SELECT COALESCE((SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = rel), false) $$;
 ALTER TABLE coopembed.knn_graphs ENABLE ROW LEVEL SECURITY;
 CREATE POLICY readers ON coopembed.knn_graphs FOR SELECT USING (true);
 CREATE POLICY owners_add ON coopembed.knn_graphs FOR INSERT WITH CHECK (coopembed.owns(graph));
-CREATE POLICY owners_remove ON coopembed.knn_graphs FOR DELETE USING (coopembed.owns(graph));
+CREATE POLICY owners_remove ON coopembed.knn_graphs FOR DELETE
+    USING (coopembed.owns(graph) OR NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = graph::oid));
 GRANT SELECT, INSERT, DELETE ON coopembed.knn_graphs TO PUBLIC;
 
 -- 128 bits of the SHA-256 of an embedding.
@@ -86,14 +88,14 @@ END $$;
 CREATE FUNCTION coopembed.target(emb text, attributes text[]) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path TO pg_catalog, pg_temp AS $$
     SELECT CASE WHEN attributes IS NULL THEN emb
-        ELSE format('@extschema@.coop_like(%s, VARIADIC %L::text[])', emb, attributes) END $$;
+        ELSE format('%s.coop_like(%s, VARIADIC %L::text[])', '@extschema@', emb, attributes) END $$;
 
 -- SQL for the k rows nearest to `target`, `(id, d)`: a query that the index answers, because its LIMIT is known. `cond` may speak of b.
 CREATE FUNCTION coopembed.nearest(rel regclass, id_column name, emb text, target text, k integer, cond text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path TO pg_catalog, pg_temp AS $$
-    SELECT format('SELECT b.%1$I AS id, b.%2$s OPERATOR(@extschema@.<->) %3$s AS d FROM %4$s b
+    SELECT format('SELECT b.%1$I AS id, b.%2$s OPERATOR(%7$s.<->) %3$s AS d FROM %4$s b
         WHERE b.%1$I IS NOT NULL AND b.%2$s IS NOT NULL AND %5$s
-        ORDER BY b.%2$s OPERATOR(@extschema@.<->) %3$s LIMIT %6$s', id_column, emb, target, rel, cond, k) $$;
+        ORDER BY b.%2$s OPERATOR(%7$s.<->) %3$s LIMIT %6$s', id_column, emb, target, rel, cond, k, '@extschema@') $$;
 
 -- The table that a name means, quoted and with its schema; where there is none, the one it would be created as. It reads the
 -- caller's search_path, so it names everything else by schema.
@@ -102,9 +104,9 @@ CREATE FUNCTION coopembed.full_name(name text) RETURNS text LANGUAGE sql STABLE 
         (SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) FROM pg_catalog.pg_class c
             JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
             WHERE c.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass(name)),
-        (SELECT CASE pg_catalog.cardinality(p)
-            WHEN 1 THEN pg_catalog.format('%I.%I', pg_catalog.current_schema(), p[1])
-            WHEN 2 THEN pg_catalog.format('%I.%I', p[1], p[2]) ELSE name END FROM pg_catalog.parse_ident(name) p)) $$;
+        (SELECT CASE WHEN pg_catalog.cardinality(p) OPERATOR(pg_catalog.=) 1 THEN pg_catalog.format('%I.%I', pg_catalog.current_schema(), p[1])
+            WHEN pg_catalog.cardinality(p) OPERATOR(pg_catalog.=) 2 THEN pg_catalog.format('%I.%I', p[1], p[2])
+            ELSE name END FROM pg_catalog.parse_ident(name) p)) $$;
 
 -- The graph's table and its row in coopembed.knn_graphs, made if they are not there; an error if it is of something else.
 CREATE FUNCTION coopembed.knn_open(rel regclass, id_column name, emb_column name, name text, k integer, attribute text) RETURNS regclass
@@ -120,7 +122,7 @@ BEGIN
     END IF;
     PERFORM coopembed.id_type(rel, id_column), coopembed.check_k(k);
     IF attribute IS NOT NULL THEN
-        EXECUTE format('SELECT @extschema@.coop_like(%1$s, $1) FROM %2$s WHERE %1$s IS NOT NULL LIMIT 1', emb, rel) USING attribute;
+        EXECUTE format('SELECT %3$s.coop_like(%1$s, $1) FROM %2$s WHERE %1$s IS NOT NULL LIMIT 1', emb, rel, '@extschema@') USING attribute;
     END IF;
     -- Of two sessions that begin at once, one makes the table.
     PERFORM pg_advisory_xact_lock(hashtext('coop_build_knn'), hashtext(name));
@@ -267,10 +269,10 @@ END $$;
 CREATE PROCEDURE coop_build_knn(rel regclass, id_column name, emb_column name, graph text, k integer DEFAULT 5, attribute text DEFAULT NULL)
     LANGUAGE plpgsql AS $$
 DECLARE
-    kept regclass := coopembed.knn_open(rel, id_column, emb_column, coopembed.full_name(graph), k, attribute);
+    kept pg_catalog.regclass := coopembed.knn_open(rel, id_column, emb_column, coopembed.full_name(graph), k, attribute);
     more boolean;
-    told timestamptz := pg_catalog.clock_timestamp();
-    progress record;
+    told pg_catalog.timestamptz := pg_catalog.clock_timestamp();
+    progress pg_catalog.record;
 BEGIN
     LOOP
         COMMIT;

@@ -139,7 +139,8 @@ DECLARE
 BEGIN
     PERFORM coopembed.id_type(rel, id_column), coopembed.check_k(k);
     IF attributes IS NOT NULL THEN
-        EXECUTE format('SELECT @extschema@.coop_like(%1$s, VARIADIC $1) FROM %2$s WHERE %1$s IS NOT NULL LIMIT 1', emb, rel) USING attributes;
+        EXECUTE format('SELECT %3$s.coop_like(%1$s, VARIADIC $1) FROM %2$s WHERE %1$s IS NOT NULL LIMIT 1', emb, rel, '@extschema@')
+            USING attributes;
     END IF;
     IF graph IS NOT NULL AND NOT EXISTS (SELECT FROM coopembed.knn_graphs g WHERE g.graph = check_walk.graph AND g.relation = rel
         AND g.id_column = check_walk.id_column AND g.emb_column = check_walk.emb_column AND g.k >= check_walk.k

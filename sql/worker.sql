@@ -22,7 +22,7 @@ FROM jsonb_to_record(coopembed.worker_stats()) AS stats (
 
 CREATE VIEW coop_stat_worker_batches AS
 SELECT size, batches, images
-FROM jsonb_to_recordset(coopembed.worker_stats() -> 'batch_sizes') AS stats (size bigint, batches bigint, images bigint);
+FROM jsonb_to_recordset(coopembed.worker_stats() -> 'batch_sizes'::text) AS stats (size bigint, batches bigint, images bigint);
 
 -- As the server's own statistics: for everybody to read.
 GRANT SELECT ON coop_stat_worker, coop_stat_worker_batches TO PUBLIC;

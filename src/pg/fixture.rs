@@ -45,12 +45,14 @@ pub fn number(sql: &str) -> f64 {
     Spi::get_one(sql).unwrap().unwrap()
 }
 
-/// The plan of a statement.
+/// The plan of a statement, where the value of `InitPlan 1` is called `$0`, as PostgreSQL 14 to 16 do; later ones say
+/// `(InitPlan 1).col1`.
 pub fn explain(sql: &str) -> String {
-    Spi::connect(|client| {
+    let plan: String = Spi::connect(|client| {
         let rows = client.select(&format!("EXPLAIN (COSTS off) {sql}"), None, &[]).unwrap();
         rows.map(|row| row.get::<String>(1).unwrap().unwrap() + "\n").collect()
-    })
+    });
+    (1..10).fold(plan, |plan, n| plan.replace(&format!("(InitPlan {n}).col1"), &format!("${}", n - 1)))
 }
 
 /// A table `(id int, emb coopvec)` of `rows` pseudo-random 3x4 embeddings, the same each time.

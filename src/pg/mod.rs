@@ -6,6 +6,7 @@ mod algebra;
 mod am;
 mod catalog;
 mod client;
+mod compat;
 mod embed;
 mod embed_table;
 mod engine;

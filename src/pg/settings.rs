@@ -1,5 +1,6 @@
 //! The `coopembed.*` settings: one place that defines them, with typed accessors for everybody else.
 
+use super::compat;
 use crate::image::Limits;
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
 use pgrx::pg_sys;
@@ -178,8 +179,7 @@ pub fn define() {
         GucContext::Userset,
         GucFlags::default(),
     );
-    // SAFETY: the name is a C string that lives for ever.
-    unsafe { pg_sys::MarkGUCPrefixReserved(c"coopembed".as_ptr()) };
+    compat::reserve_settings(c"coopembed");
 }
 
 /// Refuses what names no device.

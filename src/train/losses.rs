@@ -8,6 +8,7 @@
 
 use crate::error::Result;
 use candle_core::{Device, Tensor, D};
+use candle_nn::ops::log_softmax;
 use serde::{Deserialize, Serialize};
 
 /// What each part of the objective weighs.
@@ -83,12 +84,7 @@ impl AttributeLabels {
 /// # Errors
 /// If shapes do not fit.
 pub fn cross_entropy(logits: &Tensor, target: &Tensor) -> Result<Tensor> {
-    // The largest logit only keeps the exponentials in range; its gradient cancels, so none is taken.
-    let largest = logits.max_keepdim(1)?.detach();
-    let shifted = logits.broadcast_sub(&largest)?;
-    let normalizer = shifted.exp()?.sum_keepdim(1)?.log()?;
-    let picked = shifted.gather(&target.unsqueeze(1)?, 1)?;
-    Ok((normalizer - picked)?.squeeze(1)?)
+    Ok(log_softmax(logits, 1)?.gather(&target.unsqueeze(1)?, 1)?.squeeze(1)?.neg()?)
 }
 
 /// The mean of [`cross_entropy`] over the batch.

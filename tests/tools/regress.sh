@@ -12,7 +12,7 @@ mapfile -t tests < <(cd "$input/sql" && ls ./*.sql | sed 's|^\./||; s|\.sql$||')
 [ $# -eq 0 ] || tests=("$@")
 pg_regress=$(dirname "$("$PG_CONFIG" --pgxs)")/../../src/test/regress/pg_regress
 cd "$SCRATCH"
-as_server env PGHOST="$SCRATCH" PGUSER=postgres "$pg_regress" --bindir="$BIN" --dbname=regress \
+as_server env REGRESS_DIR="$input" PGHOST="$SCRATCH" PGUSER=postgres "$pg_regress" --bindir="$BIN" --dbname=regress \
   --load-extension=coopembed --inputdir="$input" --outputdir="$SCRATCH/out" "${tests[@]}" || {
   [ -z "${WRITE:-}" ] || { cp "$SCRATCH"/out/results/*.out "$ROOT/tests/regress/expected/"; exit; }
   cat "$SCRATCH/out/regression.diffs" 2>/dev/null || tail -40 "$SCRATCH/server.log"

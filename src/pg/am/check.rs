@@ -6,7 +6,7 @@ use super::storage::{refuse, Index};
 use super::visit::{visit, Visitor};
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::index::{decode, Batch, Encoder, Extent, Meta, Pages, Problem, Quantizer, Shape, State, Tid};
-use crate::pg::OrReport;
+use crate::pg::{compat, OrReport};
 use crate::space::{EmbeddingRef, Layout};
 use half::f16;
 use pgrx::pg_sys;
@@ -26,7 +26,7 @@ fn coop_index_check(index: pg_sys::Oid) -> i64 {
             Err(not_ours(index)).or_report()
         }
         // Before anybody has to wait for the lock.
-        if !owns(index, pg_sys::GetUserId()) {
+        if !compat::owns_relation(index, pg_sys::GetUserId()) {
             let kind = pg_sys::ObjectType::OBJECT_INDEX;
             pg_sys::aclcheck_error(pg_sys::AclResult::ACLCHECK_NOT_OWNER, kind, pg_sys::get_rel_name(index));
         }
@@ -40,17 +40,6 @@ fn coop_index_check(index: pg_sys::Oid) -> i64 {
         pg_sys::index_close(relation, lock);
         pg_sys::table_close(heap, lock);
         rows
-    }
-}
-
-/// Only who owns an index may have it read from end to end.
-fn owns(relation: pg_sys::Oid, user: pg_sys::Oid) -> bool {
-    // SAFETY: looks the catalogue up.
-    unsafe {
-        #[cfg(feature = "pg15")]
-        return pg_sys::pg_class_ownercheck(relation, user);
-        #[cfg(not(feature = "pg15"))]
-        return pg_sys::object_ownercheck(pg_sys::RelationRelationId, relation, user);
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the planner has to know: when the index wins.
 
-use crate::pg::CoopQuery;
+use crate::pg::{compat, CoopQuery};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
@@ -29,6 +29,7 @@ pub unsafe extern "C-unwind" fn estimate(
         if (*path).indexorderbys.is_null() {
             // There is nothing else to be had from it.
             (*startup, *total, *pages) = (f64::INFINITY, f64::INFINITY, 0.0);
+            compat::never(&mut *path);
             return;
         }
         let info = &*(*path).indexinfo;

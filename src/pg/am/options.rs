@@ -1,6 +1,7 @@
 //! `WITH (tail_rows = ...)`.
 
 use super::storage::Index;
+use crate::pg::compat;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 use std::sync::OnceLock;
@@ -37,11 +38,7 @@ fn kind() -> pg_sys::relopt_kind::Type {
 #[pg_guard]
 pub unsafe extern "C-unwind" fn parse(options: pg_sys::Datum, validate: bool) -> *mut pg_sys::bytea {
     let kind = kind();
-    let elements = [pg_sys::relopt_parse_elt {
-        optname: c"tail_rows".as_ptr(),
-        opttype: pg_sys::relopt_type::RELOPT_TYPE_INT,
-        offset: std::mem::offset_of!(Options, tail_rows) as i32,
-    }];
+    let elements = [compat::int_option(c"tail_rows", std::mem::offset_of!(Options, tail_rows))];
     // SAFETY: the elements describe fields of Options.
     unsafe {
         pg_sys::build_reloptions(options, validate, kind, size_of::<Options>(), elements.as_ptr(), 1).cast()

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::index::{prefetch, Ahead, Kind, Meta, Pages, Problem, Read, Tag, PAYLOAD};
-use crate::pg::OrReport;
+use crate::pg::{compat, OrReport};
 use pgrx::pg_sys;
 use std::cell::Cell;
 
@@ -79,12 +79,8 @@ impl Index {
         unsafe {
             let relation = &*self.relation;
             let permanent = (*relation.rd_rel).relpersistence as u8 == pg_sys::RELPERSISTENCE_PERMANENT;
-            #[cfg(feature = "pg15")]
-            let new_file = relation.rd_firstRelfilenodeSubid;
-            #[cfg(not(feature = "pg15"))]
-            let new_file = relation.rd_firstRelfilelocatorSubid;
             // 0 is no subtransaction.
-            let old = relation.rd_createSubid == 0 && new_file == 0;
+            let old = relation.rd_createSubid == 0 && compat::new_file(relation) == 0;
             permanent && (pg_sys::wal_level >= pg_sys::WalLevel::WAL_LEVEL_REPLICA as i32 || old)
         }
     }

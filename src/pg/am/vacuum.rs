@@ -8,7 +8,7 @@ use crate::index::{
     decode, tail_page, Batch, Directory, Entry, Kind, Meta, NullPage, Pages, Problem, State, Tag, Tid,
     NO_BLOCK, PAYLOAD,
 };
-use crate::pg::OrReport;
+use crate::pg::{compat, OrReport};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 use std::ffi::c_void;
@@ -53,12 +53,7 @@ unsafe fn result<'a>(stats: *mut pg_sys::IndexBulkDeleteResult) -> &'a mut pg_sy
 /// Lets a slow VACUUM wait and an unwanted one end. No page is locked.
 fn rest() {
     // SAFETY: a call from VACUUM.
-    unsafe {
-        #[cfg(not(feature = "pg18"))]
-        pg_sys::vacuum_delay_point();
-        #[cfg(feature = "pg18")]
-        pg_sys::vacuum_delay_point(false);
-    }
+    unsafe { compat::vacuum_delay_point() }
 }
 
 /// One round over all TIDs.

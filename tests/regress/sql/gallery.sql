@@ -87,5 +87,5 @@ SELECT coop_recall_at(right_one, 1 ORDER BY d) AS r1, coop_recall_at(right_one, 
 FROM (VALUES (1, false), (2, true)) t (d, right_one);
 SELECT coop_average_precision(right_one ORDER BY d) AS ap, coop_recall_at(right_one, 2 ORDER BY d) AS r2 FROM (VALUES (1, false), (2, NULL)) t (d, right_one);
 SELECT coop_average_precision(true) AS ap FROM shop WHERE false;
-SELECT round(coop_average_precision(kind = 'b' ORDER BY emb <-> '2x2@0000002a:{0;0:1*[-1,0]}'::coopquery)::numeric, 3) AS ap FROM shop;
+SELECT round(coop_average_precision(kind = 'b' ORDER BY emb <-> '2x2@0000002a:{0;0:1*[-1,0]}'::coopquery, id)::numeric, 3) AS ap FROM shop;
 DROP TABLE shop, "Big Shop" CASCADE;

@@ -1,5 +1,5 @@
 -- Pictures: what can be embedded, and what each broken one says. The hexadecimal lines: tests/fixtures/images/bad_images.md.
-\getenv dir PG_ABS_SRCDIR
+\set dir `echo "$REGRESS_DIR"`
 \set emoji :dir '/../emoji'
 SELECT length(coop_load_model('emoji', :'emoji'));
 -- a good PNG, 4x4

@@ -1,5 +1,5 @@
 -- Models: loading, the vocabulary, unknown names.
-\getenv dir PG_ABS_SRCDIR
+\set dir `echo "$REGRESS_DIR"`
 \set emoji :dir '/../emoji'
 SELECT coop_attr_query('hue', 'red');
 SELECT coop_load_model('emoji', 'model/emoji');
@@ -28,7 +28,16 @@ RESET coopembed.model;
 
 -- A query is looked up once for a statement.
 CREATE TABLE products (id int, emb coopvec);
-EXPLAIN (COSTS OFF) SELECT id FROM products ORDER BY emb <-> coop_attr_query('hue', 'red') + 2 * coop_attr_query('gender', 'woman');
+CREATE FUNCTION plan(ask text) RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE
+    line text;
+BEGIN
+    FOR line IN EXECUTE 'EXPLAIN (COSTS OFF) ' || ask LOOP
+        -- Until PostgreSQL 16 the value of InitPlan 1 is called $0.
+        RETURN NEXT replace(replace(line, ' (returns $0)', ''), '$0', '(InitPlan 1).col1');
+    END LOOP;
+END $$;
+SELECT plan($$SELECT id FROM products ORDER BY emb <-> coop_attr_query('hue', 'red') + 2 * coop_attr_query('gender', 'woman')$$);
 SELECT id FROM products ORDER BY emb <-> coop_attr_query('hue', 'red');
 
 -- Embeddings of a model that is not loaded.

@@ -35,10 +35,10 @@ SELECT * FROM coop_transition(NULL, 'id', 'emb', 1, 2);
 SELECT * FROM coop_transition('shop', 'id', 'emb', 1, NULL);
 SELECT * FROM coop_transition_to('shop', 'id', 'emb', 1, NULL);
 -- Bad input.
-\set VERBOSITY verbose
 SELECT * FROM coop_transition('shop', 'id', 'emb', 1, 99);
+\echo :LAST_ERROR_SQLSTATE
 SELECT * FROM coop_transition('shop', 'id', 'emb', 1, 8);
-\set VERBOSITY default
+\echo :LAST_ERROR_SQLSTATE
 SELECT * FROM coop_transition('shop', 'id', 'emb', 1, 2, k => 0);
 SELECT * FROM coop_transition('shop', 'id', 'emb', 1, 2, k => 1001);
 SELECT * FROM coop_transition('shop', 'id', 'emb', 1, 2, k => NULL);

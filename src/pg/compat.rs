@@ -1,0 +1,71 @@
+//! Where PostgreSQL's own interface differs from version to version (14 to 18): the one place that asks which it is.
+
+use pgrx::pg_sys;
+use std::ffi::CStr;
+
+/// Has settings `prefix.*` that nobody defined refused; on 14, they are warned of.
+pub fn reserve_settings(prefix: &'static CStr) {
+    // SAFETY: the name is a C string that lives for ever.
+    unsafe {
+        #[cfg(feature = "pg14")]
+        pg_sys::EmitWarningsOnPlaceholders(prefix.as_ptr());
+        #[cfg(not(feature = "pg14"))]
+        pg_sys::MarkGUCPrefixReserved(prefix.as_ptr());
+    }
+}
+
+/// A storage parameter that is a number, kept `offset` bytes from the start of an index's options.
+pub fn int_option(name: &'static CStr, offset: usize) -> pg_sys::relopt_parse_elt {
+    pg_sys::relopt_parse_elt {
+        optname: name.as_ptr(),
+        opttype: pg_sys::relopt_type::RELOPT_TYPE_INT,
+        offset: offset as i32,
+        // No field says whether it was given.
+        #[cfg(feature = "pg18")]
+        isset_offset: 0,
+    }
+}
+
+/// Lets a slow VACUUM wait and an unwanted one end.
+///
+/// # Safety
+/// For a call from VACUUM, with no page locked.
+pub unsafe fn vacuum_delay_point() {
+    // SAFETY: as promised.
+    unsafe {
+        #[cfg(not(feature = "pg18"))]
+        pg_sys::vacuum_delay_point();
+        #[cfg(feature = "pg18")]
+        pg_sys::vacuum_delay_point(false);
+    }
+}
+
+/// The subtransaction that gave a relation the file it has now; 0 if that was in another transaction.
+pub fn new_file(relation: &pg_sys::RelationData) -> pg_sys::SubTransactionId {
+    #[cfg(any(feature = "pg14", feature = "pg15"))]
+    return relation.rd_firstRelfilenodeSubid;
+    #[cfg(not(any(feature = "pg14", feature = "pg15")))]
+    return relation.rd_firstRelfilelocatorSubid;
+}
+
+/// Whether a role has a relation, or is a member of one that has.
+pub fn owns_relation(relation: pg_sys::Oid, user: pg_sys::Oid) -> bool {
+    // SAFETY: looks the catalogue up.
+    unsafe {
+        #[cfg(any(feature = "pg14", feature = "pg15"))]
+        return pg_sys::pg_class_ownercheck(relation, user);
+        #[cfg(not(any(feature = "pg14", feature = "pg15")))]
+        return pg_sys::object_ownercheck(pg_sys::RelationRelationId, relation, user);
+    }
+}
+
+/// Makes the planner prefer anything to a path whose costs are infinite. From 18 on it counts what is switched off in a
+/// path (`enable_seqscan = off`) before it looks at costs, so that here more has to be off than in any other.
+pub fn never(path: &mut pg_sys::IndexPath) {
+    #[cfg(feature = "pg18")]
+    {
+        path.path.disabled_nodes = 2;
+    }
+    #[cfg(not(feature = "pg18"))]
+    let _ = path;
+}

@@ -1,0 +1,116 @@
+#!/usr/bin/env bash
+# ALTER EXTENSION coopembed UPDATE: from every version whose script is in sql/, a database that is full and in use becomes one of
+# today's version. Its data, its index and its answers stay what they were, and its catalogue becomes that of a new one.
+# usage: upgrade.sh [GIT-TAG...]     A tag's own library then fills the database, before today's takes its place.
+source "$(dirname "$0")/tools/lib.sh"
+find_postgres
+current=$(sed -n 's/^version = "\(.*\)"/\1/p' "$ROOT/Cargo.toml" | head -1)
+scratch_cluster
+for_server "$SCRATCH" "$ROOT/tests/gallery" >/dev/null
+for_server "$SCRATCH" "$ROOT/model/emoji" >/dev/null
+export PGOPTIONS="-c client_min_messages=warning"
+
+fill() { # DATABASE VERSION
+  "$BIN/createdb" "$1"
+  ask -d "$1" -c "CREATE EXTENSION coopembed VERSION '$2'"
+  psql_ -d "$1" -v gallery="$SCRATCH/gallery" -v model="$SCRATCH/emoji" -f "$ROOT/tests/tools/demo-load.sql"
+  ask -d "$1" >/dev/null <<'SQL'
+DELETE FROM products WHERE id > 60;
+CALL coop_embed_table('products', 'image', 'emb');
+CREATE INDEX products_emb ON products USING coop (emb) WITH (tail_rows = 64);
+CREATE TRIGGER embed BEFORE INSERT OR UPDATE OF image ON products FOR EACH ROW EXECUTE FUNCTION coop_embed_trigger('image', 'emb');
+INSERT INTO products SELECT 1000 + id, name, designer, category, image FROM products WHERE id <= 3;
+SELECT coop_define_category('ball', avg(emb)) FROM products WHERE name ~ 'ball';
+SELECT coop_define_attribute_value('hue', 'of a ball', avg(emb)) FROM products WHERE name ~ 'ball';
+CALL coop_build_knn('products', 'id', 'emb', 'products_knn');
+CREATE TABLE asked AS SELECT coop_attr_query('hue', 'green') AS query, coop_category_query('ball') AS ball;
+CREATE TABLE old_answers AS SELECT id, coop_tags(emb) AS tags FROM products;
+CREATE VIEW greens AS SELECT id FROM products ORDER BY emb <-> coop_attr_query('hue', 'green'), id;
+CREATE FUNCTION balls() RETURNS SETOF integer LANGUAGE sql STABLE
+    BEGIN ATOMIC SELECT id FROM products ORDER BY emb <-> coop_category_query('ball'), id LIMIT 5; END;
+CREATE AGGREGATE my_average(coopvec) (SFUNC = coopvec_avg_accum, STYPE = internal, FINALFUNC = coopvec_avg_final);
+GRANT EXECUTE ON FUNCTION coop_drop_model(text) TO pg_monitor;
+SQL
+}
+
+# Answers that come from the catalogue, from the table, from the index and from the kept graph.
+answers() { # DATABASE
+  ask -d "$1" <<'SQL'
+SELECT * FROM greens;
+SELECT balls();
+SELECT id, emb <-> query, emb <-> ball, coop_tags(emb) IS NOT DISTINCT FROM tags FROM products JOIN old_answers USING (id), asked ORDER BY id;
+SELECT id, e.* FROM products, coop_explain(emb, coop_attr_query('hue', 'of a ball') + 2 * coop_attr_query('gender', 'woman')) e ORDER BY id, attribute;
+SELECT my_average(emb), avg(emb) FROM products;
+SELECT * FROM coop_transition('products', 'id', 'emb', 1, 60) ORDER BY step;
+SELECT graph, relation, k, images, waiting FROM coop_knn_graphs();
+SELECT * FROM coop_categories() ORDER BY name;
+SELECT * FROM coop_duplicates('products', 'id', 'emb', 0.01);
+SELECT has_function_privilege('pg_monitor', 'coop_drop_model(text)', 'EXECUTE');
+SELECT coop_index_check('products_emb');
+SET enable_seqscan = off;
+SELECT id FROM products ORDER BY emb <-> coop_like((SELECT emb FROM products WHERE id = 41), 'hue'), id LIMIT 20;
+SQL
+}
+
+# What a database is before and after; then it goes on being used.
+remember() { # DATABASE
+  answers "$1" >"$SCRATCH/answers"
+  "$BIN/pg_dump" --data-only "$1" | grep -v '^\\\(un\)\?restrict' >"$SCRATCH/rows"
+}
+check() { # DATABASE FROM
+  ask -d "$1" -c 'ALTER EXTENSION coopembed UPDATE'
+  "$BIN/pg_dump" --data-only "$1" | grep -v '^\\\(un\)\?restrict' | cmp - "$SCRATCH/rows" || die "from $2: the data changed"
+  ok "from $2: the data is the same"
+  answers "$1" | diff "$SCRATCH/answers" - || die "from $2: answers changed"
+  ok "from $2: answers are the same, and the index is sound"
+  ask -d "$1" -c "REVOKE EXECUTE ON FUNCTION coop_drop_model(text) FROM pg_monitor"
+  diff <(psql_ -At -d new -v extension=coopembed -f "$ROOT/tests/tools/members.sql") \
+    <(psql_ -At -d "$1" -v extension=coopembed -f "$ROOT/tests/tools/members.sql") \
+    || die "from $2: < is in a new $current and > in one updated; sql/coopembed--*--$current.sql lacks something"
+  ok "from $2: the catalogue is that of a new $current"
+  expect "from $2: it goes on" 't|60|65' "$(ask -d "$1" <<'SQL' | tail -1
+INSERT INTO products SELECT 2000 + id, name, designer, category, image FROM products WHERE id <= 2;
+CALL coop_build_knn('products', 'id', 'emb', 'products_knn');
+SELECT coop_drop_category('ball');
+SELECT (SELECT p.emb <-> q.emb < 0.02 FROM products p, products q WHERE p.id = 1 AND q.id = 2001),
+       (SELECT images FROM coop_knn_graphs()) - 5, coop_index_check('products_emb');
+SQL
+)"
+  "$BIN/dropdb" "$1"
+}
+
+"$BIN/createdb" new
+ask -d new -c 'CREATE EXTENSION coopembed'
+expect 'a new database has the version of Cargo.toml' "$current" "$(ask -d new -c "SELECT extversion FROM pg_extension WHERE extname = 'coopembed'")"
+expect 'every version with a script can be updated' '' "$(ask -d new -c "
+    SELECT v.version FROM pg_available_extension_versions v WHERE name = 'coopembed' AND NOT EXISTS (
+        SELECT FROM pg_extension_update_paths('coopembed') WHERE source = v.version AND target = '$current' AND path IS NOT NULL)
+    AND v.version <> '$current'")"
+
+if [ $# = 0 ]; then
+  for script in "$ROOT"/sql/coopembed--*.sql; do
+    version=$(basename "$script" .sql)
+    version=${version#coopembed--}
+    [[ $version != *--* ]] || continue
+    fill old "$version"
+    remember old
+    check old "$version"
+  done
+else
+  for tag; do
+    checkout=$TARGET/upgrade/$tag
+    [ -d "$checkout" ] || git -C "$ROOT" worktree add --force --detach "$checkout" "$tag" >/dev/null
+    say "building $tag"
+    (cd "$checkout" && CARGO_TARGET_DIR=$TARGET cargo pgrx install --no-default-features --features "pg$PGV" --pg-config "$PG_CONFIG")
+    stop_cluster "$SCRATCH"
+    start_cluster "$SCRATCH"
+    fill old "${tag#v}"
+    remember old
+    install_extension
+    stop_cluster "$SCRATCH"
+    start_cluster "$SCRATCH"
+    check old "$tag"
+    git -C "$ROOT" worktree remove --force "$checkout"
+  done
+fi
+echo "$passed passed, 0 failed"
