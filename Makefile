@@ -3,7 +3,7 @@ PGV ?= 15
 export PGV
 CLI := --no-default-features --features cli
 
-.PHONY: help setup demo demo-stop test test-core test-pg test-sql lint cli engine check-cuda bench bench-train fuzz
+.PHONY: help setup demo demo-stop test test-core test-pg test-sql lint cli engine check-cuda bench bench-train bench-large bench-shards fuzz soak
 help:
 	@sed -n 's/^## //p' Makefile
 
@@ -61,3 +61,15 @@ fuzz:
 ## make bench-train  a training step of the backbone beside PyTorch's
 bench-train:
 	tests/bench/train.sh
+
+## make bench-large  up to 5,000,000 rows (25 GB of disk): building, size, answers, inserting, vacuum, memory, and how each grows
+bench-large: setup
+	tests/bench/large.sh
+
+## make bench-shards  one table on four servers: what the coordinator adds to the slowest of them
+bench-shards: setup
+	tests/bench/shards.sh
+
+## make soak       everything at once while processes are killed at random, each answer checked: 20 minutes, or SOAK_SECONDS=
+soak: setup
+	tests/soak/run.sh
