@@ -4,7 +4,7 @@ export PGV
 CLI := --no-default-features --features cli
 
 .PHONY: help setup demo demo-stop test test-core test-pg test-sql test-versions test-upgrades lint cli engine check-cuda bench \
-	bench-train fuzz valgrind test-cassert third-party deny release
+	bench-train bench-large bench-shards fuzz soak valgrind test-cassert third-party deny release
 help:
 	@sed -n 's/^## //p' Makefile
 
@@ -90,3 +90,15 @@ deny:
 ## make release    Debian packages, source archives and checksums of the last commit, in target/dist
 release:
 	.release/release.sh
+
+## make bench-large  up to 5,000,000 rows (25 GB of disk): building, size, answers, inserting, vacuum, memory, and how each grows
+bench-large: setup
+	tests/bench/large.sh
+
+## make bench-shards  one table on four servers: what the coordinator adds to the slowest of them
+bench-shards: setup
+	tests/bench/shards.sh
+
+## make soak       everything at once while processes are killed at random, each answer checked: 20 minutes, or SOAK_SECONDS=
+soak: setup
+	tests/soak/run.sh

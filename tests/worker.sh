@@ -25,8 +25,7 @@ open_session() { # NAME
 tell() { echo "$1;" >&"$to_session"; }
 lines() { [ "$(wc -l <"$SCRATCH/$1.out")" -ge "$2" ]; }
 close_session() { exec {to_session}>&-; wait "$session"; }
-# The last bits of an embedding depend on what else was in the batch.
-embed="SELECT CASE WHEN coop_embed(photo) <-> known < 0.02 THEN 'same' ELSE 'other' END FROM photo"
+embed="SELECT CASE WHEN coop_embed(photo) = known THEN 'same' ELSE 'other' END FROM photo"
 answer=same
 
 ask <<SQL

@@ -15,6 +15,30 @@ pub struct Snapshot {
     pub groups: Vec<(Extent, Shape)>,
 }
 
+/// Steps from page to page of a chain, each of which is another one unless the chain runs in a circle.
+#[derive(Debug, Default)]
+struct Walk {
+    steps: u32,
+    /// Pages of the index when they were counted last: while we walk, others add to the chain.
+    blocks: u32,
+}
+
+impl Walk {
+    /// One more page.
+    fn step<P: Pages + ?Sized>(&mut self, pages: &P) -> &Self {
+        self.steps = self.steps.saturating_add(1);
+        if self.steps > self.blocks {
+            self.blocks = pages.blocks();
+        }
+        self
+    }
+
+    /// Whether there have been more steps than there are pages.
+    fn is_circle(&self) -> bool {
+        self.steps > self.blocks
+    }
+}
+
 impl Meta {
     /// Reads the metapage.
     ///
@@ -66,9 +90,11 @@ impl Meta {
         look: &mut dyn FnMut(u32, usize, Entry),
     ) -> Read<()> {
         let mut block = self.directory;
-        let mut left = pages.blocks();
+        let mut walk = Walk::default();
         while block != NO_BLOCK {
-            left = left.checked_sub(1).ok_or_else(|| Problem::corrupt("The directory runs in a circle."))?;
+            if walk.step(pages).is_circle() {
+                return Err(Problem::corrupt("The directory runs in a circle."));
+            }
             let (mut next, mut damaged) = (NO_BLOCK, false);
             pages.read(block, Tag::of(Kind::Directory), &mut |bytes| {
                 next = Directory::next(bytes);
@@ -98,7 +124,7 @@ impl Meta {
         look: &mut dyn FnMut(u32, TailPage<'_>) -> Read<()>,
     ) -> Read<()> {
         let mut block = self.tail_first;
-        let mut left = pages.blocks();
+        let mut walk = Walk::default();
         while block != NO_BLOCK {
             let mut outcome = Ok(NO_BLOCK);
             pages.read(block, Tag::of(Kind::Tail), &mut |bytes| {
@@ -107,14 +133,14 @@ impl Meta {
                     Ok(page.next())
                 });
             })?;
-            // Pages may be added while we walk: never more than there are, unless they run in a circle.
-            left = left.saturating_sub(1);
-            if left == 0 && Self::read(pages)?.changes == self.changes {
-                return Err(Problem::corrupt("The tail runs in a circle."));
-            } else if left == 0 {
-                return Err(Problem::Stale(block));
-            }
             block = outcome?;
+            if walk.step(pages).is_circle() {
+                // Pages that have left the tail may lead anywhere.
+                return Err(match Self::read(pages)?.changes == self.changes {
+                    true => Problem::corrupt("The tail runs in a circle."),
+                    false => Problem::Stale(block),
+                });
+            }
         }
         Ok(())
     }
@@ -128,7 +154,7 @@ impl Meta {
     /// Those of [`Pages::read`]; [`Problem::Failed`] for pages that make no sense.
     pub fn scan_nulls<P: Pages + ?Sized>(&self, pages: &P, look: &mut dyn FnMut(u32, Vec<Tid>)) -> Read<()> {
         let mut block = self.nulls_first;
-        let mut left = pages.blocks();
+        let mut walk = Walk::default();
         while block != NO_BLOCK {
             let mut page = Ok((Vec::new(), NO_BLOCK));
             pages.read(block, Tag::of(Kind::Nulls), &mut |bytes| {
@@ -136,11 +162,10 @@ impl Meta {
             })?;
             let (tids, next) = page?;
             look(block, tids);
-            // Pages may be added while we walk, but hardly as many as there were.
-            left = left
-                .checked_sub(1)
-                .ok_or_else(|| Problem::corrupt("The rows without embedding run in a circle."))?;
             block = next;
+            if walk.step(pages).is_circle() {
+                return Err(Problem::corrupt("The rows without embedding run in a circle."));
+            }
         }
         Ok(())
     }

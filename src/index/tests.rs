@@ -5,7 +5,7 @@ use super::*;
 use crate::space::{distance, Embedding, EmbeddingRef, Layout, Query};
 use half::f16;
 use proptest::prelude::*;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 /// Pages in memory.
 #[derive(Default)]
@@ -369,6 +369,60 @@ fn large_embeddings_work() {
             let query = any_query(layout, &fixture.rows, &mut noise, true);
             fixture.check(&query, Mode::Exact);
         }
+    }
+}
+
+/// Pages to whose last one of a chain others add another page whenever somebody reads it, so many times.
+struct Growing<'a> {
+    memory: &'a Memory,
+    tag: Tag,
+    last: Cell<u32>,
+    times: Cell<u32>,
+}
+
+impl Pages for Growing<'_> {
+    fn blocks(&self) -> u32 {
+        self.memory.blocks()
+    }
+
+    fn read(&self, block: u32, tag: Tag, look: &mut dyn FnMut(&[u8])) -> Read<()> {
+        if block == self.last.get() && self.times.get() > 0 {
+            self.times.set(self.times.get() - 1);
+            self.last.set(self.memory.put(self.tag, &[0]));
+            // The link is at the same place on pages of the tail and on those of rows without an embedding.
+            self.memory.edit(block, |page| tail_page::set_next(page, self.last.get()));
+        }
+        self.memory.read(block, tag, look)
+    }
+}
+
+#[test]
+fn chains_that_grow_under_a_reader_are_no_circles_and_circles_are_errors() {
+    let layout = Layout::new(2, 8, 42).unwrap();
+    let Fixture { memory, mut meta, .. } = Fixture::new(layout, clustered(layout, 20, 1), 4, 1000, 20);
+    meta.nulls_first = memory.put(Tag::of(Kind::Nulls), &[0]);
+    for (kind, first, last) in
+        [(Kind::Tail, meta.tail_first, meta.tail_last), (Kind::Nulls, meta.nulls_first, meta.nulls_first)]
+    {
+        let walk = |pages: &dyn Pages| {
+            let mut walked = 0;
+            match kind {
+                Kind::Tail => meta.scan_tail(pages, layout, &mut |_, _| {
+                    walked += 1;
+                    Ok(())
+                }),
+                _ => meta.scan_nulls(pages, &mut |_, _| walked += 1),
+            }
+            .map(|()| walked)
+        };
+        let before = walk(&memory).unwrap();
+        let times = 3 * memory.blocks();
+        let tag = Tag::of(kind);
+        let growing = Growing { memory: &memory, tag, last: Cell::new(last), times: Cell::new(times) };
+        assert_eq!(walk(&growing).unwrap(), before + times);
+        memory.edit(growing.last.get(), |page| tail_page::set_next(page, first));
+        let error = walk(&memory).unwrap_err().into_error();
+        assert!(error.detail.is_some_and(|detail| detail.contains("circle")), "{kind:?}");
     }
 }
 

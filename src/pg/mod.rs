@@ -21,6 +21,7 @@ mod pipeline;
 mod queries;
 mod report;
 mod settings;
+mod shards;
 mod status;
 mod tags;
 mod trigger;
@@ -39,4 +40,5 @@ pub use varlena::{CoopQuery, CoopVec};
 pub extern "C-unwind" fn _PG_init() {
     settings::define();
     worker::on_load();
+    shards::on_load();
 }

@@ -18,6 +18,7 @@ static DEVICE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(
 static ENGINE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
 static THREADS: GucSetting<i32> = GucSetting::<i32>::new(0);
 static PROBES: GucSetting<i32> = GucSetting::<i32>::new(0);
+static LARGE_FOREIGN_TABLES: GucSetting<bool> = GucSetting::<bool>::new(false);
 
 /// The default model's name; `None` where the setting is empty: then the only loaded model is meant.
 pub fn model() -> Option<String> {
@@ -73,6 +74,11 @@ pub fn threads() -> Option<usize> {
 /// How many rows an index scan looks at closely before it answers; 0 as many as an exact answer takes.
 pub fn probes() -> usize {
     PROBES.get().unsigned_abs() as usize
+}
+
+/// Whether the planner takes foreign tables to be large, whatever it knows of them.
+pub fn large_foreign_tables() -> bool {
+    LARGE_FOREIGN_TABLES.get()
 }
 
 /// Defines all settings; called once, when the library is loaded.
@@ -176,6 +182,14 @@ pub fn define() {
         c"Zero gives exact answers. Others are chosen by cell alone, and may miss some of the nearest rows.",
         &PROBES,
         0..=1_000_000,
+        GucContext::Userset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_bool_guc(
+        c"coopembed.large_foreign_tables",
+        c"The planner takes foreign tables to be large, whatever it knows of them.",
+        c"Their servers then filter, sort and limit. coop_search sets it for its own statement.",
+        &LARGE_FOREIGN_TABLES,
         GucContext::Userset,
         GucFlags::default(),
     );

@@ -109,7 +109,37 @@ fn layout(text: &str) -> Option<(Result<Layout>, &str)> {
 /// `[v,v,...]`.
 fn numbers(text: &str) -> Option<Vec<f64>> {
     let inner = text.trim().strip_prefix('[')?.strip_suffix(']')?;
-    inner.split(',').map(|v| v.trim().parse().ok()).collect()
+    inner.split(',').map(|v| plain_decimal(v).or_else(|| v.trim().parse().ok())).collect()
+}
+
+/// Digits with at most one point among them, if they are so few that a quotient of two exact numbers is the nearest there is:
+/// what our own output looks like, read in a fourth of the time that the general way takes.
+fn plain_decimal(text: &str) -> Option<f64> {
+    /// Powers of ten, all of them exact.
+    const POWERS: [f64; 16] =
+        [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
+    let (negative, digits) = match text.as_bytes() {
+        [b'-', digits @ ..] => (true, digits),
+        digits => (false, digits),
+    };
+    // With a point, 15 digits: below 2^53.
+    if digits.is_empty() || digits.len() > 16 {
+        return None;
+    }
+    let (mut number, mut point) = (0u64, None);
+    for (i, byte) in digits.iter().enumerate() {
+        match byte {
+            b'0'..=b'9' => number = 10 * number + u64::from(byte - b'0'),
+            b'.' if point.is_none() => point = Some(i),
+            _ => return None,
+        }
+    }
+    let decimals = point.map_or(0, |at| digits.len() - 1 - at);
+    if number >= 1 << 53 || decimals == 0 && point.is_some() {
+        return None;
+    }
+    let value = number as f64 / POWERS[decimals];
+    Some(if negative { -value } else { value })
 }
 
 fn malformed(of: &str, text: &str, example: &str) -> Error {
@@ -138,6 +168,14 @@ mod tests {
             let l = Layout::new(3, 2, 42).unwrap();
             if let Ok(q) = Query::from_parts(l, c, vec![w, 0.0, 1.0], t) {
                 prop_assert_eq!(q.as_ref().to_string().parse::<Query>().unwrap(), q);
+            }
+        }
+
+        #[test]
+        fn numbers_are_read_as_the_standard_library_reads_them(v: f64, s in "-?[0-9]{0,17}[.]?[0-9]{0,17}", bits: u32, half: u16) {
+            for s in [s, v.to_string(), f32::from_bits(bits).to_string(), f16::from_bits(half).to_f32().to_string()] {
+                let read = plain_decimal(&s).map(f64::to_bits);
+                prop_assert!(read.is_none() || read == s.parse().ok().map(f64::to_bits), "{}", s);
             }
         }
 

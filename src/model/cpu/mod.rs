@@ -17,7 +17,8 @@ mod tests;
 #[cfg(test)]
 pub use kernels::available;
 pub use kernels::{Kernels, BEST};
+pub use layer::Layer;
 pub use network::{Filter, Network};
 
 /// Numbers that must follow a map in its buffer: loops read whole blocks.
-const SLACK: usize = kernels::BLOCK;
+pub const SLACK: usize = kernels::BLOCK;

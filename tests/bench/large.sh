@@ -1,0 +1,88 @@
+#!/usr/bin/env bash
+# Millions of rows like the shipped model's: the bundled gallery's embeddings (13x50), mixed in pairs, with noise. How long everything
+# takes, how large it is, and how that grows: the exponent e of rows^e from the first number of rows to the last, by least squares.
+# usage: [INSTALLED=1] [PEER_ROWS=200000] [SCANS=3] large.sh [ROWS...]      (200000 1000000 5000000: takes 25 GB of disk)
+# pgvector's HNSW is built on PEER_ROWS of the same rows only, in half precision as here: on all of them it takes hours.
+source "$(dirname "$0")/../tools/lib.sh"
+find_postgres
+[ $# -gt 0 ] || set -- 200000 1000000 5000000
+peer_rows=${PEER_ROWS:-200000} scans=${SCANS:-3} probes=${PROBES:-800}
+python=$("$ROOT/tests/bench/venv.sh" numpy)
+[ -n "${INSTALLED:-}" ] || install_extension --release >/dev/null
+# Its folder is in /tmp unless TMPDIR says otherwise. What a crash of the machine would cost does not matter here.
+scratch_cluster shared_buffers=1GB max_parallel_workers_per_gather=0 wal_level=minimal max_wal_senders=0 max_wal_size=2GB checkpoint_timeout=1h autovacuum=off
+export PGDATABASE=postgres PGOPTIONS="-c client_min_messages=warning" PATH=$BIN:$PATH
+gallery=$(for_server "$SCRATCH" "$ROOT/tests/gallery") model=$(for_server "$SCRATCH" "$ROOT/model/emoji")
+psql_ -v gallery="$gallery" -v model="$model" -f "$ROOT/tests/tools/demo-load.sql"
+psql_ -c "UPDATE products SET emb = coop_embed(image)"
+slice=$(ask -c "SELECT (ordinal - 1) * 50 + 1 FROM coop_attributes() WHERE name = 'hue'")
+figures=$SCRATCH/figures
+: >"$figures"
+
+now() { date +%s%N; }
+# figure ROWS WHAT VALUE UNIT: printed, and kept for the exponents.
+figure() {
+  echo "$1 rows, $2: $3 $4"
+  printf '%s\t%s\t%s\t%s\n' "$1" "$2" "$3" "$4" >>"$figures"
+}
+# took ROWS WHAT SQL...: seconds that statements of one session take.
+took() {
+  local rows=$1 what=$2 start
+  shift 2
+  start=$(now)
+  ask "$@"
+  figure "$rows" "$what" "$(awk -v ns=$(($(now) - start)) 'BEGIN { printf "%.2f", ns / 1e9 }')" s
+}
+size() { ask -c "SELECT round(pg_relation_size('$1') / 1e6)"; }
+# Statement: what its process has had at most, but for the buffers that it shares with others; from its own account of itself, in MB.
+own_memory() {
+  echo "SELECT round((((regexp_match(s, 'VmHWM:\s+(\d+)'))[1])::numeric - ((regexp_match(s, 'RssShmem:\s+(\d+)'))[1])::numeric) / 1024)
+    FROM pg_read_file('/proc/self/status') s"
+}
+
+for rows; do
+  say "$rows rows"
+  ask -c "DROP TABLE IF EXISTS gallery"
+  start=$(now)
+  ask -c "SELECT emb FROM products ORDER BY id" | "$python" "$ROOT/tests/bench/mixed.py" "$rows" |
+    psql_ -1 -c "CREATE TABLE gallery (id int, emb coopvec)" -c "COPY gallery FROM STDIN (FORMAT binary)"
+  figure "$rows" 'rows made and copied' "$((($(now) - start) / 1000000000))" s
+  ask -c "ALTER TABLE gallery ADD PRIMARY KEY (id)" -c "VACUUM (ANALYZE, FREEZE) gallery"
+  figure "$rows" 'table' "$(size gallery)" MB
+  took "$rows" 'index built' -c "SET maintenance_work_mem = '2GB'" -c "CREATE INDEX gallery_index ON gallery USING coop (emb)" \
+    -c "$(own_memory)" >"$SCRATCH/found"
+  grep -v rows "$SCRATCH/found" >"$SCRATCH/memory"
+  grep rows "$SCRATCH/found"
+  figure "$rows" 'memory of the building process' "$(tail -1 "$SCRATCH/memory")" MB
+  figure "$rows" 'index' "$(size gallery_index)" MB
+  psql_ -At -v rows="$rows" -v scans="$scans" -v probes="$probes" -v peer=f -v slice="$slice" -f "$ROOT/tests/bench/large.sql" | tee "$SCRATCH/answers"
+  sed -nE 's/^([0-9]+) rows, (.*): ([0-9.]+) ms median.*/\1\t\2\t\3\tms/p' "$SCRATCH/answers" >>"$figures"
+  memory=$(ask -c "SET enable_seqscan = off" -c "SELECT count(*) FROM (SELECT FROM gallery ORDER BY emb <-> (SELECT emb FROM gallery WHERE id = 7) LIMIT 10) t" -c "$(own_memory)" | tail -1)
+  figure "$rows" 'memory of a session that asks for everything' "$memory" MB
+  ask -c "CREATE TEMP TABLE fresh AS SELECT id + 1000000000 AS id, emb FROM gallery WHERE id <= 20000" -c '\timing on' \
+    -c "INSERT INTO gallery SELECT * FROM fresh" >"$SCRATCH/found"
+  figure "$rows" '20,000 rows inserted' "$(sed -nE 's/^Time: ([0-9.]+) ms.*/\1/p' "$SCRATCH/found" | tail -1)" ms
+  ask -c "DELETE FROM gallery WHERE id % 100 = 0"
+  took "$rows" 'VACUUM after one row in a hundred is deleted' -c "SET maintenance_work_mem = '1GB'" -c "VACUUM gallery"
+  ask -c "SELECT coop_index_check('gallery_index') = (SELECT count(*) FROM gallery)" | grep -qx t || die 'the index is damaged'
+  if [ "$rows" -ge "$peer_rows" ] && [ ! -e "$SCRATCH/peer" ] && [ "$(ask -c "SELECT count(*) FROM pg_available_extensions WHERE name = 'vector'")" = 1 ]; then
+    touch "$SCRATCH/peer"
+    ask -c "CREATE EXTENSION IF NOT EXISTS vector" -c "CREATE TABLE peer AS SELECT id, emb::real[]::halfvec(650) AS v FROM gallery WHERE id <= $peer_rows" -c "VACUUM ANALYZE peer"
+    took "$peer_rows" "pgvector's HNSW of everything built" -c "SET maintenance_work_mem = '2GB'" -c "SET max_parallel_maintenance_workers = 0" \
+      -c "CREATE INDEX peer_whole ON peer USING hnsw (v halfvec_l2_ops)"
+    took "$peer_rows" "pgvector's HNSW of one attribute built" -c "SET maintenance_work_mem = '2GB'" -c "SET max_parallel_maintenance_workers = 0" \
+      -c "CREATE INDEX peer_part ON peer USING hnsw ((subvector(v, $slice, 50)::halfvec(50)) halfvec_l2_ops)"
+    figure "$peer_rows" "pgvector's index of everything" "$(size peer_whole)" MB
+    ask -c '\timing on' -c "INSERT INTO peer SELECT id + 1000000000, v FROM peer LIMIT 2000" >"$SCRATCH/found"
+    figure "$peer_rows" "2,000 rows inserted into pgvector's two" "$(sed -nE 's/^Time: ([0-9.]+) ms.*/\1/p' "$SCRATCH/found" | tail -1)" ms
+    psql_ -At -v rows="$peer_rows" -v scans=0 -v probes="$probes" -v peer=t -v slice="$slice" -f "$ROOT/tests/bench/large.sql" | grep pgvector
+    ask -c "DROP TABLE peer"
+  fi
+done
+
+say "growth from $1 rows on: the exponent e of rows^e"
+awk -F'\t' '
+  !($2 in n) { order[++kinds] = $2 }
+  $3 > 0 { x = log($1); y = log($3); n[$2]++; sx[$2] += x; sy[$2] += y; sxx[$2] += x * x; sxy[$2] += x * y; last[$2] = $3 " " $4 }
+  END { for (i = 1; i <= kinds; i++) { k = order[i]; d = n[k] * sxx[k] - sx[k] ^ 2
+    if (n[k] > 1 && d > 0) printf "%s: %.2f, at the end %s\n", k, (n[k] * sxy[k] - sx[k] * sy[k]) / d, last[k] } }' "$figures"

@@ -1,0 +1,101 @@
+-- coop_search: each partition asked on its own. Here all of them are local; tests/shards.sh has them on servers of their own.
+\set SHOW_CONTEXT never
+CREATE SCHEMA "Shop";
+CREATE TABLE "Shop"."Pieces" (id int, "the Name" text, gone int, emb coopvec, price numeric) PARTITION BY LIST (price);
+CREATE TABLE "Shop".cheap PARTITION OF "Shop"."Pieces" FOR VALUES IN (1, 2);
+-- A partition whose columns are in another order, and one that has partitions itself.
+CREATE TABLE "Shop"."de""ar" (price numeric, x int, emb coopvec, gone int, id int, "the Name" text);
+ALTER TABLE "Shop"."de""ar" DROP COLUMN x;
+ALTER TABLE "Shop"."Pieces" ATTACH PARTITION "Shop"."de""ar" FOR VALUES IN (3);
+CREATE TABLE "Shop".rest PARTITION OF "Shop"."Pieces" DEFAULT PARTITION BY HASH (id);
+CREATE TABLE "Shop".rest_0 PARTITION OF "Shop".rest FOR VALUES WITH (MODULUS 2, REMAINDER 0);
+CREATE TABLE "Shop".rest_1 PARTITION OF "Shop".rest FOR VALUES WITH (MODULUS 2, REMAINDER 1);
+INSERT INTO "Shop"."Pieces" SELECT i, 'piece ' || i, 0, format('2x2@0000002a:[%s,0,1,0]', i)::coopvec, 1 + i % 5 FROM generate_series(1, 40) i;
+INSERT INTO "Shop"."Pieces" VALUES (99, 'no picture', 0, NULL, 2);
+ALTER TABLE "Shop"."Pieces" DROP COLUMN gone;
+CREATE INDEX ON "Shop"."Pieces" USING coop (emb);
+SET search_path TO "Shop", public;
+
+SELECT id, "the Name", price FROM coop_search(NULL::"Pieces", 'emb', '2x2@0000002a:{0;0:1*[20.2,0]}', 4);
+-- Ten rows, unless another number is asked for; rows without an embedding come last.
+SELECT count(*), max(abs(id - 20.2)) FROM coop_search(NULL::"Pieces", 'emb', '2x2@0000002a:{0;0:1*[20.2,0]}');
+SELECT count(*), (array_agg(id))[41] AS last FROM coop_search(NULL::"Pieces", 'emb', '2x2@0000002a:{0;0:1*[20.2,0]}', 100);
+SELECT count(*) FROM coop_search(NULL::"Pieces", 'emb', '2x2@0000002a:{0;0:1*[20.2,0]}', 0);
+SELECT count(*) FROM coop_search(NULL::"Pieces", 'emb', NULL);
+-- Some of the columns, and the distance.
+CREATE TYPE hit AS ("the Name" text, distance double precision, id int);
+SELECT * FROM coop_search(NULL::hit, 'emb', '2x2@0000002a:{0;0:1*[20.25,0]}', 3, rel => '"Pieces"');
+-- A condition, with whatever means something to format(), and a comment.
+SELECT * FROM coop_search(NULL::hit, 'emb', '2x2@0000002a:{0;0:1*[20.25,0]}', 3, '"Pieces".price = 3 AND id < 40 OR false -- %s $2', '"Pieces"');
+SELECT * FROM coop_search(NULL::hit, 'emb', '2x2@0000002a:{0;0:1*[20.25,0]}', 3, format('"the Name" = %L', $$piece '7'$$), '"Pieces"');
+-- In the caller's search_path.
+CREATE FUNCTION is_round(int) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$ SELECT $1 % 10 = 0 $$;
+SELECT * FROM coop_search(NULL::hit, 'emb', '2x2@0000002a:{0;0:1*[20.25,0]}', 3, 'is_round(id)', '"Pieces"');
+-- Each partition is asked for its share in order, and the answers are sorted.
+SELECT coopembed.search_statement('hit', 'emb', 3, rel => '"Pieces"') AS statement \gset
+\echo :statement
+PREPARE search(coopquery) AS :statement;
+SET enable_seqscan = off;
+EXPLAIN (COSTS OFF) EXECUTE search('2x2@0000002a:{0;0:1*[20.25,0]}');
+RESET enable_seqscan;
+-- One partition alone, a view, a table without partitions, one with children, and one without any.
+SELECT * FROM coop_search(NULL::hit, 'emb', '2x2@0000002a:{0;0:1*[20.25,0]}', 2, rel => '"de""ar"');
+SELECT * FROM coop_search(NULL::hit, 'emb', '2x2@0000002a:{0;0:1*[20.25,0]}', 2, rel => 'rest');
+CREATE VIEW round_ones AS SELECT id, "the Name", emb AS e FROM "Pieces" WHERE is_round(id);
+SELECT id, "the Name" FROM coop_search(NULL::round_ones, 'e', '2x2@0000002a:{0;0:1*[20.25,0]}', 2, 'round_ones.id > 1');
+CREATE TABLE parent (LIKE "Pieces");
+CREATE TABLE child () INHERITS (parent);
+INSERT INTO parent SELECT * FROM "Pieces" WHERE id = 3;
+INSERT INTO child SELECT * FROM "Pieces" WHERE id = 4;
+SELECT id FROM coop_search(NULL::parent, 'emb', '2x2@0000002a:{0;0:1*[20.2,0]}');
+CREATE TABLE nothing (id int, emb coopvec) PARTITION BY LIST (id);
+SELECT id FROM coop_search(NULL::nothing, 'emb', '2x2@0000002a:{0;0:1*[20.2,0]}');
+-- A table's own column "distance" stays what it is.
+CREATE TABLE roads (id int, distance double precision, emb coopvec);
+INSERT INTO roads VALUES (1, 17, '2x2@0000002a:[1,0,1,0]');
+SELECT * FROM coop_search(NULL::roads, 'emb', '2x2@0000002a:{0;0:1*[20.2,0]}');
+
+-- Rights and policies are those of the table: whoever may read it, and not its partitions, gets the same rows from it.
+CREATE ROLE clerk;
+GRANT USAGE ON SCHEMA "Shop" TO clerk;
+SET ROLE clerk;
+SELECT id FROM coop_search(NULL::"Pieces", 'emb', '2x2@0000002a:{0;0:1*[20.2,0]}', 2);
+RESET ROLE;
+GRANT SELECT ON "Pieces" TO clerk;
+SET ROLE clerk;
+SELECT coopembed.search_parts('"Pieces"') AS no_partitions;
+SELECT id FROM coop_search(NULL::"Pieces", 'emb', '2x2@0000002a:{0;0:1*[20.2,0]}', 2);
+RESET ROLE;
+GRANT SELECT ON cheap, "de""ar", rest, rest_0, rest_1 TO clerk;
+CREATE POLICY even ON "Pieces" USING (id % 2 = 0);
+ALTER TABLE "Pieces" ENABLE ROW LEVEL SECURITY;
+SET ROLE clerk;
+SELECT id FROM coop_search(NULL::"Pieces", 'emb', '2x2@0000002a:{0;0:1*[20.2,0]}', 3);
+RESET ROLE;
+-- A policy of a partition does not concern those who read through the table.
+ALTER TABLE "Pieces" DISABLE ROW LEVEL SECURITY;
+ALTER TABLE cheap ENABLE ROW LEVEL SECURITY;
+SET ROLE clerk;
+SELECT id FROM coop_search(NULL::"Pieces", 'emb', '2x2@0000002a:{0;0:1*[20.2,0]}', 3);
+RESET ROLE;
+ALTER TABLE cheap DISABLE ROW LEVEL SECURITY;
+SET ROLE clerk;
+SELECT cardinality(coopembed.search_parts('"Pieces"')) AS partitions;
+RESET ROLE;
+
+-- Bad input.
+SELECT * FROM coop_search(NULL::hit, 'emb', '2x2@0000002a:{0;0:1*[20,0]}');
+SELECT * FROM coop_search(1, 'emb', '2x2@0000002a:{0;0:1*[20,0]}', rel => '"Pieces"');
+CREATE TYPE other AS (id int, colour text, "sur""face" text);
+SELECT * FROM coop_search(NULL::other, 'emb', '2x2@0000002a:{0;0:1*[20,0]}', rel => '"Pieces"');
+SELECT * FROM coop_search(NULL::"Pieces", 'price', '2x2@0000002a:{0;0:1*[20,0]}');
+SELECT * FROM coop_search(NULL::"Pieces", 'embedding', '2x2@0000002a:{0;0:1*[20,0]}');
+SELECT * FROM coop_search(NULL::"Pieces", NULL, '2x2@0000002a:{0;0:1*[20,0]}');
+SELECT * FROM coop_search(NULL::"Pieces", 'emb', '2x2@0000002a:{0;0:1*[20,0]}', -1);
+SELECT * FROM coop_search(NULL::"Pieces", 'emb', '2x2@0000002a:{0;0:1*[20,0]}', NULL);
+SELECT * FROM coop_search(NULL::"Pieces", 'emb', '2x2@0000002b:{0;0:1*[20,0]}');
+CREATE TYPE odd AS (id text);
+SELECT * FROM coop_search(NULL::odd, 'emb', '2x2@0000002a:{0;0:1*[20,0]}', rel => '"Pieces"');
+DROP OWNED BY clerk;
+DROP ROLE clerk;
+\set SHOW_CONTEXT errors
