@@ -301,3 +301,15 @@ COMMENT ON FUNCTION coopembed.route_final(internal) IS 'internal: aggregate fina
 COMMENT ON FUNCTION coopembed.target(text, text[]) IS 'internal: SQL for what the distance to an embedding is measured from';
 COMMENT ON FUNCTION coopembed.tell_outdated(regclass, bigint, bigint) IS 'internal: says so if a graph is out of date';
 COMMENT ON FUNCTION coopembed.walk(regclass, name, name, text, text, coopquery, text[], integer, regclass) IS 'internal: the path of both transitions';
+
+-- Shards.
+COMMENT ON FUNCTION coopembed.loaded() IS 'true: the session has loaded the library';
+COMMENT ON FUNCTION coopembed.search_parts(regclass) IS
+    'the partitions that coop_search() asks instead of their table; null if it asks the table';
+COMMENT ON FUNCTION coopembed.search_columns(regtype, regclass) IS
+    'the columns of a table that coop_search() gives for a row type; null for the distance';
+COMMENT ON FUNCTION coopembed.search_reachable(regclass[]) IS 'those of the partitions whose servers can be reached, with a warning for each other';
+COMMENT ON FUNCTION coopembed.search_statement(regtype, name, integer, text, regclass, boolean) IS
+    'the statement that coop_search() runs, with coopembed.large_foreign_tables on; its parameter $1 is the query';
+COMMENT ON FUNCTION coop_search(anyelement, name, coopquery, integer, text, regclass, boolean) IS
+    'the k rows nearest to a query, found in each partition at the same time, on whichever server it lies';

@@ -7,7 +7,6 @@
 -- Calling it loads the library, which changes what the planner takes foreign tables for (src/pg/shards.rs).
 CREATE FUNCTION coopembed.loaded() RETURNS boolean
     AS 'MODULE_PATHNAME', 'coop_loaded_wrapper' LANGUAGE C VOLATILE PARALLEL SAFE;
-COMMENT ON FUNCTION coopembed.loaded() IS 'true: the session has loaded the library';
 
 -- The partitions that may be asked instead of their table; null if it has none, or if rights or policies make that another question.
 CREATE FUNCTION coopembed.search_parts(rel regclass) RETURNS regclass[]
@@ -16,9 +15,6 @@ CREATE FUNCTION coopembed.search_parts(rel regclass) RETURNS regclass[]
     WHERE t.isleaf AND t.relid <> rel
     HAVING has_table_privilege(rel, 'SELECT') AND NOT row_security_active(rel)
         AND bool_and(has_schema_privilege(c.relnamespace, 'USAGE') AND has_table_privilege(c.oid, 'SELECT') AND NOT row_security_active(c.oid)) $$;
-
-COMMENT ON FUNCTION coopembed.search_parts(regclass) IS
-    'the partitions that coop_search() asks instead of their table; null if it asks the table';
 
 -- What a row type wants of a table, in order: quoted names of columns, and null for the distance.
 CREATE FUNCTION coopembed.search_columns(row_type regtype, rel regclass) RETURNS text[]
@@ -43,9 +39,6 @@ BEGIN
     RETURN columns;
 END $$;
 
-COMMENT ON FUNCTION coopembed.search_columns(regtype, regclass) IS
-    'the columns of a table that coop_search() gives for a row type; null for the distance';
-
 -- Leaves out the foreign tables whose servers cannot be reached, with a warning for each.
 CREATE FUNCTION coopembed.search_reachable(parts regclass[]) RETURNS regclass[]
     LANGUAGE plpgsql STABLE SET search_path TO pg_catalog, pg_temp AS $$
@@ -69,8 +62,6 @@ BEGIN
     END IF;
     RETURN reached;
 END $$;
-
-COMMENT ON FUNCTION coopembed.search_reachable(regclass[]) IS 'those of the partitions whose servers can be reached, with a warning for each other';
 
 -- The statement that coop_search() runs; its parameter $1 is the query. It is read in the caller's search_path, for the filter's sake,
 -- and names all else by schema.
@@ -111,9 +102,6 @@ BEGIN
                 WITH ORDINALITY s (source, n)), k);
 END $$;
 
-COMMENT ON FUNCTION coopembed.search_statement(regtype, name, integer, text, regclass, boolean) IS
-    'the statement that coop_search() runs, with coopembed.large_foreign_tables on; its parameter $1 is the query';
-
 -- The k nearest rows, nearest first. A filter is SQL, as in WHERE. Neither STRICT nor with a pinned search_path: see above.
 CREATE FUNCTION coop_search(row_type anyelement, emb_column name, query coopquery, k integer DEFAULT 10, filter text DEFAULT NULL,
         rel regclass DEFAULT NULL, skip_unreachable boolean DEFAULT false)
@@ -125,5 +113,3 @@ BEGIN
         RETURN QUERY EXECUTE statement USING query;
     END IF;
 END $$;
-COMMENT ON FUNCTION coop_search(anyelement, name, coopquery, integer, text, regclass, boolean) IS
-    'the k rows nearest to a query, found in each partition at the same time, on whichever server it lies';
