@@ -47,7 +47,7 @@ Examples:
 Features of the frozen backbone are computed once and kept; a run that was interrupted goes on from them, and with
 --checkpoint from its last whole epoch. With --train-backbone the backbone learns too, batch normalisation included.
 The data set's folder holds images.csv with the columns path,instance,category,split (train, query or gallery),
-optionally x1,y1,x2,y2, then one column per attribute (empty: absent), and optionally attributes.json:
+optionally group (variants of one thing) and x1,y1,x2,y2, then one column per attribute (empty: absent), and optionally attributes.json:
   {\"size\": {\"ordered\": true, \"values\": [\"small\", \"large\"]}}";
 
 const EVAL_EXAMPLES: &str = "\
