@@ -193,6 +193,17 @@ mod tests {
         assert_eq!(broken(25, &f32::NAN.to_be_bytes()), Kind::InvalidBinary);
     }
 
+    #[test]
+    fn a_weight_or_constant_of_minus_zero_is_zero_as_in_text() {
+        let mut bytes = query().as_ref().to_bytes();
+        bytes[9..17].copy_from_slice(&(-0f64).to_be_bytes());
+        bytes[17..21].copy_from_slice(&(-0f32).to_be_bytes());
+        let read = Query::from_bytes(&bytes).unwrap();
+        let again: Query = read.as_ref().to_string().parse().unwrap();
+        assert_eq!(read.as_ref().to_bytes(), again.as_ref().to_bytes());
+        assert_eq!(read.as_ref().to_string(), "2x2@0000002a:{0;1:2*[0.5,1]}");
+    }
+
     proptest! {
         #[test]
         fn embeddings_round_trip(fp in any::<u32>(), k in 1usize..9, n in 1usize..9, seed in any::<u64>()) {

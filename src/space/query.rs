@@ -70,7 +70,9 @@ impl Query {
         if let Some(at) = targets.iter().position(|t| !t.is_finite()) {
             return Err(not_finite(at, &targets[at]));
         }
-        Ok(Self { layout, constant, weights, targets })
+        // Of the two zeros, the one that text and arithmetic give: -0 + 0 is 0.
+        let weights = weights.into_iter().map(|w| w + 0.0).collect();
+        Ok(Self { layout, constant: constant + 0.0, weights, targets })
     }
 
     /// Asks for `target` (`[n]`) in subspace `k` with weight 1; nothing else matters.

@@ -35,12 +35,8 @@ fuzz_target!(|bytes: &[u8]| {
         2 => Embedding::from_bytes(rest).iter().for_each(embedding),
         3 => Query::from_bytes(rest).iter().for_each(query),
         _ => {
-            let sums = &mut Vec::new();
-            let allocate = move |n| {
-                sums.resize(n, 0.0);
-                &mut sums[..]
-            };
-            let _ = Mean::from_bytes(rest, allocate).map(|mean| mean.finish());
+            let mut sums = vec![0.0; rest.len()];
+            let _ = Mean::from_bytes(rest, |n| &mut sums[..n]).map(|mean| mean.finish());
         }
     }
 });
