@@ -9,7 +9,7 @@ sudo=$([ "$(id -u)" = 0 ] || echo sudo)
 server=("postgresql-$PGV" "postgresql-server-dev-$PGV")
 in_debian() { apt-cache show "${server[0]}" >/dev/null 2>&1; }
 if [ ! -x "/usr/lib/postgresql/$PGV/bin/initdb" ] && ! in_debian; then
-  $sudo apt-get update -q
+  [ -x "$(fetched_postgres)/bin/initdb" ] || $sudo apt-get update -q
   in_debian || server=()
 fi
 missing=()

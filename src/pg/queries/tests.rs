@@ -320,9 +320,12 @@ mod tests {
         Spi::run("INSERT INTO wishes SELECT coop_attr_query('neckline', 'v-neck') FROM wishes").unwrap();
         Spi::run("UPDATE wishes SET q = coop_attr_query('neckline', 'v-neck')").unwrap();
         assert_eq!(text("SELECT string_agg(DISTINCT q::text, ' ') FROM wishes"), Some(expected.clone()));
-        // On one parallel worker, whatever it costs.
-        let force = if cfg!(feature = "pg15") { "force_parallel_mode" } else { "debug_parallel_query" };
-        Spi::run(&format!("SET LOCAL {force} = on")).unwrap();
+        // On one parallel worker, whatever it costs; the setting has had two names.
+        Spi::run(
+            "SELECT set_config(name, 'on', true) FROM pg_settings
+             WHERE name IN ('force_parallel_mode', 'debug_parallel_query')",
+        )
+        .unwrap();
         let sql = "SELECT coop_attr_query('neckline', 'v-neck')::text";
         assert!(crate::pg::fixture::explain(sql).contains("Gather"));
         assert_eq!(text(sql), Some(expected));
