@@ -26,6 +26,9 @@ SET enable_seqscan = off;
 CALL pg_temp.ask('index', '{1,2,3,4,5}', 50, :'coop');
 SET coopembed.probes = :probes;
 CALL pg_temp.ask('index, probes = ' || :probes, '{4,5}', 50, :'coop');
+SELECT :rows / 250 AS more \gset
+SET coopembed.probes = :more;
+CALL pg_temp.ask('index, probes = rows / 250', '{4,5}', 50, :'coop');
 RESET coopembed.probes;
 SET enable_seqscan = on;
 SET enable_indexscan = off;

@@ -15,18 +15,19 @@ on() { # SERVER ARGUMENTS...
 
 ask -c 'CREATE EXTENSION coopembed' -c 'CREATE EXTENSION postgres_fdw' -c 'CREATE TYPE hit AS (id int, distance double precision)' \
   -c 'CREATE TABLE gallery (id int, emb coopvec) PARTITION BY HASH (id)'
+parallel=$([ "$PGV" -lt 15 ] || echo ", parallel_commit 'true'")
+# Every fourth row is a shard's; whether it is where the hash of its id says does not matter to who asks all of them.
+awk -v rows="$rows" -f "$ROOT/tests/bench/gallery.awk" | awk -v to="$SCRATCH/rows" '{ print NR "\t" $0 >(to NR % 4 + 1) }'
 for n in 1 2 3 4; do
   start_cluster "$SCRATCH/shard$n" fsync=off max_parallel_workers_per_gather=0
-  # The shards' rows are every fourth; whether they are where the hash of their id says does not matter to who asks all of them.
-  awk -v rows="$rows" -f "$ROOT/tests/bench/gallery.awk" | awk -v n="$n" 'NR % 4 == n - 1 { print NR "\t" $0 }' >"$SCRATCH/rows"
-  ask -c 'CREATE EXTENSION coopembed' -c 'CREATE TABLE gallery (id int PRIMARY KEY, emb coopvec)' -c "\\copy gallery FROM '$SCRATCH/rows'" \
+  ask -c 'CREATE EXTENSION coopembed' -c 'CREATE TABLE gallery (id int PRIMARY KEY, emb coopvec)' -c "\\copy gallery FROM '$SCRATCH/rows$n'" \
     -c 'CREATE INDEX ON gallery USING coop (emb)' -c 'VACUUM ANALYZE gallery'
   export PGHOST=$coordinator
-  ask -c "CREATE SERVER shard$n FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '$SCRATCH/shard$n', extensions 'coopembed', async_capable 'true')" \
+  ask -c "CREATE SERVER shard$n FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '$SCRATCH/shard$n', extensions 'coopembed', async_capable 'true'$parallel)" \
     -c "CREATE USER MAPPING FOR PUBLIC SERVER shard$n OPTIONS (user 'postgres')" \
     -c "CREATE FOREIGN TABLE gallery_$n PARTITION OF gallery FOR VALUES WITH (MODULUS 4, REMAINDER $((n - 1))) SERVER shard$n OPTIONS (table_name 'gallery')"
 done
-rm "$SCRATCH/rows"
+rm "$SCRATCH"/rows[1-4]
 
 # The questions, on every server: one attribute and two like rows of the first shard, and everything.
 on "$SCRATCH/shard1" >"$SCRATCH/questions" <<'SQL'
