@@ -146,7 +146,9 @@ fuzz_target!(|bytes: &[u8]| {
     let Some((&[row, mask, candidates], damage)) = bytes.split_first_chunk() else { return };
     let subspaces: Vec<usize> = (0..4).filter(|k| mask & 1 << k != 0).collect();
     let Ok(like) = Embedding::from_f16(*layout, rows[row as usize % rows.len()].clone()) else { return };
-    let Ok(query) = Query::like(like.as_ref(), if subspaces.is_empty() { &[0] } else { &subspaces }) else { return };
+    let Ok(query) = Query::like(like.as_ref(), if subspaces.is_empty() { &[0] } else { &subspaces }) else {
+        return;
+    };
     let mode = match candidates {
         0..128 => Mode::Exact,
         many => Mode::Approximate { candidates: usize::from(many - 127) },
