@@ -283,6 +283,7 @@ COMMENT ON FUNCTION coopembed.check_k(integer) IS 'internal: an error unless k i
 COMMENT ON FUNCTION coopembed.check_unique(regclass, name, text) IS 'internal: an error if two rows have one id';
 COMMENT ON FUNCTION coopembed.check_walk(regclass, name, name, integer, text[], regclass) IS 'internal: what both transitions check first';
 COMMENT ON FUNCTION coopembed.full_name(text) IS 'internal: the table that a name means, with its schema';
+COMMENT ON FUNCTION coopembed.embed_rate(bigint, interval) IS 'internal: rows a second';
 COMMENT ON FUNCTION coopembed.id_type(regclass, name) IS 'internal: the type of an id column, or an error';
 COMMENT ON FUNCTION coopembed.image_id(regclass, name, name, text) IS 'internal: an id as its column writes it, or an error';
 COMMENT ON FUNCTION coopembed.kept_graph(regclass, name, name, integer, text[]) IS 'internal: the kept graph that answers for this';

@@ -136,7 +136,7 @@ expect 'nothing runs with its owner'"'"'s rights but what is written in C' 0 "$(
   SELECT count(*) FROM pg_depend d JOIN pg_proc p ON d.classid = 'pg_proc'::regclass AND p.oid = d.objid
   WHERE d.deptype = 'e' AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'coopembed') AND p.prosecdef")"
 expect 'every other function has a search_path, or is bound when it is created, or names all by schema' \
-  'coop_build_knn coop_embed_table full_name' "$(ask -d plain -c "
+  'coop_build_knn coop_embed_table coop_search full_name' "$(ask -d plain -c "
   SELECT string_agg(proname, ' ' ORDER BY proname) FROM pg_depend d JOIN pg_proc p ON d.classid = 'pg_proc'::regclass AND p.oid = d.objid
   JOIN pg_language l ON l.oid = prolang WHERE d.deptype = 'e' AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'coopembed')
   AND lanname IN ('sql', 'plpgsql') AND prosqlbody IS NULL AND NOT coalesce(proconfig::text ~ 'search_path=pg_catalog, pg_temp', false)")"
