@@ -42,6 +42,7 @@ own_memory() {
 
 for rows; do
   say "$rows rows"
+  [ $((rows * 4)) -lt "$(df -k --output=avail "$SCRATCH" | tail -1)" ] || die "$rows rows, their index and WAL take $((rows / 250000)) GB of disk"
   ask -c "DROP TABLE IF EXISTS gallery"
   start=$(now)
   ask -c "SELECT emb FROM products ORDER BY id" | "$python" "$ROOT/tests/bench/mixed.py" "$rows" |

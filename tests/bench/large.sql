@@ -43,7 +43,7 @@ FROM answers a JOIN questions USING (kind, n)
 JOIN (SELECT kind, n, answer FROM answers WHERE how = 'index') e USING (kind, n) GROUP BY kind, query, how ORDER BY kind, how;
 \if :peer
     -- Of the same questions, those that an index of one vector can answer; truth is a sequential scan of the peer's own numbers.
-    CREATE TEMP TABLE peers AS SELECT kind, query, n, CASE kind WHEN 5 THEN v::text ELSE subvector(v, :slice, 50)::text END AS v
+    CREATE TEMP TABLE peers AS SELECT kind, query, n, CASE kind WHEN 5 THEN peer.v::text ELSE subvector(peer.v, :slice, 50)::text END AS v
         FROM questions JOIN peer ON id = n WHERE kind IN (2, 5);
     UPDATE questions q SET q = p.v FROM peers p WHERE p.kind = q.kind AND p.n = q.n;
     DELETE FROM questions WHERE kind NOT IN (2, 5);
