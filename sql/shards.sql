@@ -87,7 +87,7 @@ BEGIN
     IF skip_unreachable AND parts IS NOT NULL THEN
         parts := coopembed.search_reachable(parts);
     END IF;
-    distance := format('%s.%s OPERATOR(@extschema@.<->) $1', alias, coopembed.embedding_column(tab, emb_column));
+    distance := format('%s.%s OPERATOR(%s.<->) $1', alias, coopembed.embedding_column(tab, emb_column), '@extschema@');
     columns := coopembed.search_columns(row_type, tab);
     SELECT string_agg(format('%s.%s AS c%s, ', alias, name, n), '' ORDER BY n) INTO wanted
         FROM unnest(columns) WITH ORDINALITY c (name, n) WHERE name IS NOT NULL;
@@ -107,7 +107,7 @@ CREATE FUNCTION coop_search(row_type anyelement, emb_column name, query coopquer
         rel regclass DEFAULT NULL, skip_unreachable boolean DEFAULT false)
     RETURNS SETOF anyelement LANGUAGE plpgsql STABLE COST 100000 ROWS 10 SET jit TO off SET coopembed.large_foreign_tables TO on AS $$
 DECLARE
-    statement text := coopembed.search_statement(pg_catalog.pg_typeof(row_type), emb_column, k, filter, rel, skip_unreachable);
+    statement pg_catalog.text := coopembed.search_statement(pg_catalog.pg_typeof(row_type), emb_column, k, filter, rel, skip_unreachable);
 BEGIN
     IF query IS NOT NULL AND coopembed.loaded() THEN
         RETURN QUERY EXECUTE statement USING query;
