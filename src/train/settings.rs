@@ -66,7 +66,7 @@ pub struct Settings {
     pub calibration: f64,
     /// Trainings that each hold out another of so many parts of the training instances, to calibrate the probabilities of tags of a
     /// last one, which learns from all; none with a validation or a part for calibration. (Left out where it is 0, likewise.)
-    #[serde(default, skip_serializing_if = "is_none_at_all")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub calibration_folds: usize,
     /// Whether each training image is mirrored half of the time.
     pub flip: bool,
@@ -173,15 +173,8 @@ impl Default for Settings {
     }
 }
 
-// serde asks by reference.
-#[allow(clippy::trivially_copy_pass_by_ref)]
-fn is_zero(x: &f64) -> bool {
-    *x == 0.0
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref)]
-fn is_none_at_all(x: &usize) -> bool {
-    *x == 0
+fn is_zero<T: Default + PartialEq>(x: &T) -> bool {
+    *x == T::default()
 }
 
 fn backbone_rate() -> f64 {
