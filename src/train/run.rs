@@ -30,6 +30,7 @@ use rand::SeedableRng;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 /// Trains, writes the model directory, evaluates what was written if the data set has a gallery, and writes the figures
 /// into config and card.
@@ -48,16 +49,28 @@ pub fn run(args: &TrainArgs) -> Result<()> {
     let (arch, tensors) =
         read_backbone_file(TrainArgs::required("backbone", &args.backbone)?, args.arch.as_deref())?;
     let cache = cache_folder(args.cache.as_ref())?;
-    let course = Course {
+    eprintln!(
+        "{} training images, {} instances, {} categories, {} attributes; {arch} at {} px",
+        set.images.len(),
+        set.instance_category.len(),
+        set.category_count,
+        set.attributes.len(),
+        preprocessing.size
+    );
+    let mut course = Course {
         args: &args,
         settings: &settings,
         preprocessing: &preprocessing,
         manifest: &manifest,
-        arch,
+        backbone: Rc::new(FrozenBackbone::new(arch, &tensors)?),
         tensors: &tensors,
         cache: &cache,
         device: args.device()?,
+        features: None,
     };
+    if !settings.train_backbone {
+        course.features = Some(course.features()?);
+    }
     std::fs::create_dir_all(out).map_err(|e| Error::io("create", out, &e))?;
     let rounds = course.rounds(&sides)?;
     let Learned { method, backbone, features } = course.learn(&sides, &set, None)?;
@@ -94,17 +107,26 @@ struct Course<'a> {
     settings: &'a Settings,
     preprocessing: &'a Preprocessing,
     manifest: &'a Manifest,
-    arch: Arch,
+    /// As it came, rounded, and the tensors that it came as.
+    backbone: Rc<FrozenBackbone>,
     tensors: &'a Tensors,
     cache: &'a Path,
     device: Device,
+    /// If the backbone does not learn, what it makes of all training images, in the manifest's order.
+    features: Option<Features>,
+}
+
+/// `[images, F]`, and with flips the same of the mirror images.
+struct Features {
+    plain: Tensor,
+    flipped: Option<Tensor>,
 }
 
 /// What one training leaves.
 struct Learned<'s> {
     method: Box<dyn Method + 's>,
     /// In half precision, as it ships.
-    backbone: FrozenBackbone,
+    backbone: Rc<FrozenBackbone>,
     /// `[images, F]`: what it makes of the training images.
     features: Tensor,
 }
@@ -141,33 +163,15 @@ impl Course<'_> {
 
     /// Trains on one side, of which `set` is made; of a fold it writes no log, and its checkpoints have a folder of their own.
     fn learn<'s>(&self, sides: &HeldOut, set: &'s TrainingSet, fold: Option<usize>) -> Result<Learned<'s>> {
-        let Self { settings, manifest, device, arch, .. } = self;
-        let backbone = FrozenBackbone::new(*arch, self.tensors)?;
-        if fold.is_none() {
-            eprintln!(
-                "{} training images, {} instances, {} categories, {} attributes; {arch} at {} px",
-                set.images.len(),
-                set.instance_category.len(),
-                set.category_count,
-                set.attributes.len(),
-                self.preprocessing.size
-            );
-        }
+        let Self { settings, manifest, backbone, .. } = self;
         let mut rng = StdRng::seed_from_u64(settings.seed);
-        let start = Initializer::new(device, DType::F32, &mut rng);
+        let start = Initializer::new(&self.device, DType::F32, &mut rng);
         let method = settings.method.start(set, backbone.features(), settings, start)?;
-        let places = Places { manifest, sides, preprocessing: self.preprocessing, cache: self.cache };
-        let mut source = match settings.train_backbone {
-            false => Source::Frozen(places.frozen(&backbone, settings, device)?),
-            true => {
-                let learning = LearningBackbone::load(*arch, self.tensors, device)?;
-                Source::Learning(Box::new(places.learning(learning, settings, device, self.args.workers())))
-            }
-        };
+        let mut source = self.source(sides)?;
 
         let checkpoints = (self.args.checkpoint.as_ref())
             .map(|folder| {
-                let training = fingerprint(settings, self.preprocessing, manifest, &backbone, fold)?;
+                let training = fingerprint(settings, self.preprocessing, manifest, backbone, fold)?;
                 let folder = fold.map_or(folder.clone(), |fold| folder.join(format!("fold-{fold}")));
                 Checkpoints::open(&folder, training)
             })
@@ -192,13 +196,62 @@ impl Course<'_> {
         train(&*method, source.as_dyn(), &plan, &mut observe)?;
         progress.finish_and_clear();
 
-        // What ships is in half precision, and so the features that means and figures are made of come from that.
-        let backbone = match &source {
-            Source::Frozen(_) => backbone,
-            Source::Learning(learning) => FrozenBackbone::new(*arch, &learning.backbone().tensors()?)?,
+        let (backbone, features) = match source {
+            Source::Frozen(_, features) => (Rc::clone(backbone), features),
+            // What ships is in half precision, and so the features that means and figures are made of come from that.
+            Source::Learning(learning) => {
+                let backbone = FrozenBackbone::new(backbone.arch, &learning.backbone().tensors()?)?;
+                let features = self.matrix(&backbone, false)?;
+                (Rc::new(backbone), features)
+            }
         };
-        let features = places.matrix(&backbone, false)?;
         Ok(Learned { method, backbone, features })
+    }
+
+    /// Features `[images, F]` of all training images, in the manifest's order.
+    fn matrix(&self, backbone: &FrozenBackbone, flip: bool) -> Result<Tensor> {
+        let all = self.manifest.split(Split::Train);
+        let rows = backbone.extract(self.manifest, &all, flip, self.preprocessing, self.cache)?;
+        Ok(Tensor::from_vec(rows, (all.len(), backbone.features()), &Device::Cpu)?)
+    }
+
+    /// What the backbone makes of the training images as it came.
+    fn features(&self) -> Result<Features> {
+        let matrix = |flip| self.matrix(&self.backbone, flip);
+        Ok(Features { plain: matrix(false)?, flipped: self.settings.flip.then(|| matrix(true)).transpose()? })
+    }
+
+    /// Where features come from: of the images that learn, then of those held out.
+    fn source(&self, sides: &HeldOut) -> Result<Source> {
+        let images = [sides.train.as_slice(), &sides.validation].concat();
+        match &self.features {
+            Some(features) => Ok(Source::Frozen(self.frozen(&images, features)?, features.plain.clone())),
+            None => Ok(Source::Learning(Box::new(self.learning(images)?))),
+        }
+    }
+
+    fn frozen(&self, images: &[usize], features: &Features) -> Result<FrozenFeatures> {
+        let all = self.manifest.split(Split::Train);
+        let order: Vec<u32> = images.iter().map(|&i| all.partition_point(|&a| a < i) as u32).collect();
+        let order = Tensor::new(order, &Device::Cpu)?;
+        let rows =
+            |of: &Tensor| -> Result<Tensor> { Ok(of.index_select(&order, 0)?.to_device(&self.device)?) };
+        Ok(FrozenFeatures::new(rows(&features.plain)?, features.flipped.as_ref().map(rows).transpose()?))
+    }
+
+    fn learning(&self, images: Vec<usize>) -> Result<LearningSource> {
+        let Self { settings, device, .. } = self;
+        let backbone = LearningBackbone::load(self.backbone.arch, self.tensors, device)?;
+        let pictures = Pictures {
+            manifest: self.manifest.clone(),
+            images,
+            preprocessing: self.preprocessing.clone(),
+            augmentation: Augmentation { flip: settings.flip, crop: settings.random_crop },
+            seed: settings.seed,
+        };
+        let mode = if settings.frozen_batch_norm { Mode::TrainFrozenNorm } else { Mode::Train };
+        let workers = self.args.workers();
+        Ok(LearningSource::new(backbone, pictures, device, mode, settings.batch_size, workers))
     }
 
     /// Where losses are written to.
@@ -226,72 +279,17 @@ pub fn cache_folder(named: Option<&PathBuf>) -> Result<PathBuf> {
     named.map_or_else(default_cache, |n| Ok(n.clone()))
 }
 
-/// Where a training's images are.
-struct Places<'a> {
-    manifest: &'a Manifest,
-    sides: &'a HeldOut,
-    preprocessing: &'a Preprocessing,
-    cache: &'a Path,
-}
-
-impl Places<'_> {
-    /// The source's images: those that learn, then those held out.
-    fn images(&self) -> Vec<usize> {
-        [self.sides.train.as_slice(), &self.sides.validation].concat()
-    }
-
-    /// Features `[images, F]` of all training images, in the manifest's order.
-    fn matrix(&self, backbone: &FrozenBackbone, flip: bool) -> Result<Tensor> {
-        let all = self.manifest.split(Split::Train);
-        let rows = backbone.extract(self.manifest, &all, flip, self.preprocessing, self.cache)?;
-        Ok(Tensor::from_vec(rows, (all.len(), backbone.features()), &Device::Cpu)?)
-    }
-
-    fn frozen(
-        &self,
-        backbone: &FrozenBackbone,
-        settings: &Settings,
-        device: &Device,
-    ) -> Result<FrozenFeatures> {
-        let all = self.manifest.split(Split::Train);
-        let place = |i: usize| all.partition_point(|&a| a < i) as u32;
-        let order: Vec<u32> = self.images().into_iter().map(place).collect();
-        let order = Tensor::new(order, &Device::Cpu)?;
-        let rows = |flip| -> Result<Tensor> {
-            Ok(self.matrix(backbone, flip)?.index_select(&order, 0)?.to_device(device)?)
-        };
-        Ok(FrozenFeatures::new(rows(false)?, settings.flip.then(|| rows(true)).transpose()?))
-    }
-
-    fn learning(
-        &self,
-        backbone: LearningBackbone,
-        settings: &Settings,
-        device: &Device,
-        workers: usize,
-    ) -> LearningSource {
-        let pictures = Pictures {
-            manifest: self.manifest.clone(),
-            images: self.images(),
-            preprocessing: self.preprocessing.clone(),
-            augmentation: Augmentation { flip: settings.flip, crop: settings.random_crop },
-            seed: settings.seed,
-        };
-        let mode = if settings.frozen_batch_norm { Mode::TrainFrozenNorm } else { Mode::Train };
-        LearningSource::new(backbone, pictures, device, mode, settings.batch_size, workers)
-    }
-}
-
 /// Either source.
 enum Source {
-    Frozen(FrozenFeatures),
+    /// With all features in the manifest's order.
+    Frozen(FrozenFeatures, Tensor),
     Learning(Box<LearningSource>),
 }
 
 impl Source {
     fn as_dyn(&mut self) -> &mut dyn FeatureSource {
         match self {
-            Self::Frozen(source) => source,
+            Self::Frozen(source, _) => source,
             Self::Learning(source) => &mut **source,
         }
     }
