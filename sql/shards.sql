@@ -82,7 +82,7 @@ BEGIN
         RAISE null_value_not_allowed USING MESSAGE = format('%s is not the row type of a table', row_type), HINT = 'Name the table to search: rel => ...';
     ELSIF emb_column IS NULL OR k IS NULL OR k < 0 THEN
         RAISE invalid_parameter_value USING MESSAGE = 'a search needs a column of embeddings and a number of rows',
-            DETAIL = format('Found %L and %L.', emb_column, k);
+            DETAIL = format('Found %L and %L.', emb_column, k), HINT = 'Name the column, and how many rows are wanted: none or more.';
     END IF;
     IF skip_unreachable AND parts IS NOT NULL THEN
         parts := coopembed.search_reachable(parts);
