@@ -2,6 +2,10 @@
 -- tests/upgrade.sh compares what `ALTER EXTENSION coopembed UPDATE` leaves with what CREATE EXTENSION makes, and fails if they differ.
 \echo Use "ALTER EXTENSION coopembed UPDATE TO '0.2.0'" to load this file. \quit
 
+-- A setting says how values are written.
+ALTER FUNCTION coopvec_out(coopvec) STABLE;
+ALTER FUNCTION coopquery_out(coopquery) STABLE;
+
 -- Operators between two types that need a cast, in functions whose search_path the caller sets or that were read when the extension
 -- was created, could have been another schema's. Schemas may have a % in their names.
 CREATE OR REPLACE FUNCTION coop_typicality(rel regclass, id_column name, emb_column name, label_column name)

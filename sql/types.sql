@@ -5,8 +5,9 @@ CREATE TYPE coopquery;
 
 CREATE FUNCTION coopvec_in(cstring) RETURNS coopvec
     AS 'MODULE_PATHNAME', 'coopvec_in_wrapper' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+-- STABLE: coopembed.output says how values are written.
 CREATE FUNCTION coopvec_out(coopvec) RETURNS cstring
-    AS 'MODULE_PATHNAME', 'coopvec_out_wrapper' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+    AS 'MODULE_PATHNAME', 'coopvec_out_wrapper' LANGUAGE C STABLE STRICT PARALLEL SAFE;
 CREATE FUNCTION coopvec_recv(internal) RETURNS coopvec
     AS 'MODULE_PATHNAME', 'coopvec_recv_wrapper' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 CREATE FUNCTION coopvec_send(coopvec) RETURNS bytea
@@ -15,7 +16,7 @@ CREATE FUNCTION coopvec_send(coopvec) RETURNS bytea
 CREATE FUNCTION coopquery_in(cstring) RETURNS coopquery
     AS 'MODULE_PATHNAME', 'coopquery_in_wrapper' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 CREATE FUNCTION coopquery_out(coopquery) RETURNS cstring
-    AS 'MODULE_PATHNAME', 'coopquery_out_wrapper' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+    AS 'MODULE_PATHNAME', 'coopquery_out_wrapper' LANGUAGE C STABLE STRICT PARALLEL SAFE;
 CREATE FUNCTION coopquery_recv(internal) RETURNS coopquery
     AS 'MODULE_PATHNAME', 'coopquery_recv_wrapper' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 CREATE FUNCTION coopquery_send(coopquery) RETURNS bytea

@@ -16,11 +16,14 @@ start_shard() { # NUMBER
 on_shard() { PGHOST=$SCRATCH/shard$1 ask "${@:2}"; }
 parallel=$([ "$PGV" -lt 15 ] || echo ", parallel_commit 'true'")
 new_shard() { # NUMBER
+  local output=''
+  # Every other one writes embeddings as hexadecimal text.
+  [ $(($1 % 2)) = 1 ] || output=", options '-c coopembed.output=hex'"
   start_shard "$1"
   on_shard "$1" -c 'CREATE EXTENSION coopembed' -c 'CREATE TABLE photos (id int PRIMARY KEY, kind text, emb coopvec)' \
     -c 'CREATE INDEX photos_emb ON photos USING coop (emb)'
   ask -c "CREATE SERVER shard$1 FOREIGN DATA WRAPPER postgres_fdw
-      OPTIONS (host '$SCRATCH/shard$1', dbname 'postgres', extensions 'coopembed', async_capable 'true', batch_size '100'$parallel)" \
+      OPTIONS (host '$SCRATCH/shard$1', dbname 'postgres', extensions 'coopembed', async_capable 'true', batch_size '100'$parallel$output)" \
     -c "CREATE USER MAPPING FOR PUBLIC SERVER shard$1 OPTIONS (user 'postgres')"
 }
 

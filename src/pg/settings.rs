@@ -4,6 +4,7 @@ use super::compat;
 use crate::image::Limits;
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
 use pgrx::pg_sys;
+use pgrx::PostgresGucEnum;
 use std::ffi::{CStr, CString};
 use std::time::Duration;
 
@@ -18,7 +19,19 @@ static DEVICE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(
 static ENGINE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
 static THREADS: GucSetting<i32> = GucSetting::<i32>::new(0);
 static PROBES: GucSetting<i32> = GucSetting::<i32>::new(0);
+static OUTPUT: GucSetting<Output> = GucSetting::<Output>::new(Output::Decimal);
 static LARGE_FOREIGN_TABLES: GucSetting<bool> = GucSetting::<bool>::new(false);
+
+/// How values are written as text; either way is read.
+#[derive(Clone, Copy, PartialEq, Eq, PostgresGucEnum)]
+pub enum Output {
+    /// Numbers that can be read.
+    #[name = c"decimal"]
+    Decimal,
+    /// The digits of the binary form, as of bytea.
+    #[name = c"hex"]
+    Hex,
+}
 
 /// The default model's name; `None` where the setting is empty: then the only loaded model is meant.
 pub fn model() -> Option<String> {
@@ -74,6 +87,11 @@ pub fn threads() -> Option<usize> {
 /// How many rows an index scan looks at closely before it answers; 0 as many as an exact answer takes.
 pub fn probes() -> usize {
     PROBES.get().unsigned_abs() as usize
+}
+
+/// How values are written as text.
+pub fn output() -> Output {
+    OUTPUT.get()
 }
 
 /// Whether the planner takes foreign tables to be large, whatever it knows of them.
@@ -182,6 +200,14 @@ pub fn define() {
         c"Zero gives exact answers. Others are chosen by cell alone, and may miss some of the nearest rows.",
         &PROBES,
         0..=1_000_000,
+        GucContext::Userset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_enum_guc(
+        c"coopembed.output",
+        c"How embeddings and queries are written as text: decimal or hex.",
+        c"Both are read. hex is for programs: foreign tables, dumps and replication take a fraction of the time.",
+        &OUTPUT,
         GucContext::Userset,
         GucFlags::default(),
     );

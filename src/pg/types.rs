@@ -4,6 +4,7 @@
 //! the crate may then name the types without saying that it comes after them.
 
 use super::report::raise;
+use super::settings::{self, Output};
 use super::{CoopQuery, CoopVec, OrReport};
 use crate::error::{Error, Kind, Result};
 use crate::space::{Embedding, Query};
@@ -11,7 +12,6 @@ use pgrx::datum::Internal;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 use std::ffi::{CStr, CString};
-use std::fmt::Display;
 
 pgrx::extension_sql_file!("../../sql/types.sql", name = "types", bootstrap);
 
@@ -22,7 +22,7 @@ fn coopvec_in(text: &CStr) -> CoopVec<'static> {
 
 #[pg_extern(sql = false)]
 fn coopvec_out(v: CoopVec<'_>) -> CString {
-    shown(v.view())
+    shown(|| v.view().to_string(), || v.view().to_hex())
 }
 
 #[pg_extern(sql = false)]
@@ -43,7 +43,7 @@ fn coopquery_in(text: &CStr) -> CoopQuery<'static> {
 
 #[pg_extern(sql = false)]
 fn coopquery_out(q: CoopQuery<'_>) -> CString {
-    shown(q.view())
+    shown(|| q.view().to_string(), || q.view().to_hex())
 }
 
 #[pg_extern(sql = false)]
@@ -62,9 +62,13 @@ fn utf8<'a>(text: &'a CStr, of: &str) -> Result<&'a str> {
     text.to_str().map_err(|_| Error::new(Kind::InvalidText, format!("invalid input syntax for type {of}")))
 }
 
-fn shown(value: impl Display) -> CString {
+fn shown(decimal: impl Fn() -> String, hex: impl Fn() -> String) -> CString {
+    let text = match settings::output() {
+        Output::Decimal => decimal(),
+        Output::Hex => hex(),
+    };
     // Digits, brackets and letters only: never a zero byte.
-    CString::new(value.to_string()).unwrap_or_default()
+    CString::new(text).unwrap_or_default()
 }
 
 /// What is left of a binary message, marked as read: the caller takes all of it or raises an error.
@@ -93,12 +97,29 @@ mod tests {
 
     #[pg_test]
     fn text_round_trips() {
-        for value in ["2x2@0000002a:[0.5,-0,65504,0.000000059604645]", "1x1@ffffffff:[1]"] {
+        for value in ["2x2@0000002a:[0.5,-0,65504,0.00000006]", "1x1@ffffffff:[1]"] {
             assert_eq!(text(&format!("SELECT '{value}'::coopvec::text")), value);
         }
         for value in ["2x2@0000002a:{0.25;1:2*[0.5,1]}", "1x1@00000000:{0;0:1*[-1]}"] {
             assert_eq!(text(&format!("SELECT '{value}'::coopquery::text")), value);
         }
+    }
+
+    #[pg_test]
+    fn text_is_hexadecimal_where_that_is_asked_for() {
+        Spi::run("SET LOCAL coopembed.output TO hex").unwrap();
+        // struct.pack('>BHHI4e', 1, 2, 2, 42, 0.5, 1, 0, -2).hex(), and '>BHHId4f' of 1, 2, 2, 42, 0.25, 0, 2, 0.5, 1.
+        let embedding = r"\x01000200020000002a38003c000000c000";
+        let query = r"\x01000200020000002a3fd000000000000000000000400000003f0000003f800000";
+        for (value, hex) in [
+            ("coopvec '2x2@0000002a:[0.5,1,0,-2]'", embedding),
+            ("coopquery '2x2@0000002a:{0.25;1:2*[0.5,1]}'", query),
+        ] {
+            assert_eq!(text(&format!("SELECT ({value})::text")), hex);
+            let of = &value[..value.find(' ').unwrap()];
+            assert_eq!(text(&format!("SELECT ({of}_send({of} '{hex}') = {of}_send({value}))::text")), "true");
+        }
+        assert_eq!(failure("SET coopembed.output TO base64").state, "22023");
     }
 
     #[pg_test]

@@ -2,6 +2,9 @@
 //!
 //! An embedding is `KxN@fingerprint:[v,v,...]`, say `2x2@0000002a:[0.6,0.8,1,0]`. A query names its constant and,
 //! for each subspace of positive weight, weight and target: `2x2@0000002a:{0;1:2*[0.6,0.8]}`.
+//!
+//! Both may also be `\x` and the hexadecimal digits of their binary form, as with PostgreSQL's bytea: illegible, and written and read
+//! many times as fast.
 
 use super::{Embedding, EmbeddingRef, Layout, Query, QueryRef};
 use crate::error::{abridged, Error, Kind, Result};
@@ -9,10 +12,27 @@ use half::f16;
 use std::fmt;
 use std::str::FromStr;
 
+/// What the hexadecimal form begins with.
+const HEX: &str = "\\x";
+
+impl EmbeddingRef<'_> {
+    /// The hexadecimal form.
+    pub fn to_hex(&self) -> String {
+        format!("{HEX}{}", const_hex::encode(self.to_bytes()))
+    }
+}
+
+impl QueryRef<'_> {
+    /// The hexadecimal form.
+    pub fn to_hex(&self) -> String {
+        format!("{HEX}{}", const_hex::encode(self.to_bytes()))
+    }
+}
+
 impl fmt::Display for EmbeddingRef<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:", self.layout)?;
-        list(f, self.values.iter().map(|v| v.to_f32()))
+        list(f, self.values, |f, &v| half(f, v))
     }
 }
 
@@ -21,34 +41,80 @@ impl fmt::Display for QueryRef<'_> {
         write!(f, "{}:{{{}", self.layout, self.constant)?;
         for (k, weight, target) in self.active() {
             write!(f, ";{k}:{weight}*")?;
-            list(f, target.iter().copied())?;
+            list(f, target, |f, v| write!(f, "{v}"))?;
         }
         f.write_str("}")
     }
 }
 
-/// The shortest decimals that read back as the same numbers.
-fn list(f: &mut fmt::Formatter<'_>, values: impl Iterator<Item = f32>) -> fmt::Result {
+/// `[v,v,...]`.
+fn list<T>(
+    f: &mut fmt::Formatter<'_>,
+    values: &[T],
+    one: impl Fn(&mut fmt::Formatter<'_>, &T) -> fmt::Result,
+) -> fmt::Result {
     f.write_str("[")?;
-    for (i, v) in values.enumerate() {
+    for (i, v) in values.iter().enumerate() {
         if i > 0 {
             f.write_str(",")?;
         }
-        write!(f, "{v}")?;
+        one(f, v)?;
     }
     f.write_str("]")
+}
+
+/// The shortest decimal that reads back as the same half-precision number: half as long as that of the same number in single
+/// precision, for five digits tell any two of them apart.
+fn half(f: &mut fmt::Formatter<'_>, value: f16) -> fmt::Result {
+    let bits = value.to_bits() & 0x7fff;
+    let magnitude = f64::from(f16::from_bits(bits));
+    // With as many decimals as are coarser than the number's last bit, 2^(exponent - 25), at most one decimal reads back as it; whatever
+    // is shorter is that one with zeros at its end. Products of eleven bits and a power of ten below 10^22 are exact.
+    let exponent = u32::from(bits >> 10).max(1);
+    let mut decimals = 25_u32.saturating_sub(exponent) * 77 / 256;
+    let mut power = 10_u64.pow(decimals) as f64;
+    let mut digits = (magnitude * power + 0.5) as u64;
+    while f16::from_f64(digits as f64 / power).to_bits() != bits {
+        decimals += 1;
+        power *= 10.0;
+        digits = (magnitude * power + 0.5) as u64;
+    }
+    while decimals > 0 && digits.is_multiple_of(10) {
+        decimals -= 1;
+        digits /= 10;
+    }
+    // From the end: the decimals, the point, and at least one digit before it.
+    let mut text = [0; 16];
+    let (mut at, mut place, mut rest) = (text.len(), 0, digits);
+    while place <= decimals || rest > 0 {
+        if place == decimals && decimals > 0 {
+            at -= 1;
+            text[at] = b'.';
+        }
+        at -= 1;
+        text[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        place += 1;
+    }
+    if value.is_sign_negative() {
+        at -= 1;
+        text[at] = b'-';
+    }
+    f.write_str(str::from_utf8(&text[at..]).map_err(|_| fmt::Error)?)
 }
 
 impl FromStr for Embedding {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
+        if let Some(digits) = text.trim().strip_prefix(HEX) {
+            return bytes("coopvec", digits).and_then(|bytes| Embedding::from_bytes(&bytes)).map_err(of_text);
+        }
         let malformed = || malformed("coopvec", text, "8x50@1a2b3c4d:[0.1,0.2,...]");
         let (layout, body) = layout(text.trim()).ok_or_else(malformed)?;
         let layout = layout?;
         let values = numbers(body).ok_or_else(malformed)?;
-        Embedding::from_f16(layout, values.iter().map(|&v| f16::from_f64(v)).collect())
-            .map_err(|e| Error { kind: Kind::InvalidText, ..e })
+        Embedding::from_f16(layout, values.iter().map(|&v| f16::from_f64(v)).collect()).map_err(of_text)
     }
 }
 
@@ -56,6 +122,9 @@ impl FromStr for Query {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
+        if let Some(digits) = text.trim().strip_prefix(HEX) {
+            return bytes("coopquery", digits).and_then(|bytes| Query::from_bytes(&bytes)).map_err(of_text);
+        }
         let malformed = || malformed("coopquery", text, "8x50@1a2b3c4d:{0;3:1*[0.1,0.2,...]}");
         let (layout, body) = layout(text.trim()).ok_or_else(malformed)?;
         let layout = layout?;
@@ -88,8 +157,7 @@ impl FromStr for Query {
             }
             targets.extend(target.iter().map(|&v| v as f32));
         }
-        Query::from_parts(layout, constant, weights, targets)
-            .map_err(|e| Error { kind: Kind::InvalidText, ..e })
+        Query::from_parts(layout, constant, weights, targets).map_err(of_text)
     }
 }
 
@@ -108,38 +176,76 @@ fn layout(text: &str) -> Option<(Result<Layout>, &str)> {
 
 /// `[v,v,...]`.
 fn numbers(text: &str) -> Option<Vec<f64>> {
-    let inner = text.trim().strip_prefix('[')?.strip_suffix(']')?;
-    inner.split(',').map(|v| plain_decimal(v).or_else(|| v.trim().parse().ok())).collect()
+    let mut rest = text.trim().strip_prefix('[')?.strip_suffix(']')?;
+    let mut values = Vec::with_capacity(rest.len() / 6);
+    loop {
+        let end = |length: usize| matches!(rest.as_bytes().get(length), None | Some(b','));
+        let (value, length) = match plain_decimal(rest.as_bytes()).filter(|&(_, length)| end(length)) {
+            Some(plain) => plain,
+            None => {
+                let length = rest.find(',').unwrap_or(rest.len());
+                (rest[..length].trim().parse().ok()?, length)
+            }
+        };
+        values.push(value);
+        if length == rest.len() {
+            return Some(values);
+        }
+        rest = &rest[length + 1..];
+    }
 }
 
-/// Digits with at most one point among them, if they are so few that a quotient of two exact numbers is the nearest there is:
-/// what our own output looks like, read in a fourth of the time that the general way takes.
-fn plain_decimal(text: &str) -> Option<f64> {
+/// The number that a text begins with, and its length: digits with at most one point among them, so few that a quotient of two exact
+/// numbers is the nearest there is. Our own output looks like that, and is read in a fraction of the time that the general way takes.
+fn plain_decimal(text: &[u8]) -> Option<(f64, usize)> {
     /// Powers of ten, all of them exact.
     const POWERS: [f64; 16] =
         [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
-    let (negative, digits) = match text.as_bytes() {
-        [b'-', digits @ ..] => (true, digits),
-        digits => (false, digits),
-    };
-    // With a point, 15 digits: below 2^53.
-    if digits.is_empty() || digits.len() > 16 {
-        return None;
-    }
-    let (mut number, mut point) = (0u64, None);
-    for (i, byte) in digits.iter().enumerate() {
+    let negative = text.first() == Some(&b'-');
+    let (mut number, mut digits, mut length, mut point) = (0_u64, 0, usize::from(negative), None);
+    while let Some(&byte) = text.get(length) {
         match byte {
-            b'0'..=b'9' => number = 10 * number + u64::from(byte - b'0'),
-            b'.' if point.is_none() => point = Some(i),
-            _ => return None,
+            b'0'..=b'9' => {
+                number = 10 * number + u64::from(byte - b'0');
+                digits += 1;
+            }
+            b'.' if point.is_none() => point = Some(digits),
+            _ => break,
+        }
+        length += 1;
+        // Below 2^53.
+        if digits > 15 {
+            return None;
         }
     }
-    let decimals = point.map_or(0, |at| digits.len() - 1 - at);
-    if number >= 1 << 53 || decimals == 0 && point.is_some() {
+    let decimals = digits - point.unwrap_or(digits);
+    if digits == 0 || point == Some(digits) {
         return None;
     }
     let value = number as f64 / POWERS[decimals];
-    Some(if negative { -value } else { value })
+    Some((if negative { -value } else { value }, length))
+}
+
+/// What hexadecimal digits stand for.
+fn bytes(of: &str, digits: &str) -> Result<Vec<u8>> {
+    let error = |why: String| {
+        Error::new(
+            Kind::InvalidText,
+            format!("invalid input syntax for type {of}: \"{}\"", abridged(&format!("{HEX}{digits}"))),
+        )
+        .detail(format!("What follows {HEX} is not pairs of hexadecimal digits: {why}."))
+        .hint("The hexadecimal form is what coopembed.output = hex writes.")
+    };
+    // const_hex would skip it.
+    if digits.starts_with("0x") {
+        return Err(error("it begins with 0x".to_owned()));
+    }
+    const_hex::decode(digits).map_err(|e| error(e.to_string()))
+}
+
+/// An error of what a text says.
+fn of_text(e: Error) -> Error {
+    Error { kind: Kind::InvalidText, ..e }
 }
 
 fn malformed(of: &str, text: &str, example: &str) -> Error {
@@ -160,6 +266,7 @@ mod tests {
                 let back: Embedding = e.as_ref().to_string().parse().unwrap();
                 let bits = |e: &Embedding| e.as_ref().values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
                 prop_assert_eq!(bits(&back), bits(&e));
+                prop_assert_eq!(bits(&e.as_ref().to_hex().parse().unwrap()), bits(&e));
             }
         }
 
@@ -174,8 +281,9 @@ mod tests {
         #[test]
         fn numbers_are_read_as_the_standard_library_reads_them(v: f64, s in "-?[0-9]{0,17}[.]?[0-9]{0,17}", bits: u32, half: u16) {
             for s in [s, v.to_string(), f32::from_bits(bits).to_string(), f16::from_bits(half).to_f32().to_string()] {
-                let read = plain_decimal(&s).map(f64::to_bits);
-                prop_assert!(read.is_none() || read == s.parse().ok().map(f64::to_bits), "{}", s);
+                if let Some((read, length)) = plain_decimal(s.as_bytes()) {
+                    prop_assert_eq!(Some(read.to_bits()), s[..length].parse().ok().map(f64::to_bits), "{}", s);
+                }
             }
         }
 
@@ -187,11 +295,63 @@ mod tests {
     }
 
     #[test]
+    fn every_half_precision_number_is_written_as_the_shortest_decimal_that_reads_back() {
+        for bits in (0..=u16::MAX).filter(|&bits| f16::from_bits(bits).is_finite()) {
+            let value = f16::from_bits(bits);
+            let text =
+                Embedding::from_f16(Layout::new(1, 1, 0).unwrap(), vec![value]).unwrap().as_ref().to_string();
+            let number = text.strip_prefix("1x1@00000000:[").and_then(|t| t.strip_suffix("]")).unwrap();
+            assert_eq!(text.parse::<Embedding>().unwrap().as_ref().values[0].to_bits(), bits, "{number}");
+            // The standard library's own reader agrees, and that decimal has no needless digit.
+            assert_eq!(f16::from_f64(number.parse().unwrap()).to_bits(), bits, "{number}");
+            if let Some((_, decimals)) = number.split_once('.') {
+                let shorter = format!("{:.*}", decimals.len() - 1, f64::from(value));
+                assert_ne!(f16::from_f64(shorter.parse().unwrap()).to_bits(), bits, "{number}, {shorter}");
+            }
+            assert!(number.trim_start_matches(['-', '0', '.']).trim_end_matches('0').len() <= 6, "{number}");
+        }
+    }
+
+    #[test]
     fn the_forms_are_what_the_documentation_says() {
         let e: Embedding = " 2x2@0000002a:[0.5, 1,0,-2] ".parse().unwrap();
         assert_eq!(e.as_ref().to_string(), "2x2@0000002a:[0.5,1,0,-2]");
         let q: Query = "2x2@0000002a:{0.25;1:2*[0.5,1]}".parse().unwrap();
         assert_eq!(q.as_ref().to_string(), "2x2@0000002a:{0.25;1:2*[0.5,1]}");
+    }
+
+    #[test]
+    fn the_hexadecimal_form_is_that_of_the_binary_one() {
+        // struct.pack('>BHHI4e', 1, 2, 2, 42, 0.5, 1, 0, -2).hex()
+        let hex = r"\x01000200020000002a38003c000000c000";
+        let e: Embedding = "2x2@0000002a:[0.5,1,0,-2]".parse().unwrap();
+        assert_eq!((e.as_ref().to_hex().as_str(), &hex.parse::<Embedding>().unwrap()), (hex, &e));
+        assert_eq!(format!(" {} ", hex.to_uppercase().replace('X', "x")).parse::<Embedding>().unwrap(), e);
+        let q: Query = "2x2@0000002a:{0.25;1:2*[0.5,1]}".parse().unwrap();
+        assert_eq!(q.as_ref().to_hex().parse::<Query>().unwrap(), q);
+
+        let failure = |text: &str| text.parse::<Embedding>().unwrap_err();
+        for (bad, detail) in [
+            (r"\x0", "What follows \\x is not pairs of hexadecimal digits: odd number of digits."),
+            (r"\x0x01", "What follows \\x is not pairs of hexadecimal digits: it begins with 0x."),
+            (
+                r"\x01g0",
+                "What follows \\x is not pairs of hexadecimal digits: invalid character 'g' at position 2.",
+            ),
+            (
+                r"\x02000200020000002a38003c000000c000",
+                "The message is of version 2; this server reads version 1.",
+            ),
+            (
+                r"\x01000200020000002a38003c000000c0",
+                "Expected 8 more bytes after shape and weights, found 7.",
+            ),
+        ] {
+            let e = failure(bad);
+            assert_eq!((e.kind, e.detail.as_deref()), (Kind::InvalidText, Some(detail)), "{bad}");
+            assert_eq!(bad.parse::<Query>().unwrap_err().kind, Kind::InvalidText, "{bad}");
+        }
+        assert!(failure(r"\xée").detail.unwrap().starts_with("What follows"));
     }
 
     #[test]

@@ -23,7 +23,7 @@ for n in 1 2 3 4; do
   ask -c 'CREATE EXTENSION coopembed' -c 'CREATE TABLE gallery (id int PRIMARY KEY, emb coopvec)' -c "\\copy gallery FROM '$SCRATCH/rows$n'" \
     -c 'CREATE INDEX ON gallery USING coop (emb)' -c 'VACUUM ANALYZE gallery'
   export PGHOST=$coordinator
-  ask -c "CREATE SERVER shard$n FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '$SCRATCH/shard$n', extensions 'coopembed', async_capable 'true'$parallel)" \
+  ask -c "CREATE SERVER shard$n FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '$SCRATCH/shard$n', extensions 'coopembed', async_capable 'true', options '-c coopembed.output=hex'$parallel)" \
     -c "CREATE USER MAPPING FOR PUBLIC SERVER shard$n OPTIONS (user 'postgres')" \
     -c "CREATE FOREIGN TABLE gallery_$n PARTITION OF gallery FOR VALUES WITH (MODULUS 4, REMAINDER $((n - 1))) SERVER shard$n OPTIONS (table_name 'gallery')"
 done
@@ -41,33 +41,51 @@ SQL
 for server in "$coordinator" "$SCRATCH"/shard[1-4]; do
   on "$server" -c 'CREATE TABLE questions (kind int, what text, q coopquery)' -c "\\copy questions FROM '$SCRATCH/questions'"
   on "$server" <<'SQL'
--- Medians in ms by kind; `sql` has the query as its only parameter. The first round warms up.
-CREATE FUNCTION measure(sql text) RETURNS TABLE (kind int, ms numeric) LANGUAGE plpgsql AS $$
+CREATE TABLE times (n serial, kind int, ms float8);
+-- Milliseconds of each question, whose transaction has nothing else; `sql` has the query as its only parameter. The first round warms up.
+CREATE PROCEDURE measure(sql text) LANGUAGE plpgsql AS $$
 DECLARE question questions; started timestamptz; rows bigint;
 BEGIN
-    CREATE TEMP TABLE times (kind int, ms float8);
+    TRUNCATE times RESTART IDENTITY;
     FOR round IN 0..3 LOOP
         FOR question IN SELECT * FROM questions LOOP
+            COMMIT;
             started := clock_timestamp();
             EXECUTE sql INTO rows USING question.q;
+            COMMIT;
             IF round > 0 THEN
-                INSERT INTO times VALUES (question.kind, extract(epoch FROM clock_timestamp() - started) * 1000);
+                INSERT INTO times (kind, ms) VALUES (question.kind, extract(epoch FROM clock_timestamp() - started) * 1000);
             END IF;
         END LOOP;
     END LOOP;
-    RETURN QUERY SELECT t.kind, percentile_cont(0.5) WITHIN GROUP (ORDER BY t.ms)::numeric FROM times t GROUP BY t.kind ORDER BY t.kind;
 END $$;
 SQL
 done
-direct="SELECT * FROM measure('SELECT count(d) FROM (SELECT id, emb, emb <-> \$1 AS d FROM gallery ORDER BY emb <-> \$1 LIMIT 10) t')"
-searched="SELECT * FROM measure('SELECT count(distance) FROM coop_search(NULL::hit, ''emb'', \$1, 10, rel => ''gallery'')')"
-plain="SELECT * FROM measure('SELECT count(d) FROM (SELECT id, emb <-> \$1 AS d FROM gallery ORDER BY emb <-> \$1 LIMIT 10) t')"
-for n in 1 2 3 4; do on "$SCRATCH/shard$n" -c "$direct"; done >"$SCRATCH/alone"
-for n in 1 2 3 4; do on "$SCRATCH/shard$n" -c "$direct" >"$SCRATCH/together.$n" & done
-wait
-ask -c "$searched" >"$SCRATCH/searched"
-ask -c "$plain" >"$SCRATCH/plain"
-slowest() { sort -t'|' -k1,1n -k2,2gr "$@" | awk -F'|' '!seen[$1]++'; }
-paste -d'|' <(slowest "$SCRATCH/alone") <(slowest "$SCRATCH"/together.[1-4]) "$SCRATCH/searched" "$SCRATCH/plain" |
-  awk -F'|' -v rows="$rows" 'BEGIN { print "ms, " rows " rows of 8x50 on four servers | slowest server alone | slowest of four asked at once | coop_search | it adds | plain query" }
-    { split("one attribute,two attributes,everything", what, ","); printf "%s | %.2f | %.2f | %.2f | %.2f | %.2f\n", what[$1], $2, $4, $6, $6 - $2, $8 }'
+medians="SELECT kind, percentile_cont(0.5) WITHIN GROUP (ORDER BY ms)::numeric FROM times GROUP BY kind ORDER BY kind"
+direct="CALL measure('SELECT count(d) FROM (SELECT id, emb, emb <-> \$1 AS d FROM gallery ORDER BY emb <-> \$1 LIMIT 10) t')"
+searched="CALL measure('SELECT count(distance) FROM coop_search(NULL::hit, ''emb'', \$1, 10, rel => ''gallery'')')"
+plain="CALL measure('SELECT count(d) FROM (SELECT id, emb <-> \$1 AS d FROM gallery ORDER BY emb <-> \$1 LIMIT 10) t')"
+for n in 1 2 3 4; do on "$SCRATCH/shard$n" -c "$direct" -c "$medians"; done | sort -t'|' -k1,1n -k2,2gr | awk -F'|' '!seen[$1]++' >"$SCRATCH/alone"
+# The processor time that the coordinator's process itself has taken, in ticks.
+ticks="SELECT f[12]::int + f[13]::int FROM string_to_array(regexp_replace(pg_read_file('/proc/self/stat'), '^.*\) ', ''), ' ') f"
+on "$coordinator" -c "$ticks" -c "$searched" -c "$ticks" -c "$medians" >"$SCRATCH/all"
+tail -n +3 "$SCRATCH/all" >"$SCRATCH/searched"
+on "$coordinator" -c "$plain" -c "$medians" >"$SCRATCH/plain"
+# Once more, while each server notes what it did: of each search, the time of the server that took longest, its transaction from end to end.
+for n in 1 2 3 4; do
+  on "$SCRATCH/shard$n" -c "ALTER SYSTEM SET log_min_duration_statement = 0" -c "SELECT pg_reload_conf()" >/dev/null
+done
+sleep 1
+on "$coordinator" -c "$searched"
+for n in 1 2 3 4; do
+  awk '/START TRANSACTION/ { n++; ms = 0 } match($0, /duration: [0-9.]+/) { ms += substr($0, RSTART + 10, RLENGTH - 10) }
+    /COMMIT TRANSACTION/ && n > 150 { print n - 150, ms }' "$SCRATCH/shard$n/server.log" >"$SCRATCH/noted$n"
+done
+awk '{ if ($2 > most[$1]) most[$1] = $2 } END { for (n in most) print n "\t" most[n] }' "$SCRATCH"/noted[1-4] |
+  on "$coordinator" -c 'CREATE TEMP TABLE noted (n int, ms float8)' -c '\copy noted FROM STDIN' \
+    -c "SELECT kind, percentile_cont(0.5) WITHIN GROUP (ORDER BY noted.ms)::numeric, percentile_cont(0.5) WITHIN GROUP (ORDER BY times.ms - noted.ms)::numeric
+        FROM noted JOIN times USING (n) GROUP BY kind ORDER BY kind" >"$SCRATCH/noted"
+paste -d'|' "$SCRATCH/alone" "$SCRATCH/searched" "$SCRATCH/noted" "$SCRATCH/plain" |
+  awk -F'|' -v rows="$rows" 'BEGIN { print "ms, " rows " rows of 8x50 on four servers | slowest server alone | coop_search | it adds | slowest server in a search | a search adds | plain query" }
+    { split("one attribute,two attributes,everything", what, ","); printf "%s | %.2f | %.2f | %.2f | %.2f | %.2f | %.2f\n", what[$1], $2, $4, $4 - $2, $6, $7, $9 }'
+awk -v hz="$(getconf CLK_TCK)" 'NR == 1 { before = $1 } NR == 2 { printf "processor time of the coordinator itself: %.2f ms a search\n", ($1 - before) / hz * 1000 / 600; exit }' "$SCRATCH/all"

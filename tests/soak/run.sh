@@ -150,7 +150,8 @@ kill_postmaster() {
 for n in $(seq "$writers"); do writer "$n" & done
 for n in $(seq "$askers"); do repeat "asker$n" 100 'SELECT ask(20);' & done
 repeat functions 50 'SELECT ask_functions(40);' &
-repeat embedder 50 'SELECT embed(8);' &
+# Ten thousand pictures take a share of the processors; the rest is for questions.
+repeat embedder 50 'SELECT embed(8); SELECT pg_sleep(0.5);' &
 backlog &
 janitor &
 at_work=$(jobs -r | wc -l) may_restart=0

@@ -2,6 +2,13 @@
 SELECT '2x2@0000002a:[0.6,0.8,1,0]'::coopvec;
 SELECT '2x2@0000002a:{0;1:2*[0.6,0.8]}'::coopquery;
 SELECT coopvec_send('2x2@0000002a:[0.5,1,0,-2]');
+SELECT '\x01000200020000002a38003c000000c000'::coopvec;
+SET coopembed.output = hex;
+SELECT '2x2@0000002a:[0.5,1,0,-2]'::coopvec, '2x2@0000002a:{0.25;1:2*[0.5,1]}'::coopquery;
+RESET coopembed.output;
+SELECT '\x01000200020000002a38003c000000c00'::coopvec;
+SELECT '\x01000200020000002a38003c000000c0'::coopvec;
+SET coopembed.output = base64;
 SELECT '2x2@0000002a:[1,2,3]'::coopvec;
 SELECT '[1,2,3,4]'::coopvec;
 SELECT '2x2@0000002a:[1,2,3,NaN]'::coopvec;
