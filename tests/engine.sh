@@ -56,6 +56,11 @@ expect 'as before' "t $BIN/postgres" "$(ask -c "$same") $(executable)"
 configure "engine=$SCRATCH/nothing" device=cpu
 expect 'a program that is not there, too' "cpu (cpu: $SCRATCH/nothing cannot be run: No such file or directory (os error 2))" "$(device)"
 expect 'the log says it' 1 "$(grep -c 'computes on the CPU, not on cpu: .*/nothing cannot be run' "$SCRATCH/server.log")"
+printf '#!/bin/sh\necho "libcublas is not here" >&2\nexit 127\n' >"$SCRATCH/broken"
+chmod 755 "$SCRATCH/broken"
+configure "engine=$SCRATCH/broken" device=cpu
+expect 'and one that ends before it has begun' "cpu (cpu: $SCRATCH/broken ended at once, exit status: 127, see the server's log)" "$(device)"
+expect 'as before' "t $BIN/postgres" "$(ask -c "$same") $(executable)"
 configure device=auto
 expect 'auto does not complain where there is neither GPU nor program' cpu "$(device)"
 echo "$passed passed, 0 failed"

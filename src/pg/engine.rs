@@ -30,7 +30,7 @@ pub fn become_program(listener: &UnixListener, settings: &ProcessSettings, optio
 }
 
 /// The program and its device, if `coopembed.device` and `coopembed.engine` want one.
-fn choose(settings: &ProcessSettings) -> Option<(PathBuf, String)> {
+pub fn choose(settings: &ProcessSettings) -> Option<(PathBuf, String)> {
     let device = match settings.device.as_str() {
         "auto" | "cuda" => "cuda:0",
         device => device,

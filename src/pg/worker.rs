@@ -5,7 +5,7 @@
 //! crash, be killed for its memory or hang lives in the model process (`model_process.rs`), which is not.
 
 use super::model_process::{ModelProcess, Slot};
-use super::settings;
+use super::{engine, settings};
 use crate::serve::process::End;
 use crate::serve::{Build, Past};
 use pgrx::bgworkers::{BackgroundWorker, BackgroundWorkerBuilder, BgWorkerStartTime, SignalWakeFlags};
@@ -15,6 +15,7 @@ use std::fs::{File, OpenOptions};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -160,6 +161,13 @@ impl ProcessSettings {
     }
 }
 
+impl ProcessSettings {
+    /// The program that the next model process becomes, unless it cannot be run.
+    fn program(&self) -> Option<PathBuf> {
+        self.refused.is_none().then(|| engine::choose(self)).flatten().map(|(program, _)| program)
+    }
+}
+
 struct Supervisor {
     listener: UnixListener,
     settings: ProcessSettings,
@@ -222,9 +230,18 @@ impl Supervisor {
         if end == Some(End::NewerClient) {
             return true;
         }
-        let refused = end == Some(End::NoDevice);
+        let refusal = match end {
+            Some(End::NoDevice) => Some("the program could not use it, see the server's log".to_owned()),
+            // Libraries that it needs are missing, say. (A program that a signal ends may do better next time.)
+            None | Some(End::NoStart) if status.code().is_some() && lived < HEALTHY => self
+                .settings
+                .program()
+                .map(|path| format!("{} ended at once, {status}, see the server's log", path.display())),
+            _ => None,
+        };
+        let refused = refusal.is_some();
         if refused {
-            self.settings.refused = Some("the program could not use it, see the server's log".to_owned());
+            self.settings.refused = refusal;
         }
         if end == Some(End::Restart) {
             self.settings.refused = None;
