@@ -197,7 +197,7 @@ impl Extent {
         })
     }
 
-    /// Shows `look` the bytes of many ranges, which are in the order of their starts and of one length: each piece with its range's
+    /// Shows `look` the bytes of many ranges, which are in the order of their starts and of their ends: each piece with its range's
     /// number and its offset in it. A page is read once for all ranges that it has a part in.
     ///
     /// # Errors
@@ -213,7 +213,7 @@ impl Extent {
         while first < ranges.len() {
             let here = page * PAYLOAD..(page + 1) * PAYLOAD;
             let end = first + ranges[first..].partition_point(|range| range.start < here.end);
-            // Of one length and in order: those that go on are the last ones.
+            // Those that go on are the last ones.
             let whole = first + ranges[first..end].partition_point(|range| range.end <= here.end);
             let next =
                 if whole < end { page + 1 } else { ranges.get(end).map_or(page, |r| r.start / PAYLOAD) };

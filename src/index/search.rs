@@ -37,15 +37,16 @@ pub struct Stats {
     pub returned: u64,
 }
 
-/// A piece that may be opened, or for queries on several subspaces the rows of a group that are beyond the cut.
+/// For queries on one subspace the pieces that are not in the frontier, for others the rows of a group that are beyond the cut.
 const CLOSED: u32 = 0;
 const COARSE: u32 = 1 << 30;
 const REFINED: u32 = 2 << 30;
 const TAIL: u32 = 3 << 30;
 const KINDS: u32 = 3 << 30;
 
-/// So many rows of all groups go into the frontier at first: more than most queries look at.
+/// So many rows of all groups go into the frontier at first, or [`FIRST_SHARE`] of all: more than most queries look at.
 const FIRST_ROWS: usize = 2048;
+const FIRST_SHARE: usize = 32;
 
 /// The fewest subspaces whose cells tell rows apart well enough to rank them.
 const FEWEST_RANKED: usize = 4;
@@ -55,8 +56,8 @@ const FEWEST_RANKED: usize = 4;
 pub struct Search {
     query: Prepared,
     groups: Vec<Group>,
-    /// Pieces that may be opened, with their groups; only for queries on one subspace.
-    pieces: Vec<(u32, Piece)>,
+    /// All pieces, as they lie; only for queries on one subspace.
+    pieces: Vec<Closed>,
     tail: Vec<(Tid, f64)>,
     frontier: Frontier,
     /// Rows that an approximate search has not looked at, by the distances of their cells' centres.
@@ -65,9 +66,21 @@ pub struct Search {
     cut: f32,
     /// The share of all rows that the cut is meant to let in.
     share: f64,
+    /// Rows of groups that were put into the frontier one by one; only for queries on one subspace.
+    pushed: usize,
     changes: u32,
     stats: Stats,
     buffers: Buffers,
+}
+
+/// A piece, or what is left of it.
+struct Closed {
+    /// What no row that is left is below; infinite if none is.
+    bound: f32,
+    /// Its rows up to this bound are in the frontier, or were.
+    above: f32,
+    group: u32,
+    piece: Piece,
 }
 
 struct Ranking {
@@ -84,6 +97,9 @@ struct Buffers {
     rows: Vec<u16>,
     sums: Vec<f32>,
     items: Vec<Item>,
+    ranges: Vec<Range<usize>>,
+    torn: Vec<u8>,
+    chosen: Vec<usize>,
     refiner: Refiner,
 }
 
@@ -118,23 +134,24 @@ impl Search {
             ranking: None,
             cut: f32::INFINITY,
             share: 1.0,
+            pushed: 0,
             changes: snapshot.meta.changes,
             stats: Stats::default(),
             buffers: Buffers::default(),
         };
         search.add_tail();
         let single = search.query.active.len() == 1;
-        let mut wanted = FIRST_ROWS;
+        let rows: usize = snapshot.groups.iter().map(|(_, shape)| shape.rows).sum();
+        let mut wanted = FIRST_ROWS.max(rows / FIRST_SHARE);
         let many = search.query.active.len() >= FEWEST_RANKED;
         if let (Mode::Approximate { candidates }, true, Some(layout)) = (mode, many, snapshot.meta.layout) {
             let candidates = candidates.max(1);
             let table = search.query.cell_table(layout.subspaces());
             search.ranking = Some(Ranking { frontier: Frontier::new(), candidates, table });
-            wanted = wanted.max(2 * candidates);
+            wanted = FIRST_ROWS.max(2 * candidates);
         }
-        let rows: usize = snapshot.groups.iter().map(|(_, shape)| shape.rows).sum();
         search.share = wanted as f64 / rows.max(1) as f64;
-        search.cut = if search.share < 0.5 { f32::NEG_INFINITY } else { f32::INFINITY };
+        search.cut = if search.share < 0.5 && !single { f32::NEG_INFINITY } else { f32::INFINITY };
         for (extent, shape) in snapshot.groups {
             search.stats.rows += shape.rows as u64;
             let planes = search.query.active.iter().map(|a| shape.plane(a.k)).collect();
@@ -155,6 +172,7 @@ impl Search {
                 search.sift(number, f32::NEG_INFINITY);
             }
         }
+        search.close();
         search.look_at_more(pages)?;
         Ok(search)
     }
@@ -183,7 +201,7 @@ impl Search {
             };
             let index = item.index & !KINDS;
             match item.index & KINDS {
-                CLOSED if self.query.active.len() == 1 => self.open(pages, item.bound, index)?,
+                CLOSED if self.query.active.len() == 1 => self.open_more(pages, item.bound)?,
                 CLOSED => self.look_beyond(pages, item)?,
                 COARSE => self.refine_with_next(pages, item)?,
                 REFINED => {
@@ -227,43 +245,149 @@ impl Search {
         for (piece, radii) in pieces(&starts).zip(radii.chunks_exact(8)) {
             let (inner, outer) = radius_pair(radii);
             let bound = active.annulus(piece.cell.into(), inner, outer) * active.weight;
-            let index = CLOSED | self.pieces.len() as u32;
-            self.frontier.push(Item { bound, group: 0, index });
-            self.pieces.push((number as u32, piece));
+            self.pieces.push(Closed { bound, above: f32::NEG_INFINITY, group: number as u32, piece });
         }
         group.starts.push(starts);
         Ok(())
     }
 
-    /// Bounds the rows of a piece.
-    fn open<P: Pages + ?Sized>(&mut self, pages: &P, least: f32, index: u32) -> Read<()> {
-        let (number, piece) = self.pieces[index as usize];
+    /// One subspace: has the frontier say when a piece may be next.
+    fn close(&mut self) {
+        let bounds = self.pieces.iter().map(|closed| closed.bound);
+        if let Some(bound) = bounds.reduce(f32::min).filter(|bound| bound.is_finite()) {
+            self.frontier.push(Item { bound, group: 0, index: CLOSED });
+        }
+    }
+
+    /// One subspace: a row of a closed piece may be next, not nearer than `least`. Pieces are opened in rounds, the nearest first, in each
+    /// about as many rows as in all before: so they are read in the order in which they lie, and twice as many as need be at most.
+    /// Of their rows, those beyond the cut stay where they are: what is in the frontier costs time and memory.
+    fn open_more<P: Pages + ?Sized>(&mut self, pages: &P, least: f32) -> Read<()> {
+        let rows: usize = self.groups.iter().map(|group| group.shape.rows).sum();
+        let first = (2 * FIRST_ROWS).max(rows / 64);
+        // Where the cut is, this round has to find out.
+        let exploring = self.pushed == 0 || least > self.cut;
+        let wanted = if exploring { first.max(self.pushed) } else { first.max(self.stats.bounded as usize) };
+        if exploring {
+            self.cut = f32::INFINITY;
+        }
+        let step = self.pieces.len().div_ceil(4096);
+        let mut sample: Vec<f32> = self.pieces.iter().step_by(step).map(|closed| closed.bound).collect();
+        let rank = wanted / BLOCK / step;
+        let limit = if rank < sample.len() {
+            sample.select_nth_unstable_by(rank, f32::total_cmp).1.max(least).min(self.cut)
+        } else {
+            self.cut
+        };
+        let (before, mut fresh) = (self.pushed, Vec::new());
+        let mut closed = std::mem::take(&mut self.pieces);
+        for of_group in closed.chunk_by_mut(|a, b| a.group == b.group) {
+            self.open(pages, of_group, limit, exploring.then_some(&mut fresh))?;
+        }
+        self.pieces = closed;
+        if exploring && !fresh.is_empty() {
+            // As if the rest were like what this round saw, which is the nearest: no more will be let in.
+            let share = if before == 0 { 1.0 / 16.0 } else { (8 * self.pushed) as f64 / rows as f64 };
+            let rank = (fresh.len() as f64 * share) as usize;
+            if rank < fresh.len() {
+                self.cut = *fresh.select_nth_unstable_by(rank, f32::total_cmp).1;
+            }
+        }
+        self.close();
+        Ok(())
+    }
+
+    /// Bounds the rows of those pieces of a group that are not beyond `limit`; rows up to the cut go into the frontier.
+    fn open<P: Pages + ?Sized>(
+        &mut self,
+        pages: &P,
+        closed: &mut [Closed],
+        limit: f32,
+        mut fresh: Option<&mut Vec<f32>>,
+    ) -> Read<()> {
+        let Buffers { bytes: errors, ranges, torn, chosen, .. } = &mut self.buffers;
+        chosen.clear();
+        chosen.extend((0..closed.len()).filter(|&i| closed[i].bound <= limit && closed[i].bound.is_finite()));
+        let Some(number) = chosen.first().map(|&i| closed[i].group) else { return Ok(()) };
         let group = &self.groups[number as usize];
         let (plane, active) = (&group.planes[0], &mut self.query.active[0]);
-        let block = usize::from(piece.first) / BLOCK;
-        let lanes = piece.lanes();
-        let mut errors = [0; BLOCK];
-        let at = plane.errors.start + usize::from(piece.first);
-        group.extent.scan(pages, at..at + lanes.len(), &mut |from, bytes| {
-            errors[lanes.start + from..][..bytes.len()].copy_from_slice(bytes);
+        errors.clear();
+        errors.resize(chosen.len() * BLOCK, 0);
+        ranges.clear();
+        ranges.extend(chosen.iter().map(|&i| {
+            let positions = closed[i].piece.positions();
+            plane.errors.start + positions.start..plane.errors.start + positions.end
+        }));
+        group.extent.gather(pages, ranges, &mut |n, from, bytes| {
+            let first = closed[chosen[n]].piece.lanes().start;
+            errors[n * BLOCK + first + from..][..bytes.len()].copy_from_slice(bytes);
         })?;
-        let (table, scale) = active.table(piece.cell.into(), group.norms[0]);
         let size = group.shape.block_size();
-        let at = plane.high.start + block * size;
-        let mut sums = [0; BLOCK];
-        group.extent.scan(pages, at..at + size, &mut |from, bytes| {
-            // Pages end between dimensions: their payload is a multiple of 16.
-            accumulate(bytes, &table[from..from + bytes.len()], &mut sums);
-        })?;
-        let mut squares = [0.0; BLOCK];
-        settle(&sums, scale, &errors, &mut squares);
-        for lane in lanes {
-            let bound = (squares[lane] * active.weight).max(least);
-            let position = (block * BLOCK + lane) as u32;
-            self.frontier.push(Item { bound, group: number, index: COARSE | position });
-        }
-        self.stats.bounded += u64::from(piece.len);
-        Ok(())
+        let block = |piece: Piece| usize::from(piece.first) / BLOCK;
+        ranges.clear();
+        ranges.extend(chosen.iter().map(|&i| {
+            let at = plane.high.start + block(closed[i].piece) * size;
+            at..at + size
+        }));
+        let (frontier, stats, cut, pushed) =
+            (&mut self.frontier, &mut self.stats, self.cut, &mut self.pushed);
+        let norm = group.norms[0];
+        let mut bound = |n: usize, codes: &[u8]| {
+            let closed = &mut closed[chosen[n]];
+            let (table, scale) = active.table(closed.piece.cell.into(), norm);
+            let mut sums = [0; BLOCK];
+            accumulate(codes, table, &mut sums);
+            let mut squares = [0.0; BLOCK];
+            let errors = errors[n * BLOCK..].first_chunk().unwrap_or(&[0; BLOCK]);
+            settle(&sums, scale, errors, &mut squares);
+            let mut bounds = [f32::INFINITY; BLOCK];
+            let lanes = closed.piece.lanes();
+            for (bound, square) in bounds[lanes.clone()].iter_mut().zip(&squares[lanes]) {
+                *bound = square * active.weight;
+            }
+            let least = least_of(&bounds).max(closed.bound);
+            let mut beyond = f32::INFINITY;
+            if least > cut && closed.above == f32::NEG_INFINITY {
+                // As a rule: nothing to do for any of them.
+                beyond = least;
+            } else {
+                for lane in closed.piece.lanes().filter(|&lane| bounds[lane] > closed.above) {
+                    let bound = bounds[lane].max(closed.bound);
+                    if bound > cut {
+                        beyond = beyond.min(bound);
+                        continue;
+                    }
+                    let position = (block(closed.piece) * BLOCK + lane) as u32;
+                    frontier.push(Item { bound, group: number, index: COARSE | position });
+                    *pushed += 1;
+                    if let Some(fresh) = &mut fresh {
+                        fresh.push(bound);
+                    }
+                }
+            }
+            if closed.above == f32::NEG_INFINITY {
+                stats.bounded += u64::from(closed.piece.len);
+            }
+            (closed.bound, closed.above) = (beyond, cut);
+        };
+        // A block on several pages is put together; its pieces are shown once for each piece in it.
+        let mut torn_block = usize::MAX;
+        group.extent.gather(pages, ranges, &mut |n, from, bytes| {
+            if bytes.len() == size {
+                return bound(n, bytes);
+            }
+            let at = ranges[n].start;
+            if at != torn_block {
+                torn.clear();
+                torn_block = at;
+            }
+            if torn.len() == from {
+                torn.extend_from_slice(bytes);
+            }
+            if from + bytes.len() == size {
+                bound(n, torn);
+            }
+        })
     }
 
     /// Several subspaces: bounds every row of a group by 4-bit codes, or ranks it by its cells.
@@ -416,6 +540,18 @@ impl Search {
         }
         Ok(())
     }
+}
+
+/// The least of the bounds of a block, none of which is NaN.
+fn least_of(bounds: &[f32; BLOCK]) -> f32 {
+    let less = |a: f32, b: f32| if b < a { b } else { a };
+    let mut least = [f32::INFINITY; 8];
+    for bounds in bounds.chunks_exact(8) {
+        for (least, &bound) in least.iter_mut().zip(bounds) {
+            *least = less(*least, bound);
+        }
+    }
+    least.into_iter().fold(f32::INFINITY, less)
 }
 
 fn radius_pair(bytes: &[u8]) -> (f32, f32) {

@@ -328,6 +328,13 @@ fn rows_beyond_the_first_cut_come_once_and_in_order_too() {
         fixture.check(&query, Mode::Exact);
         fixture.check(&query, Mode::Approximate { candidates: 300 });
     }
+    // One subspace is searched in another way: in rounds.
+    for k in 0..3 {
+        let row = EmbeddingRef { layout, values: &fixture.rows[noise.below(20_000)] };
+        fixture.check(&Query::like(row, &[k]).unwrap(), Mode::Exact);
+        let target: Vec<f32> = (0..6).map(|d| d as f32 / 8.0 - 0.3).collect();
+        fixture.check(&Query::subspace(layout, k, &target).unwrap(), Mode::Exact);
+    }
 }
 
 /// `SEED=... cargo test --release a_hundred_million_pairs -- --ignored`
