@@ -9,8 +9,10 @@ find_postgres
 peer_rows=${PEER_ROWS:-200000} scans=${SCANS:-3} probes=${PROBES:-800}
 python=$("$ROOT/tests/bench/venv.sh" numpy)
 [ -n "${INSTALLED:-}" ] || install_extension --release >/dev/null
-# Its folder is in /tmp unless TMPDIR says otherwise. What a crash of the machine would cost does not matter here.
-scratch_cluster shared_buffers=1GB max_parallel_workers_per_gather=0 wal_level=minimal max_wal_senders=0 max_wal_size=2GB checkpoint_timeout=1h autovacuum=off
+# Its folder is in /tmp unless TMPDIR says otherwise. A quarter of the memory is PostgreSQL's, as usual. What a crash of the machine would cost
+# does not matter here.
+quarter=$(awk '/^MemTotal/ { print int($2 / 4096) }' /proc/meminfo)MB
+scratch_cluster "shared_buffers=$quarter" max_parallel_workers_per_gather=0 wal_level=minimal max_wal_senders=0 max_wal_size=2GB checkpoint_timeout=1h autovacuum=off
 export PGDATABASE=postgres PGOPTIONS="-c client_min_messages=warning" PATH=$BIN:$PATH
 gallery=$(for_server "$SCRATCH" "$ROOT/tests/gallery") model=$(for_server "$SCRATCH" "$ROOT/model/emoji")
 psql_ -v gallery="$gallery" -v model="$model" -f "$ROOT/tests/tools/demo-load.sql"
