@@ -145,6 +145,10 @@ done
 sleep 0.3
 new=$(ask -c 'SELECT coop_worker_restart()')
 expect 'coop_worker_restart returns the process that answers' "$new" "$(status model_process_pid)"
+# Not the one that leaves, which answers for a moment yet.
+restarts=$(for n in $(seq 20); do echo 'SELECT coop_worker_restart();'; done | ask -f -)
+expect 'each time another' 20 "$(sort -u <<<"$restarts" | wc -l)"
+expect 'and the last one answers' "$(tail -1 <<<"$restarts")" "$(status model_process_pid)"
 wait $(jobs -p) || true
 expect 'it disturbs no session' "60 $answer" "$(cat "$SCRATCH"/restart.* | sort | uniq -c | xargs)"
 expect 'and is counted' t "$(ask -c 'SELECT restarts >= 2 AND crashes = 2 FROM coop_stat_worker')"

@@ -1,9 +1,9 @@
 //! What the inference service is doing, for people and for monitoring, and its replacement by a new process.
 
-use super::client::{with_running_service, with_service};
+use super::client::{pause, with_running_service, with_service};
 use super::OrReport;
 use crate::error::Result;
-use crate::serve::{BatchSize, Status};
+use crate::serve::{BatchSize, Outcome, Status};
 use pgrx::prelude::*;
 use pgrx::JsonB;
 use serde_json::{json, Map, Value};
@@ -51,8 +51,26 @@ fn worker_stats() -> JsonB {
 /// Returns its process id once it answers. A service that does not run is started.
 #[pg_extern(sql = false)]
 fn coop_worker_restart() -> i32 {
-    with_running_service(Some(PATIENCE), |service| service.restart()).or_report();
-    let status = with_service(Some(PATIENCE), |service| service.status()).or_report();
+    // On one connection, so that it is the process asked to leave whose id this is.
+    let before = with_running_service(Some(PATIENCE), |service| match service.status()? {
+        Outcome::Done(status) => Ok(match service.restart()? {
+            Outcome::Done(()) => Outcome::Done(pid_of(&status)),
+            Outcome::Retry => Outcome::Retry,
+        }),
+        Outcome::Retry => Ok(Outcome::Retry),
+    })
+    .or_report();
+    loop {
+        let pid = pid_of(&with_service(Some(PATIENCE), |service| service.status()).or_report());
+        // It may still answer while it leaves.
+        if before != Some(pid) {
+            return pid;
+        }
+        pause(Duration::from_millis(5));
+    }
+}
+
+fn pid_of(status: &Status) -> i32 {
     let pid = status.counters.iter().find(|(name, _)| name == "model_process_pid");
     pid.and_then(|(_, pid)| i32::try_from(*pid).ok()).unwrap_or(0)
 }
