@@ -9,6 +9,7 @@ fn embedding(e: &Embedding) {
     let e = e.as_ref();
     let (text, bytes) = (e.to_string(), e.to_bytes());
     assert_eq!(text.parse::<Embedding>().expect("its own text").as_ref().to_bytes(), bytes);
+    assert_eq!(e.to_hex().parse::<Embedding>().expect("its own text").as_ref().to_bytes(), bytes);
     assert_eq!(Embedding::from_bytes(&bytes).expect("its own bytes").as_ref().to_string(), text);
     assert!(embedding_distance(e, e).expect("one model") == 0.0);
 }
@@ -17,6 +18,7 @@ fn query(q: &Query) {
     let q = q.as_ref();
     let (text, bytes) = (q.to_string(), q.to_bytes());
     assert_eq!(text.parse::<Query>().expect("its own text").as_ref().to_bytes(), bytes);
+    assert_eq!(q.to_hex().parse::<Query>().expect("its own text").as_ref().to_bytes(), bytes);
     assert_eq!(Query::from_bytes(&bytes).expect("its own bytes").as_ref().to_string(), text);
     let zero = Embedding::from_f32(q.layout, &vec![0.0; q.layout.dimensions()]).expect("its shape");
     let far = distance(zero.as_ref(), q).expect("one model");
