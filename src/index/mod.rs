@@ -11,7 +11,7 @@
 //! New rows wait in a *tail*, as they are, until there are enough of them for a group.
 //!
 //! Where the time of a search goes at 5,000,000 rows of 13x50 (`make bench-large`; perf): a fourth to a third into PostgreSQL's look-up of
-//! pages, as much into bounding codes, a sixth into what comes with them, and all of it waits for memory.
+//! pages, as much into bounding codes, and all of it waits for memory.
 //!
 //! Nothing here knows PostgreSQL: pages are seen through [`Pages`].
 

@@ -245,6 +245,37 @@ impl Extent {
         Ok(())
     }
 
+    /// [`Extent::gather`], but `look` sees each range whole: what lies on several pages is put together in `torn`. Equal ranges may follow
+    /// one another.
+    ///
+    /// # Errors
+    /// Those of [`Pages::read`].
+    pub fn gather_whole<P: Pages + ?Sized>(
+        &self,
+        pages: &P,
+        ranges: &[Range<usize>],
+        torn: &mut Vec<u8>,
+        look: &mut dyn FnMut(usize, &[u8]),
+    ) -> Read<()> {
+        let mut torn_at = usize::MAX;
+        self.gather(pages, ranges, &mut |i, from, bytes| {
+            let range = &ranges[i];
+            if bytes.len() == range.len() {
+                return look(i, bytes);
+            }
+            if range.start != torn_at {
+                torn.clear();
+                torn_at = range.start;
+            }
+            if torn.len() == from {
+                torn.extend_from_slice(bytes);
+            }
+            if from + bytes.len() == range.len() {
+                look(i, torn);
+            }
+        })
+    }
+
     /// The N bytes at `at`.
     ///
     /// # Errors

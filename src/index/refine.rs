@@ -164,30 +164,13 @@ impl Refiner {
         }));
         let (places, rows, details) = (&self.places, &mut self.rows, &self.details);
         let starts = &group.starts[i];
-        let mut add = |place: Place, block: &[u8]| {
+        group.extent.gather_whole(pages, &self.ranges, &mut self.bytes, &mut |i, block| {
+            let place = places[i];
             let row = usize::from(place.row);
             let detail = &details.bytes[row * details.width..][detail.clone()];
             let cell = starts.partition_point(|&start| start <= place.position) - 1;
             let codes = Codes { low: &detail[3..], block, lane: usize::from(place.position) % BLOCK };
             rows[row].sum += active.refined(cell, codes, detail[2]) * active.weight;
-        };
-        // A block on several pages is put together; its pieces are shown once for each of its rows.
-        let (torn, mut torn_block) = (&mut self.bytes, usize::MAX);
-        group.extent.gather(pages, &self.ranges, &mut |i, from, bytes| {
-            if bytes.len() == size {
-                return add(places[i], bytes);
-            }
-            let block = usize::from(places[i].position) / BLOCK;
-            if block != torn_block {
-                torn.clear();
-                torn_block = block;
-            }
-            if torn.len() == from {
-                torn.extend_from_slice(bytes);
-            }
-            if from + bytes.len() == size {
-                add(places[i], torn);
-            }
         })
     }
 }

@@ -260,7 +260,7 @@ impl Search {
     }
 
     /// One subspace: a row of a closed piece may be next, not nearer than `least`. Pieces are opened in rounds, the nearest first, in each
-    /// about as many rows as in all before: so they are read in the order in which they lie, and twice as many as need be at most.
+    /// about as many rows as in all before: so they are read in the order in which they lie, and about twice as many as need be at most.
     /// Of their rows, those beyond the cut stay where they are: what is in the frontier costs time and memory.
     fn open_more<P: Pages + ?Sized>(&mut self, pages: &P, least: f32) -> Read<()> {
         let rows: usize = self.groups.iter().map(|group| group.shape.rows).sum();
@@ -370,24 +370,7 @@ impl Search {
             }
             (closed.bound, closed.above) = (beyond, cut);
         };
-        // A block on several pages is put together; its pieces are shown once for each piece in it.
-        let mut torn_block = usize::MAX;
-        group.extent.gather(pages, ranges, &mut |n, from, bytes| {
-            if bytes.len() == size {
-                return bound(n, bytes);
-            }
-            let at = ranges[n].start;
-            if at != torn_block {
-                torn.clear();
-                torn_block = at;
-            }
-            if torn.len() == from {
-                torn.extend_from_slice(bytes);
-            }
-            if from + bytes.len() == size {
-                bound(n, torn);
-            }
-        })
+        group.extent.gather_whole(pages, ranges, torn, &mut bound)
     }
 
     /// Several subspaces: bounds every row of a group by 4-bit codes, or ranks it by its cells.
