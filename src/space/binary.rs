@@ -39,7 +39,7 @@ impl Embedding {
     /// # Errors
     /// [`Kind::InvalidBinary`] for another version, a wrong length, an impossible shape, NaN or infinity.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        let mut reader = Reader { of: "coopvec", rest: bytes };
+        let mut reader = Reader { of: "coopvec", body: "K*n numbers (2 each)", rest: bytes };
         let layout = reader.layout()?;
         let values = reader.rest(layout.dimensions())?;
         Self::from_f16(layout, values.map(f16::from_be_bytes).collect()).map_err(|e| reader.invalid(e))
@@ -53,7 +53,8 @@ impl Query {
     /// [`Kind::InvalidBinary`] for another version, a wrong length, an impossible shape, NaN, infinity, a negative
     /// constant or weight, or no positive weight.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        let mut reader = Reader { of: "coopquery", rest: bytes };
+        let body = "constant (8), K weights (4 each), n numbers (4 each) for every weight that is not 0";
+        let mut reader = Reader { of: "coopquery", body, rest: bytes };
         let layout = reader.layout()?;
         let constant = f64::from_be_bytes(reader.take()?);
         let weights = (0..layout.subspaces())
@@ -79,6 +80,8 @@ fn header(layout: Layout, body: usize) -> Vec<u8> {
 struct Reader<'a> {
     /// The SQL type, for the errors.
     of: &'static str,
+    /// What follows the header, for the hint.
+    body: &'static str,
     rest: &'a [u8],
 }
 
@@ -118,7 +121,10 @@ impl<'a> Reader<'a> {
     }
 
     fn error(&self, detail: String) -> Error {
-        Error::new(Kind::InvalidBinary, format!("invalid binary format for type {}", self.of)).detail(detail)
+        Error::new(Kind::InvalidBinary, format!("invalid binary format for type {}", self.of)).detail(detail).hint(format!(
+            "The form is: version {VERSION} (1 byte), K (2), n (2), fingerprint (4), {}; big-endian, nothing after it.",
+            self.body
+        ))
     }
 
     /// An error of what the message says, as one of the message.
@@ -163,8 +169,11 @@ mod tests {
         for end in 0..q.len() {
             assert_eq!(Query::from_bytes(&q[..end]).unwrap_err().kind, Kind::InvalidBinary, "{end}");
         }
-        assert!(Embedding::from_bytes(&[&e[..], &[0]].concat()).is_err());
-        assert!(Query::from_bytes(&[&q[..], &[0]].concat()).is_err());
+        let long = Embedding::from_bytes(&[&e[..], &[0]].concat()).unwrap_err();
+        assert!(long.detail.unwrap().ends_with("found 9."));
+        assert!(long.hint.unwrap().contains("K*n numbers (2 each); big-endian"));
+        let long = Query::from_bytes(&[&q[..], &[0]].concat()).unwrap_err();
+        assert!(long.hint.unwrap().contains("K weights (4 each)"));
     }
 
     #[test]

@@ -108,7 +108,7 @@ impl FromStr for Embedding {
 
     fn from_str(text: &str) -> Result<Self> {
         if let Some(digits) = text.trim().strip_prefix(HEX) {
-            return bytes("coopvec", digits).and_then(|bytes| Embedding::from_bytes(&bytes)).map_err(of_text);
+            return from_hex("coopvec", digits, Embedding::from_bytes);
         }
         let malformed = || malformed("coopvec", text, "8x50@1a2b3c4d:[0.1,0.2,...]");
         let (layout, body) = layout(text.trim()).ok_or_else(malformed)?;
@@ -123,7 +123,7 @@ impl FromStr for Query {
 
     fn from_str(text: &str) -> Result<Self> {
         if let Some(digits) = text.trim().strip_prefix(HEX) {
-            return bytes("coopquery", digits).and_then(|bytes| Query::from_bytes(&bytes)).map_err(of_text);
+            return from_hex("coopquery", digits, Query::from_bytes);
         }
         let malformed = || malformed("coopquery", text, "8x50@1a2b3c4d:{0;3:1*[0.1,0.2,...]}");
         let (layout, body) = layout(text.trim()).ok_or_else(malformed)?;
@@ -226,21 +226,20 @@ fn plain_decimal(text: &[u8]) -> Option<(f64, usize)> {
     Some((if negative { -value } else { value }, length))
 }
 
-/// What hexadecimal digits stand for.
-fn bytes(of: &str, digits: &str) -> Result<Vec<u8>> {
-    let error = |why: String| {
-        Error::new(
-            Kind::InvalidText,
-            format!("invalid input syntax for type {of}: \"{}\"", abridged(&format!("{HEX}{digits}"))),
-        )
-        .detail(format!("What follows {HEX} is not pairs of hexadecimal digits: {why}."))
-        .hint("The hexadecimal form is what coopembed.output = hex writes.")
+/// What the binary form behind hexadecimal digits says.
+fn from_hex<T>(of: &str, digits: &str, read: impl FnOnce(&[u8]) -> Result<T>) -> Result<T> {
+    let message = || invalid_syntax(of, &format!("{HEX}{digits}"));
+    let no_digits = |why: String| {
+        Error::new(Kind::InvalidText, message())
+            .detail(format!("What follows {HEX} is not pairs of hexadecimal digits: {why}."))
+            .hint("The hexadecimal form is what coopembed.output = hex writes.")
     };
     // const_hex would skip it.
     if digits.starts_with("0x") {
-        return Err(error("it begins with 0x".to_owned()));
+        return Err(no_digits("it begins with 0x".to_owned()));
     }
-    const_hex::decode(digits).map_err(|e| error(e.to_string()))
+    let bytes = const_hex::decode(digits).map_err(|e| no_digits(e.to_string()))?;
+    read(&bytes).map_err(|e| Error { message: message(), ..of_text(e) })
 }
 
 /// An error of what a text says.
@@ -249,8 +248,11 @@ fn of_text(e: Error) -> Error {
 }
 
 fn malformed(of: &str, text: &str, example: &str) -> Error {
-    Error::new(Kind::InvalidText, format!("invalid input syntax for type {of}: \"{}\"", abridged(text)))
-        .hint(format!("The form is {example}"))
+    Error::new(Kind::InvalidText, invalid_syntax(of, text)).hint(format!("The form is {example}"))
+}
+
+fn invalid_syntax(of: &str, text: &str) -> String {
+    format!("invalid input syntax for type {of}: \"{}\"", abridged(text))
 }
 
 #[cfg(test)]
