@@ -69,3 +69,32 @@ pub fn never(path: &mut pg_sys::IndexPath) {
     #[cfg(not(feature = "pg18"))]
     let _ = path;
 }
+
+/// A node that says yes or no; a number on 14, which has no nodes for them.
+pub fn boolean(value: bool) -> *mut pg_sys::Node {
+    // SAFETY: makes a node.
+    unsafe {
+        #[cfg(feature = "pg14")]
+        return pg_sys::makeInteger(value.into()).cast();
+        #[cfg(not(feature = "pg14"))]
+        return pg_sys::makeBoolean(value).cast();
+    }
+}
+
+/// The text of a node that is one.
+///
+/// # Safety
+/// `node` must be a node.
+pub unsafe fn string<'a>(node: *const pg_sys::Node) -> Option<&'a CStr> {
+    // SAFETY: as promised; one with this tag holds a C string.
+    unsafe {
+        if (*node).type_ != pg_sys::NodeTag::T_String {
+            return None;
+        }
+        #[cfg(feature = "pg14")]
+        let text = (*node.cast::<pg_sys::Value>()).val.str_;
+        #[cfg(not(feature = "pg14"))]
+        let text = (*node.cast::<pg_sys::String>()).sval;
+        Some(CStr::from_ptr(text))
+    }
+}

@@ -16,8 +16,9 @@
 //! A call with a column in it would become a subquery run for each row and gain nothing, so it is left alone: see [`Fold::once`].
 
 use super::fmgr::fmgr_functions;
+use super::nodes::{cells, items};
 use pgrx::is_a;
-use pgrx::pg_sys::{self, Datum, FuncExpr, List, Node, NodeTag, PlannerInfo, Query, SubLink};
+use pgrx::pg_sys::{self, Datum, FuncExpr, Node, NodeTag, PlannerInfo, Query, SubLink};
 use std::ffi::c_int;
 use std::ptr::null_mut;
 
@@ -120,13 +121,12 @@ impl Fold {
 unsafe fn scans(query: *const Query) -> bool {
     // SAFETY: a complete query: its FROM list refers into its table of relations, which is never shorter.
     unsafe {
-        items((*(*query).jointree).fromlist).any(|item| {
+        items::<Node>((*(*query).jointree).fromlist).any(|item| {
             if !is_a(item, NodeTag::T_RangeTblRef) {
                 return true;
             }
             let index = (*item.cast::<pg_sys::RangeTblRef>()).rtindex as usize - 1;
-            let relation =
-                items((*query).rtable).nth(index).map(|r| (*r.cast::<pg_sys::RangeTblEntry>()).rtekind);
+            let relation = items::<pg_sys::RangeTblEntry>((*query).rtable).nth(index).map(|r| (*r).rtekind);
             !matches!(relation, Some(pg_sys::RTEKind::RTE_RESULT | pg_sys::RTEKind::RTE_VALUES))
         })
     }
@@ -180,27 +180,12 @@ unsafe fn selected(node: *mut Node) -> Option<*mut Node> {
             && q.limitOffset.is_null()
             && q.havingQual.is_null()
             && !(q.hasAggs || q.hasWindowFuncs || q.hasTargetSRFs);
-        let mut columns = items(q.targetList);
+        let mut columns = items::<pg_sys::TargetEntry>(q.targetList);
         match (plain, columns.next(), columns.next()) {
-            (true, Some(column), None) => Some((*column.cast::<pg_sys::TargetEntry>()).expr.cast()),
+            (true, Some(column), None) => Some((*column).expr.cast()),
             _ => None,
         }
     }
-}
-
-/// The cells of a list of nodes; none of a null list.
-unsafe fn cells(list: *const List) -> impl Iterator<Item = *mut pg_sys::ListCell> {
-    // SAFETY: a List has `length` cells at `elements`.
-    let (first, length) =
-        if list.is_null() { (null_mut(), 0) } else { unsafe { ((*list).elements, (*list).length) } };
-    // SAFETY: within the list.
-    (0..length as usize).map(move |i| unsafe { first.add(i) })
-}
-
-/// The nodes of a list.
-unsafe fn items(list: *const List) -> impl Iterator<Item = *mut Node> {
-    // SAFETY: a list of nodes holds pointers to them.
-    unsafe { cells(list) }.map(|cell| unsafe { (*cell).ptr_value.cast() })
 }
 
 #[cfg(any(test, feature = "pg_test"))]

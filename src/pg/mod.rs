@@ -16,7 +16,9 @@ mod fmgr;
 mod fold;
 mod gallery;
 mod model_process;
+mod nodes;
 mod operators;
+mod partitions;
 mod pipeline;
 mod queries;
 mod report;
@@ -41,4 +43,5 @@ pub extern "C-unwind" fn _PG_init() {
     settings::define();
     worker::on_load();
     shards::on_load();
+    partitions::on_load();
 }

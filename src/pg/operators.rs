@@ -41,6 +41,21 @@ fmgr_functions! {
     }
 }
 
+/// Whether a function is a distance: one of the three above, by its address.
+///
+/// # Safety
+/// `function` must be one.
+pub unsafe fn is_distance(function: pg_sys::Oid) -> bool {
+    let ours: [unsafe extern "C-unwind" fn(pg_sys::FunctionCallInfo) -> Datum; 3] =
+        [coopvec_distance, coopvec_query_distance, coopquery_vec_distance];
+    // SAFETY: looks the function up, and its library, in a record that is filled in.
+    unsafe {
+        let mut found = pg_sys::FmgrInfo::default();
+        pg_sys::fmgr_info(function, &mut found);
+        found.fn_addr.is_some_and(|address| ours.iter().any(|ours| *ours as usize == address as usize))
+    }
+}
+
 #[inline]
 fn to_query(e: EmbeddingRef<'_>, q: QueryRef<'_>) -> Datum {
     if let Some(offset) = next_row(e) {
