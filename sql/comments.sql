@@ -304,13 +304,11 @@ COMMENT ON FUNCTION coopembed.tell_outdated(regclass, bigint, bigint) IS 'intern
 COMMENT ON FUNCTION coopembed.walk(regclass, name, name, text, text, coopquery, text[], integer, regclass) IS 'internal: the path of both transitions';
 
 -- Shards.
-COMMENT ON FUNCTION coopembed.loaded() IS 'true: the session has loaded the library';
-COMMENT ON FUNCTION coopembed.search_parts(regclass) IS
-    'the partitions that coop_search() asks instead of their table; null if it asks the table';
 COMMENT ON FUNCTION coopembed.search_columns(regtype, regclass) IS
-    'the columns of a table that coop_search() gives for a row type; null for the distance';
-COMMENT ON FUNCTION coopembed.search_reachable(regclass[]) IS 'those of the partitions whose servers can be reached, with a warning for each other';
-COMMENT ON FUNCTION coopembed.search_statement(regtype, name, integer, text, regclass, boolean) IS
-    'the statement that coop_search() runs, with coopembed.large_foreign_tables on; its parameter $1 is the query';
+    'internal: what coop_search() gives for a row type; null for the distance';
+COMMENT ON FUNCTION coopembed.search_statement(regtype, name, integer, text, regclass) IS
+    'internal: the statement that coop_search() runs; its parameter $1 is the query';
+COMMENT ON FUNCTION coopembed.search_unreachable(text, coopquery, regclass) IS
+    'internal: which partitions coop_search() leaves out, with a warning for each';
 COMMENT ON FUNCTION coop_search(anyelement, name, coopquery, integer, text, regclass, boolean) IS
-    'the k rows nearest to a query, found in each partition at the same time, on whichever server it lies';
+    'the k rows nearest to a query, in the order of their distance; can go on without servers of partitions that are down';

@@ -6,6 +6,11 @@
 ALTER FUNCTION coopvec_out(coopvec) STABLE;
 ALTER FUNCTION coopquery_out(coopquery) STABLE;
 
+-- The library is loaded before a query that orders by a distance is planned.
+ALTER FUNCTION coop_distance(coopvec, coopvec) SUPPORT coop_fold_support;
+ALTER FUNCTION coop_distance(coopvec, coopquery) SUPPORT coop_fold_support;
+ALTER FUNCTION coop_distance(coopquery, coopvec) SUPPORT coop_fold_support;
+
 -- Operators between two types that need a cast, in functions whose search_path the caller sets or that were read when the extension
 -- was created, could have been another schema's. Schemas may have a % in their names.
 CREATE OR REPLACE FUNCTION coop_typicality(rel regclass, id_column name, emb_column name, label_column name)
@@ -260,23 +265,8 @@ CREATE POLICY owners_remove ON coopembed.knn_graphs FOR DELETE
 CREATE FUNCTION coop_version() RETURNS text
     AS 'MODULE_PATHNAME', 'coop_version_wrapper' LANGUAGE C STABLE PARALLEL RESTRICTED;
 
--- One table on several machines: a partitioned table, some or all of whose partitions are foreign tables of postgres_fdw.
---
--- PostgreSQL's own plan for ORDER BY embedding <-> query LIMIT k over such a table is exact and has each server sort, but it asks one
--- server after the other, through cursors without a limit. Under UNION ALL of one question for each partition the order and the limit
--- go to the servers, which then work at the same time. What follows writes that statement; it runs with the caller's rights.
-
--- Calling it loads the library, which changes what the planner takes foreign tables for (src/pg/shards.rs).
-CREATE FUNCTION coopembed.loaded() RETURNS boolean
-    AS 'MODULE_PATHNAME', 'coop_loaded_wrapper' LANGUAGE C VOLATILE PARALLEL SAFE;
-
--- The partitions that may be asked instead of their table; null if it has none, or if rights or policies make that another question.
-CREATE FUNCTION coopembed.search_parts(rel regclass) RETURNS regclass[]
-    LANGUAGE sql STABLE SET search_path TO pg_catalog, pg_temp AS $$
-    SELECT array_agg(t.relid ORDER BY t.relid) FROM pg_partition_tree(rel) t JOIN pg_class c ON c.oid = t.relid
-    WHERE t.isleaf AND t.relid <> rel
-    HAVING has_table_privilege(rel, 'SELECT') AND NOT row_security_active(rel)
-        AND bool_and(has_schema_privilege(c.relnamespace, 'USAGE') AND has_table_privilege(c.oid, 'SELECT') AND NOT row_security_active(c.oid)) $$;
+-- One table on several machines: a partitioned table, some or all of whose partitions are foreign tables of postgres_fdw. That a query
+-- asks them for their nearest rows, all at the same time, is the planner's matter: src/pg/shards.rs.
 
 -- What a row type wants of a table, in order: quoted names of columns, and null for the distance.
 CREATE FUNCTION coopembed.search_columns(row_type regtype, rel regclass) RETURNS text[]
@@ -301,79 +291,72 @@ BEGIN
     RETURN columns;
 END $$;
 
--- Leaves out the foreign tables whose servers cannot be reached, with a warning for each.
-CREATE FUNCTION coopembed.search_reachable(parts regclass[]) RETURNS regclass[]
-    LANGUAGE plpgsql STABLE SET search_path TO pg_catalog, pg_temp AS $$
-DECLARE
-    part regclass;
-    reached regclass[] := '{}';
-    reason text;
-BEGIN
-    FOREACH part IN ARRAY parts LOOP
-        BEGIN
-            -- Opens a connection, or makes sure of the one there is.
-            EXECUTE format('SELECT FROM ONLY %s LIMIT 0', part);
-            reached := reached || part;
-        EXCEPTION WHEN connection_exception THEN
-            reason := SQLERRM;
-            RAISE WARNING 'partition % is left out: its server cannot be reached', part USING DETAIL = reason;
-        END;
-    END LOOP;
-    IF reached = '{}' THEN
-        RAISE sqlclient_unable_to_establish_sqlconnection USING MESSAGE = 'no server of a partition can be reached', DETAIL = reason;
-    END IF;
-    RETURN reached;
-END $$;
-
 -- The statement that coop_search() runs; its parameter $1 is the query. It is read in the caller's search_path, for the filter's sake,
 -- and names all else by schema.
-CREATE FUNCTION coopembed.search_statement(row_type regtype, emb_column name, k integer, filter text DEFAULT NULL,
-        rel regclass DEFAULT NULL, skip_unreachable boolean DEFAULT false)
+CREATE FUNCTION coopembed.search_statement(row_type regtype, emb_column name, k integer, filter text, rel regclass)
     RETURNS text LANGUAGE plpgsql STABLE SET search_path TO pg_catalog, pg_temp AS $$
 DECLARE
-    tab regclass := COALESCE(rel, (SELECT c.oid FROM pg_class c WHERE c.reltype = row_type AND c.relkind <> 'c'));
-    columns text[];
-    parts regclass[] := coopembed.search_parts(tab);
-    -- What a filter may call the table, whichever partition is asked.
-    alias text := (SELECT quote_ident(relname) FROM pg_class WHERE oid = tab);
+    -- What a filter may call the table.
+    alias text := (SELECT quote_ident(relname) FROM pg_class WHERE oid = rel);
     distance text;
-    wanted text;
-    condition text;
 BEGIN
-    IF tab IS NULL THEN
+    IF rel IS NULL THEN
         RAISE null_value_not_allowed USING MESSAGE = format('%s is not the row type of a table', row_type), HINT = 'Name the table to search: rel => ...';
     ELSIF emb_column IS NULL OR k IS NULL OR k < 0 THEN
         RAISE invalid_parameter_value USING MESSAGE = 'a search needs a column of embeddings and a number of rows',
             DETAIL = format('Found %L and %L.', emb_column, k), HINT = 'Name the column, and how many rows are wanted: none or more.';
     END IF;
-    IF skip_unreachable AND parts IS NOT NULL THEN
-        parts := coopembed.search_reachable(parts);
-    END IF;
-    distance := format('%s.%s OPERATOR(%s.<->) $1', alias, coopembed.embedding_column(tab, emb_column), '@extschema@');
-    columns := coopembed.search_columns(row_type, tab);
-    SELECT string_agg(format('%s.%s AS c%s, ', alias, name, n), '' ORDER BY n) INTO wanted
-        FROM unnest(columns) WITH ORDINALITY c (name, n) WHERE name IS NOT NULL;
+    distance := format('%s.%s OPERATOR(%s.<->) $1', alias, coopembed.embedding_column(rel, emb_column), '@extschema@');
     -- A filter may end in a comment.
-    condition := COALESCE(E'\nWHERE (' || filter || E'\n)', '');
-    -- OFFSET 0 hides from the planner that each branch comes sorted: it would merge them, and so ask for one after the other.
-    RETURN format(E'SELECT %s FROM (\n%s\nOFFSET 0) t ORDER BY d LIMIT %s',
-        (SELECT string_agg(CASE WHEN name IS NULL THEN 'd' ELSE 'c' || n END, ', ' ORDER BY n) FROM unnest(columns) WITH ORDINALITY c (name, n)),
-        (SELECT string_agg(concat('(SELECT ', wanted, distance, ' AS d FROM ', source, ' AS ', alias, condition,
-                ' ORDER BY ', distance, ' LIMIT ', k, ')'), E'\nUNION ALL\n' ORDER BY n)
-            FROM unnest(COALESCE((SELECT array_agg('ONLY ' || part::text) FROM unnest(parts) part), ARRAY[tab::text]))
-                WITH ORDINALITY s (source, n)), k);
+    RETURN format(E'SELECT %s FROM %s AS %s%s\nORDER BY %s LIMIT %s',
+        (SELECT string_agg(COALESCE(alias || '.' || name, distance), ', ' ORDER BY n)
+            FROM unnest(coopembed.search_columns(row_type, rel)) WITH ORDINALITY c (name, n)),
+        rel, alias, COALESCE(E'\nWHERE (' || filter || E'\n)', ''), distance, k);
+END $$;
+
+-- The foreign partitions whose servers cannot be reached, with a warning for each. A statement over the table that leaves all others
+-- out opens a connection, or makes sure of the one there is, with the rights of whoever may read the table.
+CREATE FUNCTION coopembed.search_unreachable(statement text, query coopquery, rel regclass) RETURNS text
+    LANGUAGE plpgsql STABLE SET coopembed.left_out TO '' AS $$
+DECLARE
+    leaves pg_catalog.oid[] := ARRAY(SELECT t.relid FROM pg_catalog.pg_partition_tree(rel) t WHERE t.isleaf);
+    part pg_catalog.regclass;
+    unreachable pg_catalog.oid[] := '{}';
+    reason pg_catalog.text;
+BEGIN
+    FOR part IN SELECT c.oid FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) ANY (leaves) AND c.relkind OPERATOR(pg_catalog.=) 'f' ORDER BY c.oid LOOP
+        BEGIN
+            PERFORM pg_catalog.set_config('coopembed.left_out', pg_catalog.array_to_string(pg_catalog.array_remove(leaves, part::pg_catalog.oid), ','), true);
+            EXECUTE statement USING query;
+        EXCEPTION WHEN connection_exception THEN
+            reason := SQLERRM;
+            RAISE WARNING 'partition % is left out: its server cannot be reached', part USING DETAIL = reason;
+            unreachable := unreachable OPERATOR(pg_catalog.||) part::pg_catalog.oid;
+        END;
+    END LOOP;
+    IF unreachable OPERATOR(pg_catalog.@>) leaves AND leaves OPERATOR(pg_catalog.<>) '{}' THEN
+        RAISE sqlclient_unable_to_establish_sqlconnection USING MESSAGE = 'no server of a partition can be reached', DETAIL = reason;
+    END IF;
+    RETURN pg_catalog.array_to_string(unreachable, ',');
 END $$;
 
 -- The k nearest rows, nearest first. A filter is SQL, as in WHERE. Neither STRICT nor with a pinned search_path: see above.
 CREATE FUNCTION coop_search(row_type anyelement, emb_column name, query coopquery, k integer DEFAULT 10, filter text DEFAULT NULL,
         rel regclass DEFAULT NULL, skip_unreachable boolean DEFAULT false)
-    RETURNS SETOF anyelement LANGUAGE plpgsql STABLE COST 100000 ROWS 10 SET jit TO off SET coopembed.large_foreign_tables TO on AS $$
+    RETURNS SETOF anyelement LANGUAGE plpgsql STABLE COST 100000 ROWS 10 SET coopembed.left_out TO '' AS $$
 DECLARE
-    statement pg_catalog.text := coopembed.search_statement(pg_catalog.pg_typeof(row_type), emb_column, k, filter, rel, skip_unreachable);
+    row_type_of pg_catalog.regtype := pg_catalog.pg_typeof(row_type);
+    tab pg_catalog.regclass := COALESCE(rel, (SELECT c.oid FROM pg_catalog.pg_class c
+        WHERE c.reltype OPERATOR(pg_catalog.=) row_type_of AND c.relkind OPERATOR(pg_catalog.<>) 'c'));
+    statement pg_catalog.text := coopembed.search_statement(row_type_of, emb_column, k, filter, tab);
 BEGIN
-    IF query IS NOT NULL AND coopembed.loaded() THEN
-        RETURN QUERY EXECUTE statement USING query;
+    IF query IS NULL THEN
+        RETURN;
+    ELSIF skip_unreachable THEN
+        PERFORM pg_catalog.set_config('coopembed.left_out',
+            coopembed.search_unreachable(coopembed.search_statement(row_type_of, emb_column, 0, filter, tab), query, tab), true);
     END IF;
+    RETURN QUERY EXECUTE statement USING query;
 END $$;
 
 -- What psql's \dx+, \df+, \dT+ and \d+ say about everything that the extension makes, in one file: an upgrade script runs it whole.
@@ -682,13 +665,11 @@ COMMENT ON FUNCTION coopembed.tell_outdated(regclass, bigint, bigint) IS 'intern
 COMMENT ON FUNCTION coopembed.walk(regclass, name, name, text, text, coopquery, text[], integer, regclass) IS 'internal: the path of both transitions';
 
 -- Shards.
-COMMENT ON FUNCTION coopembed.loaded() IS 'true: the session has loaded the library';
-COMMENT ON FUNCTION coopembed.search_parts(regclass) IS
-    'the partitions that coop_search() asks instead of their table; null if it asks the table';
 COMMENT ON FUNCTION coopembed.search_columns(regtype, regclass) IS
-    'the columns of a table that coop_search() gives for a row type; null for the distance';
-COMMENT ON FUNCTION coopembed.search_reachable(regclass[]) IS 'those of the partitions whose servers can be reached, with a warning for each other';
-COMMENT ON FUNCTION coopembed.search_statement(regtype, name, integer, text, regclass, boolean) IS
-    'the statement that coop_search() runs, with coopembed.large_foreign_tables on; its parameter $1 is the query';
+    'internal: what coop_search() gives for a row type; null for the distance';
+COMMENT ON FUNCTION coopembed.search_statement(regtype, name, integer, text, regclass) IS
+    'internal: the statement that coop_search() runs; its parameter $1 is the query';
+COMMENT ON FUNCTION coopembed.search_unreachable(text, coopquery, regclass) IS
+    'internal: which partitions coop_search() leaves out, with a warning for each';
 COMMENT ON FUNCTION coop_search(anyelement, name, coopquery, integer, text, regclass, boolean) IS
-    'the k rows nearest to a query, found in each partition at the same time, on whichever server it lies';
+    'the k rows nearest to a query, in the order of their distance; can go on without servers of partitions that are down';

@@ -23,23 +23,26 @@ CREATE OPERATOR CLASS coopvec_hash_ops DEFAULT FOR TYPE coopvec USING hash AS
     FUNCTION 1 coopvec_hash(coopvec),
     FUNCTION 2 coopvec_hash_extended(coopvec, bigint);
 
+-- The support function makes a statement evaluate a call with constant arguments once (src/pg/fold.rs).
+CREATE FUNCTION coop_fold_support(internal) RETURNS internal
+    AS 'MODULE_PATHNAME', 'coop_fold_support' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
 -- Distances: both orders of arguments, because SQL says "a <-> b" and means no order.
 -- COST 3: beside the bare scan of a row (cpu_tuple_cost, 0.01) one distance takes about three quarters of its time. So a
--- cheaper condition on the same row is tested first.
+-- cheaper condition on the same row is tested first. SUPPORT also loads the library before a query is planned (src/pg/shards.rs).
 CREATE FUNCTION coop_distance(coopvec, coopvec) RETURNS double precision
-    AS 'MODULE_PATHNAME', 'coopvec_distance' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 3;
+    AS 'MODULE_PATHNAME', 'coopvec_distance' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 3
+    SUPPORT coop_fold_support;
 CREATE FUNCTION coop_distance(coopvec, coopquery) RETURNS double precision
-    AS 'MODULE_PATHNAME', 'coopvec_query_distance' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 3;
+    AS 'MODULE_PATHNAME', 'coopvec_query_distance' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 3
+    SUPPORT coop_fold_support;
 CREATE FUNCTION coop_distance(coopquery, coopvec) RETURNS double precision
-    AS 'MODULE_PATHNAME', 'coopquery_vec_distance' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 3;
+    AS 'MODULE_PATHNAME', 'coopquery_vec_distance' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 3
+    SUPPORT coop_fold_support;
 
 CREATE OPERATOR <-> (LEFTARG = coopvec, RIGHTARG = coopvec, FUNCTION = coop_distance, COMMUTATOR = <->);
 CREATE OPERATOR <-> (LEFTARG = coopvec, RIGHTARG = coopquery, FUNCTION = coop_distance, COMMUTATOR = <->);
 CREATE OPERATOR <-> (LEFTARG = coopquery, RIGHTARG = coopvec, FUNCTION = coop_distance, COMMUTATOR = <->);
-
--- The support function makes a statement evaluate a call with constant arguments once (src/pg/fold.rs).
-CREATE FUNCTION coop_fold_support(internal) RETURNS internal
-    AS 'MODULE_PATHNAME', 'coop_fold_support' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 
 -- The algebra of queries. Each makes a new value of a few kB: ten times the price of a plain operator.
 CREATE FUNCTION coop_plus(coopquery, coopquery) RETURNS coopquery

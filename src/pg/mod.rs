@@ -18,7 +18,6 @@ mod gallery;
 mod model_process;
 mod nodes;
 mod operators;
-mod partitions;
 mod pipeline;
 mod queries;
 mod report;
@@ -43,5 +42,4 @@ pub extern "C-unwind" fn _PG_init() {
     settings::define();
     worker::on_load();
     shards::on_load();
-    partitions::on_load();
 }

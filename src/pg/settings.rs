@@ -20,7 +20,7 @@ static ENGINE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(
 static THREADS: GucSetting<i32> = GucSetting::<i32>::new(0);
 static PROBES: GucSetting<i32> = GucSetting::<i32>::new(0);
 static OUTPUT: GucSetting<Output> = GucSetting::<Output>::new(Output::Decimal);
-static LARGE_FOREIGN_TABLES: GucSetting<bool> = GucSetting::<bool>::new(false);
+static LEFT_OUT: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
 
 /// How values are written as text; either way is read.
 #[derive(Clone, Copy, PartialEq, Eq, PostgresGucEnum)]
@@ -94,9 +94,11 @@ pub fn output() -> Output {
     OUTPUT.get()
 }
 
-/// Whether the planner takes foreign tables to be large, whatever it knows of them.
-pub fn large_foreign_tables() -> bool {
-    LARGE_FOREIGN_TABLES.get()
+/// Whether queries take a table to be empty.
+pub fn leaves_out(table: pgrx::pg_sys::Oid) -> bool {
+    LEFT_OUT.get().is_some_and(|list| {
+        !list.is_empty() && list.to_string_lossy().split(',').any(|oid| oid.parse() == Ok(table.to_u32()))
+    })
 }
 
 /// Defines all settings; called once, when the library is loaded.
@@ -211,11 +213,11 @@ pub fn define() {
         GucContext::Userset,
         GucFlags::default(),
     );
-    GucRegistry::define_bool_guc(
-        c"coopembed.large_foreign_tables",
-        c"The planner takes foreign tables to be large, whatever it knows of them.",
-        c"Their servers then filter, sort and limit. coop_search sets it for its own statement.",
-        &LARGE_FOREIGN_TABLES,
+    GucRegistry::define_string_guc(
+        c"coopembed.left_out",
+        c"Object ids of tables that queries take to be empty, with commas between them.",
+        c"coop_search sets it for its own statement, to go on without servers that are down.",
+        &LEFT_OUT,
         GucContext::Userset,
         GucFlags::default(),
     );

@@ -63,20 +63,20 @@ SQL
 done
 medians="SELECT kind, percentile_cont(0.5) WITHIN GROUP (ORDER BY ms)::numeric FROM times GROUP BY kind ORDER BY kind"
 direct="CALL measure('SELECT count(d) FROM (SELECT id, emb, emb <-> \$1 AS d FROM gallery ORDER BY emb <-> \$1 LIMIT 10) t')"
-searched="CALL measure('SELECT count(distance) FROM coop_search(NULL::hit, ''emb'', \$1, 10, rel => ''gallery'')')"
-plain="CALL measure('SELECT count(d) FROM (SELECT id, emb <-> \$1 AS d FROM gallery ORDER BY emb <-> \$1 LIMIT 10) t')"
+through="CALL measure('SELECT count(distance) FROM coop_search(NULL::hit, ''emb'', \$1, 10, rel => ''gallery'')')"
+asked="CALL measure('SELECT count(d) FROM (SELECT id, emb <-> \$1 AS d FROM gallery ORDER BY emb <-> \$1 LIMIT 10) t')"
 for n in 1 2 3 4; do on "$SCRATCH/shard$n" -c "$direct" -c "$medians"; done | sort -t'|' -k1,1n -k2,2gr | awk -F'|' '!seen[$1]++' >"$SCRATCH/alone"
 # The processor time that the coordinator's process itself has taken, in ticks.
 ticks="SELECT f[12]::int + f[13]::int FROM string_to_array(regexp_replace(pg_read_file('/proc/self/stat'), '^.*\) ', ''), ' ') f"
-on "$coordinator" -c "$ticks" -c "$searched" -c "$ticks" -c "$medians" >"$SCRATCH/all"
-tail -n +3 "$SCRATCH/all" >"$SCRATCH/searched"
-on "$coordinator" -c "$plain" -c "$medians" >"$SCRATCH/plain"
-# Once more, while each server notes what it did: of each search, the time of the server that took longest, its transaction from end to end.
+on "$coordinator" -c "$ticks" -c "$asked" -c "$ticks" -c "$medians" >"$SCRATCH/all"
+tail -n +3 "$SCRATCH/all" >"$SCRATCH/asked"
+on "$coordinator" -c "$through" -c "$medians" >"$SCRATCH/through"
+# Once more, while each server notes what it did: of each query, the time of the server that took longest, its transaction from end to end.
 for n in 1 2 3 4; do
   on "$SCRATCH/shard$n" -c "ALTER SYSTEM SET log_min_duration_statement = 0" -c "SELECT pg_reload_conf()" >/dev/null
 done
 sleep 1
-on "$coordinator" -c "$searched"
+on "$coordinator" -c "$asked"
 for n in 1 2 3 4; do
   awk '/START TRANSACTION/ { n++; ms = 0 } match($0, /duration: [0-9.]+/) { ms += substr($0, RSTART + 10, RLENGTH - 10) }
     /COMMIT TRANSACTION/ && n > 150 { print n - 150, ms }' "$SCRATCH/shard$n/server.log" >"$SCRATCH/noted$n"
@@ -85,7 +85,7 @@ awk '{ if ($2 > most[$1]) most[$1] = $2 } END { for (n in most) print n "\t" mos
   on "$coordinator" -c 'CREATE TEMP TABLE noted (n int, ms float8)' -c '\copy noted FROM STDIN' \
     -c "SELECT kind, percentile_cont(0.5) WITHIN GROUP (ORDER BY noted.ms)::numeric, percentile_cont(0.5) WITHIN GROUP (ORDER BY times.ms - noted.ms)::numeric
         FROM noted JOIN times USING (n) GROUP BY kind ORDER BY kind" >"$SCRATCH/noted"
-paste -d'|' "$SCRATCH/alone" "$SCRATCH/searched" "$SCRATCH/noted" "$SCRATCH/plain" |
-  awk -F'|' -v rows="$rows" 'BEGIN { print "ms, " rows " rows of 8x50 on four servers | slowest server alone | coop_search | it adds | slowest server in a search | a search adds | plain query" }
+paste -d'|' "$SCRATCH/alone" "$SCRATCH/asked" "$SCRATCH/noted" "$SCRATCH/through" |
+  awk -F'|' -v rows="$rows" 'BEGIN { print "ms, " rows " rows of 8x50 on four servers | slowest server alone | all four | it adds | slowest server within a query | a query adds | coop_search" }
     { split("one attribute,two attributes,everything", what, ","); printf "%s | %.2f | %.2f | %.2f | %.2f | %.2f | %.2f\n", what[$1], $2, $4, $4 - $2, $6, $7, $9 }'
-awk -v hz="$(getconf CLK_TCK)" 'NR == 1 { before = $1 } NR == 2 { printf "processor time of the coordinator itself: %.2f ms a search\n", ($1 - before) / hz * 1000 / 600; exit }' "$SCRATCH/all"
+awk -v hz="$(getconf CLK_TCK)" 'NR == 1 { before = $1 } NR == 2 { printf "processor time of the coordinator itself: %.2f ms a query\n", ($1 - before) / hz * 1000 / 600; exit }' "$SCRATCH/all"
