@@ -240,13 +240,16 @@ impl Search {
     }
 
     /// Whether the server of a foreign path does all that is to be done before the limit, and the limit.
-    unsafe fn is_limited(&self, part: *mut RelOptInfo, path: *mut ForeignPath) -> bool {
-        // SAFETY: the wrapper of the partition plans what it has offered itself, as it would for the planner.
+    unsafe fn is_limited(&self, part: *mut RelOptInfo, path: *const ForeignPath) -> bool {
+        // SAFETY: the wrapper of the partition plans a path of its own, as it would for the planner, but for the order: writing the
+        // query out takes as long as all else.
         unsafe {
             let root = self.0;
             let table = (**(*root).simple_rte_array.add((*part).relid as usize)).relid;
             let Some(plan) = (*(*part).fdwroutine).GetForeignPlan else { return false };
-            let plan = plan(root, part, table, path, null_mut(), (*part).baserestrictinfo, null_mut());
+            let mut path = *path;
+            path.path.pathkeys = null_mut();
+            let plan = plan(root, part, table, &mut path, null_mut(), (*part).baserestrictinfo, null_mut());
             (*plan).scan.plan.qual.is_null()
                 && items::<Node>((*plan).fdw_private)
                     .next()
