@@ -23,6 +23,7 @@ SQL
 # serve OPTIONS...: starts the page on a free port; $url is where.
 serve() {
   stop_page
+  : >"$SCRATCH/page.log" # before the program has opened it, too
   "$TARGET/debug/coopembed" serve --listen 127.0.0.1:0 "$@" >"$SCRATCH/page.log" 2>&1 &
   server=$!
   for _ in $(seq 200); do

@@ -110,9 +110,9 @@ impl Firing {
                 self.new,
                 self.descriptor,
                 1,
-                &mut column,
-                &mut emb,
-                &mut null,
+                &raw mut column,
+                &raw mut emb,
+                &raw mut null,
             );
             pg_sys::Datum::from(row)
         }
