@@ -100,6 +100,14 @@ ask -d hidden -c "SELECT \"Co-op, 100% ours\".coop_load_model('emoji', '$SCRATCH
 ask -d hidden -c 'SET ROLE mallory' -v schema=evil -v functions="$functions" -f "$ROOT/tests/tools/traps.sql" 2>"$SCRATCH/error" || die "$(cat "$SCRATCH/error")"
 refused 'the traps are sharp' 'trapped' -d hidden -c 'SET search_path TO evil, pg_catalog' -c 'SELECT 1 = 1'
 same 'nor do they where they come before everything else' hidden 'Co-op, 100% ours' 'evil, pg_catalog'
+ask -d hidden <<SQL
+CREATE EXTENSION postgres_fdw SCHEMA shop;
+CREATE SERVER nowhere FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '$SCRATCH/nowhere');
+CREATE USER MAPPING FOR PUBLIC SERVER nowhere;
+CREATE TABLE shop.parts (LIKE shop.products) PARTITION BY LIST (id);
+CREATE TABLE shop.here PARTITION OF shop.parts DEFAULT;
+CREATE FOREIGN TABLE shop.away PARTITION OF shop.parts FOR VALUES IN (1) SERVER nowhere;
+SQL
 ask -d hidden >"$SCRATCH/found" 2>&1 <<SQL || die "$(cat "$SCRATCH/found")"
 UPDATE shop.products SET image = pg_read_binary_file('$SCRATCH/gallery/images/' || (SELECT name FROM pg_ls_dir('$SCRATCH/gallery/images') name LIMIT 1)), emb = NULL WHERE id <= 3;
 SET search_path TO evil, pg_catalog;
@@ -108,6 +116,8 @@ CALL "Co-op, 100% ours".coop_build_knn('shop.products', 'id', 'emb', 'shop.graph
 SELECT "Co-op, 100% ours".coop_define_category('mine', "Co-op, 100% ours".avg(emb)) FROM shop.products;
 SELECT "Co-op, 100% ours".coop_drop_category('mine');
 SELECT "Co-op, 100% ours".coop_drop_model('emoji');
+SET client_min_messages = error;
+SELECT id FROM "Co-op, 100% ours".coop_search(NULL::shop.parts, 'emb', '2x2@0000002a:{0;0:1*[1,0]}', skip_unreachable => true);
 SQL
 expect 'nor to procedures, and to what only a superuser may' '' "$(grep . "$SCRATCH/found" || true)"
 
@@ -136,7 +146,7 @@ expect 'nothing runs with its owner'"'"'s rights but what is written in C' 0 "$(
   SELECT count(*) FROM pg_depend d JOIN pg_proc p ON d.classid = 'pg_proc'::regclass AND p.oid = d.objid
   WHERE d.deptype = 'e' AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'coopembed') AND p.prosecdef")"
 expect 'every other function has a search_path, or is bound when it is created, or names all by schema' \
-  'coop_build_knn coop_embed_table coop_search full_name' "$(ask -d plain -c "
+  'coop_build_knn coop_embed_table coop_search full_name search_unreachable' "$(ask -d plain -c "
   SELECT string_agg(proname, ' ' ORDER BY proname) FROM pg_depend d JOIN pg_proc p ON d.classid = 'pg_proc'::regclass AND p.oid = d.objid
   JOIN pg_language l ON l.oid = prolang WHERE d.deptype = 'e' AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'coopembed')
   AND lanname IN ('sql', 'plpgsql') AND prosqlbody IS NULL AND NOT coalesce(proconfig::text ~ 'search_path=pg_catalog, pg_temp', false)")"

@@ -350,3 +350,25 @@ fn ends_in_limit(statement: &str) -> bool {
         !limit.is_empty() && limit.bytes().all(|b| b.is_ascii_alphanumeric() || b"$:()._".contains(&b))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::ends_in_limit;
+
+    #[test]
+    fn a_limit_is_told_from_text_that_looks_like_one() {
+        for limited in
+            ["SELECT id FROM t LIMIT 10::bigint", "SELECT id FROM t WHERE (a = ' LIMIT 1') LIMIT $2::integer"]
+        {
+            assert!(ends_in_limit(limited), "{limited}");
+        }
+        for all in [
+            "SELECT id FROM t",
+            "SELECT id FROM t WHERE ((a = ' LIMIT 1'))",
+            "SELECT id FROM t LIMIT ",
+            "SELECT a FROM x LIMIT 3 OFFSET 2",
+        ] {
+            assert!(!ends_in_limit(all), "{all}");
+        }
+    }
+}
