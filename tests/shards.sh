@@ -134,6 +134,14 @@ SQL
 expect 'the answers are those of one table, bit for bit' "$questions" "$(ask -c "SELECT compare($questions)")"
 expect 'under a condition that the servers test' 60 "$(ask -c "SELECT compare(60, 'kind < ''kind 2'' AND id % 3 = 0')")"
 expect 'and under one that only the coordinator can test' 60 "$(ask -c "SELECT compare(60, 'ours(id)')")"
+neighbours() { # TABLE: the distances of the three rows nearest to each of some, by one statement
+  ask -c "SELECT a.id, array_agg(b.d ORDER BY b.d) FROM (SELECT * FROM one WHERE id BETWEEN 1 AND 30) a,
+    LATERAL (SELECT emb <-> a.emb AS d FROM $1 b WHERE b.id <> a.id ORDER BY b.emb <-> a.emb LIMIT 3) b GROUP BY a.id ORDER BY a.id"
+}
+expect 'as often as a statement asks' "$(neighbours one)" "$(neighbours photos)"
+expect 'a plan that is kept asks only servers that can have the row' '3 4 none' "$(ask -c 'SET plan_cache_mode = force_generic_plan' \
+  -c "PREPARE by_id(int, coopquery) AS SELECT id FROM photos WHERE id = \$1 ORDER BY emb <-> \$2 LIMIT 3" \
+  -c 'EXECUTE by_id(3, wish(0))' -c 'EXECUTE by_id(4, wish(0))' -c 'EXECUTE by_id(-1, wish(0))' -c "SELECT 'none'" | xargs)"
 expect 'rows without an embedding come last' '6001 0' "$(ask -F ' ' -c "SELECT count(*), (array_agg(id))[6001] FROM coop_search(NULL::photos, 'emb', wish(0), 10000)")"
 ask -c "SELECT count(*) FROM coop_search(NULL::photos, 'emb', '13x50@0000002a:{0;0:1*[$(seq -s, 50)]}')" 2>"$SCRATCH/error" && die 'two models were compared'
 expect_in 'a query of another model is an error' 'embeddings of different models cannot be compared' "$SCRATCH/error"

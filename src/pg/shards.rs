@@ -125,17 +125,14 @@ impl Search {
             }
             let mut partitions = Vec::new();
             leaves(table, &mut partitions);
-            if is_foreign(table) {
-                partitions.push(table);
-            }
-            if !partitions.iter().any(|&part| is_foreign(part)) {
+            if !partitions.iter().any(|&(_, is_foreign)| is_foreign) {
                 return None;
             }
             let mut paths: *mut List = null_mut();
             // Those that are here are read one after the other; those elsewhere all the while.
             let (mut here, mut elsewhere) = (0.0, 0f64);
-            for part in partitions {
-                let path = if is_foreign(part) {
+            for (part, is_foreign) in partitions {
+                let path = if is_foreign {
                     let path = self.foreign(part)?;
                     elsewhere = elsewhere.max((*path).total_cost);
                     path
@@ -306,22 +303,21 @@ unsafe fn by_distance(keys: *const List) -> bool {
     }
 }
 
-/// The partitions that are to be read, and theirs in their place.
+/// The partitions that are to be read, and theirs in their place, or the table itself; and whether each [`is_foreign`].
 ///
 /// # Safety
 /// `table` must be a base relation of the query.
-unsafe fn leaves(table: *mut RelOptInfo, found: &mut Vec<*mut RelOptInfo>) {
+unsafe fn leaves(table: *mut RelOptInfo, found: &mut Vec<(*mut RelOptInfo, bool)>) {
     // SAFETY: a partitioned relation has `nparts` of them, null where the planner has excluded one.
     unsafe {
-        for i in 0..(*table).nparts.max(0) as usize {
+        let partitions = (*table).nparts.max(0) as usize;
+        if partitions == 0 {
+            found.push((table, is_foreign(table)));
+        }
+        for i in 0..partitions {
             let part = *(*table).part_rels.add(i);
-            if part.is_null() || pg_sys::is_dummy_rel(part) {
-                continue;
-            }
-            if (*part).nparts > 0 {
+            if !part.is_null() && !pg_sys::is_dummy_rel(part) {
                 leaves(part, found);
-            } else {
-                found.push(part);
             }
         }
     }
