@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What is installed in the server of every day, on a server with assertions: PostgreSQL built from Debian's sources with --enable-cassert,
-# and there the regression files, the index and the service.
+# there the regression files, the index, the service, and queries over several servers.
 source "$(dirname "$0")/lib.sh"
 find_postgres
 home=${CASSERT_HOME:-/var/tmp/coopembed-cassert-$PGV}
@@ -42,7 +42,7 @@ cp "$objects"/coopembed* "$("$PG_CONFIG" --sharedir)/extension/"
   scratch_cluster
   expect "the server has assertions" on "$(ask -c 'SHOW debug_assertions')"
 )
-for test in tools/regress.sh index.sh worker.sh embed.sh wander.sh dump.sh; do
+for test in tools/regress.sh index.sh worker.sh embed.sh wander.sh dump.sh shards.sh; do
   say "$test"
   "$ROOT/tests/$test"
 done
