@@ -11,11 +11,9 @@ pub(crate) struct Batch {
     pub pixels: Vec<u8>,
 }
 
-impl Batch {
-    /// Whether nobody waits for it impatiently.
-    pub fn is_bulk(&self) -> bool {
-        self.jobs.first().is_none_or(|job| job.priority == Priority::Bulk)
-    }
+/// Whether nobody waits impatiently for a batch of these.
+pub fn is_bulk(jobs: &[Job]) -> bool {
+    jobs.first().is_none_or(|job| job.priority == Priority::Bulk)
 }
 
 /// Buffers that no batch uses. There are as many as there ever were batches at once: one that runs, one ahead of it.

@@ -5,7 +5,7 @@
 //! thread gathers its pixels while the model still works; a smaller one is gathered when its turn comes, so that
 //! whatever arrives until then is part of it.
 
-use super::batch::{Batch, Buffers};
+use super::batch::{is_bulk, Batch, Buffers};
 use super::counters::{BatchSize, Counters};
 use super::lock;
 use super::protocol::Priority;
@@ -73,6 +73,8 @@ struct State {
     queue: Queue<Job>,
     /// A full batch for when the model is done with the one it works on.
     ahead: Option<Batch>,
+    /// Whether one is being gathered, and if so, whether it is bulk.
+    gathering: Option<bool>,
     /// Whether the model works.
     busy: bool,
     stopping: bool,
@@ -113,6 +115,7 @@ impl Engine {
             state: Mutex::new(State {
                 queue: Queue::new(queue_length),
                 ahead: None,
+                gathering: None,
                 busy: false,
                 stopping: false,
             }),
@@ -228,10 +231,15 @@ impl Shared {
             }
             // Somebody who waits passes a bulk batch that is ready, too.
             let passed = state.queue.starts_with(Priority::Interactive);
-            if let Some(batch) = state.ahead.take_if(|ahead| !(passed && ahead.is_bulk())) {
+            if let Some(batch) = state.ahead.take_if(|ahead| !(passed && is_bulk(&ahead.jobs))) {
                 state.busy = true;
                 self.full.notify_one();
                 return Some(batch);
+            }
+            // It is ready in a moment, and came before what waits now.
+            if state.gathering.is_some_and(|is_bulk| !(passed && is_bulk)) {
+                state = wait(&self.work, state);
+                continue;
             }
             let jobs = self.take(&mut state);
             if jobs.is_empty() {
@@ -255,10 +263,11 @@ impl Shared {
                 state = wait(&self.full, state);
                 continue;
             }
+            state.gathering = Some(is_bulk(&jobs));
             drop(state);
             let batch = self.buffers.gather(jobs);
             state = lock(&self.state);
-            state.ahead = Some(batch);
+            (state.ahead, state.gathering) = (Some(batch), None);
             self.work.notify_one();
         }
     }

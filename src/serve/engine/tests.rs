@@ -55,6 +55,23 @@ fn an_idle_engine_runs_a_request_at_once_and_what_waits_shares_a_batch() {
 }
 
 #[test]
+fn what_is_being_gathered_goes_before_what_came_later() {
+    for _ in 0..200 {
+        let engine = Engine::start(10, 3, || ()).unwrap();
+        let (model, nod) = Adder::held();
+        let plug = send(&engine, &model, 1, Interactive, LONG);
+        model.begun(1);
+        (0..5).for_each(|_| nod.send(()).unwrap());
+        let rest = [2, 3, 4, 5].map(|id| send(&engine, &model, id, Interactive, LONG));
+        for sent in rest.iter().chain([&plug]) {
+            sent.answer.recv().unwrap().unwrap();
+        }
+        let order = lock(&model.batches).concat();
+        assert!(order.is_sorted(), "{order:?}");
+    }
+}
+
+#[test]
 fn interactive_requests_go_first() {
     let engine = Engine::start(10, 8, || ()).unwrap();
     let (model, nod) = Adder::held();

@@ -1,9 +1,11 @@
--- Everything that the extension makes says what it is: objects, columns, settings.
+-- Everything that the extension makes says what it is: objects, columns, settings. (From 17 on the types that PostgreSQL makes for
+-- tables, views and arrays are the extension's as well.)
 SELECT pg_describe_object(classid, objid, 0) AS without_comment
 FROM pg_depend
 WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e'
   AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'coopembed')
   AND coalesce(obj_description(objid, classid::regclass::name), '') = ''
+  AND NOT (classid = 'pg_type'::regclass AND objid IN (SELECT oid FROM pg_type WHERE typrelid <> 0 OR typcategory = 'A'))
 ORDER BY 1;
 SELECT attrelid::regclass AS of, attname AS without_comment
 FROM pg_depend JOIN pg_attribute ON attrelid = objid AND attnum > 0 AND NOT attisdropped

@@ -102,7 +102,9 @@ SELECT * FROM coop_search(NULL::"Pieces", 'emb', '2x2@0000002a:{0;0:1*[20,0]}', 
 SELECT * FROM coop_search(NULL::"Pieces", 'emb', '2x2@0000002a:{0;0:1*[20,0]}', NULL);
 SELECT * FROM coop_search(NULL::"Pieces", 'emb', '2x2@0000002b:{0;0:1*[20,0]}');
 CREATE TYPE odd AS (id text);
+\set VERBOSITY terse
 SELECT * FROM coop_search(NULL::odd, 'emb', '2x2@0000002a:{0;0:1*[20,0]}', rel => '"Pieces"');
+\set VERBOSITY default
 DROP OWNED BY clerk;
 DROP ROLE clerk;
 \set SHOW_CONTEXT errors
