@@ -65,7 +65,7 @@ expect 'the shards have no model' '0 0 0 0' "$(for n in 1 2 3 4; do on_shard $n 
 
 # What goes to the servers; statistics of the foreign tables there are none.
 plan() { # WHAT FOLLOWS "FROM photos": the plan, the numbers of the query left out
-  ask -c "EXPLAIN (VERBOSE, COSTS OFF) SELECT id FROM photos $1" | sed -E "s/'13x50[^']*'/QUERY/g" >"$SCRATCH/plan"
+  ask -c "EXPLAIN (VERBOSE, COSTS OFF) SELECT id FROM photos $1" | sed -E "s/'13x50[^']*'/QUERY/g; s/'::text/'/g" >"$SCRATCH/plan"
 }
 remote="Remote SQL: SELECT id, emb FROM public.photos" order='ORDER BY (emb OPERATOR(public.<->) $1::public.coopquery) ASC NULLS LAST'
 in_plan() { # WHAT NUMBER LINE: so many such lines
