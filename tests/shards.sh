@@ -211,4 +211,16 @@ expect 'and the answers stay' 100 "$(ask -c "SELECT compare(100)")"
 ask -c "INSERT INTO photos SELECT i, 'new', photo(i) FROM generate_series(7001, 7100) i" -c "INSERT INTO one SELECT i, 'new', photo(i) FROM generate_series(7001, 7100) i" \
   -c "DELETE FROM photos WHERE id % 5 = 0" -c "DELETE FROM one WHERE id % 5 = 0"
 expect 'also as rows come and go' 100 "$(ask -c "SELECT compare(100)")"
+# A partition that has partitions itself.
+ask <<'SQL'
+BEGIN;
+ALTER TABLE photos DETACH PARTITION photos_3;
+CREATE TABLE photos_3_by_kind PARTITION OF photos FOR VALUES WITH (MODULUS 5, REMAINDER 3) PARTITION BY LIST (kind);
+CREATE TABLE photos_3_none PARTITION OF photos_3_by_kind FOR VALUES IN ('none');
+ALTER TABLE photos_3_by_kind ATTACH PARTITION photos_3 DEFAULT;
+COMMIT;
+SQL
+plan "ORDER BY $green LIMIT 10"
+in_plan 'partitions of partitions are asked, too' 5 "$remote $order LIMIT 10::bigint"
+expect 'and the answers are the same' 40 "$(ask -c "SELECT compare(40)")"
 echo "$passed passed, 0 failed"
