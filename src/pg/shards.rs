@@ -238,8 +238,8 @@ impl Search {
 
     /// Whether the server of a foreign path does all that is to be done before the limit, and the limit.
     unsafe fn is_limited(&self, part: *mut RelOptInfo, path: *const ForeignPath) -> bool {
-        // SAFETY: the wrapper of the partition plans a path of its own, as it would for the planner, but for the order: writing the
-        // query out takes as long as all else.
+        // SAFETY: the wrapper of the partition plans a path of its own, as it would for the planner; without the order, so that the
+        // query is not written out twice.
         unsafe {
             let root = self.0;
             let table = (**(*root).simple_rte_array.add((*part).relid as usize)).relid;

@@ -236,7 +236,7 @@ impl Shared {
                 self.full.notify_one();
                 return Some(batch);
             }
-            // It is ready in a moment, and came before what waits now.
+            // The batch that is being gathered is ready in a moment, and came before what waits now.
             if state.gathering.is_some_and(|is_bulk| !(passed && is_bulk)) {
                 state = wait(&self.work, state);
                 continue;
