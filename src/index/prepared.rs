@@ -41,8 +41,8 @@ pub struct Active {
     gains: Vec<f64>,
     /// `[cells]`, made when needed.
     tables: Vec<Option<Table>>,
-    /// `[cells]`, made when needed.
-    products: Vec<Option<Table>>,
+    /// Made when needed.
+    products: Option<Products>,
     /// `[cells]`, made when needed.
     offsets: Vec<Option<Offsets>>,
 }
@@ -56,6 +56,15 @@ struct Table {
     bytes: Vec<u8>,
     base: f32,
     step: f32,
+}
+
+/// A table of −2⟨q, y⟩: what each nibble adds is the same in all cells.
+struct Products {
+    table: Table,
+    /// What the table leaves out of every sum in every cell.
+    least: f64,
+    /// `[cells]`, made when needed.
+    bases: Vec<Option<f32>>,
 }
 
 /// For 8-bit codes: the target as seen from code 0.
@@ -155,7 +164,7 @@ impl Active {
             distances,
             length,
             tables: std::iter::repeat_with(|| None).take(cells).collect(),
-            products: std::iter::repeat_with(|| None).take(cells).collect(),
+            products: None,
             offsets: std::iter::repeat_with(|| None).take(cells).collect(),
         }
     }
@@ -172,13 +181,13 @@ impl Active {
         let (target, subspace) = (&self.target, &self.subspace);
         // Lengths of rows are one as a rule; products know no more than the least of them.
         if self.gains[cell] > (1.0 - f64::from(norm)).max(0.0) {
-            let table = self.products[cell].get_or_insert_with(|| Table::of_products(target, subspace, cell));
-            let base = (f64::from(table.base) + f64::from(norm) * MARGIN).min(FARTHEST.into()) as f32;
+            let cells = self.distances.len();
+            let products = self.products.get_or_insert_with(|| Products::new(target, subspace, cells));
+            let base = f64::from(products.base(target, subspace, cell)) + f64::from(norm) * MARGIN;
+            let base = (base.min(FARTHEST.into()) as f32).next_down();
             let pull = Some(above(2.0 * self.length * (1.0 + 1e-6)));
-            return (
-                &table.bytes,
-                Scale { base: base.next_down(), step: table.step, pull, errors: &self.errors },
-            );
+            let Table { bytes, step, .. } = &products.table;
+            return (bytes, Scale { base, step: *step, pull, errors: &self.errors });
         }
         let table = self.tables[cell].get_or_insert_with(|| Table::of_squares(target, subspace, cell));
         (&table.bytes, Scale { base: table.base, step: table.step, pull: None, errors: &self.errors })
@@ -201,48 +210,54 @@ fn squared(distance: f32) -> f32 {
 
 impl Table {
     fn of_squares(target: &[f32], subspace: &Subspace, cell: usize) -> Self {
-        let (table, base) = Self::of(subspace, cell, |d, y| (f64::from(target[d]) - y).powi(2));
-        Self { base: (base * MARGIN).min(FARTHEST.into()) as f32, ..table }
+        let from = subspace.coarse(cell);
+        let (table, least) = Self::of(target.iter().zip(from).zip(&subspace.step).map(|((&q, from), &step)| {
+            let (q, step) = (f64::from(q), 16.0 * f64::from(step));
+            std::array::from_fn(|nibble| (q - (from + nibble as f64 * step)).powi(2))
+        }));
+        Self { base: (least * MARGIN).min(FARTHEST.into()) as f32, ..table }
     }
 
-    /// Its base is ‖q‖² and what all sums have in common; the rows' own lengths are to be added.
-    fn of_products(target: &[f32], subspace: &Subspace, cell: usize) -> Self {
-        let mut magnitude = 0.0;
-        let (table, base) = Self::of(subspace, cell, |d, y| {
-            let product = -2.0 * f64::from(target[d]) * y;
-            magnitude += product.abs();
-            product
-        });
-        let square: f64 = target.iter().map(|&t| f64::from(t).powi(2)).sum();
-        // Its parts cancel out: what single precision loses is a share of the parts, not of the sum.
-        let lost = (1.0 - MARGIN) * (magnitude + square + 1.0);
-        Self { base: below((base + square - lost).clamp(-f64::from(FARTHEST), FARTHEST.into())), ..table }
-    }
-
-    /// A table of what `term` says of each dimension and value, less the least of the dimension; their sum. The base is left open.
-    fn of(subspace: &Subspace, cell: usize, mut term: impl FnMut(usize, f64) -> f64) -> (Self, f64) {
-        let n = subspace.step.len();
-        let centre = &subspace.centres[cell * n..(cell + 1) * n];
-        let mut terms = vec![[0f64; 16]; n];
-        let (mut base, mut widest) = (0f64, 0f64);
-        for (d, terms) in terms.iter_mut().enumerate() {
-            let step = f64::from(subspace.step[d]);
-            let from = f64::from(centre[d]) + f64::from(subspace.low[d]) + 8.0 * step;
-            let (mut least, mut most) = (f64::INFINITY, f64::NEG_INFINITY);
-            for (nibble, entry) in terms.iter_mut().enumerate() {
-                *entry = term(d, from + 16.0 * nibble as f64 * step);
-                least = least.min(*entry);
-                most = most.max(*entry);
-            }
+    /// A table of what each nibble adds in each dimension, less the least of the dimension; their sum. The base is left open.
+    fn of(dimensions: impl Iterator<Item = [f64; 16]>) -> (Self, f64) {
+        let mut terms: Vec<[f64; 16]> = dimensions.collect();
+        let (mut sum, mut widest) = (0f64, 0f64);
+        for terms in &mut terms {
+            let least = terms.iter().copied().fold(f64::INFINITY, f64::min);
             terms.iter_mut().for_each(|entry| *entry -= least);
-            base += least;
-            widest = widest.max(most - least);
+            sum += least;
+            widest = terms.iter().copied().fold(widest, f64::max);
         }
         let step = (widest * CUT / 255.0).min(1e28);
         let inverse = if step > 1e-30 { 1.0 / step } else { 0.0 };
         // Rounded down, and cut off at 255: sums never exceed what they stand for.
         let bytes = terms.iter().flatten().map(|s| (s * inverse) as u8).collect();
-        (Self { bytes, base: 0.0, step: (step * MARGIN) as f32 }, base)
+        (Self { bytes, base: 0.0, step: (step * MARGIN) as f32 }, sum)
+    }
+}
+
+impl Products {
+    fn new(target: &[f32], subspace: &Subspace, cells: usize) -> Self {
+        let (table, least) = Table::of(target.iter().zip(&subspace.step).map(|(&q, &step)| {
+            let slope = -32.0 * f64::from(q) * f64::from(step);
+            std::array::from_fn(|nibble| slope * nibble as f64)
+        }));
+        Self { table, least, bases: vec![None; cells] }
+    }
+
+    /// ‖q‖² and what all sums of a cell have in common; the rows' own lengths are to be added.
+    fn base(&mut self, target: &[f32], subspace: &Subspace, cell: usize) -> f32 {
+        *self.bases[cell].get_or_insert_with(|| {
+            let (mut base, mut magnitude) = (self.least, 1.0);
+            for ((&q, from), &step) in target.iter().zip(subspace.coarse(cell)).zip(&subspace.step) {
+                let (q, reach) = (f64::from(q), 256.0 * f64::from(step));
+                base += q * q - 2.0 * q * from;
+                magnitude += q * q + 2.0 * q.abs() * (from.abs() + reach);
+            }
+            // Its parts cancel out: what single precision loses is a share of the parts, not of the sum.
+            let lost = (1.0 - MARGIN) * magnitude;
+            below((base - lost).clamp(-f64::from(FARTHEST), FARTHEST.into()))
+        })
     }
 }
 

@@ -58,6 +58,14 @@ impl Subspace {
         table
     }
 
+    /// What the high nibble 0 stands for in a cell, `[n]`.
+    pub fn coarse(&self, cell: usize) -> impl Iterator<Item = f64> + '_ {
+        let n = self.step.len();
+        let centre = &self.centres[cell * n..(cell + 1) * n];
+        let sum = |((&c, &low), &step)| f64::from(c) + f64::from(low) + 8.0 * f64::from(step);
+        centre.iter().zip(&self.low).zip(&self.step).map(sum)
+    }
+
     /// What high nibbles leave out, as a rule: a uniform step leaves a twelfth of its square.
     pub fn typical_error(&self) -> f64 {
         16.0 * (self.step.iter().map(|s| f64::from(s * s)).sum::<f64>() / 12.0).sqrt()
