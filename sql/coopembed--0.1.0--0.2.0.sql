@@ -11,6 +11,27 @@ ALTER FUNCTION coop_distance(coopvec, coopvec) SUPPORT coop_fold_support;
 ALTER FUNCTION coop_distance(coopvec, coopquery) SUPPORT coop_fold_support;
 ALTER FUNCTION coop_distance(coopquery, coopvec) SUPPORT coop_fold_support;
 
+-- What it may be instead is in the HINT.
+CREATE OR REPLACE FUNCTION coopembed.embedding_column(rel regclass, name name) RETURNS text
+    LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE SET search_path TO pg_catalog, pg_temp AS $$
+DECLARE
+    embeddings CONSTANT regtype := '@extschema@.coopvec';
+    found regtype := (SELECT atttypid FROM pg_attribute WHERE attrelid = rel AND attname = name AND attnum > 0 AND NOT attisdropped);
+    hint text;
+BEGIN
+    IF found = embeddings THEN
+        RETURN quote_ident(name);
+    END IF;
+    SELECT COALESCE('Its columns of embeddings: ' || string_agg(quote_ident(attname), ', ' ORDER BY attnum) || '.',
+        'It has no column of type coopvec.') INTO hint
+    FROM pg_attribute WHERE attrelid = rel AND atttypid = embeddings AND attnum > 0 AND NOT attisdropped;
+    IF found IS NULL THEN
+        RAISE undefined_column USING MESSAGE = format('column "%s" of relation %s does not exist', name, rel), HINT = hint;
+    END IF;
+    RAISE datatype_mismatch USING MESSAGE = format('column "%s" of relation %s holds no embeddings', name, rel),
+        DETAIL = format('Its type is %s.', found), HINT = hint;
+END $$;
+
 -- Operators between two types that need a cast, in functions whose search_path the caller sets or that were read when the extension
 -- was created, could have been another schema's. Schemas may have a % in their names.
 CREATE OR REPLACE FUNCTION coop_typicality(rel regclass, id_column name, emb_column name, label_column name)

@@ -68,6 +68,7 @@ DROP ROLE shopper;
 -- Bad input.
 SELECT * FROM coop_duplicates('shop', 'id', 'em', 1);
 SELECT * FROM coop_duplicates('shop', 'id', 'kind', 1);
+SELECT * FROM coop_duplicates('pg_class', 'oid', 'relname', 1);
 SELECT * FROM coop_duplicates('shop', 'nr', 'emb', 1);
 SELECT * FROM coop_duplicates('shop', 'id', 'emb', -1);
 SELECT * FROM coop_duplicates('shop', 'id', 'emb', 'NaN');
