@@ -35,8 +35,8 @@ pub struct Active {
     slack: f32,
     /// `[cells]`: how far the target is from each centre.
     distances: Vec<f64>,
-    /// The target's length.
-    length: f64,
+    /// What an error takes from a sum of products: twice the target's length.
+    pull: f32,
     /// `[cells]`: what products lose less than squares, if rows are of length 1.
     gains: Vec<f64>,
     /// `[cells]`, made when needed.
@@ -162,7 +162,7 @@ impl Active {
             subspace,
             gains: distances.iter().map(|distance| gain * (distance - length)).collect(),
             distances,
-            length,
+            pull: above(2.0 * length * (1.0 + 1e-6)),
             tables: std::iter::repeat_with(|| None).take(cells).collect(),
             products: None,
             offsets: std::iter::repeat_with(|| None).take(cells).collect(),
@@ -185,7 +185,7 @@ impl Active {
             let products = self.products.get_or_insert_with(|| Products::new(target, subspace, cells));
             let base = f64::from(products.base(target, subspace, cell)) + f64::from(norm) * MARGIN;
             let base = (base.min(FARTHEST.into()) as f32).next_down();
-            let pull = Some(above(2.0 * self.length * (1.0 + 1e-6)));
+            let pull = Some(self.pull);
             let Table { bytes, step, .. } = &products.table;
             return (bytes, Scale { base, step: *step, pull, errors: &self.errors });
         }
@@ -211,10 +211,11 @@ fn squared(distance: f32) -> f32 {
 impl Table {
     fn of_squares(target: &[f32], subspace: &Subspace, cell: usize) -> Self {
         let from = subspace.coarse(cell);
-        let (table, least) = Self::of(target.iter().zip(from).zip(&subspace.step).map(|((&q, from), &step)| {
-            let (q, step) = (f64::from(q), 16.0 * f64::from(step));
-            std::array::from_fn(|nibble| (q - (from + nibble as f64 * step)).powi(2))
-        }));
+        let (table, least) =
+            Self::of(target.iter().zip(from).zip(&subspace.step).map(|((&q, from), &step)| {
+                let (q, step) = (f64::from(q), 16.0 * f64::from(step));
+                std::array::from_fn(|nibble| (q - (from + nibble as f64 * step)).powi(2))
+            }));
         Self { base: (least * MARGIN).min(FARTHEST.into()) as f32, ..table }
     }
 

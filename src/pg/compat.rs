@@ -48,6 +48,33 @@ pub fn new_file(relation: &pg_sys::RelationData) -> pg_sys::SubTransactionId {
     return relation.rd_firstRelfilelocatorSubid;
 }
 
+/// Pins a page of the main fork if it still is in the buffer where it was seen, and counts it as found, as ReadBuffer does (but for the view
+/// `pg_stat_io`).
+///
+/// # Safety
+/// `relation` must be open, its pages in shared buffers, and `buffer` the number of one.
+pub unsafe fn read_recent(relation: pg_sys::Relation, block: u32, buffer: pg_sys::Buffer) -> bool {
+    // SAFETY: as promised.
+    unsafe {
+        let fork = pg_sys::ForkNumber::MAIN_FORKNUM;
+        #[cfg(any(feature = "pg14", feature = "pg15"))]
+        let found = pg_sys::ReadRecentBuffer((*relation).rd_node, fork, block, buffer);
+        #[cfg(not(any(feature = "pg14", feature = "pg15")))]
+        let found = pg_sys::ReadRecentBuffer((*relation).rd_locator, fork, block, buffer);
+        if found {
+            if let Some(info) = (*relation).pgstat_info.as_mut() {
+                #[cfg(any(feature = "pg14", feature = "pg15"))]
+                let (read, hit) = (&mut info.t_counts.t_blocks_fetched, &mut info.t_counts.t_blocks_hit);
+                #[cfg(not(any(feature = "pg14", feature = "pg15")))]
+                let (read, hit) = (&mut info.counts.blocks_fetched, &mut info.counts.blocks_hit);
+                *read += 1;
+                *hit += 1;
+            }
+        }
+        found
+    }
+}
+
 /// Whether a role has a relation, or is a member of one that has.
 pub fn owns_relation(relation: pg_sys::Oid, user: pg_sys::Oid) -> bool {
     // SAFETY: looks the catalogue up.

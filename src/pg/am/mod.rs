@@ -17,6 +17,7 @@ mod cost;
 mod handler;
 mod insert;
 mod options;
+mod recent;
 mod regroup;
 mod report;
 mod scan;

@@ -1,5 +1,6 @@
 //! Pages of an index relation: read, made, and changed with WAL.
 
+use super::recent;
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::index::{prefetch, Ahead, Kind, Meta, Pages, Problem, Read, Tag, PAYLOAD};
 use crate::pg::{compat, OrReport};
@@ -17,6 +18,8 @@ const _: () = assert!(HEADER + PAYLOAD + SPECIAL == pg_sys::BLCKSZ as usize && P
 pub struct Index {
     relation: pg_sys::Relation,
     blocks: Cell<u32>,
+    /// See [`super::recent`].
+    turn: u32,
     /// The page that will be read next.
     ahead: Cell<Option<Pinned>>,
 }
@@ -57,7 +60,7 @@ impl Index {
     /// # Safety
     /// `relation` must be an index of this access method, open for as long as the result lives.
     pub unsafe fn new(relation: pg_sys::Relation) -> Self {
-        Self { relation, blocks: Cell::new(0), ahead: Cell::new(None) }
+        Self { relation, blocks: Cell::new(0), turn: recent::turn(), ahead: Cell::new(None) }
     }
 
     /// The relation.
@@ -96,8 +99,8 @@ impl Index {
         match self.ahead.take() {
             Some(pinned) if pinned.block == block => pinned,
             _ => {
-                // SAFETY: the relation is open; ReadBuffer raises an error for blocks that do not exist.
-                let buffer = unsafe { pg_sys::ReadBuffer(self.relation, block) };
+                // SAFETY: the relation is open, and an index of ours.
+                let buffer = unsafe { recent::read(self.relation, block, self.turn) };
                 Pinned { block, buffer }
             }
         }

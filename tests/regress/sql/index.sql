@@ -155,6 +155,18 @@ SELECT rows_bounded = rows_refined AS only_those_refined FROM coop_last_scan();
 SET coopembed.probes = -1;
 RESET coopembed.probes;
 
+-- A page that is found where it was last time is counted like any other.
+CREATE FUNCTION pages_read(run int, OUT by_query bigint, OUT of_index bigint) LANGUAGE plpgsql AS $$
+DECLARE plan json; before bigint := pg_stat_get_xact_blocks_hit('wide_emb'::regclass);
+BEGIN
+    EXECUTE 'EXPLAIN (ANALYZE, BUFFERS, TIMING off, FORMAT JSON) SELECT id FROM wide ORDER BY emb <-> noise(7, 6, 5) LIMIT 5' INTO plan;
+    by_query := plan #>> '{0,Plan,Shared Hit Blocks}';
+    of_index := pg_stat_get_xact_blocks_hit('wide_emb'::regclass) - before;
+END $$;
+REINDEX INDEX wide_emb; -- forgets where they were
+SELECT DISTINCT by_query > 20 AND by_query - of_index BETWEEN 0 AND 20 AS plausible, dense_rank() OVER (ORDER BY by_query, of_index) AS different
+FROM generate_series(1, 3) run, pages_read(run);
+
 -- Unlogged, temporary, partitioned.
 CREATE UNLOGGED TABLE fast (emb coopvec);
 CREATE INDEX fast_emb ON fast USING coop (emb);
