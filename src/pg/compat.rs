@@ -62,6 +62,11 @@ pub unsafe fn read_recent(relation: pg_sys::Relation, block: u32, buffer: pg_sys
         #[cfg(not(any(feature = "pg14", feature = "pg15")))]
         let found = pg_sys::ReadRecentBuffer((*relation).rd_locator, fork, block, buffer);
         if found {
+            // For EXPLAIN (BUFFERS); later versions do so themselves.
+            #[cfg(feature = "pg14")]
+            {
+                pg_sys::pgBufferUsage.shared_blks_hit += 1;
+            }
             if let Some(info) = (*relation).pgstat_info.as_mut() {
                 #[cfg(any(feature = "pg14", feature = "pg15"))]
                 let (read, hit) = (&mut info.t_counts.t_blocks_fetched, &mut info.t_counts.t_blocks_hit);
