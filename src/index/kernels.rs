@@ -22,6 +22,11 @@ pub fn settle(sums: &[u32; BLOCK], scale: Scale<'_>, errors: &[u8; BLOCK], out: 
     }
 }
 
+/// Of the bounds that are above `above`: which are not above `cut`, a bit each, and the least of the others. None may be NaN.
+pub fn divide(bounds: &[f32; BLOCK], above: f32, cut: f32) -> (u32, f32) {
+    (KERNELS.divide)(bounds, above, cut)
+}
+
 /// Σ (q − u·step)² over the dimensions, in single precision.
 pub fn squared_residual(q: &[f32], step: &[f32], codes: Codes<'_>) -> f32 {
     (KERNELS.squared_residual)(q, step, codes)
@@ -91,6 +96,7 @@ struct Kernels {
     accumulate: fn(&[u8], &[u8], &mut [u32; BLOCK]),
     settle: fn(&[u32; BLOCK], Scale<'_>, &[u8; BLOCK], &mut [f32; BLOCK]),
     settle_linear: fn(&[u32; BLOCK], Scale<'_>, f32, &[u8; BLOCK], &mut [f32; BLOCK]),
+    divide: fn(&[f32; BLOCK], f32, f32) -> (u32, f32),
     squared_residual: fn(&[f32], &[f32], Codes<'_>) -> f32,
 }
 
@@ -105,7 +111,7 @@ static KERNELS: LazyLock<&Kernels> = LazyLock::new(|| {
 mod portable {
     use super::{Codes, Kernels, Scale, BLOCK};
 
-    pub static KERNELS: Kernels = Kernels { accumulate, settle, settle_linear, squared_residual };
+    pub static KERNELS: Kernels = Kernels { accumulate, settle, settle_linear, divide, squared_residual };
 
     fn accumulate(codes: &[u8], table: &[u8], sums: &mut [u32; BLOCK]) {
         for (codes, table) in codes.chunks_exact(16).zip(table.chunks_exact(16)) {
@@ -139,6 +145,23 @@ mod portable {
     }
 
     #[inline(always)]
+    pub fn divide(bounds: &[f32; BLOCK], above: f32, cut: f32) -> (u32, f32) {
+        // Sums of bits and eight least ones, so that a compiler may do eight at a time.
+        let (mut near, mut least) = (0, [f32::INFINITY; 8]);
+        for (at, bounds) in bounds.chunks_exact(8).enumerate() {
+            let mut bits = 0;
+            for (lane, (&bound, least)) in bounds.iter().zip(&mut least).enumerate() {
+                let is_near = bound > above && bound <= cut;
+                bits |= u32::from(is_near) << lane;
+                let beyond = if bound > above && bound > cut { bound } else { f32::INFINITY };
+                *least = if beyond < *least { beyond } else { *least };
+            }
+            near |= bits << (8 * at);
+        }
+        (near, least.into_iter().fold(f32::INFINITY, f32::min))
+    }
+
+    #[inline(always)]
     pub fn squared_residual(q: &[f32], step: &[f32], codes: Codes<'_>) -> f32 {
         // Eight sums, so that a compiler may keep them in one register.
         let mut sums = [0f32; 8];
@@ -165,9 +188,13 @@ mod x86 {
     use super::{portable, Codes, Kernels, Scale, BLOCK};
     use std::arch::x86_64::*;
 
-    static AVX2: Kernels = Kernels { accumulate, settle, settle_linear, squared_residual };
-    static AVX512: Kernels =
-        Kernels { accumulate: accumulate_wide, squared_residual: squared_residual_wide, ..AVX2 };
+    static AVX2: Kernels = Kernels { accumulate, settle, settle_linear, divide, squared_residual };
+    static AVX512: Kernels = Kernels {
+        accumulate: accumulate_wide,
+        divide: divide_wide,
+        squared_residual: squared_residual_wide,
+        ..AVX2
+    };
 
     /// The best that this processor can run.
     pub fn kernels() -> Option<&'static Kernels> {
@@ -215,6 +242,16 @@ mod x86 {
     ) {
         // SAFETY: installed only where `levels` found AVX2.
         unsafe { settle_linear_avx2(sums, scale, pull, errors, out) }
+    }
+
+    fn divide(bounds: &[f32; BLOCK], above: f32, cut: f32) -> (u32, f32) {
+        // SAFETY: installed only where `levels` found AVX2.
+        unsafe { divide_avx2(bounds, above, cut) }
+    }
+
+    fn divide_wide(bounds: &[f32; BLOCK], above: f32, cut: f32) -> (u32, f32) {
+        // SAFETY: installed only where `levels` found its instructions.
+        unsafe { divide_avx512(bounds, above, cut) }
     }
 
     fn squared_residual(q: &[f32], step: &[f32], codes: Codes<'_>) -> f32 {
@@ -344,6 +381,40 @@ mod x86 {
     }
 
     #[target_feature(enable = "avx2")]
+    fn divide_avx2(bounds: &[f32; BLOCK], above: f32, cut: f32) -> (u32, f32) {
+        let (above, cut) = (_mm256_set1_ps(above), _mm256_set1_ps(cut));
+        let none = _mm256_set1_ps(f32::INFINITY);
+        let (mut near, mut least) = (0, none);
+        for (at, bounds) in bounds.as_chunks::<8>().0.iter().enumerate() {
+            // SAFETY: eight numbers.
+            let bounds = unsafe { _mm256_loadu_ps(bounds.as_ptr()) };
+            let new = _mm256_cmp_ps::<_CMP_GT_OQ>(bounds, above);
+            let beyond = _mm256_cmp_ps::<_CMP_GT_OQ>(bounds, cut);
+            near |= (_mm256_movemask_ps(_mm256_andnot_ps(beyond, new)) as u32) << (8 * at);
+            least = _mm256_min_ps(least, _mm256_blendv_ps(none, bounds, _mm256_and_ps(new, beyond)));
+        }
+        let mut lanes = [0.0; 8];
+        // SAFETY: room for eight numbers.
+        unsafe { _mm256_storeu_ps(lanes.as_mut_ptr(), least) };
+        (near, lanes.into_iter().fold(f32::INFINITY, f32::min))
+    }
+
+    #[target_feature(enable = "avx512f")]
+    fn divide_avx512(bounds: &[f32; BLOCK], above: f32, cut: f32) -> (u32, f32) {
+        let (above, cut) = (_mm512_set1_ps(above), _mm512_set1_ps(cut));
+        let (mut near, mut least) = (0, _mm512_set1_ps(f32::INFINITY));
+        for (at, bounds) in bounds.as_chunks::<16>().0.iter().enumerate() {
+            // SAFETY: sixteen numbers.
+            let bounds = unsafe { _mm512_loadu_ps(bounds.as_ptr()) };
+            let new = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(bounds, above);
+            let beyond = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(bounds, cut);
+            near |= u32::from(new & !beyond) << (16 * at);
+            least = _mm512_mask_min_ps(least, new & beyond, least, bounds);
+        }
+        (near, _mm512_reduce_min_ps(least))
+    }
+
+    #[target_feature(enable = "avx2")]
     fn squared_residual_avx2(q: &[f32], step: &[f32], codes: Codes<'_>) -> f32 {
         portable::squared_residual(q, step, codes)
     }
@@ -447,6 +518,16 @@ mod tests {
                 (kernels.settle_linear)(&ours, scale, base, errors, &mut a);
                 (portable::KERNELS.settle_linear)(&ours, scale, base, errors, &mut b);
                 prop_assert!(a.iter().zip(b).all(|(a, b)| (a - b).abs() <= 1e-5 * (1.0 + b)));
+
+                let (above, cut) = (b[lane], b[(lane + n) % BLOCK]);
+                for (above, cut) in [(above, cut), (f32::NEG_INFINITY, cut), (above, f32::INFINITY)] {
+                    let new = |&&bound: &&f32| bound > above;
+                    let near = b.iter().enumerate().filter(|(_, bound)| new(bound) && **bound <= cut);
+                    let near = near.map(|(lane, _)| 1 << lane).sum::<u32>();
+                    let least = b.iter().filter(new).filter(|&&bound| bound > cut).fold(f32::INFINITY, |a, b| a.min(*b));
+                    prop_assert_eq!((kernels.divide)(&b, above, cut), (near, least));
+                    prop_assert_eq!((portable::KERNELS.divide)(&b, above, cut), (near, least));
+                }
 
                 let a = (kernels.squared_residual)(&q, &steps, row);
                 let b = (portable::KERNELS.squared_residual)(&q, &steps, row);

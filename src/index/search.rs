@@ -2,7 +2,7 @@
 
 use super::frontier::{Frontier, Item};
 use super::group::{parse_norm, parse_rows, parse_starts, pieces, Piece, BLOCK};
-use super::kernels::{accumulate, settle};
+use super::kernels::{accumulate, divide, settle};
 use super::layout::Tid;
 use super::pages::{Extent, Pages, Problem, Read};
 use super::prepared::{Active, Prepared};
@@ -345,30 +345,20 @@ impl Search {
             for (bound, square) in bounds[lanes.clone()].iter_mut().zip(&squares[lanes]) {
                 *bound = square * active.weight;
             }
-            let least = least_of(&bounds).max(closed.bound);
-            let mut beyond = f32::INFINITY;
-            if least > cut && closed.above == f32::NEG_INFINITY {
-                // As a rule: nothing to do for any of them.
-                beyond = least;
-            } else {
-                for lane in closed.piece.lanes().filter(|&lane| bounds[lane] > closed.above) {
-                    let bound = bounds[lane].max(closed.bound);
-                    if bound > cut {
-                        beyond = beyond.min(bound);
-                        continue;
-                    }
-                    let position = (block(closed.piece) * BLOCK + lane) as u32;
-                    frontier.push(Item { bound, group: number, index: COARSE | position });
-                    *pushed += 1;
-                    if let Some(fresh) = &mut fresh {
-                        fresh.push(bound);
-                    }
+            let (near, beyond) = divide(&bounds, closed.above, cut);
+            for lane in places(near & bits(closed.piece.lanes())) {
+                let bound = bounds[lane].max(closed.bound);
+                let position = (block(closed.piece) * BLOCK + lane) as u32;
+                frontier.push(Item { bound, group: number, index: COARSE | position });
+                *pushed += 1;
+                if let Some(fresh) = &mut fresh {
+                    fresh.push(bound);
                 }
             }
             if closed.above == f32::NEG_INFINITY {
                 stats.bounded += u64::from(closed.piece.len);
             }
-            (closed.bound, closed.above) = (beyond, cut);
+            (closed.bound, closed.above) = (beyond.max(closed.bound), cut);
         };
         group.extent.gather_whole(pages, ranges, torn, &mut bound)
     }
@@ -426,9 +416,12 @@ impl Search {
     /// in the frontier cost neither time nor memory.
     fn sift(&mut self, number: usize, above: f32) {
         let group = &mut self.groups[number];
-        let sums = &self.buffers.sums[..group.shape.rows];
+        let rows = group.shape.rows;
+        // What the last block has no rows for is beyond everything.
+        self.buffers.sums[rows..].fill(f32::INFINITY);
+        let sums = &self.buffers.sums;
         if self.cut <= above || self.cut == f32::NEG_INFINITY {
-            let mut sample: Vec<f32> = sums.iter().copied().step_by((sums.len() / 4096).max(1)).collect();
+            let mut sample: Vec<f32> = sums[..rows].iter().copied().step_by((rows / 4096).max(1)).collect();
             let rank = (sample.len() as f64 * self.share) as usize;
             self.cut = if rank < sample.len() {
                 *sample.select_nth_unstable_by(rank, f32::total_cmp).1
@@ -439,13 +432,13 @@ impl Search {
         self.cut = self.cut.max(above);
         let to = self.ranking.as_mut().map_or(&mut self.frontier, |r| &mut r.frontier);
         let mut least = f32::INFINITY;
-        for (row, &bound) in sums.iter().enumerate() {
-            if bound > above {
-                if bound <= self.cut {
-                    to.push(Item { bound, group: number as u32, index: COARSE | row as u32 });
-                } else {
-                    least = least.min(bound);
-                }
+        for (block, bounds) in sums.as_chunks::<BLOCK>().0.iter().enumerate() {
+            let (near, beyond) = divide(bounds, above, self.cut);
+            least = least.min(beyond);
+            let first = block * BLOCK;
+            for lane in places(near & bits(0..BLOCK.min(rows - first))) {
+                let index = COARSE | (first + lane) as u32;
+                to.push(Item { bound: bounds[lane], group: number as u32, index });
             }
         }
         group.above = self.cut;
@@ -525,16 +518,20 @@ impl Search {
     }
 }
 
-/// The least of the bounds of a block, none of which is NaN.
-fn least_of(bounds: &[f32; BLOCK]) -> f32 {
-    let less = |a: f32, b: f32| if b < a { b } else { a };
-    let mut least = [f32::INFINITY; 8];
-    for bounds in bounds.chunks_exact(8) {
-        for (least, &bound) in least.iter_mut().zip(bounds) {
-            *least = less(*least, bound);
-        }
-    }
-    least.into_iter().fold(f32::INFINITY, less)
+/// A bit for each of some places in a block.
+fn bits(lanes: Range<usize>) -> u32 {
+    let first = |count: usize| ((1u64 << count) - 1) as u32;
+    first(lanes.end) & !first(lanes.start)
+}
+
+/// The places whose bits are set.
+fn places(mut bits: u32) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let place = bits.trailing_zeros() as usize;
+        let found = bits != 0;
+        bits &= bits.wrapping_sub(1);
+        found.then_some(place)
+    })
 }
 
 fn radius_pair(bytes: &[u8]) -> (f32, f32) {
