@@ -79,6 +79,13 @@ impl Frontier {
         }
     }
 
+    /// The smallest bound.
+    pub fn least(&mut self) -> Option<f32> {
+        let item = self.pop()?;
+        self.push(item);
+        Some(item.bound)
+    }
+
     /// Raises the threshold over the next few items.
     fn advance(&mut self) {
         let items = self.beyond.len();
@@ -123,7 +130,9 @@ mod tests {
                 frontier.push(Item { bound: random(), group: 0, index: index as u32 });
             }
             let (mut last, mut seen) = (f32::NEG_INFINITY, 0);
-            while let Some(item) = frontier.pop() {
+            while let Some(least) = frontier.least() {
+                let item = frontier.pop().unwrap();
+                prop_assert_eq!(item.bound, least);
                 prop_assert!(item.bound >= last);
                 last = item.bound;
                 seen += 1;

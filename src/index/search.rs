@@ -274,8 +274,10 @@ impl Search {
         let step = self.pieces.len().div_ceil(4096);
         let mut sample: Vec<f32> = self.pieces.iter().step_by(step).map(|closed| closed.bound).collect();
         let rank = wanted / BLOCK / step;
+        // What could come before the next row has to be opened in any case.
+        let next = self.frontier.least().unwrap_or(f32::NEG_INFINITY);
         let limit = if rank < sample.len() {
-            sample.select_nth_unstable_by(rank, f32::total_cmp).1.max(least).min(self.cut)
+            sample.select_nth_unstable_by(rank, f32::total_cmp).1.max(least).max(next).min(self.cut)
         } else {
             self.cut
         };
