@@ -100,6 +100,8 @@ standby() { PGHOST=$SCRATCH/standby ask "$@"; }
 caught_up() { [ "$(standby -c "SELECT pg_last_wal_replay_lsn() >= '$1'")" = t ]; }
 follow() {
   local lsn
+  # VACUUM's last records are not written yet when it returns.
+  ask -c CHECKPOINT
   lsn=$(ask -c "SELECT pg_current_wal_lsn()")
   for _ in $(seq 300); do caught_up "$lsn" && return; sleep 0.1; done
   die 'the standby does not follow'
