@@ -3,7 +3,7 @@
 # takes, how large it is, and how that grows: the exponent e of rows^e from the first number of rows to the last, by least squares.
 # usage: [INSTALLED=1] [PEER_ROWS="ROWS..."] [SCANS=3] large.sh [ROWS...]      (200000 1000000 5000000: takes 30 GB of disk)
 # Where pgvector is installed, its HNSW is built on the same rows, in half precision as here, on all processors, for as many as are in PEER_ROWS
-# (as a rule, whose graph fits into half of the memory: beyond that it takes many hours, and one of 5,000,000 three quarters of one).
+# (as a rule, whose graph fits into half of the memory: beyond that it takes many hours, and one of 5,000,000 half of one; none: without it).
 source "$(dirname "$0")/../tools/lib.sh"
 find_postgres
 [ $# -gt 0 ] || set -- 200000 1000000 5000000
