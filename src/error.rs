@@ -34,6 +34,8 @@ pub enum Kind {
     Unavailable,
     /// The inference service has no room: its queue is full, or the request waited too long in it.
     Busy,
+    /// Memory was refused.
+    OutOfMemory,
     /// Reading or writing failed.
     Io,
     /// An index is damaged on disk.

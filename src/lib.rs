@@ -13,6 +13,7 @@ pub mod image;
 pub mod index;
 #[cfg(feature = "cli")]
 pub mod look;
+pub mod memory;
 pub mod model;
 pub mod serve;
 pub mod space;

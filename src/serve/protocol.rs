@@ -133,7 +133,7 @@ mod tag {
 const MAGIC: &[u8; 4] = b"coop";
 
 /// A kind's number on the wire is its place here; new ones go to the end.
-const KINDS: [Kind; 15] = [
+const KINDS: [Kind; 16] = [
     Kind::Internal,
     Kind::InvalidImage,
     Kind::LimitExceeded,
@@ -149,6 +149,7 @@ const KINDS: [Kind; 15] = [
     Kind::Unavailable,
     Kind::Busy,
     Kind::Io,
+    Kind::OutOfMemory,
 ];
 
 impl Request {
