@@ -4,6 +4,40 @@
 //! aborts. So whatever grows with a user's data is allocated by these, and never by `vec![...]`, `collect` or `to_vec`.
 
 use crate::error::{Error, Kind, Result};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Whether an allocation had to be served from a reserve.
+static SHORT: AtomicBool = AtomicBool::new(false);
+
+/// As much as this must be had again before memory counts as being there.
+const ENOUGH: usize = 1 << 20;
+
+/// Says that an allocation had to be served from a reserve. Until there is memory again, every allocation here is refused.
+pub fn set_short() {
+    SHORT.store(true, Ordering::Relaxed);
+}
+
+/// An error if memory is short: for loops that allocate little and often.
+///
+/// # Errors
+/// [`Kind::OutOfMemory`].
+#[inline]
+pub fn check() -> Result<()> {
+    if SHORT.load(Ordering::Relaxed) {
+        return recover();
+    }
+    Ok(())
+}
+
+#[cold]
+fn recover() -> Result<()> {
+    let mut room = Vec::<u8>::new();
+    room.try_reserve_exact(ENOUGH).map_err(|_| refused(ENOUGH))?;
+    // Seen by nobody, it would be optimised away.
+    std::hint::black_box(room.as_ptr());
+    SHORT.store(false, Ordering::Relaxed);
+    Ok(())
+}
 
 /// The error of an allocation of `bytes` that was refused; in PostgreSQL it has the SQLSTATE 53200, `out_of_memory`.
 #[cold]
@@ -19,6 +53,7 @@ pub fn refused(bytes: usize) -> Error {
 /// [`Kind::OutOfMemory`].
 #[inline]
 pub fn reserve<T>(items: &mut Vec<T>, additional: usize) -> Result<()> {
+    check()?;
     let total = items.len().saturating_add(additional);
     items.try_reserve(additional).map_err(|_| refused(total.saturating_mul(size_of::<T>())))
 }
@@ -52,6 +87,7 @@ pub fn extend<T: Copy>(items: &mut Vec<T>, more: &[T]) -> Result<()> {
 /// # Errors
 /// [`Kind::OutOfMemory`].
 pub fn with_capacity<T>(capacity: usize) -> Result<Vec<T>> {
+    check()?;
     let mut items = Vec::new();
     items.try_reserve_exact(capacity).map_err(|_| refused(capacity.saturating_mul(size_of::<T>())))?;
     Ok(items)
@@ -95,6 +131,7 @@ pub fn collect<T>(source: impl IntoIterator<Item = T>) -> Result<Vec<T>> {
 /// # Errors
 /// [`Kind::OutOfMemory`].
 pub fn text(text: &str) -> Result<String> {
+    check()?;
     let mut copy = String::new();
     copy.try_reserve_exact(text.len()).map_err(|_| refused(text.len()))?;
     copy.push_str(text);
@@ -108,7 +145,6 @@ pub fn text(text: &str) -> Result<String> {
 /// [`Kind::OutOfMemory`].
 pub fn headroom(bytes: usize) -> Result<()> {
     let room = with_capacity::<u8>(bytes)?;
-    // Seen by nobody, it would be optimised away.
     std::hint::black_box(room.as_ptr());
     Ok(())
 }

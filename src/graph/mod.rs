@@ -32,6 +32,7 @@ mod search;
 pub use search::{NoRoute, Route};
 
 use crate::error::{Error, Kind, Result};
+use crate::memory;
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -40,6 +41,9 @@ pub type Id<'a> = Option<&'a str>;
 
 /// The most neighbours that all lists have together: searching takes 48 bytes for each, 2.4 GB for this many.
 pub const MAX_EDGES: usize = 50_000_000;
+
+/// Bytes that a name takes in the map of names.
+const ENTRY: usize = size_of::<(Rc<str>, u32)>();
 
 /// The undirected union of the lists of neighbours of all images.
 #[derive(Debug)]
@@ -78,7 +82,7 @@ impl Graph {
     ///
     /// # Errors
     /// [`Kind::DuplicateName`] if the image has had its list, [`Kind::InvalidData`] for a distance that is none,
-    /// [`Kind::LimitExceeded`] for too many neighbours.
+    /// [`Kind::LimitExceeded`] for too many neighbours, [`Kind::OutOfMemory`].
     pub fn list<'a>(&mut self, id: Id<'_>, neighbours: impl Iterator<Item = (&'a str, f64)>) -> Result<()> {
         let node = self.number(id)?;
         if std::mem::replace(&mut self.listed[node as usize], true) {
@@ -99,7 +103,7 @@ impl Graph {
                     .hint("Ask for a smaller k, or of a view that has fewer rows."));
             }
             let other = self.number(Some(other))?;
-            self.edges.push((node, other, distance));
+            memory::push(&mut self.edges, (node, other, distance))?;
         }
         Ok(())
     }
@@ -128,6 +132,11 @@ impl Graph {
         let full =
             |_| Error::new(Kind::LimitExceeded, "a graph of more than 4 billion images is not possible");
         let node = u32::try_from(self.ids.len()).map_err(full)?;
+        // A name itself is small, or its size is looked at first.
+        memory::headroom(id.map_or(0, str::len))?;
+        memory::reserve(&mut self.ids, 1)?;
+        memory::reserve(&mut self.listed, 1)?;
+        self.numbers.try_reserve(1).map_err(|_| memory::refused(self.numbers.len() * ENTRY))?;
         let id: Option<Rc<str>> = id.map(Rc::from);
         match &id {
             Some(id) => {

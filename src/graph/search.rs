@@ -1,6 +1,8 @@
 //! Dijkstra's search.
 
 use super::{Graph, Id};
+use crate::error::Result;
+use crate::memory;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
@@ -36,38 +38,39 @@ pub struct NoRoute {
 const PATIENCE: usize = 1024;
 
 impl Graph {
-    /// The shortest path between two nodes. `wait` is called now and then and may give up by unwinding.
+    /// The shortest path between two nodes, or why there is none. `wait` is called now and then and may give up by unwinding.
     ///
     /// # Errors
-    /// [`NoRoute`] if there is none.
+    /// [`Kind::OutOfMemory`](crate::error::Kind::OutOfMemory).
     pub fn route(
         &self,
         start: Id<'_>,
         goal: Id<'_>,
         mut wait: impl FnMut(),
-    ) -> std::result::Result<Route, NoRoute> {
+    ) -> Result<std::result::Result<Route, NoRoute>> {
         let nodes = self.nodes();
         let (Some(from), Some(to)) = (self.known(start), self.known(goal)) else {
-            return Err(NoRoute { from_start: 0, from_goal: 0, nodes });
+            return Ok(Err(NoRoute { from_start: 0, from_goal: 0, nodes }));
         };
-        let neighbours = Neighbours::of(self);
-        let reached = neighbours.search(from, Some(to), &mut wait);
+        let neighbours = Neighbours::of(self)?;
+        let reached = neighbours.search(from, Some(to), &mut wait)?;
         if !reached.settled[to as usize] {
-            let from_goal = neighbours.search(to, None, &mut wait).count();
-            return Err(NoRoute { from_start: reached.count(), from_goal, nodes });
+            let from_goal = neighbours.search(to, None, &mut wait)?.count();
+            return Ok(Err(NoRoute { from_start: reached.count(), from_goal, nodes }));
         }
         let mut path = vec![to];
         let mut last = to;
         while last != from {
             last = reached.before[last as usize];
-            path.push(last);
+            memory::push(&mut path, last)?;
         }
         path.reverse();
-        let hop = |pair: &[u32]| neighbours.nearest(pair[0], pair[1]);
-        Ok(Route {
-            hops: path.windows(2).map(hop).collect(),
-            ids: path.iter().map(|&node| self.ids[node as usize].as_deref().map(str::to_owned)).collect(),
-        })
+        let mut route = Route { ids: memory::with_capacity(path.len())?, hops: memory::with_capacity(path.len())? };
+        for &node in &path {
+            route.ids.push(self.ids[node as usize].as_deref().map(memory::text).transpose()?);
+        }
+        route.hops.extend(path.windows(2).map(|pair| neighbours.nearest(pair[0], pair[1])));
+        Ok(Ok(route))
     }
 }
 
@@ -80,9 +83,9 @@ struct Neighbours {
 
 impl Neighbours {
     /// Edges to nodes without a list are left out.
-    fn of(graph: &Graph) -> Self {
+    fn of(graph: &Graph) -> Result<Self> {
         let listed = |&&(a, b, _): &&(u32, u32, f64)| graph.listed[a as usize] && graph.listed[b as usize];
-        let mut first = vec![0; graph.ids.len() + 1];
+        let mut first = memory::filled(0, graph.ids.len() + 1)?;
         for &(a, b, _) in graph.edges.iter().filter(listed) {
             first[a as usize + 1] += 1;
             first[b as usize + 1] += 1;
@@ -90,15 +93,15 @@ impl Neighbours {
         for node in 1..first.len() {
             first[node] += first[node - 1];
         }
-        let mut free = first.clone();
-        let mut edges = vec![(0, 0.0); first.last().copied().unwrap_or(0)];
+        let mut free = memory::copied(&first)?;
+        let mut edges = memory::filled((0, 0.0), first.last().copied().unwrap_or(0))?;
         for &(a, b, distance) in graph.edges.iter().filter(listed) {
             for (from, to) in [(a, b), (b, a)] {
                 edges[free[from as usize]] = (to, distance);
                 free[from as usize] += 1;
             }
         }
-        Self { first, edges }
+        Ok(Self { first, edges })
     }
 
     fn at(&self, node: u32) -> &[(u32, f64)] {
@@ -111,10 +114,11 @@ impl Neighbours {
     }
 
     /// Settles nodes in the order of their distance from `start` until `goal` is among them.
-    fn search(&self, start: u32, goal: Option<u32>, wait: &mut impl FnMut()) -> Reached {
+    fn search(&self, start: u32, goal: Option<u32>, wait: &mut impl FnMut()) -> Result<Reached> {
         let nodes = self.first.len() - 1;
-        let mut reached = Reached { settled: vec![false; nodes], before: vec![start; nodes] };
-        let mut distance = vec![f64::INFINITY; nodes];
+        let mut reached =
+            Reached { settled: memory::filled(false, nodes)?, before: memory::filled(start, nodes)? };
+        let mut distance = memory::filled(f64::INFINITY, nodes)?;
         let mut heap = BinaryHeap::from([Reverse((Length(0.0), start))]);
         distance[start as usize] = 0.0;
         let mut count = 0;
@@ -134,11 +138,12 @@ impl Neighbours {
                 if further < distance[next as usize] {
                     distance[next as usize] = further;
                     reached.before[next as usize] = node;
+                    heap.try_reserve(1).map_err(|_| memory::refused(heap.len() * size_of::<(f64, u32)>()))?;
                     heap.push(Reverse((Length(further), next)));
                 }
             }
         }
-        reached
+        Ok(reached)
     }
 }
 
@@ -188,7 +193,7 @@ mod tests {
     }
 
     fn route(graph: &Graph, start: &str, goal: Id<'_>) -> std::result::Result<Route, NoRoute> {
-        graph.route(Some(start), goal, || ())
+        graph.route(Some(start), goal, || ()).unwrap()
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 mod aggregates;
 mod algebra;
+mod allocator;
 mod am;
 mod catalog;
 mod client;

@@ -7,6 +7,7 @@ use super::report::raise;
 use super::{CoopQuery, CoopVec, OrReport};
 use crate::error::{Error, Kind, Result};
 use crate::graph::{Graph, Id};
+use crate::memory;
 use crate::space::{distance, EmbeddingRef, Query, QueryRef};
 use pgrx::datum::{Array, JsonB};
 use pgrx::pg_sys::{self, Datum};
@@ -58,7 +59,7 @@ fmgr_functions! {
         // SAFETY: as above.
         let wander = unsafe { &*state };
         let (start, goal) = (wander.start.as_deref(), wander.goal.as_deref());
-        match path(&wander.graph, start, goal).into_datum() {
+        match path(&wander.graph, start, goal).or_report().into_datum() {
             Some(path) => path,
             None => call.null(),
         }
@@ -139,18 +140,21 @@ impl List<'_> {
     }
 }
 
-fn path(graph: &Graph, start: Id<'_>, goal: Id<'_>) -> JsonB {
+fn path(graph: &Graph, start: Id<'_>, goal: Id<'_>) -> Result<JsonB> {
     let wait = || {
         pgrx::check_for_interrupts!();
     };
-    let route = match graph.route(start, goal, wait) {
+    let route = match graph.route(start, goal, wait)? {
         Ok(route) => route,
         Err(none) => {
-            return JsonB(serde_json::json!({
+            return Ok(JsonB(serde_json::json!({
                 "from_start": none.from_start, "from_goal": none.from_goal, "nodes": none.nodes,
-            }))
+            })))
         }
     };
+    // A step is a map of three small values, and its id; then the text of it all.
+    let names: usize = route.ids.iter().flatten().map(String::len).sum();
+    memory::headroom(route.ids.len() * STEP + 8 * names)?;
     let crossing = route.crossing();
     let hops = std::iter::once(None).chain(route.hops.iter().copied().enumerate().map(Some));
     let step = |(id, hop): (&Option<String>, Option<(usize, f64)>)| {
@@ -160,8 +164,11 @@ fn path(graph: &Graph, start: Id<'_>, goal: Id<'_>) -> JsonB {
             "crossing": hop.is_some_and(|h| Some(h.0) == crossing),
         })
     };
-    JsonB(route.ids.iter().zip(hops).map(step).collect())
+    Ok(JsonB(route.ids.iter().zip(hops).map(step).collect()))
 }
+
+/// Bytes that a step of a path takes as JSON, in memory (one node of a B-tree of 11 names and values) and as text, without its id.
+const STEP: usize = 1024;
 
 /// Whether one of `targets` is nearer to the embedding than `distance`.
 #[pg_extern(sql = false)]

@@ -4,7 +4,7 @@
 //! fingerprint (4 bytes). An embedding goes on with its K·n half-precision numbers; a query with its constant
 //! (8 bytes), K weights and the targets of the subspaces of positive weight (4 bytes each).
 
-use super::{Embedding, EmbeddingRef, Layout, Query, QueryRef};
+use super::{Embedding, EmbeddingRef, Layout, Query, QueryRef, MAX_DIMENSIONS};
 use crate::error::{Error, Kind, Result};
 use half::f16;
 
@@ -12,6 +12,9 @@ use half::f16;
 const VERSION: u8 = 1;
 
 const HEADER: usize = 9;
+
+/// Bytes of the longest binary form: a query on all of as many subspaces as there can be.
+pub(super) const MAX_BYTES: usize = HEADER + size_of::<f64>() + 2 * MAX_DIMENSIONS * size_of::<f32>();
 
 impl EmbeddingRef<'_> {
     /// The binary form.

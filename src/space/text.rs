@@ -6,8 +6,10 @@
 //! Both may also be `\x` and the hexadecimal digits of their binary form, as with PostgreSQL's bytea: illegible, and written and read
 //! many times as fast.
 
+use super::binary::MAX_BYTES;
 use super::{Embedding, EmbeddingRef, Layout, Query, QueryRef};
 use crate::error::{abridged, Error, Kind, Result};
+use crate::memory;
 use half::f16;
 use std::fmt;
 use std::str::FromStr;
@@ -113,8 +115,8 @@ impl FromStr for Embedding {
         let malformed = || malformed("coopvec", text, "8x50@1a2b3c4d:[0.1,0.2,...]");
         let (layout, body) = layout(text.trim()).ok_or_else(malformed)?;
         let layout = layout?;
-        let values = numbers(body).ok_or_else(malformed)?;
-        Embedding::from_f16(layout, values.iter().map(|&v| f16::from_f64(v)).collect()).map_err(of_text)
+        let values = numbers(body, layout.dimensions(), f16::from_f64).ok_or_else(malformed)??;
+        Embedding::from_f16(layout, values).map_err(of_text)
     }
 }
 
@@ -146,16 +148,13 @@ impl FromStr for Query {
             }
             next = k + 1;
             weights[k] = weight.trim().parse().map_err(|_| malformed())?;
-            let target = numbers(target).ok_or_else(malformed)?;
-            if target.len() != layout.subspace_dim() || weights[k] <= 0.0 {
-                return Err(malformed().detail(format!(
-                    "Subspace {k} needs a positive weight and {} numbers; found {} and {}.",
-                    layout.subspace_dim(),
-                    weights[k],
-                    target.len()
-                )));
+            let of_subspace = |e: Error| Error { message: format!("{} in subspace {k}", e.message), ..e };
+            let target = numbers(target, layout.subspace_dim(), |v| v as f32).ok_or_else(malformed)?;
+            targets.extend(target.map_err(of_subspace)?);
+            if weights[k] <= 0.0 {
+                return Err(malformed()
+                    .detail(format!("Subspace {k} needs a positive weight; found {}.", weights[k])));
             }
-            targets.extend(target.iter().map(|&v| v as f32));
         }
         Query::from_parts(layout, constant, weights, targets).map_err(of_text)
     }
@@ -174,11 +173,20 @@ fn layout(text: &str) -> Option<(Result<Layout>, &str)> {
     Some((Layout::new(k, n, u32::from_str_radix(hex, 16).ok()?), body.trim()))
 }
 
-/// `[v,v,...]`.
-fn numbers(text: &str) -> Option<Vec<f64>> {
+/// `[v,v,...]` of so many numbers; `None` if it is not of that form. However long the text, no more than those are read and kept.
+fn numbers<T>(text: &str, expected: usize, convert: impl Fn(f64) -> T) -> Option<Result<Vec<T>>> {
     let mut rest = text.trim().strip_prefix('[')?.strip_suffix(']')?;
-    let mut values = Vec::with_capacity(rest.len() / 6);
+    let mut values = match memory::with_capacity(expected) {
+        Ok(values) => values,
+        Err(e) => return Some(Err(e)),
+    };
+    let wrong_count = |found: usize| {
+        Some(Err(Error::new(Kind::InvalidText, format!("expected {expected} numbers, not {found}"))))
+    };
     loop {
+        if values.len() == expected {
+            return wrong_count(expected + 1 + rest.bytes().filter(|&byte| byte == b',').count());
+        }
         let end = |length: usize| matches!(rest.as_bytes().get(length), None | Some(b','));
         let (value, length) = match plain_decimal(rest.as_bytes()).filter(|&(_, length)| end(length)) {
             Some(plain) => plain,
@@ -187,9 +195,9 @@ fn numbers(text: &str) -> Option<Vec<f64>> {
                 (rest[..length].trim().parse().ok()?, length)
             }
         };
-        values.push(value);
+        values.push(convert(value));
         if length == rest.len() {
-            return Some(values);
+            return if values.len() == expected { Some(Ok(values)) } else { wrong_count(values.len()) };
         }
         rest = &rest[length + 1..];
     }
@@ -228,7 +236,7 @@ fn plain_decimal(text: &[u8]) -> Option<(f64, usize)> {
 
 /// What the binary form behind hexadecimal digits says.
 fn from_hex<T>(of: &str, digits: &str, read: impl FnOnce(&[u8]) -> Result<T>) -> Result<T> {
-    let message = || invalid_syntax(of, &format!("{HEX}{digits}"));
+    let message = || invalid_syntax(of, &format!("{HEX}{}", abridged(digits)));
     let no_digits = |why: String| {
         Error::new(Kind::InvalidText, message())
             .detail(format!("What follows {HEX} is not pairs of hexadecimal digits: {why}."))
@@ -237,6 +245,14 @@ fn from_hex<T>(of: &str, digits: &str, read: impl FnOnce(&[u8]) -> Result<T>) ->
     // const_hex would skip it.
     if digits.starts_with("0x") {
         return Err(no_digits("it begins with 0x".to_owned()));
+    }
+    // Before room is made for what they say.
+    if digits.len() > 2 * MAX_BYTES {
+        return Err(Error::new(Kind::InvalidText, message()).detail(format!(
+            "What follows {HEX} is {} digits, and the longest value has {}.",
+            digits.len(),
+            2 * MAX_BYTES
+        )));
     }
     let bytes = const_hex::decode(digits).map_err(|e| no_digits(e.to_string()))?;
     read(&bytes).map_err(|e| Error { message: message(), ..of_text(e) })
@@ -354,6 +370,18 @@ mod tests {
             assert_eq!(bad.parse::<Query>().unwrap_err().kind, Kind::InvalidText, "{bad}");
         }
         assert!(failure(r"\xée").detail.unwrap().starts_with("What follows"));
+    }
+
+    #[test]
+    fn a_text_of_many_numbers_is_counted_and_not_kept() {
+        let million = "1,".repeat(1_000_000);
+        let e = format!("1x1@0000002a:[{million}1]").parse::<Embedding>().unwrap_err();
+        assert_eq!((e.kind, e.message.as_str()), (Kind::InvalidText, "expected 1 numbers, not 1000001"));
+        let e = format!("2x1@0000002a:{{0;1:1*[{million}1]}}").parse::<Query>().unwrap_err();
+        assert_eq!(e.message, "expected 1 numbers, not 1000001 in subspace 1");
+        let e = format!("\\x{}", "0".repeat(2_000_000)).parse::<Query>().unwrap_err();
+        assert_eq!(e.detail.unwrap(), "What follows \\x is 2000000 digits, and the longest value has 262178.");
+        assert!(e.message.len() < 200);
     }
 
     #[test]

@@ -1,0 +1,82 @@
+#!/usr/bin/env bash
+# A server that is short of memory: whatever it is asked for, the answer comes or an ERROR with SQLSTATE 53200, and the postmaster never has
+# to restart the cluster because a backend was aborted. The server's address space is limited, in steps from hardly enough to plenty.
+source "$(dirname "$0")/tools/lib.sh"
+find_postgres
+scratch_cluster shared_buffers=16MB
+model=$(for_server "$SCRATCH" "$ROOT/model/emoji")
+gallery=$(for_server "$SCRATCH" "$ROOT/tests/gallery")
+export PGDATABASE=postgres PGOPTIONS="-c client_min_messages=warning"
+psql_ -v gallery="$gallery" -v model="$model" -f "$ROOT/tests/tools/demo-load.sql"
+ask <<'SQL' >/dev/null
+DELETE FROM products WHERE id > 60;
+CALL coop_embed_table('products', 'image', 'emb');
+CREATE INDEX products_emb ON products USING coop (emb);
+-- Ids of 2 kB each, so that paths and their texts are long; and numbers without a model.
+CREATE TABLE chain AS SELECT repeat('x', 2000) || i AS id, format('1x1@0000002a:[%s]', i)::coopvec AS emb FROM generate_series(1, 2000) i;
+CREATE TABLE many AS SELECT i AS id, format('2x2@0000002a:[%s,0,%s,1]', i % 1000, i / 1000)::coopvec AS emb FROM generate_series(1, 30000) i;
+CREATE TABLE few AS SELECT * FROM many WHERE id <= 1000;
+CREATE INDEX many_emb ON many USING coop (emb);
+CREATE TABLE numbers AS SELECT array_agg(i::real) AS n FROM generate_series(1, 3000000) i;
+SQL
+stop_cluster "$SCRATCH"
+
+# What is asked: every kind of thing whose size a user chooses. Errors are listed with their SQLSTATE.
+cat >"$SCRATCH/questions.sql" <<'SQL'
+\set VERBOSITY sqlstate
+\o /dev/null
+SELECT pg_column_size(('1x1@0000002a:[' || repeat('1,', 20000000) || '1]')::coopvec);
+SELECT pg_column_size(('1x1@0000002a:{0;0:1*[' || repeat('1,', 20000000) || '1]}')::coopquery);
+SELECT pg_column_size(('16384x1@0000002a:{0' || repeat(';0:1*[1]', 4000000) || '}')::coopquery);
+SELECT pg_column_size(('\x' || repeat('01', 20000000))::coopvec);
+SELECT pg_column_size((repeat('?', 40000000))::coopvec);
+SELECT coop_vector(n) FROM numbers;
+SELECT coop_attr_query(repeat('hue', 10000000), 'green');
+SELECT coop_attr_query('hue', repeat('green', 8000000));
+SELECT coop_category_query(repeat('a', 40000000));
+SELECT coop_define_category(repeat('a', 40000000), avg(emb)) FROM products;
+SELECT coop_load_model('x', repeat('{', 40000000), '');
+SELECT coop_load_model('x', '{"a":"' || repeat('b', 40000000) || '"}', '');
+SELECT coop_load_model('x', '{}', decode(repeat('00', 30000000), 'hex'));
+SELECT coop_load_model('x', '[' || repeat('[],', 10000000) || '[]]', '');
+SELECT count(*) FROM coop_attribute_values(repeat('hue', 10000000));
+SELECT count(coop_tags(emb)) FROM products;
+SELECT coop_embed(image) IS NOT NULL FROM products LIMIT 4;
+SELECT coop_embed(decode(repeat('00', 30000000), 'hex'));
+SELECT count(*) FROM (SELECT id FROM many ORDER BY emb <-> '2x2@0000002a:[500,0,15,1]'::coopvec) t;
+SELECT id FROM many ORDER BY emb <-> '2x2@0000002a:{0;0:1*[500,0]}'::coopquery LIMIT 3;
+SELECT max(step) FROM coop_transition('chain', 'id', 'emb', repeat('x', 2000) || 1, repeat('x', 2000) || 2000, k => 2);
+SELECT count(*) FROM coop_transition('few', 'id', 'emb', 1, 1000, k => 8);
+SELECT count(*) FROM coop_duplicates('products', 'id', 'emb', 100);
+SELECT count(*) FROM coop_search(NULL::many, 'emb', '2x2@0000002a:[500,0,15,1]'::coopvec::coopquery, 20000);
+SELECT coop_index_check('many_emb');
+REINDEX INDEX many_emb;
+SQL
+
+embedded=0
+started() { psql_ -At -c 'SELECT pg_postmaster_start_time()'; }
+for megabytes in ${MEMORY_STEPS:-260 320 400 550 1200}; do
+  (ulimit -v $((megabytes * 1024)) && start_cluster "$SCRATCH" fsync=off shared_buffers=16MB max_connections=10) >"$SCRATCH/start" 2>&1 ||
+    { echo "$megabytes MB: not enough for a server"; continue; }
+  export PGHOST=$SCRATCH PGUSER=postgres
+  since=$(started)
+  # Where there is too little for the service, each picture would wait for it.
+  cp "$SCRATCH/questions.sql" "$SCRATCH/asked.sql"
+  if [ "$(psql_ -At -c "SET statement_timeout = '10s'" -c "SELECT coop_embed(image) IS NOT NULL FROM products WHERE id = 41" 2>/dev/null || true)" = t ]; then
+    embedded=$((embedded + 1))
+  else
+    sed -i '/coop_embed(image)/d' "$SCRATCH/asked.sql"
+  fi
+  # All in one session, whose memory was used by those before; then each in a session of its own.
+  psql_ -v ON_ERROR_STOP=0 -f "$SCRATCH/asked.sql" >"$SCRATCH/errors" 2>&1 || true
+  sed '/^\\/d' "$SCRATCH/asked.sql" | while read -r question; do
+    psql_ -v ON_ERROR_STOP=0 -v VERBOSITY=sqlstate -c "$question" 2>>"$SCRATCH/errors" >/dev/null || true
+  done
+  expect "$megabytes MB: the postmaster never restarted the cluster" "$since" "$(started)"
+  grep -i 'terminated by signal\|server closed the connection\|panicked\|XX000' "$SCRATCH/errors" && die "$megabytes MB: $(tail -20 "$SCRATCH/server.log")"
+  echo "$megabytes MB: $(sed -n 's/.*ERROR:  \([0-9A-Z]\{5\}\).*/\1/p' "$SCRATCH/errors" | sort | uniq -c | xargs)"
+  stop_cluster "$SCRATCH"
+done
+[ "$embedded" -gt 0 ] || die 'no step has enough memory to embed a picture'
+ok "with enough of it, $embedded steps embed a picture"
+echo "$passed passed, 0 failed"
