@@ -267,6 +267,7 @@ COMMENT ON FUNCTION coopembed.rank_step(double precision[], boolean) IS 'aggrega
 COMMENT ON FUNCTION coopembed.recall(integer[]) IS 'aggregate final function of coop_recall_at()';
 COMMENT ON FUNCTION coopembed.recall_step(integer[], boolean, integer) IS 'aggregate transition function of coop_recall_at()';
 COMMENT ON FUNCTION coopembed.embedding_column(regclass, name) IS 'internal: the quoted name of a column of embeddings, or an error';
+COMMENT ON FUNCTION coopembed.qualified(regclass) IS 'internal: a relation''s name for a statement, with its schema';
 COMMENT ON FUNCTION coopembed.fingerprint(coopvec) IS 'the fingerprint of the model that made an embedding, as a number';
 COMMENT ON FUNCTION coopembed.digest(coopvec) IS 'internal: 128 bits of the SHA-256 of an embedding';
 COMMENT ON FUNCTION coopembed.worker_stats() IS 'internal: what coop_stat_worker and coop_stat_worker_batches show';
@@ -280,22 +281,29 @@ COMMENT ON FUNCTION coopembed.any_nearer(coopvec, coopquery[], double precision)
 COMMENT ON FUNCTION coopembed.asked_attributes(coopquery) IS 'internal: the attributes that a query asks for, null if all';
 COMMENT ON FUNCTION coopembed.centre(coopquery, text[]) IS 'internal: the point that a query names in some attributes';
 COMMENT ON FUNCTION coopembed.check_k(integer) IS 'internal: an error unless k is 1 to 1000';
+COMMENT ON FUNCTION coopembed.check_plain(regclass) IS 'internal: an error unless a graph is as coop_build_knn() makes it';
 COMMENT ON FUNCTION coopembed.check_unique(regclass, name, text) IS 'internal: an error if two rows have one id';
 COMMENT ON FUNCTION coopembed.check_walk(regclass, name, name, integer, text[], regclass) IS 'internal: what both transitions check first';
 COMMENT ON FUNCTION coopembed.full_name(text) IS 'internal: the table that a name means, with its schema';
 COMMENT ON FUNCTION coopembed.embed_rate(bigint, interval) IS 'internal: rows a second';
 COMMENT ON FUNCTION coopembed.id_type(regclass, name) IS 'internal: the type of an id column, or an error';
 COMMENT ON FUNCTION coopembed.image_id(regclass, name, name, text) IS 'internal: an id as its column writes it, or an error';
+COMMENT ON FUNCTION coopembed.is_plain(regclass) IS 'internal: whether a graph is a table that runs no code of anybody''s';
+COMMENT ON FUNCTION coopembed.is_trusted(regclass) IS 'internal: whether a table is the current user''s or a superuser''s';
 COMMENT ON FUNCTION coopembed.kept_graph(regclass, name, name, integer, text[]) IS 'internal: the kept graph that answers for this';
 COMMENT ON FUNCTION coopembed.knn(regclass) IS 'internal: what a graph is of';
+COMMENT ON FUNCTION coopembed.knn_add_graph(regclass, regclass, name, name, integer, text) IS
+    'internal: lists a table of the caller''s own as a graph';
 COMMENT ON FUNCTION coopembed.knn_batch(regclass) IS 'internal: computes lists that wait';
 COMMENT ON FUNCTION coopembed.knn_count(regclass) IS 'internal: how many images a graph has, and how many wait';
 COMMENT ON FUNCTION coopembed.knn_forget(regclass) IS 'internal: takes out images that are gone or changed';
+COMMENT ON FUNCTION coopembed.knn_lock(regclass, text) IS 'internal: locks a graph that the caller may refresh';
 COMMENT ON FUNCTION coopembed.knn_open(regclass, name, name, text, integer, text) IS 'internal: a graph''s table, made if it is not there';
 COMMENT ON FUNCTION coopembed.knn_register(regclass) IS 'internal: adds new images to a graph';
+COMMENT ON FUNCTION coopembed.knn_remove_gone() IS 'internal: takes graphs that were dropped from the list';
+COMMENT ON FUNCTION coopembed.knn_to_refresh(regclass) IS 'internal: what a graph is of, or an error unless the caller may refresh it';
 COMMENT ON FUNCTION coopembed.lists(regclass, name, text, text[], integer, text) IS 'internal: SQL for lists of neighbours';
 COMMENT ON FUNCTION coopembed.nearest(regclass, name, text, text, integer, text) IS 'internal: SQL for the k rows nearest to a target';
-COMMENT ON FUNCTION coopembed.owns(regclass) IS 'internal: whether the current user has the rights of a table''s owner; true if it was dropped';
 COMMENT ON AGGREGATE coopembed.route(text, text[], double precision[], text, text) IS 'internal: the shortest path, or how many images can be reached';
 COMMENT ON FUNCTION coopembed.route_step(internal, text, text[], double precision[], text, text) IS 'internal: aggregate transition function of route()';
 COMMENT ON FUNCTION coopembed.route_final(internal) IS 'internal: aggregate final function of route()';
@@ -304,6 +312,8 @@ COMMENT ON FUNCTION coopembed.tell_outdated(regclass, bigint, bigint) IS 'intern
 COMMENT ON FUNCTION coopembed.walk(regclass, name, name, text, text, coopquery, text[], integer, regclass) IS 'internal: the path of both transitions';
 
 -- Shards.
+COMMENT ON FUNCTION coopembed.open_search(text, coopquery, oid[]) IS
+    'internal: a cursor for a search in which some foreign partitions are taken to be empty';
 COMMENT ON FUNCTION coopembed.search_columns(regtype, regclass) IS
     'internal: what coop_search() gives for a row type; null for the distance';
 COMMENT ON FUNCTION coopembed.search_statement(regtype, name, integer, text, regclass) IS

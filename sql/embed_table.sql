@@ -88,7 +88,7 @@ BEGIN
     END IF;
     EXECUTE format(
         'SELECT count(*) FROM ONLY %1$s WHERE %2$I IS NOT NULL AND (%3$I IS NULL OR coopembed.fingerprint(%3$I) <> %4$s)',
-        part, image_column, emb_column, fingerprint) INTO missing;
+        coopembed.qualified(part), image_column, emb_column, fingerprint) INTO missing;
     RETURN missing;
 END $$;
 

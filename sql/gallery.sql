@@ -1,5 +1,10 @@
 -- Questions about a whole table: they run with the rights of whoever asks, on tables, views and partitioned tables alike.
 
+-- The name of a relation for a statement: quoted and with its schema, whatever the search_path is.
+CREATE FUNCTION coopembed.qualified(rel regclass) RETURNS text
+    LANGUAGE sql STABLE STRICT PARALLEL SAFE SET search_path TO pg_catalog, pg_temp AS $$
+    SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = rel $$;
+
 -- The quoted name of a column of embeddings, or a clear error.
 CREATE FUNCTION coopembed.embedding_column(rel regclass, name name) RETURNS text
     LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE SET search_path TO pg_catalog, pg_temp AS $$
@@ -31,7 +36,7 @@ BEGIN
                     %3$s OPERATOR(%5$s.<->) %5$s.avg(%3$s) OVER (PARTITION BY %2$I) AS distance
              FROM %4$s WHERE %2$I IS NOT NULL AND %3$s IS NOT NULL) t
          ORDER BY label, 4',
-        id_column, label_column, coopembed.embedding_column(rel, emb_column), rel, '@extschema@');
+        id_column, label_column, coopembed.embedding_column(rel, emb_column), coopembed.qualified(rel), '@extschema@');
 END $$;
 
 -- The planner does not know that a search ends early: without enable_sort = off it would sort a large table for each row.
@@ -41,9 +46,9 @@ CREATE FUNCTION coop_duplicates(rel regclass, id_column name, emb_column name, t
     SET enable_sort TO off SET jit TO off AS $$
 DECLARE
     emb text := coopembed.embedding_column(rel, emb_column);
-    rows text := format('SELECT %I::text AS id, %s AS emb FROM %s WHERE %s IS NOT NULL', id_column, emb, rel, emb);
+    rows text := format('SELECT %I::text AS id, %s AS emb FROM %s WHERE %s IS NOT NULL', id_column, emb, coopembed.qualified(rel), emb);
     nearest text := format('SELECT %1$I::text AS id, %2$s OPERATOR(%4$s.<->) $1 AS distance FROM %3$s
-        ORDER BY %2$s OPERATOR(%4$s.<->) $1', id_column, emb, rel, '@extschema@');
+        ORDER BY %2$s OPERATOR(%4$s.<->) $1', id_column, emb, coopembed.qualified(rel), '@extschema@');
     a record;
     b record;
 BEGIN

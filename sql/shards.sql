@@ -44,50 +44,70 @@ BEGIN
     RETURN format(E'SELECT %s FROM %s AS %s%s\nORDER BY %s LIMIT %s',
         (SELECT string_agg(COALESCE(alias || '.' || name, distance), ', ' ORDER BY n)
             FROM unnest(coopembed.search_columns(row_type, rel)) WITH ORDINALITY c (name, n)),
-        rel, alias, COALESCE(E'\nWHERE (' || filter || E'\n)', ''), distance, k);
+        coopembed.qualified(rel), alias, COALESCE(E'\nWHERE (' || filter || E'\n)', ''), distance, k);
 END $$;
 
--- The foreign partitions whose servers cannot be reached, with a warning for each. A statement over the table that leaves all others
--- out opens a connection, or makes sure of the one there is, with the rights of whoever may read the table.
-CREATE FUNCTION coopembed.search_unreachable(statement text, query coopquery, rel regclass) RETURNS text
-    LANGUAGE plpgsql STABLE SET coopembed.left_out TO '' AS $$
+-- A cursor for the rows of a SELECT of which the query is $1, some foreign partitions of its table taken to be empty: for this one statement,
+-- planned with the caller's rights and never kept (src/pg/search.rs).
+CREATE FUNCTION coopembed.open_search(statement text, query coopquery, absent oid[]) RETURNS refcursor
+    AS 'MODULE_PATHNAME', 'coop_open_search' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 100000;
+
+-- The foreign partitions whose servers cannot be reached, with a warning for each. A statement over the table in which all other foreign
+-- partitions are absent opens a connection, or makes sure of the one there is, with the rights of whoever may read the table.
+CREATE FUNCTION coopembed.search_unreachable(statement text, query coopquery, rel regclass) RETURNS oid[]
+    LANGUAGE plpgsql STABLE AS $$
 DECLARE
-    leaves pg_catalog.oid[] := ARRAY(SELECT t.relid FROM pg_catalog.pg_partition_tree(rel) t WHERE t.isleaf);
-    part pg_catalog.regclass;
+    elsewhere pg_catalog.oid[] := ARRAY(SELECT c.oid FROM pg_catalog.pg_partition_tree(rel) t
+        JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) t.relid::pg_catalog.oid
+        WHERE t.isleaf AND c.relkind OPERATOR(pg_catalog.=) 'f' ORDER BY c.oid);
+    leaves bigint := (SELECT pg_catalog.count(*) FROM pg_catalog.pg_partition_tree(rel) t WHERE t.isleaf);
     unreachable pg_catalog.oid[] := '{}';
+    part pg_catalog.regclass;
+    nearest pg_catalog.refcursor;
+    hit pg_catalog.record;
     reason pg_catalog.text;
 BEGIN
-    FOR part IN SELECT c.oid FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) ANY (leaves) AND c.relkind OPERATOR(pg_catalog.=) 'f' ORDER BY c.oid LOOP
+    FOREACH part IN ARRAY elsewhere LOOP
         BEGIN
-            PERFORM pg_catalog.set_config('coopembed.left_out', pg_catalog.array_to_string(pg_catalog.array_remove(leaves, part::pg_catalog.oid), ','), true);
-            EXECUTE statement USING query;
+            nearest := coopembed.open_search(statement, query, pg_catalog.array_remove(elsewhere, part::pg_catalog.oid));
+            FETCH nearest INTO hit;
+            CLOSE nearest;
         EXCEPTION WHEN connection_exception THEN
             reason := SQLERRM;
             RAISE WARNING 'partition % is left out: its server cannot be reached', part USING DETAIL = reason;
-            unreachable := unreachable OPERATOR(pg_catalog.||) part::pg_catalog.oid;
+            unreachable := pg_catalog.array_append(unreachable, part::pg_catalog.oid);
         END;
     END LOOP;
-    IF unreachable OPERATOR(pg_catalog.@>) leaves AND leaves OPERATOR(pg_catalog.<>) '{}' THEN
+    IF leaves OPERATOR(pg_catalog.>) 0::bigint AND leaves OPERATOR(pg_catalog.=) pg_catalog.cardinality(unreachable)::bigint THEN
         RAISE sqlclient_unable_to_establish_sqlconnection USING MESSAGE = 'no server of a partition can be reached', DETAIL = reason;
     END IF;
-    RETURN pg_catalog.array_to_string(unreachable, ',');
+    RETURN unreachable;
 END $$;
 
 -- The k nearest rows, nearest first. A filter is SQL, as in WHERE. Neither STRICT nor with a pinned search_path: see above.
 CREATE FUNCTION coop_search(row_type anyelement, emb_column name, query coopquery, k integer DEFAULT 10, filter text DEFAULT NULL,
         rel regclass DEFAULT NULL, skip_unreachable boolean DEFAULT false)
-    RETURNS SETOF anyelement LANGUAGE plpgsql STABLE COST 100000 ROWS 10 SET coopembed.left_out TO '' AS $$
+    RETURNS SETOF anyelement LANGUAGE plpgsql STABLE COST 100000 ROWS 10 AS $$
 DECLARE
     row_type_of pg_catalog.regtype := pg_catalog.pg_typeof(row_type);
     tab pg_catalog.regclass := COALESCE(rel, (SELECT c.oid FROM pg_catalog.pg_class c
         WHERE c.reltype OPERATOR(pg_catalog.=) row_type_of AND c.relkind OPERATOR(pg_catalog.<>) 'c'));
     statement pg_catalog.text := coopembed.search_statement(row_type_of, emb_column, k, filter, tab);
+    nearest pg_catalog.refcursor;
+    hit pg_catalog.record;
 BEGIN
     IF query IS NULL THEN
         RETURN;
-    ELSIF skip_unreachable THEN
-        PERFORM pg_catalog.set_config('coopembed.left_out',
-            coopembed.search_unreachable(coopembed.search_statement(row_type_of, emb_column, 0, filter, tab), query, tab), true);
+    ELSIF skip_unreachable IS NOT TRUE THEN
+        RETURN QUERY EXECUTE statement USING query;
+        RETURN;
     END IF;
-    RETURN QUERY EXECUTE statement USING query;
+    nearest := coopembed.open_search(statement, query,
+        coopembed.search_unreachable(coopembed.search_statement(row_type_of, emb_column, 0, filter, tab), query, tab));
+    LOOP
+        FETCH nearest INTO hit;
+        EXIT WHEN NOT FOUND;
+        RETURN NEXT hit;
+    END LOOP;
+    CLOSE nearest;
 END $$;

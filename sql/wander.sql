@@ -26,7 +26,7 @@ DECLARE
     written text;
 BEGIN
     EXECUTE format('SELECT count(*), count(emb), min(id) FROM (SELECT %1$s AS emb, %2$I::text AS id FROM %3$s WHERE %2$I = $1::%4$s LIMIT 2) t',
-        coopembed.embedding_column(rel, emb_column), id_column, rel, coopembed.id_type(rel, id_column))
+        coopembed.embedding_column(rel, emb_column), id_column, coopembed.qualified(rel), coopembed.id_type(rel, id_column))
         INTO rows, embeddings, written USING id;
     IF rows = 0 THEN
         RAISE no_data_found USING MESSAGE = format('no row of %s has the id "%s"', rel, id),
@@ -42,25 +42,25 @@ BEGIN
 END $$;
 
 -- The kept graph that answers for this, if there is one that whoever asks may read. A graph is a table of somebody's own, so it
--- is believed only if that is the table's owner, a superuser or whoever asks, and never if reading it runs a policy of theirs.
+-- is believed only if that is the table's owner, a superuser or whoever asks, and never if code of theirs hangs on it.
 CREATE FUNCTION coopembed.kept_graph(rel regclass, id_column name, emb_column name, k integer, attributes text[]) RETURNS regclass
     LANGUAGE sql STABLE SET search_path TO pg_catalog, pg_temp AS $$
     SELECT g.graph FROM coopembed.knn_graphs g
         JOIN pg_class c ON c.oid = g.graph JOIN pg_class t ON t.oid = g.relation JOIN pg_roles owner ON owner.oid = c.relowner
     WHERE g.relation = rel AND g.id_column = kept_graph.id_column AND g.emb_column = kept_graph.emb_column AND g.k >= kept_graph.k
         AND (attributes IS NULL AND g.attribute IS NULL OR attributes = ARRAY[g.attribute])
-        AND c.relkind = 'r' AND NOT c.relrowsecurity AND has_table_privilege(c.oid, 'SELECT') AND has_schema_privilege(c.relnamespace, 'USAGE')
-        AND (owner.rolname = current_user OR c.relowner = t.relowner OR owner.rolsuper)
+        AND coopembed.is_plain(c.oid) AND has_table_privilege(c.oid, 'SELECT') AND has_schema_privilege(c.relnamespace, 'USAGE')
+        AND (coopembed.is_trusted(c.oid) OR c.relowner = t.relowner)
     ORDER BY owner.rolname <> current_user, g.k, c.relname LIMIT 1 $$;
 
 -- SQL for the lists of neighbours of those rows r for which `cond` holds, computed now: (id, neighbours, distances).
 CREATE FUNCTION coopembed.lists(rel regclass, id_column name, emb text, attributes text[], k integer, cond text) RETURNS text
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path TO pg_catalog, pg_temp AS $$
+    LANGUAGE sql STABLE PARALLEL SAFE SET search_path TO pg_catalog, pg_temp AS $$
     SELECT format('SELECT a.id::text, COALESCE(n.neighbours, ''{}''), COALESCE(n.distances, ''{}'')
         FROM (SELECT r.%1$I AS id, %2$s AS target FROM %3$s r WHERE r.%1$I IS NOT NULL AND r.%4$s IS NOT NULL AND %5$s) a
         CROSS JOIN LATERAL (SELECT array_agg(n.id::text ORDER BY n.d) AS neighbours, array_agg(n.d ORDER BY n.d) AS distances
             FROM (%6$s) n) n',
-        id_column, coopembed.target('r.' || emb, attributes), rel, emb, cond,
+        id_column, coopembed.target('r.' || emb, attributes), coopembed.qualified(rel), emb, cond,
         coopembed.nearest(rel, id_column, emb, 'a.target', k, format('b.%I <> a.id', id_column))) $$;
 
 -- The path from an image to another or, where `goal` is null, to the point that `target` names, measured in some attributes or,
@@ -90,9 +90,9 @@ BEGIN
         lists := format('SELECT r.%1$I::text, g.neighbours[:%2$s]::text[], g.distances[:%2$s], g.neighbours IS NULL
             FROM %3$s r LEFT JOIN %4$s g ON g.id = r.%1$I AND g.digest = coopembed.digest(r.%5$s)
             WHERE r.%1$I IS NOT NULL AND r.%5$s IS NOT NULL
-            UNION ALL SELECT l.*, NULL FROM (%6$s) l', id_column, k, rel, kept, emb,
+            UNION ALL SELECT l.*, NULL FROM (%6$s) l', id_column, k, coopembed.qualified(rel), coopembed.qualified(kept), emb,
             coopembed.lists(rel, id_column, emb, attributes, k, format('r.%1$I IN ($1::%2$s, $2::%2$s) AND NOT EXISTS (SELECT FROM %3$s g
-                WHERE g.id = r.%1$I AND g.digest = coopembed.digest(r.%4$s) AND g.neighbours IS NOT NULL)', id_column, id_type, kept, emb)));
+                WHERE g.id = r.%1$I AND g.digest = coopembed.digest(r.%4$s) AND g.neighbours IS NOT NULL)', id_column, id_type, coopembed.qualified(kept), emb)));
     END IF;
     IF goal IS NULL THEN
         lists := lists || format(' UNION ALL SELECT NULL, COALESCE(array_agg(n.id::text ORDER BY n.d), ''{}''),
@@ -122,7 +122,7 @@ DECLARE
     lists bigint := used;
 BEGIN
     IF NOT row_security_active(g.relation) THEN
-        EXECUTE format('SELECT count(*) FROM %s WHERE neighbours IS NOT NULL', graph) INTO lists;
+        EXECUTE format('SELECT count(*) FROM %s WHERE neighbours IS NOT NULL', coopembed.qualified(graph)) INTO lists;
     END IF;
     IF outdated > 0 OR lists > used THEN
         RAISE NOTICE 'the kept graph % is out of date: % rows are new or changed, % of its rows are gone or changed', graph, outdated, lists - used
@@ -139,7 +139,7 @@ DECLARE
 BEGIN
     PERFORM coopembed.id_type(rel, id_column), coopembed.check_k(k);
     IF attributes IS NOT NULL THEN
-        EXECUTE format('SELECT %3$s.coop_like(%1$s, VARIADIC $1) FROM %2$s WHERE %1$s IS NOT NULL LIMIT 1', emb, rel, '@extschema@')
+        EXECUTE format('SELECT %3$s.coop_like(%1$s, VARIADIC $1) FROM %2$s WHERE %1$s IS NOT NULL LIMIT 1', emb, coopembed.qualified(rel), '@extschema@')
             USING attributes;
     END IF;
     IF graph IS NOT NULL AND NOT EXISTS (SELECT FROM coopembed.knn_graphs g WHERE g.graph = check_walk.graph AND g.relation = rel
@@ -149,6 +149,8 @@ BEGIN
             DETAIL = format('Asked of %s (%I, %I), k = %s%s.', rel, id_column, emb_column, k,
                 COALESCE(', attribute "' || array_to_string(attributes, '", "') || '"', '')),
             HINT = 'coop_knn_graphs() lists the graphs. Without one, it is found or made for the statement.';
+    ELSIF graph IS NOT NULL THEN
+        PERFORM coopembed.check_plain(graph);
     END IF;
 END $$;
 

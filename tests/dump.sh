@@ -84,6 +84,9 @@ SQL
 in_use >"$SCRATCH/in_use"
 grep ERROR "$SCRATCH/in_use" && die 'the list of questions is wrong'
 "$BIN/pg_dump" -C used >"$SCRATCH/used.sql"
+ask -d used -c 'CREATE ROLE archivist LOGIN' -c 'GRANT pg_read_all_data TO archivist'
+"$BIN/pg_dump" -C -U archivist used | grep -v '^\\\(un\)\?restrict' | cmp - <(grep -v '^\\\(un\)\?restrict' "$SCRATCH/used.sql") || die 'whoever may read all data cannot dump it'
+ok 'whoever may read all data dumps the same'
 stop_cluster "$SCRATCH"
 start_cluster "$SCRATCH/fresh" fsync=off
 psql_ -d postgres -f "$SCRATCH/used.sql" >/dev/null

@@ -164,14 +164,14 @@ clerk 'nor drops them' "$denied" "SELECT coop_drop_attribute_value('hue', 'x')"
 clerk 'nor restarts the service' "$denied" 'SELECT coop_worker_restart()'
 clerk 'nor reads weights' "$denied" 'SELECT count(*) FROM coopembed.model_weights'
 clerk 'nor who embeds what but through the view' "$denied" 'SELECT count(*) FROM coopembed.embedding_runs'
-for table in models attributes attribute_values categories proxies model_weights embedding_runs; do
+for table in knn_graphs models attributes attribute_values categories proxies model_weights embedding_runs; do
   clerk "nor writes $table" "$denied" "DELETE FROM coopembed.$table"
 done
 clerk 'nor creates in its schema' "$denied" 'CREATE TABLE coopembed.x ()'
 clerk 'nor reads an index from end to end that is not his' 'must be owner' "SELECT coop_index_check('shop.products_emb_idx')"
-clerk 'a table of somebody else cannot be registered as a graph' 'row-level security' \
-  "INSERT INTO coopembed.knn_graphs VALUES ('shop.products', 'shop.products', 'id', 'emb', 5)"
-clerk 'nor one that is not there yet' 'row-level security' "INSERT INTO coopembed.knn_graphs VALUES (4000000000, 'shop.products', 'id', 'emb', 5)"
+clerk 'a table of somebody else cannot be registered as a graph' 'must be owner of table products' \
+  "SELECT coopembed.knn_add_graph('shop.products', 'shop.products', 'id', 'emb', 5, NULL)"
+clerk 'nor one that is not there yet' 'must be an ordinary table' "SELECT coopembed.knn_add_graph(4000000000, 'shop.products', 'id', 'emb', 5, NULL)"
 ask -d plain -c 'GRANT EXECUTE ON FUNCTION coop_load_model(text, text) TO clerk'
 clerk 'the right to the function alone reads no files of the server' 'permission denied to read a model directory' "SELECT coop_load_model('x', '$SCRATCH/emoji')"
 ask -d plain -c 'CREATE ROLE librarian' -c 'GRANT pg_read_server_files TO librarian'
@@ -211,6 +211,10 @@ for setting in max_image_dimension max_image_memory queue_length max_batch memor
     -c "$load" -c 'SET SESSION AUTHORIZATION postgres' -c "SHOW coopembed.$setting" 2>/dev/null | tail -1)"
 done
 clerk 'nor sees which program computes' 'must be\|permission denied\|pg_read_all_settings' "SELECT coop_category_query('tool'); SHOW coopembed.engine"
+# Version 0.2.0 had a setting that made any table empty for any SELECT: a foreign key's check, a policy, a plan that is kept.
+expect 'no setting makes rows disappear' '60 60 60 t' "$(as_clerk plain -c "$load" -c "SET coopembed.left_out = '$(ask -d plain -c "SELECT 'shop.products'::regclass::oid")'" \
+  -c 'SELECT count(*) FROM shop.products' -c 'PREPARE s AS SELECT count(*) FROM shop.products' -c 'EXECUTE s' \
+  -c "SELECT count(*) FROM coop_search(NULL::shop.products, 'emb', coop_category_query('tool'), 100, skip_unreachable => true)" -c "$load" | sed 1d | xargs)"
 ask -d plain -c "SET coopembed.probes = 7" -c "SET coopembed.model = 'emoji'" -c "SET coopembed.queue_timeout = '5s'" -c "SELECT coop_category_query('tool')" >/dev/null
 ok 'the rest is everybody'"'"'s for a session'
 echo "$passed passed, 0 failed"

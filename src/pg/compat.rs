@@ -130,3 +130,18 @@ pub unsafe fn string<'a>(node: *const pg_sys::Node) -> Option<&'a CStr> {
         Some(CStr::from_ptr(text))
     }
 }
+
+/// The queries that a statement with one parameter of a given type is rewritten to.
+///
+/// # Safety
+/// `statement` must be one that was parsed from `sql`.
+pub unsafe fn analyze(statement: *mut pg_sys::RawStmt, sql: &CStr, mut parameter: pg_sys::Oid) -> *mut pg_sys::List {
+    let (sql, types) = (sql.as_ptr(), &raw mut parameter);
+    // SAFETY: as promised; the type is read before this returns.
+    unsafe {
+        #[cfg(feature = "pg14")]
+        return pg_sys::pg_analyze_and_rewrite(statement, sql, types, 1, std::ptr::null_mut());
+        #[cfg(not(feature = "pg14"))]
+        return pg_sys::pg_analyze_and_rewrite_fixedparams(statement, sql, types, 1, std::ptr::null_mut());
+    }
+}

@@ -16,12 +16,14 @@ mod fixture;
 mod fmgr;
 mod fold;
 mod gallery;
+mod knn;
 mod model_process;
 mod nodes;
 mod operators;
 mod pipeline;
 mod queries;
 mod report;
+mod search;
 mod settings;
 mod shards;
 mod status;
@@ -43,4 +45,5 @@ pub extern "C-unwind" fn _PG_init() {
     settings::define();
     worker::on_load();
     shards::on_load();
+    search::on_load();
 }

@@ -94,13 +94,6 @@ pub fn output() -> Output {
     OUTPUT.get()
 }
 
-/// Whether queries take a table to be empty.
-pub fn leaves_out(table: pgrx::pg_sys::Oid) -> bool {
-    LEFT_OUT.get().is_some_and(|list| {
-        !list.is_empty() && list.to_string_lossy().split(',').any(|oid| oid.parse() == Ok(table.to_u32()))
-    })
-}
-
 /// Defines all settings; called once, when the library is loaded.
 pub fn define() {
     GucRegistry::define_string_guc(
@@ -213,13 +206,14 @@ pub fn define() {
         GucContext::Userset,
         GucFlags::default(),
     );
+    // Version 0.2.0's coop_search() sets it, and has to work until ALTER EXTENSION coopembed UPDATE replaces it.
     GucRegistry::define_string_guc(
         c"coopembed.left_out",
-        c"Object ids of tables that queries take to be empty, with commas between them.",
-        c"coop_search sets it for its own statement, to go on without servers that are down.",
+        c"Has no effect.",
+        c"It is there for SQL functions of version 0.2.0.",
         &LEFT_OUT,
         GucContext::Userset,
-        GucFlags::default(),
+        GucFlags::NO_SHOW_ALL | GucFlags::DISALLOW_IN_FILE,
     );
     compat::reserve_settings(c"coopembed");
 }

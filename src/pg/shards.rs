@@ -13,16 +13,16 @@
 //!             -> Limit -> Index Scan on products_3     a partition that lies here
 //! ```
 //!
-//! `sql/shards.sql` has what SQL can say: `coop_search()`. It can go on without servers that are down: the partitions in
-//! `coopembed.left_out` are taken to be empty.
+//! `sql/shards.sql` has what SQL can say: `coop_search()`, which can go on without servers that are down (`search.rs`).
 //!
 //! `postgres_fdw` itself sends a limit only if all of a query is one server's. Its paths can be told to (the same two flags that its own
 //! planning of such queries leaves in `fdw_private`); what comes of it is looked at before the plan is offered: the remote statement
 //! has to end in the limit, and no condition may be left to test here, where it would be tested too late.
 
 use super::nodes::items;
-use super::{compat, operators, settings};
+use super::{compat, operators};
 use pgrx::is_a;
+use pgrx::pg_sys::ffi::pg_guard_ffi_boundary;
 use pgrx::pg_sys::{self, ForeignPath, List, Node, NodeTag, Path, PlannerInfo, RelOptInfo};
 use pgrx::prelude::*;
 use std::ffi::c_void;
@@ -31,38 +31,14 @@ use std::sync::OnceLock;
 
 extension_sql_file!("../../sql/shards.sql", name = "shards", requires = ["gallery", "queries"]);
 
-static OF_SCANS: OnceLock<pg_sys::set_rel_pathlist_hook_type> = OnceLock::new();
-static OF_ORDER: OnceLock<pg_sys::create_upper_paths_hook_type> = OnceLock::new();
+static PREVIOUS: OnceLock<pg_sys::create_upper_paths_hook_type> = OnceLock::new();
 
-/// Puts our hooks before those of others.
+/// Puts our hook before those of others.
 pub fn on_load() {
     // SAFETY: runs in the server's only thread, when it loads the library.
     unsafe {
-        OF_SCANS.get_or_init(|| pg_sys::set_rel_pathlist_hook);
-        pg_sys::set_rel_pathlist_hook = Some(leave_out);
-        OF_ORDER.get_or_init(|| pg_sys::create_upper_paths_hook);
+        PREVIOUS.get_or_init(|| pg_sys::create_upper_paths_hook);
         pg_sys::create_upper_paths_hook = Some(offer);
-    }
-}
-
-/// Takes what is in `coopembed.left_out` to be empty.
-#[pg_guard]
-unsafe extern "C-unwind" fn leave_out(
-    root: *mut PlannerInfo,
-    table: *mut RelOptInfo,
-    index: pg_sys::Index,
-    entry: *mut pg_sys::RangeTblEntry,
-) {
-    // SAFETY: the planner passes its own state, here as to the hook before.
-    unsafe {
-        if let Some(Some(previous)) = OF_SCANS.get() {
-            previous(root, table, index, entry);
-        }
-        let reads = (*(*root).parse).commandType == pg_sys::CmdType::CMD_SELECT
-            && (*entry).rtekind == pg_sys::RTEKind::RTE_RELATION;
-        if reads && settings::leaves_out((*entry).relid) {
-            pg_sys::mark_dummy_rel(table);
-        }
     }
 }
 
@@ -75,10 +51,10 @@ unsafe extern "C-unwind" fn offer(
     output: *mut RelOptInfo,
     extra: *mut c_void,
 ) {
-    // SAFETY: the planner passes its own state, here as to the hook before.
+    // SAFETY: the planner passes its own state, here as to the hook before, whose errors become panics at the boundary.
     unsafe {
-        if let Some(Some(previous)) = OF_ORDER.get() {
-            previous(root, stage, input, output, extra);
+        if let Some(Some(previous)) = PREVIOUS.get() {
+            pg_guard_ffi_boundary(|| previous(root, stage, input, output, extra));
         }
         if stage == pg_sys::UpperRelationKind::UPPERREL_ORDERED {
             if let Some(path) = Search::of(root).and_then(|search| search.path(input, output)) {
@@ -246,7 +222,11 @@ impl Search {
             let Some(plan) = (*(*part).fdwroutine).GetForeignPlan else { return false };
             let mut path = *path;
             path.path.pathkeys = null_mut();
-            let plan = plan(root, part, table, &mut path, null_mut(), (*part).baserestrictinfo, null_mut());
+            let conditions = (*part).baserestrictinfo;
+            // The wrapper's errors become panics here, and do not jump over this function.
+            let plan = pg_guard_ffi_boundary(|| {
+                plan(root, part, table, &mut path, null_mut(), conditions, null_mut())
+            });
             (*plan).scan.plan.qual.is_null()
                 && items::<Node>((*plan).fdw_private)
                     .next()

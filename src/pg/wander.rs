@@ -15,7 +15,6 @@ use pgrx::prelude::*;
 use pgrx::PgMemoryContexts;
 use sha2::{Digest, Sha256};
 
-extension_sql_file!("../../sql/knn.sql", name = "knn", requires = ["gallery", "queries"]);
 extension_sql_file!("../../sql/wander.sql", name = "wander", requires = ["knn"]);
 
 /// A graph that is being read, and the path that is wanted.
