@@ -211,7 +211,7 @@ COMMENT ON COLUMN coopembed.models.digest IS 'SHA-256 of what decides an embeddi
 COMMENT ON COLUMN coopembed.models.fingerprint IS 'its first 32 bits, which every embedding carries';
 COMMENT ON COLUMN coopembed.models.subspaces IS 'K, one for each attribute';
 COMMENT ON COLUMN coopembed.models.subspace_dim IS 'n, dimensions of each';
-COMMENT ON COLUMN coopembed.models.config IS 'config.json, byte for byte';
+COMMENT ON COLUMN coopembed.models.config IS 'config.json; a character that the encoding of the database lacks is escaped';
 COMMENT ON COLUMN coopembed.models.loaded_at IS 'when it was loaded here';
 COMMENT ON TABLE coopembed.model_weights IS 'model.safetensors of each model, in parts; the owner''s alone to read';
 COMMENT ON COLUMN coopembed.model_weights.model IS 'name of the model';

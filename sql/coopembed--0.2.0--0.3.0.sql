@@ -589,6 +589,8 @@ BEGIN
     END IF;
 END $$;
 
+COMMENT ON COLUMN coopembed.models.config IS 'config.json; a character that the encoding of the database lacks is escaped';
+
 COMMENT ON FUNCTION coopembed.qualified(regclass) IS 'internal: a relation''s name for a statement, with its schema';
 
 COMMENT ON FUNCTION coopembed.check_plain(regclass) IS 'internal: an error unless a graph is as coop_build_knn() makes it';
@@ -610,6 +612,9 @@ COMMENT ON FUNCTION coopembed.knn_to_refresh(regclass) IS 'internal: what a grap
 COMMENT ON FUNCTION coopembed.open_search(text, coopquery, oid[]) IS
     'internal: a cursor for a search in which some foreign partitions are taken to be empty';
 
+
+COMMENT ON FUNCTION coopembed.search_unreachable(text, coopquery, regclass) IS
+    'internal: which partitions coop_search() leaves out, with a warning for each';
 
 -- Graphs that nobody need believe.
 DELETE FROM coopembed.knn_graphs WHERE coopembed.is_plain(graph) IS NOT TRUE;

@@ -26,6 +26,10 @@ pub enum Kind {
     InvalidText,
     /// Malformed binary representation of a value.
     InvalidBinary,
+    /// Bytes that are no text in the encoding that they should be in.
+    InvalidEncoding,
+    /// A character that the encoding of a database lacks.
+    Untranslatable,
     /// An argument or setting outside its range.
     InvalidParameter,
     /// A data set that cannot be read as what it says it is.
@@ -119,20 +123,30 @@ impl From<candle_core::Error> for Error {
     }
 }
 
+/// How many characters of a user's text are shown, or compared with known names.
+const SHOWN: usize = 80;
+
 /// Text from a user, cut to a length that fits an error line.
 pub fn abridged(text: &str) -> impl Display {
-    match text.char_indices().nth(80) {
-        Some((at, _)) => format!("{}...", &text[..at]),
+    match beginning(text) {
+        Some(beginning) => format!("{beginning}..."),
         None => text.to_owned(),
     }
 }
 
-/// Up to eight of `known`, the most similar to `name` first.
+/// The beginning of a text that is too long to be shown.
+fn beginning(text: &str) -> Option<&str> {
+    text.char_indices().nth(SHOWN).map(|(at, _)| &text[..at])
+}
+
+/// Up to eight of `known`, the most similar to `name` first. A text of any length may be asked for: time and memory grow with the product of
+/// the lengths that are compared.
 fn nearest(name: &str, known: &[String]) -> Vec<String> {
+    let name = beginning(name).unwrap_or(name);
     let mut scored: Vec<(f64, &String)> = known
         .iter()
         .map(|k| {
-            let (a, b) = (name.to_lowercase(), k.to_lowercase());
+            let (a, b) = (name.to_lowercase(), beginning(k).unwrap_or(k).to_lowercase());
             let contained = if !a.is_empty() && (b.contains(&a) || a.contains(&b)) { 0.5 } else { 0.0 };
             (strsim::normalized_damerau_levenshtein(&a, &b) + contained, k)
         })
@@ -153,6 +167,13 @@ mod tests {
         let many: Vec<String> = (0..40).map(|i| format!("value{i}")).collect();
         let e = Error::unknown("value", "value7", &many);
         assert!(e.hint.unwrap().starts_with("The nearest of 40 known names: \"value7\""));
+    }
+
+    #[test]
+    fn a_name_of_any_length_costs_no_more_than_a_long_one() {
+        let known: Vec<String> = (0..50).map(|i| format!("{i}").repeat(100)).collect();
+        let e = Error::unknown("value", &"7".repeat(100_000_000), &known);
+        assert!(e.hint.unwrap().starts_with("The nearest of 50 known names: \"7777"));
     }
 
     #[test]

@@ -149,6 +149,15 @@ pub fn headroom(bytes: usize) -> Result<()> {
     Ok(())
 }
 
+/// Makes sure that JSON of `bytes` can be parsed: serde_json allocates by itself. The most comes of the least text where a list of small numbers
+/// becomes [`serde_json::Value`]s: two bytes each turn into 32, in a vector that doubles, and is there twice while it is moved: 48 times the text.
+///
+/// # Errors
+/// [`Kind::OutOfMemory`].
+pub fn headroom_for_json(bytes: usize) -> Result<()> {
+    headroom(bytes.saturating_mul(64))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

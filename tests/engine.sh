@@ -54,12 +54,19 @@ found=$(device)
 ok "without that GPU the library computes, and says so: $found"
 expect 'as before' "t $BIN/postgres" "$(ask -c "$same") $(executable)"
 configure "engine=$SCRATCH/nothing" device=cpu
-expect 'a program that is not there, too' "cpu (cpu: $SCRATCH/nothing cannot be run: No such file or directory (os error 2))" "$(device)"
-expect 'the log says it' 1 "$(grep -c 'computes on the CPU, not on cpu: .*/nothing cannot be run' "$SCRATCH/server.log")"
+expect 'a program that is not there, too' "cpu (cpu: the program cannot be run, see the server's log)" "$(device)"
+expect 'the log says which' 1 "$(grep -c "computes on the CPU, not on cpu: .*the program is $SCRATCH/nothing: No such file" "$SCRATCH/server.log")"
+# The setting is a superuser's to see.
+ask -c 'CREATE ROLE plain'
+public() { ask -c 'SET ROLE plain' -c 'TABLE coop_stat_worker' -c 'SELECT coopembed.worker_stats()' -c 'SELECT * FROM coop_status()' 2>&1; }
+ask -c 'SET ROLE plain' -c 'SHOW coopembed.engine' 2>"$SCRATCH/error" && die 'everybody sees where the program is'
+expect 'nobody else is told where it is' 0 "$(public | grep -c "$SCRATCH")"
 printf '#!/bin/sh\necho "libcublas is not here" >&2\nexit 127\n' >"$SCRATCH/broken"
 chmod 755 "$SCRATCH/broken"
 configure "engine=$SCRATCH/broken" device=cpu
-expect 'and one that ends before it has begun' "cpu (cpu: $SCRATCH/broken ended at once, exit status: 127, see the server's log)" "$(device)"
+expect 'and one that ends before it has begun' "cpu (cpu: the program ended at once, exit status: 127, see the server's log)" "$(device)"
+expect 'the log says which' 1 "$(grep -c "ended at once, exit status: 127.*the program is $SCRATCH/broken" "$SCRATCH/server.log")"
+expect 'nobody else is told where it is' 0 "$(public | grep -c "$SCRATCH")"
 expect 'as before' "t $BIN/postgres" "$(ask -c "$same") $(executable)"
 configure device=auto
 expect 'auto does not complain where there is neither GPU nor program' cpu "$(device)"

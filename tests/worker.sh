@@ -206,7 +206,55 @@ wait $(jobs -p) || true
 cat "$SCRATCH"/crowd.* >"$SCRATCH/error"
 expect_in 'a full queue is an error' "ERROR:  the inference service's queue is full" "$SCRATCH/error"
 expect_in 'with a hint' 'HINT:  .*coopembed.queue_length' "$SCRATCH/error"
-ask -c 'ALTER SYSTEM RESET ALL' -c 'SELECT pg_reload_conf()' >/dev/null
+old=$(status model_process_pid)
+ask -c "LOAD 'coopembed'" -c 'ALTER SYSTEM RESET ALL' -c 'SELECT pg_reload_conf()' >/dev/null
+until_true 'the queue is long again' replaced
+
+# Its socket, its lock or their folder is removed while it lives: it is back at once, and nobody notices.
+folder=$SCRATCH/data/pg_stat_tmp
+supervisors() { ps -o args= --ppid "$postmaster" | grep -c 'coopembed inference supervisor' || true; }
+descriptors() { find "/proc/$(status supervisor_pid)/fd" -mindepth 1 | wc -l; }
+one_supervisor() { [ "$(supervisors)" = 1 ]; }
+ask -c "$embed" >/dev/null
+supervisor=$(status supervisor_pid)
+open_files=$(descriptors)
+open_session idle
+tell "$embed"
+until_true 'welcomed' lines idle 1
+asked=1
+for loss in socket socket socket file both folder anew lock; do
+  case $loss in
+    socket) rm "$folder/coopembed.sock" ;;
+    file) rm "$folder/coopembed.sock"; echo >"$folder/coopembed.sock" ;;
+    both) rm "$folder"/coopembed.* ;;
+    folder) rm -rf "$folder" ;;
+    anew) rm -rf "$folder"; as_server mkdir -m 700 "$folder" ;;
+    lock) rm "$folder/coopembed.lock" ;;
+  esac
+  start=$(date +%s%N)
+  tell "$embed"
+  expect "without $loss the next call is answered" "$answer" "$(ask -c "$embed")"
+  milliseconds=$((($(date +%s%N) - start) / 1000000))
+  [ "$milliseconds" -lt 5000 ] || die "after $milliseconds ms"
+  echo "    after $milliseconds ms"
+  asked=$((asked + 1))
+  until_true 'a session with a connection goes on' lines idle "$asked"
+  until_true 'there is one supervisor' one_supervisor
+  case $loss in socket | file) expect 'it is the same' "$supervisor" "$(status supervisor_pid)" ;; esac
+  until_true 'it listens' test -S "$folder/coopembed.sock"
+  until_true 'and holds a lock that others find' test -f "$folder/coopembed.lock"
+done
+close_session || die 'the idle session was cut off'
+expect 'a session with a connection had all its answers' "$asked $answer" "$(sort "$SCRATCH/idle.out" | uniq -c | xargs)"
+for i in $(seq 4); do
+  for n in $(seq 15); do echo "$embed;"; done | ask >"$SCRATCH/lost.$i" 2>&1 &
+done
+sleep 0.3
+rm "$folder/coopembed.sock"
+wait $(jobs -p) || true
+expect 'what is under way is answered' "60 $answer" "$(cat "$SCRATCH"/lost.* | sort | uniq -c | xargs)"
+expect 'nothing leaks' "$open_files" "$(descriptors)"
+supervisor=$(status supervisor_pid)
 
 # A new library file: sessions that load it have the old service replaced.
 touch "$("$PG_CONFIG" --pkglibdir)/coopembed.so"

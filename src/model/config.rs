@@ -3,6 +3,7 @@
 use super::tagging::Tagging;
 use crate::error::{Error, Kind, Result};
 use crate::image::Preprocessing;
+use crate::memory;
 use crate::space::Layout;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -104,8 +105,9 @@ impl ModelConfig {
     /// Parses `config.json`, checks its version first and its contents after.
     ///
     /// # Errors
-    /// [`Kind::Unsupported`] for a newer format, [`Kind::InvalidModel`] for anything malformed.
+    /// [`Kind::Unsupported`] for a newer format, [`Kind::InvalidModel`] for anything malformed, [`Kind::OutOfMemory`].
     pub fn from_json(text: &str) -> Result<Self> {
+        memory::headroom_for_json(text.len())?;
         #[derive(Deserialize)]
         struct Version {
             format_version: u32,
@@ -196,6 +198,29 @@ impl ModelConfig {
     }
 }
 
+/// Backbone and input size that a `config.json` names, whatever else is in it; what it does not name is none.
+///
+/// # Errors
+/// [`Kind::OutOfMemory`].
+pub fn backbone_and_input_size(text: &str) -> Result<(Option<String>, Option<i32>)> {
+    memory::headroom_for_json(text.len())?;
+    #[derive(Default, Deserialize)]
+    struct Parts {
+        architecture: Option<Backbone>,
+        preprocessing: Option<Size>,
+    }
+    #[derive(Deserialize)]
+    struct Backbone {
+        backbone: Option<String>,
+    }
+    #[derive(Deserialize)]
+    struct Size {
+        size: Option<i32>,
+    }
+    let parts: Parts = serde_json::from_str(text).unwrap_or_default();
+    Ok((parts.architecture.and_then(|a| a.backbone), parts.preprocessing.and_then(|p| p.size)))
+}
+
 fn malformed(e: &serde_json::Error) -> Error {
     Error::new(Kind::InvalidModel, "config.json could not be read").detail(format!("{e}."))
 }
@@ -211,4 +236,27 @@ fn unique<'a>(what: &str, names: impl Iterator<Item = &'a String>) -> std::resul
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_that_is_nested_deeply_is_refused() {
+        for nested in ["[".repeat(1_000_000), r#"{"a":"#.repeat(1_000_000)] {
+            for text in [nested.clone(), format!("{{\"format_version\": 1, \"training\": {nested}")] {
+                assert_eq!(ModelConfig::from_json(&text).unwrap_err().kind, Kind::InvalidModel);
+                assert_eq!(backbone_and_input_size(&text).unwrap(), (None, None));
+            }
+        }
+    }
+
+    #[test]
+    fn backbone_and_input_size_are_read_from_any_config() {
+        let text = r#"{"architecture": {"backbone": "r\u00e9s", "x": 1}, "preprocessing": {"size": 64}, "licence": "\u65e5"}"#;
+        assert_eq!(backbone_and_input_size(text).unwrap(), (Some("rés".to_owned()), Some(64)));
+        assert_eq!(backbone_and_input_size("{}").unwrap(), (None, None));
+        assert_eq!(backbone_and_input_size("").unwrap(), (None, None));
+    }
 }

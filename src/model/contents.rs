@@ -7,6 +7,8 @@ use crate::error::{Error, Kind, Result};
 
 /// Before the backbone's own tensor names.
 pub const BACKBONE_PREFIX: &str = "backbone.";
+/// Before the projection's.
+pub const PROJECTION_PREFIX: &str = "projection.";
 /// The projection's matrix, `[K·n, F]`.
 pub const PROJECTION_WEIGHT: &str = "projection.weight";
 /// The projection's bias, `[K·n]`.

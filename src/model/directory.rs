@@ -5,6 +5,7 @@ use super::contents;
 use super::network::Model;
 use super::tensors::{write_tensors, Precision, Tensors};
 use crate::error::{Error, Kind, Result};
+use crate::memory;
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -19,7 +20,8 @@ const MAX_BYTES: u64 = (1 << 30) - (1 << 10);
 /// Reads a model directory: the text of `config.json` and the bytes of `model.safetensors`, unchecked.
 ///
 /// # Errors
-/// [`Kind::InvalidModel`] if a file is missing, is no file, is too long or not text; [`Kind::Io`] if it cannot be read.
+/// [`Kind::InvalidModel`] if a file is missing, is no file, is too long or not text; [`Kind::Io`] if it cannot be read,
+/// [`Kind::OutOfMemory`].
 pub fn read_directory(directory: &Path) -> Result<(String, Vec<u8>)> {
     if !directory.is_dir() {
         return Err(Error::new(Kind::Io, format!("there is no directory \"{}\"", directory.display()))
@@ -50,7 +52,10 @@ fn read_file(path: &Path) -> Result<Vec<u8>> {
     if metadata.len() > MAX_BYTES {
         return Err(unusable(format!("It has {} bytes; at most {MAX_BYTES} are possible.", metadata.len())));
     }
-    std::fs::read(path).map_err(|e| Error::io("read", path, &e))
+    std::fs::read(path).map_err(|e| match e.kind() {
+        std::io::ErrorKind::OutOfMemory => memory::refused(metadata.len() as usize),
+        _ => Error::io("read", path, &e),
+    })
 }
 
 /// Writes a model directory, after checking that what is written can be read: matrices in f16, vectors in f32. The

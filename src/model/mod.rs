@@ -25,7 +25,9 @@ mod tensors;
 
 pub use arch::Arch;
 pub use backbone::{load_backbone, Backbone};
-pub use config::{Architecture, Attribute, ModelConfig, ModelDigest, Named, FORMAT_VERSION};
+pub use config::{
+    backbone_and_input_size, Architecture, Attribute, ModelConfig, ModelDigest, Named, FORMAT_VERSION,
+};
 pub use device::open_device;
 pub use directory::{read_directory, write_directory};
 #[cfg(feature = "cli")]

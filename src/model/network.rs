@@ -65,6 +65,9 @@ impl Model {
         file.check(contents::DO_NOT_FIT, &expected, |_| false)?;
         contents::check_written_together(&config, &file)?;
         let digest = config.digest(weights);
+        file.headroom_for_network(|name| {
+            name.starts_with(contents::BACKBONE_PREFIX) || name.starts_with(contents::PROJECTION_PREFIX)
+        })?;
         Ok(Self {
             digest,
             layout: config.layout(&digest)?,

@@ -4,6 +4,7 @@ use super::config::{ModelConfig, Named};
 use super::contents;
 use super::tensors::{TensorFile, Tensors};
 use crate::error::{Error, Kind, Result};
+use crate::memory;
 
 /// What a model's attribute and category queries aim at: means of normalised training embeddings.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,12 +32,12 @@ impl Prototypes {
         let (n, dimensions) = (config.subspace_dim, config.subspace_dim * config.attributes.len());
         let attributes = config.attributes.iter().map(|a| {
             let numbers = file.numbers(&contents::attribute_queries(&a.name))?;
-            Ok(trained(&a.values, &numbers, n))
+            trained(&a.values, &numbers, n)
         });
         let categories = file.numbers(contents::CATEGORY_QUERIES)?;
         Ok(Self {
             attributes: attributes.collect::<Result<_>>()?,
-            categories: trained(&config.categories, &categories, dimensions),
+            categories: trained(&config.categories, &categories, dimensions)?,
         })
     }
 
@@ -58,9 +59,9 @@ impl Prototypes {
 }
 
 /// Rows of those that training images show.
-fn trained(names: &[Named], numbers: &[f32], row: usize) -> Vec<Option<Vec<f32>>> {
+fn trained(names: &[Named], numbers: &[f32], row: usize) -> Result<Vec<Option<Vec<f32>>>> {
     let rows = names.iter().zip(numbers.chunks_exact(row));
-    rows.map(|(name, row)| (name.images > 0).then(|| row.to_vec())).collect()
+    rows.map(|(name, row)| (name.images > 0).then(|| memory::copied(row)).transpose()).collect()
 }
 
 /// The points that training drew embeddings to.

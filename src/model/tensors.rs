@@ -1,6 +1,7 @@
 //! Named tensors: reading safetensors that nobody vouches for, checking them, writing our own.
 
 use crate::error::{Error, Kind, Result};
+use crate::memory;
 use candle_core::{DType, Device, Tensor};
 use half::f16;
 use half::slice::HalfFloatSliceExt;
@@ -97,13 +98,16 @@ impl<'a> TensorFile<'a> {
     /// Reads the header.
     ///
     /// # Errors
-    /// [`Kind::InvalidModel`] if the bytes are not a whole safetensors file.
+    /// [`Kind::InvalidModel`] if the bytes are not a whole safetensors file, [`Kind::OutOfMemory`].
     pub fn parse(bytes: &'a [u8]) -> Result<Self> {
         let invalid = |e: safetensors::SafeTensorError| {
             Error::new(Kind::InvalidModel, "the weights are not a whole safetensors file")
                 .detail(format!("{e}; there are {} bytes.", bytes.len()))
                 .hint("Copy the file again: it may have been cut short.")
         };
+        // The header's length comes first; one that lies is refused before anything is read.
+        let promised = bytes.first_chunk().map_or(0, |length| u64::from_le_bytes(*length));
+        memory::headroom_for_json(usize::try_from(promised).unwrap_or(usize::MAX).min(bytes.len()))?;
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(invalid)?;
         let file = SafeTensors::deserialize(bytes).map_err(invalid)?;
         Ok(Self {
@@ -141,12 +145,29 @@ impl<'a> TensorFile<'a> {
         problems.into_result(message)
     }
 
+    /// Makes sure that a network can be made of the tensors that `of` names: candle and the kernels allocate by themselves. Each number is there
+    /// twice in single precision, decoded and as a kernel wants it, kernels round up to whole vectors, and one tensor at a time passes through
+    /// up to four more copies.
+    ///
+    /// # Errors
+    /// [`Kind::OutOfMemory`].
+    pub fn headroom_for_network(&self, of: impl Fn(&str) -> bool) -> Result<()> {
+        const SMALL: usize = 16 << 20;
+        let numbers = self.tensors.iter().filter(|(name, _)| of(name)).map(|(_, view)| view.data().len());
+        let (all, largest) =
+            numbers.fold((0, 0), |(all, largest): (usize, usize), bytes| (all + bytes, largest.max(bytes)));
+        // A number takes two bytes or four.
+        memory::headroom(
+            all.saturating_mul(6).saturating_add(largest.saturating_mul(8)).saturating_add(SMALL),
+        )
+    }
+
     /// The numbers of a tensor, row by row.
     ///
     /// # Errors
-    /// [`Kind::InvalidModel`] if it is not there or in another format than f16 or f32.
+    /// [`Kind::InvalidModel`] if it is not there or in another format than f16 or f32, [`Kind::OutOfMemory`].
     pub fn numbers(&self, name: &str) -> Result<Vec<f32>> {
-        Ok(decode(self.view(name)?))
+        decode(self.view(name)?)
     }
 
     /// A tensor in f32 in main memory.
@@ -155,7 +176,7 @@ impl<'a> TensorFile<'a> {
     /// As [`TensorFile::numbers`].
     pub fn tensor(&self, name: &str) -> Result<Tensor> {
         let view = self.view(name)?;
-        Ok(Tensor::from_vec(decode(view), view.shape(), &Device::Cpu)?)
+        Ok(Tensor::from_vec(decode(view)?, view.shape(), &Device::Cpu)?)
     }
 
     /// All tensors whose name starts with `prefix`, without it.
@@ -196,13 +217,20 @@ fn non_finite(view: &TensorView<'_>) -> std::result::Result<usize, Dtype> {
 }
 
 /// The numbers of a view in f16 or f32.
-fn decode(view: &TensorView<'_>) -> Vec<f32> {
-    if view.dtype() == Dtype::F16 {
-        let halves: Vec<f16> =
-            view.data().chunks_exact(2).map(|b| f16::from_le_bytes([b[0], b[1]])).collect();
-        return halves.to_f32_vec();
+fn decode(view: &TensorView<'_>) -> Result<Vec<f32>> {
+    if view.dtype() == Dtype::F32 {
+        return memory::collect(view.data().as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)));
     }
-    view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
+    let bytes = view.data().as_chunks().0;
+    let mut numbers = memory::filled(0f32, bytes.len())?;
+    // Some at a time: many are converted at once, and there is no copy of all.
+    let mut halves = [f16::ZERO; 1024];
+    for (bytes, numbers) in bytes.chunks(halves.len()).zip(numbers.chunks_mut(halves.len())) {
+        let halves = &mut halves[..bytes.len()];
+        halves.iter_mut().zip(bytes).for_each(|(half, bytes)| *half = f16::from_le_bytes(*bytes));
+        halves.convert_to_f32_slice(numbers);
+    }
+    Ok(numbers)
 }
 
 /// How to store a tensor's numbers.
@@ -248,4 +276,57 @@ pub fn write_tensors(tensors: &Tensors, precision: Precision, metadata: (&str, S
         .collect::<Result<Vec<_>>>()?;
     let (key, value) = metadata;
     safetensors::serialize(views, Some(HashMap::from([(key.to_owned(), value)]))).map_err(internal)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file that promises a header of `length` bytes.
+    fn headed(length: u64, header: &str) -> Vec<u8> {
+        [&length.to_le_bytes(), header.as_bytes()].concat()
+    }
+
+    #[test]
+    fn a_header_whose_length_lies_is_refused() {
+        for length in [0, 1, 3, 1 << 20, 100_000_000, 100_000_001, 1 << 32, i64::MAX as u64, u64::MAX] {
+            let e = TensorFile::parse(&headed(length, "{}")).unwrap_err();
+            assert_eq!(e.kind, Kind::InvalidModel, "{length}: {e:?}");
+        }
+        assert!(TensorFile::parse(b"{}").is_err());
+        assert!(TensorFile::parse(&headed(2, "{}")).is_ok());
+    }
+
+    #[test]
+    fn a_header_that_is_nested_deeply_is_refused() {
+        for nested in ["[".repeat(1_000_000), r#"{"a":"#.repeat(1_000_000)] {
+            let e = TensorFile::parse(&headed(nested.len() as u64, &nested)).unwrap_err();
+            assert_eq!(e.kind, Kind::InvalidModel);
+        }
+    }
+
+    #[test]
+    fn a_tensor_whose_place_or_shape_lies_is_refused() {
+        for tensor in [
+            r#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,400000000]}}"#,
+            r#"{"a":{"dtype":"F32","shape":[18446744073709551615,2],"data_offsets":[0,4]}}"#,
+            r#"{"a":{"dtype":"F32","shape":[1000000000000],"data_offsets":[0,4]}}"#,
+            r#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[4,0]}}"#,
+        ] {
+            let mut file = headed(tensor.len() as u64, tensor);
+            file.extend([0; 4]);
+            assert_eq!(TensorFile::parse(&file).unwrap_err().kind, Kind::InvalidModel, "{tensor}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_those_of_the_file_whatever_their_count() {
+        for count in [0, 1, 1023, 1024, 1025, 5000] {
+            let numbers: Vec<f16> = (0..count).map(|i| f16::from_f32(i as f32 / 7.0)).collect();
+            let tensor = Tensor::from_slice(&numbers, count, &Device::Cpu).unwrap();
+            let file = safetensors::serialize([("a", &tensor)], None).unwrap();
+            let read = TensorFile::parse(&file).unwrap().numbers("a").unwrap();
+            assert_eq!(read, numbers.iter().map(|n| n.to_f32()).collect::<Vec<_>>());
+        }
+    }
 }

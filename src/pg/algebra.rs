@@ -2,7 +2,7 @@
 
 use super::catalog::{attribute_names, attribute_query_of, subspaces_of};
 use super::queries::names;
-use super::{CoopQuery, CoopVec, OrReport};
+use super::{CoopQuery, CoopVec, OrReport, Text};
 use crate::error::Result;
 use crate::space::{Embedding, EmbeddingRef, Query, QueryRef};
 use pgrx::prelude::*;
@@ -11,9 +11,9 @@ extension_sql_file!("../../sql/algebra.sql", name = "algebra", requires = ["quer
 
 /// "This one, with long sleeves": the attribute's subspace holds the value's query, at unit length.
 #[pg_extern(sql = false)]
-fn coop_replace(embedding: CoopVec<'_>, attribute: &str, value: &str) -> CoopVec<'static> {
+fn coop_replace(embedding: CoopVec<'_>, attribute: Text<'_>, value: Text<'_>) -> CoopVec<'static> {
     let replaced =
-        |e: EmbeddingRef<'_>| e.replaced(&attribute_query_of(e.layout, attribute, value)?.as_ref());
+        |e: EmbeddingRef<'_>| e.replaced(&attribute_query_of(e.layout, &attribute, &value)?.as_ref());
     replaced(embedding.view()).or_report().into()
 }
 
@@ -28,7 +28,7 @@ fn coop_replace_by(embedding: CoopVec<'_>, query: CoopQuery<'_>) -> CoopVec<'sta
 fn coop_blend(
     embedding: CoopVec<'_>,
     other: CoopVec<'_>,
-    attributes: VariadicArray<'_, &str>,
+    attributes: VariadicArray<'_, Text<'_>>,
 ) -> CoopVec<'static> {
     let blend = || -> Result<Embedding> {
         let (embedding, other) = (embedding.view(), other.view());
@@ -40,15 +40,15 @@ fn coop_blend(
 
 /// The n numbers of an embedding in the subspace of an attribute.
 #[pg_extern(sql = false)]
-fn coop_subspace(embedding: CoopVec<'_>, attribute: &str) -> Vec<f32> {
+fn coop_subspace(embedding: CoopVec<'_>, attribute: Text<'_>) -> Vec<f32> {
     let embedding = embedding.view();
-    let subspaces = subspaces_of(embedding.layout, &[attribute.to_owned()]).or_report();
+    let subspaces = subspaces_of(embedding.layout, &[attribute.into_owned()]).or_report();
     let ranges = subspaces.into_iter().map(|k| embedding.layout.range(k));
     ranges.flat_map(|range| embedding.values[range].iter().map(|v| v.to_f32())).collect()
 }
 
 /// Attribute, weight, distance and contribution.
-type Contribution = (Option<String>, Option<f32>, Option<f64>, f64);
+type Contribution = (Option<Text<'static>>, Option<f32>, Option<f64>, f64);
 
 /// Why did this match? For each attribute that the query weighs, its weight, the distance in its subspace, and what it
 /// adds to the squared distance; in a row without attribute what no embedding can avoid, if there is such.
@@ -60,7 +60,7 @@ fn coop_explain(
 ) -> TableIterator<
     'static,
     (
-        name!(attribute, Option<String>),
+        name!(attribute, Option<Text<'static>>),
         name!(weight, Option<f32>),
         name!(distance, Option<f64>),
         name!(contribution, f64),
@@ -78,7 +78,7 @@ fn coop_explain_other(
 ) -> TableIterator<
     'static,
     (
-        name!(attribute, Option<String>),
+        name!(attribute, Option<Text<'static>>),
         name!(weight, Option<f32>),
         name!(distance, Option<f64>),
         name!(contribution, f64),
@@ -92,9 +92,9 @@ fn coop_explain_other(
 fn contributions(embedding: EmbeddingRef<'_>, query: QueryRef<'_>) -> Result<Vec<Contribution>> {
     let parts = query.contributions(embedding)?;
     let names = attribute_names(embedding.layout)?;
-    let rows = parts
-        .into_iter()
-        .map(move |(k, w, d)| (names.get(k).cloned(), Some(w), Some(d), f64::from(w) * d * d));
+    let rows = parts.into_iter().map(move |(k, w, d)| {
+        (names.get(k).cloned().map(Text::from), Some(w), Some(d), f64::from(w) * d * d)
+    });
     let constant = (query.constant > 0.0).then_some((None, None, None, query.constant));
     Ok(rows.chain(constant).collect())
 }

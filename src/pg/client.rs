@@ -1,7 +1,8 @@
 //! A backend's end of the inference service: connects, starts the service if it is not there, and waits in a way that
 //! cancel, `statement_timeout` and shutdown interrupt at once.
 
-use super::worker::{build, launch, SOCKET};
+use super::socket::SOCKET;
+use super::worker::{build, launch};
 use crate::error::{Error, Kind, Result};
 use crate::serve::{Client, Greeting, Outcome};
 use pgrx::pg_sys;
@@ -17,6 +18,8 @@ const STARTUP: Duration = Duration::from_secs(60);
 const NO_SLOT: Duration = Duration::from_secs(5);
 /// Between two requests for a supervisor.
 const RELAUNCH: Duration = Duration::from_secs(1);
+/// How long something other than the socket may be in its place before that is an error.
+const REPLACED: Duration = Duration::from_secs(5);
 /// Between two attempts to connect. The postmaster's news of our worker end the wait earlier.
 const POLL: Duration = Duration::from_millis(10);
 
@@ -35,7 +38,7 @@ pub fn with_service<T>(
     patience: Option<Duration>,
     request: impl FnMut(&mut Client<Channel>) -> Result<Outcome<T>>,
 ) -> Result<T> {
-    converse(patience, true, request).and_then(|done| done.ok_or_else(|| timed_out(None)))
+    converse(patience, true, request).and_then(|done| done.ok_or_else(no_answer))
 }
 
 /// The same, but `None` where the service does not run.
@@ -51,8 +54,7 @@ pub fn with_running_service<T>(
 /// # Errors
 /// [`Kind::Unavailable`] and [`Kind::Busy`] if the service cannot be reached.
 pub fn connect() -> Result<Client<Channel>> {
-    let mut connector = Connector::new(true);
-    connector.kept_or_new()?.ok_or_else(|| timed_out(connector.launched))
+    Connector::new(true).kept_or_new()?.ok_or_else(no_answer)
 }
 
 /// Keeps a usable connection for the next request.
@@ -91,11 +93,13 @@ struct Connector {
     since: Instant,
     launched: Option<Instant>,
     no_slot_since: Option<Instant>,
+    /// How the last attempt ended, if nobody listened.
+    refused: Option<std::io::Error>,
 }
 
 impl Connector {
     fn new(start: bool) -> Self {
-        Self { start, since: Instant::now(), launched: None, no_slot_since: None }
+        Self { start, since: Instant::now(), launched: None, no_slot_since: None, refused: None }
     }
 
     /// The connection of the last request if it is still good, or a new one.
@@ -111,6 +115,7 @@ impl Connector {
         loop {
             match Channel::connect(self.since + STARTUP) {
                 Ok(channel) => {
+                    self.refused = None;
                     if let Greeting::Welcome(client) = Client::greet(channel, &build())? {
                         return Ok(Some(client));
                     }
@@ -120,10 +125,13 @@ impl Connector {
                     if !self.start {
                         return Ok(None);
                     }
+                    self.refused = Some(e);
                     self.launch()?;
                 }
                 // Its backlog is full.
                 Err(e) if e.kind() == ErrorKind::WouldBlock => {}
+                // Something else is in the socket's place; the supervisor finds that, too.
+                Err(e) if self.start && self.since.elapsed() < REPLACED => self.refused = Some(e),
                 Err(e) => {
                     return Err(Error::new(
                         Kind::Unavailable,
@@ -165,18 +173,27 @@ impl Connector {
 
     fn pause(&mut self) -> Result<()> {
         if self.since.elapsed() > STARTUP {
-            return Err(timed_out(self.launched));
+            return Err(self.timed_out());
         }
         wait(None, 0, POLL);
         Ok(())
     }
+
+    fn timed_out(&self) -> Error {
+        let seconds = STARTUP.as_secs();
+        match &self.refused {
+            None => no_answer().detail(format!("It was waited for for {seconds} s.")),
+            Some(e) => Error::new(Kind::Unavailable, "the inference service did not start")
+                .detail(format!(
+                    "For {seconds} s nobody listened on \"{SOCKET}\" in the data directory ({e}), though a supervisor was asked for."
+                ))
+                .hint("See the server log. A supervisor that hangs keeps others from starting: end it."),
+        }
+    }
 }
 
-fn timed_out(launched: Option<Instant>) -> Error {
-    let what = if launched.is_some() { "did not start" } else { "does not answer" };
-    Error::new(Kind::Unavailable, format!("the inference service {what}"))
-        .detail(format!("It was waited for for {} s.", STARTUP.as_secs()))
-        .hint("See the server log.")
+fn no_answer() -> Error {
+    Error::new(Kind::Unavailable, "the inference service does not answer").hint("See the server log.")
 }
 
 /// A connection that waits with the process's latch.

@@ -2,7 +2,7 @@
 
 use super::catalog::ModelEntry;
 use super::client::with_service;
-use super::{catalog, settings, CoopVec, OrReport};
+use super::{catalog, settings, CoopVec, OrReport, Text};
 use crate::error::Result;
 use crate::image::prepare;
 use crate::serve::{EmbedRequest, Priority};
@@ -29,8 +29,8 @@ fn coop_embed(image: &[u8]) -> CoopVec<'static> {
 
 /// The embedding of a picture by a named model.
 #[pg_extern(stable, strict, parallel_safe, cost = 100000, name = "coop_embed")]
-fn coop_embed_with(image: &[u8], model: &str) -> CoopVec<'static> {
-    embed(image, Some(model)).or_report().into()
+fn coop_embed_with(image: &[u8], model: Text<'_>) -> CoopVec<'static> {
+    embed(image, Some(&model)).or_report().into()
 }
 
 extension_sql!(

@@ -6,11 +6,14 @@
 
 use super::catalog::{self, AsOwner, ModelEntry};
 use super::embed::{request, COMPUTE};
+use super::encoding::{self, to_server};
 use super::fmgr::fmgr_functions;
 use super::pipeline::Pipeline;
-use super::report::warn;
-use super::{settings, CoopVec, OrReport};
+use super::queries::not_null;
+use super::report::{warn, with_readable_errors};
+use super::{settings, CoopVec, OrReport, Text};
 use crate::error::{Error, Kind, Result};
+use crate::memory;
 use crate::serve::Priority;
 use crate::space::Embedding;
 use pgrx::datum::DatumWithOid;
@@ -42,10 +45,10 @@ fmgr_functions! {
 /// Name and fingerprint of the model that is meant.
 #[pg_extern(sql = false)]
 fn embed_model(
-    model: Option<&str>,
-) -> TableIterator<'static, (name!(name, String), name!(fingerprint, i64))> {
-    let model = catalog::model(model).or_report();
-    TableIterator::once((model.name, i64::from(model.layout.fingerprint())))
+    model: Option<Text<'_>>,
+) -> TableIterator<'static, (name!(name, Text<'static>), name!(fingerprint, i64))> {
+    let model = catalog::model(model.as_deref()).or_report();
+    TableIterator::once((model.name.into(), i64::from(model.layout.fingerprint())))
 }
 
 /// Embeds up to `batch` rows of a table from `position` on. Returns where to go on, null at the end, and how many rows got
@@ -54,20 +57,21 @@ fn embed_model(
 #[allow(clippy::too_many_arguments)]
 fn embed_step(
     table: pg_sys::Oid,
-    image: &str,
-    emb: &str,
-    key: Vec<String>,
-    model: &str,
+    image: Text<'_>,
+    emb: Text<'_>,
+    key: Array<'_, Text<'_>>,
+    model: Text<'_>,
     position: i64,
     batch: i32,
 ) -> TableIterator<
     'static,
     (name!(next, Option<i64>), name!(done, i64), name!(failed, i64), name!(locked, i64)),
 > {
-    let model = catalog::model(Some(model)).or_report();
+    let model = catalog::model(Some(&model)).or_report();
+    let key = not_null("a column's name", key.iter()).or_report();
     // SAFETY: closed again below; an error in between has the transaction close it.
     unsafe { pg_sys::SPI_connect() };
-    let mut step = Step::new(table, image, emb, &key, &model);
+    let mut step = Step::new(table, &image, &emb, &key, &model);
     let next = step.run(position.unsigned_abs(), batch.unsigned_abs() as usize).or_report();
     // SAFETY: connected above.
     unsafe { pg_sys::SPI_finish() };
@@ -78,7 +82,7 @@ fn embed_step(
 
 /// Notes that this session begins to embed a table, for `coop_embed_progress`.
 #[pg_extern(sql = false)]
-fn embed_begin(table: pg_sys::Oid, model: &str, total: i64) {
+fn embed_begin(table: pg_sys::Oid, model: Text<'_>, total: i64) {
     // Runs over this table that have ended are forgotten, and the last one of this session or of one that had its number.
     change_runs(
         "WITH gone AS (DELETE FROM coopembed.embedding_runs r
@@ -149,11 +153,12 @@ impl<'m> Step<'m> {
     fn new(table: pg_sys::Oid, image: &str, emb: &str, key: &[String], model: &'m ModelEntry) -> Self {
         // SAFETY: it is closed at the end of this function; the statements lock the table for themselves.
         let relation = unsafe { PgRelation::with_lock(table, pg_sys::RowExclusiveLock as pg_sys::LOCKMODE) };
-        let name = pgrx::spi::quote_qualified_identifier(relation.namespace(), relation.name());
+        // Quoting looks at ASCII alone, which is the same in UTF-8.
+        let name = pgrx::spi::quote_qualified_identifier(&schema_of(&relation), &name_of(&relation));
         // SAFETY: the relation is open; the attribute's number is asked for by a C string.
         let (pages, emb_type) = unsafe {
             let fork = pg_sys::ForkNumber::MAIN_FORKNUM;
-            let number = CString::new(emb).map_or(0, |emb| pg_sys::get_attnum(table, emb.as_ptr()));
+            let number = pg_sys::get_attnum(table, server_string(emb).as_ptr());
             let pages = pg_sys::RelationGetNumberOfBlocksInFork(relation.as_ptr(), fork);
             (u64::from(pages), pg_sys::get_atttype(table, number))
         };
@@ -195,7 +200,7 @@ impl<'m> Step<'m> {
 
     /// Embeds rows from `position` on; returns where to go on.
     fn run(&mut self, position: u64, batch: usize) -> Result<Option<u64>> {
-        let (places, next) = self.search(position, batch);
+        let (places, next) = self.search(position, batch)?;
         let mut pipeline = Pipeline::new(self.model, settings::queue_timeout().map(|t| t + COMPUTE));
         for at in places {
             pgrx::check_for_interrupts!();
@@ -217,23 +222,24 @@ impl<'m> Step<'m> {
     }
 
     /// The first `most` rows to embed from `position` on, in the order in which they lie, and where the next one may be.
-    fn search(&self, position: u64, most: usize) -> (Vec<u64>, Option<u64>) {
+    fn search(&self, position: u64, most: usize) -> Result<(Vec<u64>, Option<u64>)> {
         let (mut found, mut from, mut span) = (Vec::new(), position, FIRST_SPAN);
         while from < self.end && found.len() < most {
             pgrx::check_for_interrupts!();
             let to = ((from >> 32) + span) << 32;
             let (mut first, mut last) = (item(from), item(to));
             // In no order that could be relied on: the planner may choose any way to these pages.
-            found.extend(self.find.run(&[datum(&mut first), datum(&mut last)], |row| {
+            let more = self.find.run(&[datum(&mut first), datum(&mut last)], |row| {
                 // SAFETY: a ctid is never null.
                 unsafe { row.tid(1) }
-            }));
+            });
+            memory::extend(&mut found, &more)?;
             (from, span) = (to, (span * 2).min(LARGEST_SPAN));
         }
         found.sort_unstable();
         let next = found.get(most).copied().or_else(|| (from < self.end).then_some(from));
         found.truncate(most);
-        (found, next)
+        Ok((found, next))
     }
 
     /// Locks a row and prepares its picture; `None` if others have the row, or have changed it.
@@ -286,10 +292,12 @@ struct Statement(pg_sys::SPIPlanPtr);
 
 impl Statement {
     fn new(sql: &str, types: &[pg_sys::Oid]) -> Self {
-        let text = CString::new(sql).unwrap_or_default();
+        let text = server_string(sql);
         let mut types = types.to_vec();
         // SAFETY: SPI is connected for the whole of a step.
-        let plan = unsafe { pg_sys::SPI_prepare(text.as_ptr(), types.len() as i32, types.as_mut_ptr()) };
+        let plan = with_readable_errors(|| unsafe {
+            pg_sys::SPI_prepare(text.as_ptr(), types.len() as i32, types.as_mut_ptr())
+        });
         if plan.is_null() {
             super::report::raise(
                 Error::new(Kind::Internal, "a statement on the table could not be prepared").detail(sql),
@@ -303,7 +311,9 @@ impl Statement {
         let mut values = arguments.to_vec();
         // SAFETY: the plan takes these arguments; the rows are read before they are freed.
         unsafe {
-            let code = pg_sys::SPI_execute_plan(self.0, values.as_mut_ptr(), std::ptr::null(), false, 0);
+            let code = with_readable_errors(|| {
+                pg_sys::SPI_execute_plan(self.0, values.as_mut_ptr(), std::ptr::null(), false, 0)
+            });
             if code < 0 {
                 super::report::raise(Error::new(
                     Kind::Internal,
@@ -314,9 +324,10 @@ impl Statement {
             if table.is_null() {
                 return Vec::new();
             }
-            let rows = (0..count)
-                .map(|i| row(&Row { tuple: *(*table).vals.add(i), descriptor: (*table).tupdesc }))
-                .collect();
+            let mut rows = memory::with_capacity(count).or_report();
+            rows.extend(
+                (0..count).map(|i| row(&Row { tuple: *(*table).vals.add(i), descriptor: (*table).tupdesc })),
+            );
             pg_sys::SPI_freetuptable(table);
             rows
         }
@@ -348,7 +359,8 @@ impl Row {
     /// The column must be a text.
     unsafe fn text(&self, column: i32) -> String {
         // SAFETY: passed on.
-        self.datum(column).and_then(|d| unsafe { String::from_datum(d, false) }).unwrap_or_default()
+        let text = self.datum(column).and_then(|d| unsafe { Text::from_datum(d, false) });
+        text.map(Text::into_owned).unwrap_or_default()
     }
 
     /// Hands a bytea's bytes to `f`, and keeps no copy.
@@ -365,6 +377,21 @@ impl Row {
             result
         }
     }
+}
+
+fn name_of(relation: &PgRelation) -> String {
+    // SAFETY: the relation is open, and its name a C string.
+    unsafe { encoding::name((*(*relation.as_ptr()).rd_rel).relname.data.as_ptr()) }
+}
+
+fn schema_of(relation: &PgRelation) -> String {
+    // SAFETY: the relation is open; the name is a copy, or null if somebody dropped the schema.
+    unsafe { encoding::name(pg_sys::get_namespace_name((*(*relation.as_ptr()).rd_rel).relnamespace)) }
+}
+
+/// A C string in the encoding of the database. SQL has no text with a zero in it.
+fn server_string(text: &str) -> CString {
+    CString::new(to_server(text).or_report()).unwrap_or_default()
 }
 
 fn item(at: u64) -> pg_sys::ItemPointerData {

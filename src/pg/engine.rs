@@ -14,18 +14,48 @@ use std::path::{Path, PathBuf};
 /// The program's name in PostgreSQL's library folder, where `make engine` puts it.
 const PROGRAM: &str = "coopembed-cuda";
 
+/// Why the program does not compute. Everybody may read it in `coop_stat_worker.device`, and the program's path, a superuser's setting, is
+/// not in it: that is in the server's log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// It needs a driver.
+    NoDriver,
+    /// The system could not run it.
+    NotRun,
+    /// It could not use its device.
+    NoDevice,
+    /// It ended before it served, with this status.
+    EndedAtOnce(String),
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NoDriver => f.write_str("this host has no NVIDIA driver"),
+            Self::NotRun => f.write_str("the program cannot be run, see the server's log"),
+            Self::NoDevice => f.write_str("the program could not use it, see the server's log"),
+            Self::EndedAtOnce(status) => {
+                write!(f, "the program ended at once, {status}, see the server's log")
+            }
+        }
+    }
+}
+
 /// Becomes the program if one is to be used; returns, in the words of `coop_stat_worker.device`, what computes otherwise.
 pub fn become_program(listener: &UnixListener, settings: &ProcessSettings, options: &Options) -> String {
     let Some((path, device)) = choose(settings) else { return "cpu".to_owned() };
-    let refused = match &settings.refused {
-        Some(why) => why.clone(),
-        None if device != "cpu" && !driver_loads() => "this host has no NVIDIA driver".to_owned(),
+    let (refused, cause) = match &settings.refused {
+        Some(why) => (why.clone(), String::new()),
+        None if device != "cpu" && !driver_loads() => (Refusal::NoDriver, String::new()),
         None => match exec(&path, &device, listener, options) {
             Ok(never) => match never {},
-            Err(e) => format!("{} cannot be run: {e}", path.display()),
+            Err(e) => (Refusal::NotRun, format!(": {e}")),
         },
     };
-    say(&format!("computes on the CPU, not on {device}: {refused}"));
+    say(&format!(
+        "computes on the CPU, not on {device}: {refused} (the program is {}{cause})",
+        path.display()
+    ));
     format!("cpu ({device}: {refused})")
 }
 
@@ -35,8 +65,8 @@ pub fn choose(settings: &ProcessSettings) -> Option<(PathBuf, String)> {
         "auto" | "cuda" => "cuda:0",
         device => device,
     };
-    if !settings.engine.is_empty() {
-        return Some((PathBuf::from(&settings.engine), device.to_owned()));
+    if !settings.engine.as_os_str().is_empty() {
+        return Some((settings.engine.clone(), device.to_owned()));
     }
     // SAFETY: set when the server started, and a C string.
     let folder = unsafe { CStr::from_ptr((&raw const pg_sys::pkglib_path).cast()) };

@@ -10,6 +10,7 @@ mod client;
 mod compat;
 mod embed;
 mod embed_table;
+mod encoding;
 mod engine;
 #[cfg(any(test, feature = "pg_test"))]
 mod fixture;
@@ -26,8 +27,10 @@ mod report;
 mod search;
 mod settings;
 mod shards;
+mod socket;
 mod status;
 mod tags;
+mod text;
 mod trigger;
 mod types;
 mod varlena;
@@ -36,6 +39,7 @@ mod wander;
 mod worker;
 
 pub use report::OrReport;
+pub use text::Text;
 pub use varlena::{CoopQuery, CoopVec};
 
 /// Runs when a server process loads the library.

@@ -19,8 +19,9 @@ use std::time::{Duration, Instant};
 /// Grace beyond [`DRAIN`] before a model process that was asked to leave is killed.
 const GRACE: Duration = Duration::from_secs(5);
 
-extern "C" {
-    // Not among pgrx's bindings; exported by every server since 8.0, for just such subprocesses.
+extern "C-unwind" {
+    // Not among pgrx's bindings, and so not guarded by it; exported by every server since 8.0, for just such subprocesses. It raises no
+    // error (what fails is logged), so that nothing leaves it by longjmp.
     fn PGSharedMemoryDetach();
 }
 

@@ -1,8 +1,10 @@
 //! The one place where an [`Error`] becomes PostgreSQL's `ereport(ERROR)`.
 
+use super::encoding::{converts, message};
 use crate::error::{Error, Kind, Result};
-use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::pg_sys::panic::{CaughtError, ErrorReport};
 use pgrx::prelude::*;
+use std::panic::AssertUnwindSafe;
 
 /// Unwraps a [`Result`] or raises its error.
 pub trait OrReport<T> {
@@ -27,18 +29,40 @@ pub fn raise(error: Error) -> ! {
     unreachable!("ereport(ERROR) does not return")
 }
 
+/// Runs `f`, in which code of users may raise errors. pgrx takes an error's texts to be UTF-8 and has U+FFFD for what is not; in a database of
+/// another encoding its bytes are no text at all, so that `?` takes its place.
+pub fn with_readable_errors<T>(f: impl FnOnce() -> T) -> T {
+    let readable = |text: &str| text.replace(char::REPLACEMENT_CHARACTER, "?");
+    PgTryBuilder::new(AssertUnwindSafe(f))
+        .catch_others(|error| match error {
+            CaughtError::PostgresError(e) if converts() => {
+                let mut report = ErrorReport::new(e.sql_error_code(), readable(e.message()), "coopembed");
+                if let Some(detail) = e.detail() {
+                    report = report.set_detail(readable(detail));
+                }
+                if let Some(hint) = e.hint() {
+                    report = report.set_hint(readable(hint));
+                }
+                report.report(PgLogLevel::ERROR);
+                unreachable!("ereport(ERROR) does not return")
+            }
+            other => other.rethrow(),
+        })
+        .execute()
+}
+
 /// Tells the client of `error`, and goes on.
 pub fn warn(error: Error) {
     report(error, PgLogLevel::WARNING);
 }
 
 fn report(error: Error, level: PgLogLevel) {
-    let mut report = ErrorReport::new(sqlstate(error.kind), error.message, "coopembed");
+    let mut report = ErrorReport::new(sqlstate(error.kind), message(error.message), "coopembed");
     if let Some(detail) = error.detail {
-        report = report.set_detail(detail);
+        report = report.set_detail(message(detail));
     }
     if let Some(hint) = error.hint {
-        report = report.set_hint(hint);
+        report = report.set_hint(message(hint));
     }
     report.report(level);
 }
@@ -54,6 +78,8 @@ fn sqlstate(kind: Kind) -> PgSqlErrorCode {
         Kind::Mismatch => PgSqlErrorCode::ERRCODE_DATA_EXCEPTION,
         Kind::InvalidText => PgSqlErrorCode::ERRCODE_INVALID_TEXT_REPRESENTATION,
         Kind::InvalidBinary => PgSqlErrorCode::ERRCODE_INVALID_BINARY_REPRESENTATION,
+        Kind::InvalidEncoding => PgSqlErrorCode::ERRCODE_CHARACTER_NOT_IN_REPERTOIRE,
+        Kind::Untranslatable => PgSqlErrorCode::ERRCODE_UNTRANSLATABLE_CHARACTER,
         Kind::InvalidParameter => PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
         Kind::Unavailable => PgSqlErrorCode::ERRCODE_CONNECTION_FAILURE,
         Kind::Busy => PgSqlErrorCode::ERRCODE_INSUFFICIENT_RESOURCES,

@@ -1,11 +1,15 @@
 //! The `coopembed.*` settings: one place that defines them, with typed accessors for everybody else.
 
 use super::compat;
+use super::encoding::from_server;
+use crate::error::Result;
 use crate::image::Limits;
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
 use pgrx::pg_sys;
 use pgrx::PostgresGucEnum;
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, OsString};
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 static MODEL: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
@@ -34,8 +38,14 @@ pub enum Output {
 }
 
 /// The default model's name; `None` where the setting is empty: then the only loaded model is meant.
-pub fn model() -> Option<String> {
-    MODEL.get().map(|name| name.to_string_lossy().into_owned()).filter(|name| !name.is_empty())
+///
+/// # Errors
+/// [`crate::error::Kind::InvalidEncoding`] for a name from a configuration file that is in another encoding.
+pub fn model() -> Result<Option<String>> {
+    match MODEL.get() {
+        Some(name) if !name.is_empty() => Ok(Some(from_server(name.to_bytes())?.into_owned())),
+        _ => Ok(None),
+    }
 }
 
 /// What decoding one image may take.
@@ -73,9 +83,9 @@ pub fn device() -> String {
     DEVICE.get().map_or_else(|| "auto".to_owned(), |device| device.to_string_lossy().into_owned())
 }
 
-/// The program that computes, if not the library itself or the one beside it.
-pub fn engine() -> String {
-    ENGINE.get().map(|path| path.to_string_lossy().into_owned()).unwrap_or_default()
+/// The program that computes, if not the library itself or the one beside it: then an empty path.
+pub fn engine() -> PathBuf {
+    ENGINE.get().map(|path| OsString::from_vec(path.into_bytes()).into()).unwrap_or_default()
 }
 
 /// Threads of the inference service; `None` is one for each processor.
@@ -219,6 +229,7 @@ pub fn define() {
 }
 
 /// Refuses what names no device.
+#[pgrx::pg_guard]
 unsafe extern "C-unwind" fn check_device(
     value: *mut *mut std::ffi::c_char,
     _extra: *mut *mut std::ffi::c_void,

@@ -1,11 +1,11 @@
 //! What the inference service is doing, for people and for monitoring, and its replacement by a new process.
 
 use super::client::{pause, with_running_service, with_service};
-use super::OrReport;
+use super::text::Jsonb;
+use super::{OrReport, Text};
 use crate::error::Result;
 use crate::serve::{BatchSize, Outcome, Status};
 use pgrx::prelude::*;
-use pgrx::JsonB;
 use serde_json::{json, Map, Value};
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// What the inference service does and did since its model process started. `running` is 0, and alone, when it has not
 /// been started yet.
 #[pg_extern(volatile, parallel_restricted, cost = 1000)]
-fn coop_status() -> TableIterator<'static, (name!(name, String), name!(value, i64))> {
+fn coop_status() -> TableIterator<'static, (name!(name, Text<'static>), name!(value, i64))> {
     let status = status().or_report();
     let running = [("running".to_owned(), i64::from(status.is_some()))];
     let rest = status.map(|s| s.counters).unwrap_or_default().into_iter().map(|(name, value)| {
@@ -27,12 +27,12 @@ fn coop_status() -> TableIterator<'static, (name!(name, String), name!(value, i6
             None => (name, value),
         }
     });
-    TableIterator::new(running.into_iter().chain(rest))
+    TableIterator::new(running.into_iter().chain(rest).map(|(name, value)| (name.into(), value)))
 }
 
 /// The same and more as one object, of which `sql/worker.sql` makes the columns of its views.
 #[pg_extern(sql = false)]
-fn worker_stats() -> JsonB {
+fn worker_stats() -> Jsonb {
     let status = status().or_report();
     let mut stats = Map::from_iter([("running".to_owned(), json!(status.is_some()))]);
     if let Some(Status { device, counters, batch_sizes }) = status {
@@ -44,7 +44,7 @@ fn worker_stats() -> JsonB {
             None => (name, value.into()),
         }));
     }
-    JsonB(Value::Object(stats))
+    Jsonb(Value::Object(stats))
 }
 
 /// Has the model process replaced: requests under way are answered, those that come meanwhile wait for the new one.

@@ -1,11 +1,11 @@
 //! Tags: which values an embedding shows, with probabilities; `sql/tags.sql` declares them.
 
 use super::catalog::{subspaces_of, tagger};
-use super::{CoopVec, OrReport};
+use super::text::Jsonb;
+use super::{CoopVec, OrReport, Text};
 use crate::error::Result;
 use crate::space::EmbeddingRef;
 use pgrx::prelude::*;
-use pgrx::JsonB;
 use serde_json::{json, Map, Value};
 
 extension_sql_file!("../../sql/tags.sql", name = "tags", requires = ["algebra"]);
@@ -15,17 +15,20 @@ extension_sql_file!("../../sql/tags.sql", name = "tags", requires = ["algebra"])
 #[pg_extern(sql = false)]
 fn coop_predict(
     embedding: CoopVec<'_>,
-    attribute: &str,
-) -> TableIterator<'static, (name!(value, Option<String>), name!(probability, f64))> {
-    TableIterator::new(predict(embedding.view(), attribute).or_report())
+    attribute: Text<'_>,
+) -> TableIterator<'static, (name!(value, Option<Text<'static>>), name!(probability, f64))> {
+    TableIterator::new(predict(embedding.view(), &attribute).or_report())
 }
 
-fn predict(e: EmbeddingRef<'_>, attribute: &str) -> Result<Vec<(Option<String>, f64)>> {
+/// A value, or that there is none, and its probability.
+type Prediction = (Option<Text<'static>>, f64);
+
+fn predict(e: EmbeddingRef<'_>, attribute: &str) -> Result<Vec<Prediction>> {
     let subspaces = subspaces_of(e.layout, &[attribute.to_owned()])?;
     let (tagger, config) = tagger(e.layout)?;
     let of = |k: usize| {
-        let values = config.attributes[k].values.iter().map(|v| v.name.clone());
-        ranked(tagger.attribute(e, k), values, tagger.knows_absence(k))
+        let values = config.attributes[k].values.iter().map(|v| v.name.as_str());
+        owned(ranked(tagger.attribute(e, k), values, tagger.knows_absence(k)))
     };
     Ok(subspaces.into_iter().flat_map(of).collect())
 }
@@ -34,40 +37,40 @@ fn predict(e: EmbeddingRef<'_>, attribute: &str) -> Result<Vec<(Option<String>, 
 #[pg_extern(sql = false)]
 fn coop_predict_category(
     embedding: CoopVec<'_>,
-) -> TableIterator<'static, (name!(category, Option<String>), name!(probability, f64))> {
+) -> TableIterator<'static, (name!(category, Option<Text<'static>>), name!(probability, f64))> {
     let embedding = embedding.view();
     let (tagger, config) = tagger(embedding.layout).or_report();
-    let names = config.categories.iter().map(|c| c.name.clone());
-    TableIterator::new(ranked(tagger.category(embedding), names, false))
+    let names = config.categories.iter().map(|c| c.name.as_str());
+    TableIterator::new(owned(ranked(tagger.category(embedding), names, false)))
 }
 
 /// `{"attributes": {"neckline": {"value": "v-neck", "probability": 0.93}, ...}, "category": {"value": "blouse", ...}}`; a null value
 /// says that the attribute is not there.
 #[pg_extern(sql = false)]
-fn coop_tags(embedding: CoopVec<'_>) -> JsonB {
+fn coop_tags(embedding: CoopVec<'_>) -> Jsonb {
     let embedding = embedding.view();
     let (tagger, config) = tagger(embedding.layout).or_report();
-    let best = |rows: Vec<(Option<String>, f64)>| {
+    let best = |rows: Vec<(Option<&str>, f64)>| {
         let first = rows.into_iter().next();
         first.map_or(Value::Null, |(value, probability)| json!({"value": value, "probability": probability}))
     };
     let attributes: Map<String, Value> = (config.attributes.iter().enumerate())
         .map(|(k, a)| {
-            let values = a.values.iter().map(|v| v.name.clone());
+            let values = a.values.iter().map(|v| v.name.as_str());
             (a.name.clone(), best(ranked(tagger.attribute(embedding, k), values, tagger.knows_absence(k))))
         })
         .collect();
-    let categories = config.categories.iter().map(|c| c.name.clone());
+    let categories = config.categories.iter().map(|c| c.name.as_str());
     let category = best(ranked(tagger.category(embedding), categories, false));
-    JsonB(json!({"attributes": attributes, "category": category}))
+    Jsonb(json!({"attributes": attributes, "category": category}))
 }
 
 /// Names with their probabilities, likeliest first; what is missing to 1 is that of none of them, if that can be.
-fn ranked(
+fn ranked<'a>(
     probabilities: Vec<f64>,
-    names: impl Iterator<Item = String>,
+    names: impl Iterator<Item = &'a str>,
     or_none: bool,
-) -> Vec<(Option<String>, f64)> {
+) -> Vec<(Option<&'a str>, f64)> {
     let rest = (1.0 - probabilities.iter().sum::<f64>()).clamp(0.0, 1.0);
     let mut rows: Vec<_> = names.map(Some).zip(probabilities).collect();
     if or_none {
@@ -75,6 +78,10 @@ fn ranked(
     }
     rows.sort_by(|a, b| b.1.total_cmp(&a.1));
     rows
+}
+
+fn owned(rows: Vec<(Option<&str>, f64)>) -> Vec<Prediction> {
+    rows.into_iter().map(|(name, probability)| (name.map(|n| n.to_owned().into()), probability)).collect()
 }
 
 #[cfg(any(test, feature = "pg_test"))]

@@ -1,12 +1,13 @@
 //! `coop_embed_trigger`: keeps new and changed rows embedded.
 
 use super::embed::embed;
+use super::encoding;
 use super::fmgr::{fmgr_functions, Call};
 use super::{CoopVec, OrReport};
 use crate::error::{Error, Kind, Result};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
-use std::ffi::{c_char, CStr, CString};
+use std::ffi::CStr;
 
 const USAGE: &str = "CREATE TRIGGER ... BEFORE INSERT OR UPDATE ON ... FOR EACH ROW EXECUTE FUNCTION \
                      coop_embed_trigger('image_column', 'emb_column' [, 'model']).";
@@ -49,13 +50,13 @@ fn firing(call: Call) -> Result<Firing> {
     if !in_time {
         return Err(wrong("coop_embed_trigger must be fired for each row, before INSERT or UPDATE"));
     }
-    let arguments: Vec<String> = (0..usize::from(trigger.tgnargs.unsigned_abs()))
-        // SAFETY: there are as many C strings.
-        .map(|i| unsafe { text(*trigger.tgargs.add(i)) })
+    let arguments: Vec<&CStr> = (0..usize::from(trigger.tgnargs.unsigned_abs()))
+        // SAFETY: there are as many C strings, which live as long as the call.
+        .map(|i| unsafe { CStr::from_ptr(*trigger.tgargs.add(i)) })
         .collect();
     let (image, emb, model) = match arguments.as_slice() {
-        [image, emb] => (image, emb, None),
-        [image, emb, model] => (image, emb, Some(model.clone())),
+        [image, emb] => (*image, *emb, None),
+        [image, emb, model] => (*image, *emb, Some(encoding::from_server(model.to_bytes())?.into_owned())),
         _ => {
             return Err(wrong("coop_embed_trigger takes the names of two columns and, perhaps, of a model")
                 .detail(format!("Found {} arguments.", arguments.len())))
@@ -149,18 +150,18 @@ unsafe fn flat(datum: pg_sys::Datum) -> *const pg_sys::varlena {
 fn column(
     relation: pg_sys::Oid,
     descriptor: pg_sys::TupleDesc,
-    name: &str,
+    name: &CStr,
     expected: pg_sys::Oid,
     what: &str,
     type_name: &str,
 ) -> Result<i32> {
     // SAFETY: names are C strings, the descriptor is that of an open relation.
     let (number, found, table) = unsafe {
-        let c_name = CString::new(name).unwrap_or_default();
-        let number = pg_sys::SPI_fnumber(descriptor, c_name.as_ptr());
+        let number = pg_sys::SPI_fnumber(descriptor, name.as_ptr());
         let found = if number > 0 { pg_sys::SPI_gettypeid(descriptor, number) } else { pg_sys::InvalidOid };
-        (number, found, text(pg_sys::get_rel_name(relation)))
+        (number, found, encoding::name(pg_sys::get_rel_name(relation)))
     };
+    let name = encoding::from_server(name.to_bytes())?;
     if number <= 0 {
         let message = format!("column \"{name}\" of relation \"{table}\" does not exist");
         return Err(Error::new(Kind::UnknownName, message).hint(USAGE));
@@ -170,7 +171,7 @@ fn column(
         return Ok(number);
     }
     // SAFETY: as above.
-    let found = unsafe { text(pg_sys::format_type_be(found)) };
+    let found = unsafe { encoding::name(pg_sys::format_type_be(found)) };
     let message = format!("column \"{name}\" of relation \"{table}\" holds no {what}");
     Err(Error::new(Kind::Mismatch, message)
         .detail(format!("Its type is {found}, expected {type_name}."))
@@ -190,16 +191,6 @@ fn coopvec(schema: pg_sys::Oid) -> pg_sys::Oid {
             pg_sys::Datum::null(),
         )
     }
-}
-
-/// # Safety
-/// `name` must be null or a C string.
-unsafe fn text(name: *const c_char) -> String {
-    if name.is_null() {
-        return String::new();
-    }
-    // SAFETY: passed on.
-    unsafe { CStr::from_ptr(name) }.to_string_lossy().into_owned()
 }
 
 fn wrong(message: &str) -> Error {

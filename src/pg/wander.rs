@@ -2,14 +2,17 @@
 //! `sql/wander.sql` finds paths; both run with the rights of whoever asks.
 
 use super::catalog::{attribute_names, subspaces_of};
+use super::encoding::{from_opaque, from_server};
 use super::fmgr::{fmgr_functions, Call};
+use super::queries::not_null;
 use super::report::raise;
-use super::{CoopQuery, CoopVec, OrReport};
+use super::text::{opaque_jsonb, OpaqueText};
+use super::{CoopQuery, CoopVec, OrReport, Text};
 use crate::error::{Error, Kind, Result};
 use crate::graph::{Graph, Id};
 use crate::memory;
 use crate::space::{distance, EmbeddingRef, Query, QueryRef};
-use pgrx::datum::{Array, JsonB};
+use pgrx::datum::Array;
 use pgrx::pg_sys::{self, Datum};
 use pgrx::prelude::*;
 use pgrx::PgMemoryContexts;
@@ -42,7 +45,7 @@ fmgr_functions! {
         let Some(list) = list else { return state.map_or_else(|| call.null(), Datum::from) };
         let state = state.unwrap_or_else(|| {
             // SAFETY: declared with two texts; the memory context outlives every use of what is kept in it.
-            let wander = unsafe { Wander { graph: Graph::default(), start: text(call, 4), goal: text(call, 5) } };
+            let wander = unsafe { Wander { graph: Graph::default(), start: id(call, 4), goal: id(call, 5) } };
             PgMemoryContexts::For(aggregate_context(call)).leak_and_drop_on_delete(wander)
         });
         // SAFETY: PostgreSQL calls with a state of this aggregate, and nothing else refers to it meanwhile.
@@ -58,7 +61,7 @@ fmgr_functions! {
         // SAFETY: as above.
         let wander = unsafe { &*state };
         let (start, goal) = (wander.start.as_deref(), wander.goal.as_deref());
-        match path(&wander.graph, start, goal).or_report().into_datum() {
+        match opaque_jsonb(&path(&wander.graph, start, goal).or_report().to_string()) {
             Some(path) => path,
             None => call.null(),
         }
@@ -87,11 +90,13 @@ unsafe fn state(call: Call) -> Option<*mut Wander> {
     unsafe { call.nullable_arg(0) }.map(|datum| datum.cast_mut_ptr())
 }
 
+/// An id.
+///
 /// # Safety
 /// Argument `i` must be declared `text`.
-unsafe fn text(call: Call, i: usize) -> Option<String> {
+unsafe fn id(call: Call, i: usize) -> Option<String> {
     // SAFETY: passed on.
-    unsafe { String::from_datum(call.nullable_arg(i)?, false) }
+    unsafe { OpaqueText::from_datum(call.nullable_arg(i)?, false) }.map(|id| memory::text(&id).or_report())
 }
 
 fn aggregate_context(call: Call) -> pg_sys::MemoryContext {
@@ -109,7 +114,7 @@ fn aggregate_context(call: Call) -> pg_sys::MemoryContext {
 /// An image's neighbours as a row gives them.
 struct List<'a> {
     id: Option<String>,
-    neighbours: Array<'a, &'a str>,
+    neighbours: Array<'a, OpaqueText<'a>>,
     distances: Array<'a, f64>,
 }
 
@@ -120,7 +125,7 @@ impl List<'_> {
         // SAFETY: passed on.
         unsafe {
             Some(Self {
-                id: text(call, 1),
+                id: id(call, 1),
                 neighbours: Array::from_datum(call.nullable_arg(2)?, false)?,
                 distances: Array::from_datum(call.nullable_arg(3)?, false)?,
             })
@@ -134,21 +139,30 @@ impl List<'_> {
                 format!("{} neighbours with {} distances", self.neighbours.len(), self.distances.len()),
             ));
         }
-        let pairs = self.neighbours.iter().zip(self.distances.iter()).filter_map(|(id, d)| Some((id?, d?)));
-        graph.list(self.id.as_deref(), pairs)
+        let neighbours = memory::collect(self.neighbours.iter())?;
+        let pairs =
+            neighbours.iter().zip(self.distances.iter()).filter_map(|(id, d)| Some((id.as_deref()?, d?)));
+        graph.list(self.id.as_deref(), pairs).map_err(readable)
     }
 }
 
-fn path(graph: &Graph, start: Id<'_>, goal: Id<'_>) -> Result<JsonB> {
+/// An error of the graph, which knows ids as [`OpaqueText`], with the ids' own texts.
+fn readable(error: Error) -> Error {
+    let readable = |text: &str| Some(from_server(&from_opaque(text).ok()?).ok()?.into_owned());
+    let message = readable(&error.message).unwrap_or_else(|| error.message.clone());
+    Error { message, ..error }
+}
+
+fn path(graph: &Graph, start: Id<'_>, goal: Id<'_>) -> Result<serde_json::Value> {
     let wait = || {
         pgrx::check_for_interrupts!();
     };
     let route = match graph.route(start, goal, wait)? {
         Ok(route) => route,
         Err(none) => {
-            return Ok(JsonB(serde_json::json!({
+            return Ok(serde_json::json!({
                 "from_start": none.from_start, "from_goal": none.from_goal, "nodes": none.nodes,
-            })))
+            }))
         }
     };
     // A step is a map of three small values, and its id; then the text of it all.
@@ -163,7 +177,7 @@ fn path(graph: &Graph, start: Id<'_>, goal: Id<'_>) -> Result<JsonB> {
             "crossing": hop.is_some_and(|h| Some(h.0) == crossing),
         })
     };
-    Ok(JsonB(route.ids.iter().zip(hops).map(step).collect()))
+    Ok(route.ids.iter().zip(hops).map(step).collect())
 }
 
 /// Bytes that a step of a path takes as JSON, in memory (one node of a B-tree of 11 names and values) and as text, without its id.
@@ -178,8 +192,9 @@ fn coop_any_nearer(embedding: CoopVec<'_>, targets: Array<'_, CoopQuery<'_>>, wi
 
 /// The attributes that a query asks for; null if it asks for all of them.
 #[pg_extern(sql = false)]
-fn coop_asked_attributes(query: CoopQuery<'_>) -> Option<Vec<String>> {
-    asked_attributes(query.view()).or_report()
+fn coop_asked_attributes(query: CoopQuery<'_>) -> Option<Vec<Text<'static>>> {
+    let names = asked_attributes(query.view()).or_report();
+    names.map(|names| names.into_iter().map(Text::from).collect())
 }
 
 fn asked_attributes(query: QueryRef<'_>) -> Result<Option<Vec<String>>> {
@@ -193,7 +208,8 @@ fn asked_attributes(query: QueryRef<'_>) -> Result<Option<Vec<String>>> {
 
 /// The point that a query's targets name, in some attributes or, if null, in all.
 #[pg_extern(sql = false)]
-fn coop_centre(query: CoopQuery<'_>, attributes: Option<Vec<String>>) -> CoopQuery<'static> {
+fn coop_centre(query: CoopQuery<'_>, attributes: Option<Array<'_, Text<'_>>>) -> CoopQuery<'static> {
+    let attributes = attributes.map(|names| not_null("an attribute's name", names.iter()).or_report());
     centre(query.view(), attributes).or_report().into()
 }
 

@@ -4,27 +4,24 @@
 //! It is a child of the postmaster, which restarts the whole cluster when such a child crashes; so everything that may
 //! crash, be killed for its memory or hang lives in the model process (`model_process.rs`), which is not.
 
+use super::engine::{self, Refusal};
 use super::model_process::{ModelProcess, Slot};
-use super::{engine, settings};
+use super::settings;
+use super::socket::{Change, Post};
 use crate::serve::process::End;
 use crate::serve::{Build, Past};
 use pgrx::bgworkers::{BackgroundWorker, BackgroundWorkerBuilder, BgWorkerStartTime, SignalWakeFlags};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
-use std::fs::{File, OpenOptions};
-use std::os::fd::AsRawFd;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::os::unix::net::UnixListener;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-/// Where clients connect. Relative to the data directory, where all server processes run, so no path is too long; base
-/// backups leave this folder out.
-pub const SOCKET: &str = "pg_stat_tmp/coopembed.sock";
-/// Held by the supervisor for as long as it lives; the kernel lets go of it however it ends.
-const LOCK: &str = "pg_stat_tmp/coopembed.lock";
-
+/// How often the supervisor looks after its socket: one that is removed is back within this time.
+const LOOK: Duration = Duration::from_millis(250);
 /// A model process that lives at least this long was not a failed start.
 const HEALTHY: Duration = Duration::from_secs(10);
 /// The longest pause before another start.
@@ -44,7 +41,7 @@ fn library_installed() -> Option<u64> {
         if libc::dladdr(build as *const libc::c_void, &mut info) == 0 || info.dli_fname.is_null() {
             return None;
         }
-        std::ffi::CStr::from_ptr(info.dli_fname).to_str().ok()?
+        OsStr::from_bytes(std::ffi::CStr::from_ptr(info.dli_fname).to_bytes())
     };
     let file = std::fs::metadata(path).ok()?;
     u64::try_from(file.ctime() * 1_000_000_000 + file.ctime_nsec()).ok()
@@ -83,45 +80,12 @@ pub extern "C-unwind" fn coopembed_supervisor_main(_argument: pg_sys::Datum) {
     BackgroundWorker::attach_signal_handlers(
         SignalWakeFlags::SIGHUP | SignalWakeFlags::SIGTERM | SignalWakeFlags::SIGCHLD,
     );
-    match lock_cluster() {
-        Ok(None) => {}
-        Ok(Some(lock)) => {
-            let listener = listen().unwrap_or_else(|e| fail("listen on", SOCKET, &e));
-            Supervisor::new(listener).run();
-            // Under the lock: it is our own socket that is removed.
-            let _ = std::fs::remove_file(SOCKET);
-            drop(lock);
-        }
-        Err(e) => fail("lock", LOCK, &e),
-    }
-}
-
-fn fail(action: &str, path: &str, error: &std::io::Error) -> ! {
-    super::report::raise(crate::error::Error::io(action, path.as_ref(), error))
-}
-
-/// The right to be the cluster's supervisor, or `None` if another process has it.
-fn lock_cluster() -> std::io::Result<Option<File>> {
-    let lock = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(LOCK)?;
-    // SAFETY: a system call on a descriptor we own.
-    match unsafe { libc::flock(lock.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } {
-        0 => Ok(Some(lock)),
-        _ => match std::io::Error::last_os_error() {
-            e if e.kind() == std::io::ErrorKind::WouldBlock => Ok(None),
-            e => Err(e),
-        },
-    }
-}
-
-fn listen() -> std::io::Result<UnixListener> {
-    match std::fs::remove_file(SOCKET) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
-        _ => {}
-    }
-    // The data directory is closed to other users; the socket need not rely on it.
-    let listener = UnixListener::bind(SOCKET)?;
-    std::fs::set_permissions(SOCKET, std::fs::Permissions::from_mode(0o600))?;
-    Ok(listener)
+    let post = match Post::take() {
+        Ok(Some(post)) => post,
+        Ok(None) => return,
+        Err(e) => super::report::raise(e),
+    };
+    Supervisor::new(post).run();
 }
 
 /// What the model process is started with; other settings travel with each request.
@@ -136,9 +100,9 @@ pub struct ProcessSettings {
     /// `coopembed.device`.
     pub device: String,
     /// `coopembed.engine`.
-    pub engine: String,
+    pub engine: PathBuf,
     /// Why the last program could not use its device: the library computes instead until settings change.
-    pub refused: Option<String>,
+    pub refused: Option<Refusal>,
     /// Threads; `None` is one for each processor.
     pub threads: Option<usize>,
     /// Most connections: one for every process of the server that can run SQL, and some for those just leaving.
@@ -162,14 +126,16 @@ impl ProcessSettings {
 }
 
 impl ProcessSettings {
-    /// The program that the next model process becomes, unless it cannot be run.
-    fn program(&self) -> Option<PathBuf> {
-        self.refused.is_none().then(|| engine::choose(self)).flatten().map(|(program, _)| program)
+    /// Whether the next model process becomes a program, if that can be run.
+    fn has_program(&self) -> bool {
+        self.refused.is_none() && engine::choose(self).is_some()
     }
 }
 
 struct Supervisor {
-    listener: UnixListener,
+    post: Post,
+    /// What went wrong when the socket was last looked after.
+    trouble: Option<String>,
     settings: ProcessSettings,
     past: Past,
     child: Option<ModelProcess>,
@@ -179,29 +145,67 @@ struct Supervisor {
 }
 
 impl Supervisor {
-    fn new(listener: UnixListener) -> Self {
+    fn new(post: Post) -> Self {
         let settings = ProcessSettings::current();
         let (next_start, pause) = (Instant::now(), Duration::ZERO);
-        Self { listener, settings, past: Past::default(), child: None, next_start, pause }
+        Self { post, trouble: None, settings, past: Past::default(), child: None, next_start, pause }
     }
 
-    /// Until SIGTERM, or until a newer library asks for its turn.
-    fn run(&mut self) {
+    /// Until SIGTERM, or until a newer library or another supervisor asks for its turn.
+    fn run(mut self) {
+        let mut lost = false;
         while !BackgroundWorker::sigterm_received() {
             if BackgroundWorker::sighup_received() {
                 self.reload();
             }
             if self.reap() {
                 log!("coopembed: a newer build of the library is in use; this supervisor ends");
-                return;
+                break;
             }
-            let nap = self.keep_running();
-            wait_latch(nap);
+            if !lost {
+                lost = self.look_after_post();
+            }
+            if lost && self.child.is_none() {
+                break;
+            }
+            let nap = self.keep_running(lost);
+            wait_latch(nap.min(LOOK));
             pgrx::check_for_interrupts!();
         }
         if let Some(child) = self.child.take() {
             child.kill();
         }
+        self.post.leave();
+    }
+
+    /// Has the model process follow to a new socket. Whether another supervisor has taken over instead; then it only ends what it has begun
+    /// on.
+    fn look_after_post(&mut self) -> bool {
+        let change = match self.post.look_after() {
+            Ok(change) => change,
+            Err(e) => {
+                // Once, not each time.
+                if self.trouble.as_ref() != Some(&e.message) {
+                    warning!("coopembed: {}; the inference service cannot be reached", e.message);
+                    self.trouble = Some(e.message);
+                }
+                return false;
+            }
+        };
+        self.trouble = None;
+        match change {
+            Change::None => return false,
+            Change::NewSocket => log!(
+                "coopembed: the socket was removed; there is a new one, and the model process is replaced"
+            ),
+            Change::Lost => {
+                log!("coopembed: the lock was removed, and another supervisor has a new one; this one ends")
+            }
+        }
+        if let Some(child) = &mut self.child {
+            child.ask_to_leave();
+        }
+        change == Change::Lost
     }
 
     /// Replaces a model process that runs with other settings than the configuration files now say.
@@ -231,12 +235,11 @@ impl Supervisor {
             return true;
         }
         let refusal = match end {
-            Some(End::NoDevice) => Some("the program could not use it, see the server's log".to_owned()),
+            Some(End::NoDevice) => Some(Refusal::NoDevice),
             // Libraries that it needs are missing, say. (A program that a signal ends may do better next time.)
-            None | Some(End::NoStart) if status.code().is_some() && lived < HEALTHY => self
-                .settings
-                .program()
-                .map(|path| format!("{} ended at once, {status}, see the server's log", path.display())),
+            None | Some(End::NoStart) if status.code().is_some() && lived < HEALTHY => {
+                self.settings.has_program().then(|| Refusal::EndedAtOnce(status.to_string()))
+            }
             _ => None,
         };
         let refused = refusal.is_some();
@@ -265,16 +268,19 @@ impl Supervisor {
         false
     }
 
-    /// Starts a model process when it is time to; returns how long to sleep.
-    fn keep_running(&mut self) -> Duration {
+    /// Starts a model process when it is time to, unless it is the last one's; returns how long to sleep.
+    fn keep_running(&mut self, last: bool) -> Duration {
         if let Some(child) = &mut self.child {
             return child.insist();
+        }
+        if last {
+            return LOOK;
         }
         let now = Instant::now();
         if now < self.next_start {
             return self.next_start - now;
         }
-        match ModelProcess::start(&self.listener, &self.settings, self.past) {
+        match ModelProcess::start(self.post.listener(), &self.settings, self.past) {
             Ok(child) => {
                 log!("coopembed: model process started (PID {})", child.pid);
                 self.child = Some(child);

@@ -3,6 +3,7 @@
 use super::counters::Status;
 use super::protocol::{broken, fits, load_head, Build, EmbedRequest, Reply, Request};
 use crate::error::{Error, Kind, Result};
+use crate::memory;
 use std::io::{ErrorKind, Read, Write};
 
 /// A greeted connection. It is dropped, never used again, after anything but whole answers to all its requests, so that
@@ -13,6 +14,9 @@ pub struct Client<S> {
     unanswered: usize,
     in_flight: usize,
 }
+
+/// What a frame has beside its pixels or its text, at most.
+const FRAME: usize = 256;
 
 /// What a server said to a new connection.
 pub enum Greeting<S> {
@@ -87,6 +91,7 @@ impl<S: Read + Write> Client<S> {
     /// # Errors
     /// [`Kind::Unavailable`] if the connection breaks.
     pub fn send(&mut self, id: u32, request: &EmbedRequest) -> Result<()> {
+        memory::headroom(request.pixels.len() + FRAME)?;
         self.unanswered += 1;
         self.write(&[&request.encode(id)]).map_err(|e| broken(&e))
     }
@@ -121,6 +126,7 @@ impl<S: Read + Write> Client<S> {
         if !fits(config, weights.len()) {
             return Err(Error::new(Kind::LimitExceeded, "the model is too large for the inference service"));
         }
+        memory::headroom(config.len() + FRAME)?;
         self.write(&[&load_head(config, weights.len()), weights]).map_err(|e| broken(&e))
     }
 
@@ -213,5 +219,5 @@ fn is_gone(error: &std::io::Error) -> bool {
 
 fn unexpected(reply: &Reply) -> Error {
     Error::new(Kind::Internal, "unexpected answer from the inference service")
-        .detail(format!("Found {reply:?}."))
+        .detail(format!("Found {}.", reply.name()))
 }

@@ -18,6 +18,7 @@
 
 use super::counters::{BatchSize, Status};
 use crate::error::{Error, Kind};
+use crate::memory;
 use crate::model::ModelDigest;
 use serde::{Deserialize, Serialize};
 use std::io::Read;
@@ -269,11 +270,26 @@ impl Reply {
         }
     }
 
+    /// What it is called here, without what is in it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Welcome { .. } => "Welcome",
+            Self::Embedding(..) => "Embedding",
+            Self::Failed(..) => "Failed",
+            Self::NeedModel => "NeedModel",
+            Self::Status(_) => "Status",
+            Self::Error(_) => "Error",
+            Self::Goodbye => "Goodbye",
+        }
+    }
+
     /// Reads one frame.
     pub fn read(stream: &mut impl Read) -> std::io::Result<Self> {
         let mut tag = [0];
         stream.read_exact(&mut tag)?;
         let body = read_body(stream, MAX_BODY)?;
+        // The most comes of a list of counters: from 12 bytes on they become 32 and their name, in a vector that doubles.
+        memory::headroom(body.len() * 8).map_err(|_| std::io::ErrorKind::OutOfMemory)?;
         Self::decode(tag[0], &body).ok_or_else(|| malformed("reply"))
     }
 
@@ -401,6 +417,7 @@ impl Cursor<'_> {
 pub(crate) fn broken(error: &std::io::Error) -> Error {
     use std::io::ErrorKind as E;
     let (message, hint) = match error.kind() {
+        E::OutOfMemory => return memory::refused(MAX_BODY as usize),
         E::UnexpectedEof | E::ConnectionReset | E::BrokenPipe => (
             "the model process of the inference service ended during the request".to_owned(),
             "Run the statement again: a new process is being started. The server log says how the last one ended.",
@@ -486,6 +503,22 @@ mod tests {
         frame.extend((MAX_BODY + 1).to_le_bytes());
         let error = Request::read(frame[0], &mut &frame[1..]).unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::InvalidData);
+    }
+
+    #[test]
+    fn memory_grows_with_what_arrives_and_not_with_what_a_length_promises() {
+        for (tag, length) in [(tag::EMBED, MAX_BODY), (tag::LOAD, MAX_LOAD)] {
+            let mut frame = vec![tag];
+            frame.extend(length.to_le_bytes());
+            frame.extend([7; 100]);
+            let error = Request::read(tag, &mut &frame[1..]).unwrap_err();
+            assert_eq!(error.kind(), std::io::ErrorKind::UnexpectedEof);
+        }
+        // A million counters, and none there.
+        let frame = [&[tag::STATUS, 8, 0, 0, 0, 0, 0, 0, 0][..], &u32::MAX.to_le_bytes()].concat();
+        assert_eq!(Reply::read(&mut frame.as_slice()).unwrap_err().kind(), std::io::ErrorKind::InvalidData);
+        let frame = [&[tag::EMBEDDING][..], &(MAX_BODY + 1).to_le_bytes(), &[0; 9]].concat();
+        assert_eq!(Reply::read(&mut frame.as_slice()).unwrap_err().kind(), std::io::ErrorKind::InvalidData);
     }
 
     #[test]

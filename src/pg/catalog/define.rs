@@ -4,8 +4,8 @@ use super::entry::{model, model_with_fingerprint, ModelEntry};
 use super::load::{check_name, failed, insert, lock, query, with_latest_rows};
 use super::lookup::{check_attribute, in_model};
 use super::statement::{AsOwner, Select};
-use crate::error::{Error, Kind, Result};
-use crate::pg::{CoopQuery, CoopVec, OrReport};
+use crate::error::{abridged, Error, Kind, Result};
+use crate::pg::{text, CoopQuery, CoopVec, OrReport, Text};
 use crate::space::{Query, QueryRef};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
@@ -30,58 +30,62 @@ static CATEGORY: Select = Select::new(
 /// Defines a value of an attribute by what a query asks for in the attribute's subspace. Its other subspaces do not
 /// matter. The model is the one that made the query.
 #[pg_extern(sql = false)]
-fn coop_define_attribute_value(attribute: Option<&str>, value: Option<&str>, query: Option<CoopQuery<'_>>) {
+fn coop_define_attribute_value(
+    attribute: Option<Text<'_>>,
+    value: Option<Text<'_>>,
+    query: Option<CoopQuery<'_>>,
+) {
     let (attribute, value, query) = (given(attribute), given(value), given(query));
-    define_value(attribute, value, query.view()).or_report()
+    define_value(&attribute, &value, query.view()).or_report()
 }
 
 /// The same by example: an embedding, or the mean of several.
 #[pg_extern(sql = false)]
 fn coop_define_attribute_value_like(
-    attribute: Option<&str>,
-    value: Option<&str>,
+    attribute: Option<Text<'_>>,
+    value: Option<Text<'_>>,
     example: Option<CoopVec<'_>>,
 ) {
     let (attribute, value, example) = (given(attribute), given(value), given(example));
-    define_value(attribute, value, superspace(&example).or_report().as_ref()).or_report()
+    define_value(&attribute, &value, superspace(&example).or_report().as_ref()).or_report()
 }
 
 /// Defines a category by a query. The model is the one that made the query.
 #[pg_extern(sql = false)]
-fn coop_define_category(name: Option<&str>, query: Option<CoopQuery<'_>>) {
+fn coop_define_category(name: Option<Text<'_>>, query: Option<CoopQuery<'_>>) {
     let (name, query) = (given(name), given(query));
-    define_category(name, query.view()).or_report()
+    define_category(&name, query.view()).or_report()
 }
 
 /// The same by example: an embedding, or the mean of several.
 #[pg_extern(sql = false)]
-fn coop_define_category_like(name: Option<&str>, example: Option<CoopVec<'_>>) {
+fn coop_define_category_like(name: Option<Text<'_>>, example: Option<CoopVec<'_>>) {
     let (name, example) = (given(name), given(example));
-    define_category(name, superspace(&example).or_report().as_ref()).or_report()
+    define_category(&name, superspace(&example).or_report().as_ref()).or_report()
 }
 
 /// Forgets a value that somebody defined; those of the model itself stay.
 #[pg_extern(sql = false)]
-fn coop_drop_attribute_value(attribute: &str, value: &str) {
-    drop_value(&model(None).or_report(), attribute, value).or_report()
+fn coop_drop_attribute_value(attribute: Text<'_>, value: Text<'_>) {
+    drop_value(&model(None).or_report(), &attribute, &value).or_report()
 }
 
 /// The same of a named model.
 #[pg_extern(sql = false)]
-fn coop_drop_attribute_value_of(attribute: &str, value: &str, model_name: &str) {
-    drop_value(&model(Some(model_name)).or_report(), attribute, value).or_report()
+fn coop_drop_attribute_value_of(attribute: Text<'_>, value: Text<'_>, model_name: Text<'_>) {
+    drop_value(&model(Some(&model_name)).or_report(), &attribute, &value).or_report()
 }
 
 /// Forgets a category that somebody defined; those of the model itself stay.
 #[pg_extern(sql = false)]
-fn coop_drop_category(name: &str) {
-    drop_category(&model(None).or_report(), name).or_report()
+fn coop_drop_category(name: Text<'_>) {
+    drop_category(&model(None).or_report(), &name).or_report()
 }
 
 /// The same of a named model.
 #[pg_extern(sql = false)]
-fn coop_drop_category_of(name: &str, model_name: &str) {
-    drop_category(&model(Some(model_name)).or_report(), name).or_report()
+fn coop_drop_category_of(name: Text<'_>, model_name: Text<'_>) {
+    drop_category(&model(Some(&model_name)).or_report(), &name).or_report()
 }
 
 /// A definition that silently did nothing would be missed only when somebody asks for it.
@@ -119,10 +123,10 @@ fn define_value(attribute: &str, value: &str, wish: QueryRef<'_>) -> Result<()> 
         "INSERT INTO coopembed.attribute_values (model, attribute, ordinal, value, images, query, own) \
                VALUES ($1, $2, $3, $4, 0, $5, true)";
     let row = [
-        model.name.as_str().into(),
+        Text::from(model.name.as_str()).into(),
         k.into(),
         (last.unwrap_or(0) + 1).into(),
-        value.into(),
+        Text::from(value).into(),
         query(Some(defined)),
     ];
     Spi::connect_mut(|client| insert(client, sql, &row))
@@ -140,9 +144,9 @@ fn define_category(name: &str, wish: QueryRef<'_>) -> Result<()> {
     let sql = "INSERT INTO coopembed.categories (model, ordinal, name, images, query, own) \
                VALUES ($1, $2, $3, 0, $4, true)";
     let row = [
-        model.name.as_str().into(),
+        Text::from(model.name.as_str()).into(),
         (last.unwrap_or(0) + 1).into(),
-        name.into(),
+        Text::from(name).into(),
         query(Some(wish.to_query())),
     ];
     Spi::connect_mut(|client| insert(client, sql, &row))
@@ -152,11 +156,11 @@ fn drop_value(model: &ModelEntry, attribute: &str, value: &str) -> Result<()> {
     let _owner = AsOwner::enter();
     lock()?;
     let (k, _, own) = with_latest_rows(|| find_value(model, attribute, value))?;
-    let what = format!("value \"{value}\" of attribute \"{attribute}\"");
+    let what = format!("value \"{}\" of attribute \"{}\"", abridged(value), abridged(attribute));
     check_own(&what, own).map_err(|e| in_model(e, model))?;
     let sql = "DELETE FROM coopembed.attribute_values WHERE model OPERATOR(pg_catalog.=) $1 \
                AND attribute OPERATOR(pg_catalog.=) $2 AND value OPERATOR(pg_catalog.=) $3";
-    let key = [model.name.as_str().into(), k.into(), value.into()];
+    let key = [Text::from(model.name.as_str()).into(), k.into(), Text::from(value).into()];
     Spi::connect_mut(|client| client.update(sql, None, &key).map(|_| ()).map_err(failed))
 }
 
@@ -164,16 +168,16 @@ fn drop_category(model: &ModelEntry, name: &str) -> Result<()> {
     let _owner = AsOwner::enter();
     lock()?;
     let (_, own) = with_latest_rows(|| find_category(model, name));
-    check_own(&format!("category \"{name}\""), own).map_err(|e| in_model(e, model))?;
+    check_own(&format!("category \"{}\"", abridged(name)), own).map_err(|e| in_model(e, model))?;
     let sql = "DELETE FROM coopembed.categories WHERE model OPERATOR(pg_catalog.=) $1 \
                AND name OPERATOR(pg_catalog.=) $2";
-    let key = [model.name.as_str().into(), name.into()];
+    let key = [Text::from(model.name.as_str()).into(), Text::from(name).into()];
     Spi::connect_mut(|client| client.update(sql, None, &key).map(|_| ()).map_err(failed))
 }
 
 /// The attribute's ordinal, its last value's, and if the value is there, whether somebody defined it.
 fn find_value(model: &ModelEntry, attribute: &str, value: &str) -> Result<(i32, Option<i32>, Option<bool>)> {
-    let key = [model.name.as_str().into_datum(), attribute.into_datum(), value.into_datum()];
+    let key = [text::datum(&model.name), text::datum(attribute), text::datum(value)];
     match ATTRIBUTE.first(&key, |row| (row.expect(1), row.get(2), row.get(3))) {
         Some(found) => Ok(found),
         None => {
@@ -184,7 +188,7 @@ fn find_value(model: &ModelEntry, attribute: &str, value: &str) -> Result<(i32, 
 
 /// The last category's ordinal, and if this one is there, whether somebody defined it.
 fn find_category(model: &ModelEntry, name: &str) -> (Option<i32>, Option<bool>) {
-    let key = [model.name.as_str().into_datum(), name.into_datum()];
+    let key = [text::datum(&model.name), text::datum(name)];
     CATEGORY.first(&key, |row| (row.get(1), row.get(2))).unwrap_or_default()
 }
 

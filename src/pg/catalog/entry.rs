@@ -3,10 +3,9 @@
 use super::statement::{Row, Select};
 use crate::error::{Error, Kind, Result};
 use crate::model::{ModelConfig, ModelDigest};
-use crate::pg::settings;
+use crate::pg::{settings, text};
 use crate::space::Layout;
 use pgrx::pg_sys;
-use pgrx::prelude::*;
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -50,7 +49,7 @@ pub fn model(name: Option<&str>) -> Result<ModelEntry> {
     if let Some(name) = name {
         return find(name)?.ok_or_else(|| unknown(name));
     }
-    if let Some(default) = settings::model() {
+    if let Some(default) = settings::model()? {
         return find(&default)?.ok_or_else(|| {
             let error = unknown(&default);
             let detail = error.detail.clone().unwrap_or_else(|| "It is the setting coopembed.model.".into());
@@ -70,7 +69,7 @@ pub fn model(name: Option<&str>) -> Result<ModelEntry> {
 
 /// The model of this name, if it is loaded.
 pub fn find(name: &str) -> Result<Option<ModelEntry>> {
-    BY_NAME.first(&[name.into_datum()], entry).transpose()
+    BY_NAME.first(&[text::datum(name)], entry).transpose()
 }
 
 /// The loaded model that made an embedding.
@@ -79,7 +78,7 @@ pub fn find(name: &str) -> Result<Option<ModelEntry>> {
 /// [`Kind::UnknownName`] if it is not loaded.
 pub fn model_with_fingerprint(layout: Layout) -> Result<ModelEntry> {
     let fingerprint = format!("{:08x}", layout.fingerprint());
-    let found = BY_FINGERPRINT.first(&[fingerprint.into_datum()], entry).transpose()?;
+    let found = BY_FINGERPRINT.first(&[text::datum(&fingerprint)], entry).transpose()?;
     match found {
         Some(found) if found.layout == layout => Ok(found),
         Some(other) => Err(Error::new(Kind::Mismatch, format!("the embedding is not one of model \"{}\"", other.name))
@@ -136,7 +135,7 @@ impl<T> Remembered<T> {
 /// # Errors
 /// [`Kind::UnknownName`] if the model is gone.
 pub fn config_text(entry: &ModelEntry) -> Result<String> {
-    CONFIG.first(&[entry.name.as_str().into_datum()], |row| row.expect(1)).ok_or_else(|| unknown(&entry.name))
+    CONFIG.first(&[text::datum(&entry.name)], |row| row.text(1)).ok_or_else(|| unknown(&entry.name))
 }
 
 /// "There is no such model", with the nearest names.
@@ -145,7 +144,7 @@ pub fn unknown(name: &str) -> Error {
 }
 
 fn names() -> Vec<String> {
-    NAMES.rows(&[], |row| row.expect(1))
+    NAMES.rows(&[], |row| row.text(1))
 }
 
 fn quoted(names: &[String]) -> String {
@@ -155,7 +154,7 @@ fn quoted(names: &[String]) -> String {
 
 /// `name, digest, subspaces, subspace_dim, loaded_at` of a row.
 fn entry(row: &Row) -> Result<ModelEntry> {
-    let name: String = row.expect(1);
+    let name = row.text(1);
     let digest: Vec<u8> = row.expect(2);
     let digest = ModelDigest(digest.try_into().map_err(|_| {
         Error::new(Kind::Internal, format!("the digest of model \"{name}\" does not have 32 bytes"))

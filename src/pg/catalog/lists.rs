@@ -3,7 +3,8 @@
 use super::entry::model;
 use super::lookup::check_attribute;
 use super::statement::Select;
-use crate::pg::{settings, OrReport};
+use crate::model::backbone_and_input_size;
+use crate::pg::{settings, text, OrReport, Text};
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
@@ -14,8 +15,7 @@ static MODELS: Select = Select::new(
     c"SELECT m.name, m.fingerprint, m.subspaces, m.subspace_dim, \
       (SELECT pg_catalog.count(*) FROM coopembed.attributes a WHERE a.model OPERATOR(pg_catalog.=) m.name), \
       (SELECT pg_catalog.count(*) FROM coopembed.categories c WHERE c.model OPERATOR(pg_catalog.=) m.name), \
-      m.config::pg_catalog.json OPERATOR(pg_catalog.#>>) '{architecture,backbone}', \
-      (m.config::pg_catalog.json OPERATOR(pg_catalog.#>>) '{preprocessing,size}')::pg_catalog.int4, \
+      m.config, \
       (SELECT pg_catalog.sum(pg_catalog.octet_length(w.bytes)) FROM coopembed.model_weights w \
        WHERE w.model OPERATOR(pg_catalog.=) m.name)::pg_catalog.int8, \
       m.loaded_at \
@@ -49,35 +49,37 @@ static CATEGORIES: Select = Select::new(
 fn coop_models() -> TableIterator<
     'static,
     (
-        name!(name, String),
-        name!(fingerprint, String),
+        name!(name, Text<'static>),
+        name!(fingerprint, Text<'static>),
         name!(subspaces, i32),
         name!(subspace_dim, i32),
         name!(attributes, i64),
         name!(categories, i64),
-        name!(backbone, Option<String>),
+        name!(backbone, Option<Text<'static>>),
         name!(input_size, Option<i32>),
         name!(is_default, bool),
         name!(bytes, Option<i64>),
         name!(loaded_at, TimestampWithTimeZone),
     ),
 > {
-    let default = settings::model();
+    let default = settings::model().or_report();
     let mut rows = MODELS.rows(&[], |row| {
-        let name: String = row.expect(1);
+        let name = row.text(1);
         let is_default = default.as_ref() == Some(&name);
+        // Not by PostgreSQL: its JSON functions fail on a \u escape of a character that the database's encoding lacks.
+        let (backbone, input_size) = backbone_and_input_size(&row.text(7)).or_report();
         (
-            name,
-            row.expect(2),
+            Text::from(name),
+            row.text(2).into(),
             row.expect(3),
             row.expect(4),
             row.expect(5),
             row.expect(6),
-            row.get(7),
-            row.get(8),
+            backbone.map(Text::from),
+            input_size,
             is_default,
-            row.get(9),
-            row.expect(10),
+            row.get(8),
+            row.expect(9),
         )
     });
     if let ([only], None) = (rows.as_mut_slice(), default) {
@@ -86,22 +88,23 @@ fn coop_models() -> TableIterator<
     TableIterator::new(rows)
 }
 
-fn attributes(model_name: Option<&str>) -> Vec<(i32, String, bool, i64)> {
+fn attributes(model_name: Option<&str>) -> Vec<(i32, Text<'static>, bool, i64)> {
     let model = model(model_name).or_report();
-    ATTRIBUTES.rows(&[model.name.into_datum()], |r| (r.expect(1), r.expect(2), r.expect(3), r.expect(4)))
+    ATTRIBUTES
+        .rows(&[text::datum(&model.name)], |r| (r.expect(1), r.text(2).into(), r.expect(3), r.expect(4)))
 }
 
-fn values(attribute: &str, model_name: Option<&str>) -> Vec<(i32, String, i64, bool, bool)> {
+fn values(attribute: &str, model_name: Option<&str>) -> Vec<(i32, Text<'static>, i64, bool, bool)> {
     let model = model(model_name).or_report();
     check_attribute(&model, attribute).or_report();
-    let key = [model.name.into_datum(), attribute.into_datum()];
-    VALUES.rows(&key, |r| (r.expect(1), r.expect(2), r.expect(3), r.expect(4), r.expect(5)))
+    let key = [text::datum(&model.name), text::datum(attribute)];
+    VALUES.rows(&key, |r| (r.expect(1), r.text(2).into(), r.expect(3), r.expect(4), r.expect(5)))
 }
 
-fn categories(model_name: Option<&str>) -> Vec<(i32, String, i64, bool, bool)> {
+fn categories(model_name: Option<&str>) -> Vec<(i32, Text<'static>, i64, bool, bool)> {
     let model = model(model_name).or_report();
-    CATEGORIES.rows(&[model.name.into_datum()], |r| {
-        (r.expect(1), r.expect(2), r.expect(3), r.expect(4), r.expect(5))
+    CATEGORIES.rows(&[text::datum(&model.name)], |r| {
+        (r.expect(1), r.text(2).into(), r.expect(3), r.expect(4), r.expect(5))
     })
 }
 
@@ -109,7 +112,7 @@ fn categories(model_name: Option<&str>) -> Vec<(i32, String, i64, bool, bool)> {
 #[pg_extern(sql = false)]
 fn coop_attributes() -> TableIterator<
     'static,
-    (name!(ordinal, i32), name!(name, String), name!(ordered, bool), name!(value_count, i64)),
+    (name!(ordinal, i32), name!(name, Text<'static>), name!(ordered, bool), name!(value_count, i64)),
 > {
     TableIterator::new(attributes(None))
 }
@@ -117,43 +120,61 @@ fn coop_attributes() -> TableIterator<
 /// The attributes of a model.
 #[pg_extern(sql = false)]
 fn coop_attributes_of(
-    model: &str,
+    model: Text<'_>,
 ) -> TableIterator<
     'static,
-    (name!(ordinal, i32), name!(name, String), name!(ordered, bool), name!(value_count, i64)),
+    (name!(ordinal, i32), name!(name, Text<'static>), name!(ordered, bool), name!(value_count, i64)),
 > {
-    TableIterator::new(attributes(Some(model)))
+    TableIterator::new(attributes(Some(&model)))
 }
 
 /// The values of an attribute of the default model, and how many training images show each; one without any has no
 /// query.
 #[pg_extern(sql = false)]
 fn coop_attribute_values(
-    attribute: &str,
+    attribute: Text<'_>,
 ) -> TableIterator<
     'static,
-    (name!(ordinal, i32), name!(value, String), name!(images, i64), name!(has_query, bool), name!(own, bool)),
+    (
+        name!(ordinal, i32),
+        name!(value, Text<'static>),
+        name!(images, i64),
+        name!(has_query, bool),
+        name!(own, bool),
+    ),
 > {
-    TableIterator::new(values(attribute, None))
+    TableIterator::new(values(&attribute, None))
 }
 
 /// The values of an attribute of a model.
 #[pg_extern(sql = false)]
 fn coop_attribute_values_of(
-    attribute: &str,
-    model: &str,
+    attribute: Text<'_>,
+    model: Text<'_>,
 ) -> TableIterator<
     'static,
-    (name!(ordinal, i32), name!(value, String), name!(images, i64), name!(has_query, bool), name!(own, bool)),
+    (
+        name!(ordinal, i32),
+        name!(value, Text<'static>),
+        name!(images, i64),
+        name!(has_query, bool),
+        name!(own, bool),
+    ),
 > {
-    TableIterator::new(values(attribute, Some(model)))
+    TableIterator::new(values(&attribute, Some(&model)))
 }
 
 /// The categories of the default model, and how many training images each has; one without any has no query.
 #[pg_extern(sql = false)]
 fn coop_categories() -> TableIterator<
     'static,
-    (name!(ordinal, i32), name!(name, String), name!(images, i64), name!(has_query, bool), name!(own, bool)),
+    (
+        name!(ordinal, i32),
+        name!(name, Text<'static>),
+        name!(images, i64),
+        name!(has_query, bool),
+        name!(own, bool),
+    ),
 > {
     TableIterator::new(categories(None))
 }
@@ -161,10 +182,16 @@ fn coop_categories() -> TableIterator<
 /// The categories of a model.
 #[pg_extern(sql = false)]
 fn coop_categories_of(
-    model: &str,
+    model: Text<'_>,
 ) -> TableIterator<
     'static,
-    (name!(ordinal, i32), name!(name, String), name!(images, i64), name!(has_query, bool), name!(own, bool)),
+    (
+        name!(ordinal, i32),
+        name!(name, Text<'static>),
+        name!(images, i64),
+        name!(has_query, bool),
+        name!(own, bool),
+    ),
 > {
-    TableIterator::new(categories(Some(model)))
+    TableIterator::new(categories(Some(&model)))
 }

@@ -2,14 +2,17 @@
 
 use super::entry::{find, unknown};
 use super::statement::{AsOwner, Select};
-use crate::error::{Error, Kind, Result};
-use crate::model::{read_directory, Model, Proxies};
-use crate::pg::{CoopQuery, OrReport};
+use crate::error::{abridged, Error, Kind, Result};
+use crate::model::{read_directory, Model, ModelConfig, Proxies};
+use crate::pg::encoding::to_server;
+use crate::pg::{text, CoopQuery, OrReport, Text};
 use crate::space::Query;
 use pgrx::datum::DatumWithOid;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 /// Weights are stored in parts of this many bytes: a dump writes each as hexadecimal text in memory.
@@ -35,7 +38,7 @@ static SAME_FINGERPRINT: Select = Select::new(
 ///
 /// Everything is checked before anything is stored.
 #[pg_extern(sql = false)]
-fn coop_load_model_directory(name: &str, directory: &str) -> String {
+fn coop_load_model_directory(name: Text<'_>, directory: Text<'_>) -> Text<'static> {
     // SAFETY: plain lookups of the session's user and its roles.
     let may_read = unsafe {
         pg_sys::has_privs_of_role(pg_sys::GetUserId(), pg_sys::Oid::from(pg_sys::ROLE_PG_READ_SERVER_FILES))
@@ -49,34 +52,49 @@ fn coop_load_model_directory(name: &str, directory: &str) -> String {
              the files as values."
         );
     }
-    check_name("a model", name).or_report();
-    let directory = Path::new(directory);
-    if !directory.is_absolute() {
-        Err(Error::new(
-            Kind::InvalidParameter,
-            format!("\"{}\" is not an absolute path", directory.display()),
-        )
-        .hint("The server reads the directory; say where it is on the server's machine, from the root."))
-        .or_report()
+    check_name("a model", &name).or_report();
+    // As PostgreSQL reads its own files' names: what they are in on disk is for the system to know.
+    let name_on_disk = to_server(&directory).or_report();
+    let path = Path::new(OsStr::from_bytes(&name_on_disk));
+    check_path(path, &directory).or_report();
+    // Those who read the error read the name in the encoding of this database.
+    let named = |e: Error| Error { message: e.message.replace(&path.to_string_lossy()[..], &directory), ..e };
+    let (config, weights) = read_directory(path).map_err(named).or_report();
+    load(&name, &config, &weights).or_report().into()
+}
+
+/// Fails unless a path can be looked up; `shown` is the same as text.
+fn check_path(path: &Path, shown: &str) -> Result<()> {
+    let refused =
+        |what: &str| Error::new(Kind::InvalidParameter, format!("\"{}\" is {what}", abridged(shown)));
+    if !path.is_absolute() {
+        return Err(refused("not an absolute path").hint(
+            "The server reads the directory; say where it is on the server's machine, from the root.",
+        ));
     }
-    read_directory(directory).and_then(|(config, weights)| load(name, &config, &weights)).or_report()
+    if path.as_os_str().len() >= libc::PATH_MAX as usize {
+        return Err(
+            refused("too long for a path").detail(format!("At most {} bytes are.", libc::PATH_MAX - 1))
+        );
+    }
+    Ok(())
 }
 
 /// Loads a model from the contents of its `config.json` and `model.safetensors`, for clients whose files the server
 /// cannot see. Otherwise as the form that takes a directory.
 #[pg_extern(sql = false)]
-fn coop_load_model_values(name: &str, config: &str, weights: &[u8]) -> String {
-    check_name("a model", name).or_report();
-    load(name, config, weights).or_report()
+fn coop_load_model_values(name: Text<'_>, config: Text<'_>, weights: &[u8]) -> Text<'static> {
+    check_name("a model", &name).or_report();
+    load(&name, &config, weights).or_report().into()
 }
 
 /// Forgets a model: its weights, vocabulary and queries. Embeddings that it made stay as they are and keep its
 /// fingerprint; they can be compared with each other, and are of use with the model again once it is loaded again.
 #[pg_extern(sql = false)]
-fn coop_drop_model(name: &str) {
+fn coop_drop_model(name: Text<'_>) {
     let _owner = AsOwner::enter();
-    if Spi::connect_mut(|client| remove(client, name)).or_report() == 0 {
-        Err(unknown(name)).or_report()
+    if Spi::connect_mut(|client| remove(client, &name)).or_report() == 0 {
+        Err(unknown(&name)).or_report()
     }
 }
 
@@ -89,16 +107,15 @@ pub fn check_name(what: &str, name: &str) -> Result<()> {
     if fits && name.trim() == name && !name.chars().any(char::is_control) {
         return Ok(());
     }
-    Err(Error::new(
-        Kind::InvalidParameter,
-        format!("\"{}\" cannot name {what}", crate::error::abridged(name)),
-    )
-    .detail(format!("A name has 1 to {MAX_NAME} bytes, no control characters, and no space at either end.")))
+    Err(Error::new(Kind::InvalidParameter, format!("\"{}\" cannot name {what}", abridged(name))).detail(
+        format!("A name has 1 to {MAX_NAME} bytes, no control characters, and no space at either end."),
+    ))
 }
 
 fn load(name: &str, config: &str, weights: &[u8]) -> Result<String> {
     let model = Model::from_parts(config, weights)?;
     let proxies = Proxies::from_parts(model.config(), weights)?;
+    check_words(model.config())?;
     let _owner = AsOwner::enter();
     lock()?;
     with_latest_rows(|| check_new(name, &model))?;
@@ -107,9 +124,16 @@ fn load(name: &str, config: &str, weights: &[u8]) -> Result<String> {
         store_files(client, name, config, weights, &model)?;
         store_attributes(client, name, &model)?;
         store_categories(client, name, &model)?;
-        store_proxies(client, name, &proxies)
+        store_proxies(client, name, proxies)
     })?;
     Ok(fingerprint(&model))
+}
+
+/// Fails on a word that this database could not hold, or would give back as another.
+fn check_words(config: &ModelConfig) -> Result<()> {
+    let values =
+        config.attributes.iter().flat_map(|a| [&a.name].into_iter().chain(a.values.iter().map(|v| &v.name)));
+    values.chain(config.categories.iter().map(|c| &c.name)).try_for_each(|word| to_server(word).map(|_| ()))
 }
 
 /// Lets one transaction at a time change the catalogue. Readers go on; a second writer waits and then sees what the first did.
@@ -133,8 +157,8 @@ fn check_new(name: &str, model: &Model) -> Result<()> {
                 .hint("Choose another name, or coop_drop_model() the old one first.")
         });
     }
-    let key = [fingerprint(model).into_datum(), digest.0.as_slice().into_datum()];
-    match SAME_FINGERPRINT.first(&key, |row| row.expect::<String>(1)) {
+    let key = [text::datum(&fingerprint(model)), digest.0.as_slice().into_datum()];
+    match SAME_FINGERPRINT.first(&key, |row| row.text(1)) {
         None => Ok(()),
         Some(other) => Err(Error::new(
             Kind::DuplicateName,
@@ -170,10 +194,10 @@ fn remove(client: &mut SpiClient<'_>, name: &str) -> Result<usize> {
         "DELETE FROM coopembed.categories WHERE model OPERATOR(pg_catalog.=) $1",
         "DELETE FROM coopembed.proxies WHERE model OPERATOR(pg_catalog.=) $1",
     ] {
-        client.update(sql, None, &[name.into()]).map_err(failed)?;
+        client.update(sql, None, &[Text::from(name).into()]).map_err(failed)?;
     }
     let sql = "DELETE FROM coopembed.models WHERE name OPERATOR(pg_catalog.=) $1";
-    client.update(sql, None, &[name.into()]).map(|rows| rows.len()).map_err(failed)
+    client.update(sql, None, &[Text::from(name).into()]).map(|rows| rows.len()).map_err(failed)
 }
 
 fn store_files(
@@ -188,10 +212,13 @@ fn store_files(
                VALUES ($1, $2, $3, $4, $5)";
     let digest = model.digest();
     let (k, n) = (layout.subspaces() as i32, layout.subspace_dim() as i32);
-    insert(client, sql, &[name.into(), digest.0.as_slice().into(), k.into(), n.into(), config.into()])?;
+    let name = || Text::from(name).into();
+    // What the encoding of this database lacks is escaped: the config means the same, and its digest stays.
+    let config = text::json_parameter(config)?;
+    insert(client, sql, &[name(), digest.0.as_slice().into(), k.into(), n.into(), config])?;
     let sql = "INSERT INTO coopembed.model_weights (model, part, bytes) VALUES ($1, $2, $3)";
     for (part, bytes) in (1i32..).zip(weights.chunks(PART_BYTES)) {
-        insert(client, sql, &[name.into(), part.into(), bytes.into()])?;
+        insert(client, sql, &[name(), part.into(), bytes.into()])?;
     }
     Ok(())
 }
@@ -204,14 +231,14 @@ fn store_attributes(client: &mut SpiClient<'_>, name: &str, model: &Model) -> Re
                      VALUES ($1, $2, $3, $4, $5, $6)";
     for (k, attribute) in model.config().attributes.iter().enumerate() {
         let ordinal = k as i32 + 1;
-        let row = [name.into(), ordinal.into(), attribute.name.as_str().into(), attribute.ordered.into()];
+        let word = |word| Text::from(word).into();
+        let row = [word(name), ordinal.into(), word(&attribute.name), attribute.ordered.into()];
         insert(client, attribute_sql, &row)?;
         let targets = model.prototypes().attribute_queries(k);
         for (v, (value, target)) in (1i32..).zip(attribute.values.iter().zip(targets)) {
             let target = target.as_ref().map(|t| Query::subspace(model.layout(), k, t)).transpose()?;
             let (images, query) = (value.images as i64, query(target));
-            let row =
-                [name.into(), ordinal.into(), v.into(), value.name.as_str().into(), images.into(), query];
+            let row = [word(name), ordinal.into(), v.into(), word(&value.name), images.into(), query];
             insert(client, value_sql, &row)?;
         }
     }
@@ -225,17 +252,19 @@ fn store_categories(client: &mut SpiClient<'_>, name: &str, model: &Model) -> Re
     for (c, (category, target)) in (1i32..).zip(categories) {
         let target = target.as_ref().map(|t| Query::superspace(model.layout(), t.clone())).transpose()?;
         let (images, query) = (category.images as i64, query(target));
-        insert(client, sql, &[name.into(), c.into(), category.name.as_str().into(), images.into(), query])?;
+        let (name, category) = (Text::from(name), Text::from(category.name.as_str()));
+        insert(client, sql, &[name.into(), c.into(), category.into(), images.into(), query])?;
     }
     Ok(())
 }
 
-fn store_proxies(client: &mut SpiClient<'_>, name: &str, proxies: &Proxies) -> Result<()> {
+fn store_proxies(client: &mut SpiClient<'_>, name: &str, proxies: Proxies) -> Result<()> {
     let sql = "INSERT INTO coopembed.proxies (model, attribute, points, absent) VALUES ($1, $2, $3, $4)";
-    let attributes = (1i32..).zip(proxies.attributes.iter().zip(&proxies.absent));
-    let categories = proxies.categories.as_ref().map(|points| (0, (points, &None)));
+    let attributes = (1i32..).zip(proxies.attributes.into_iter().zip(proxies.absent));
+    let categories = proxies.categories.map(|points| (0, (points, None)));
     for (ordinal, (points, absent)) in attributes.chain(categories) {
-        insert(client, sql, &[name.into(), ordinal.into(), points.clone().into(), absent.clone().into()])?;
+        let name = Text::from(name);
+        insert(client, sql, &[name.into(), ordinal.into(), points.into(), absent.into()])?;
     }
     Ok(())
 }

@@ -3,8 +3,9 @@
 use super::entry::{config, model, model_with_fingerprint, ModelEntry, Remembered};
 use super::statement::{Row, Select};
 use crate::error::{Error, Kind, Result};
+use crate::memory;
 use crate::model::{ModelConfig, Proxies, Tagger};
-use crate::pg::CoopQuery;
+use crate::pg::{text, CoopQuery};
 use crate::space::{Layout, Query};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
@@ -62,9 +63,9 @@ pub fn tagger(layout: Layout) -> Result<(Rc<Tagger>, Rc<ModelConfig>)> {
     let make = || {
         let mut proxies =
             Proxies { attributes: Vec::new(), absent: Vec::new(), instances: None, categories: None };
-        let key = [model.name.as_str().into_datum()];
+        let key = [text::datum(&model.name)];
         for (attribute, points, absent) in PROXIES
-            .rows(&key, |row| (row.expect::<i32>(1), row.expect::<Vec<f32>>(2), row.get::<Vec<f32>>(3)))
+            .rows(&key, |row| (row.expect::<i32>(1), row.numbers(2).unwrap_or_default(), row.numbers(3)))
         {
             if attribute == 0 {
                 proxies.categories = Some(points);
@@ -95,7 +96,7 @@ pub fn attribute_query_of(layout: Layout, attribute: &str, value: &str) -> Resul
 }
 
 fn query_of_value(model: &ModelEntry, attribute: &str, value: &str) -> Result<Query> {
-    let key = [model.name.as_str().into_datum(), attribute.into_datum(), value.into_datum()];
+    let key = [text::datum(&model.name), text::datum(attribute), text::datum(value)];
     match ATTRIBUTE_QUERY.first(&key, query) {
         Some(Some(query)) => of_model(query, model),
         Some(None) => Err(without_query(
@@ -113,7 +114,7 @@ fn query_of_value(model: &ModelEntry, attribute: &str, value: &str) -> Result<Qu
 /// As [`attribute_query`].
 pub fn category_query(category: &str, model_name: Option<&str>) -> Result<Query> {
     let model = model(model_name)?;
-    let key = [model.name.as_str().into_datum(), category.into_datum()];
+    let key = [text::datum(&model.name), text::datum(category)];
     match CATEGORY_QUERY.first(&key, query) {
         Some(Some(query)) => of_model(query, &model),
         known => {
@@ -141,7 +142,11 @@ pub fn subspaces_of(layout: Layout, attributes: &[String]) -> Result<Vec<usize>>
             .position(|k| k == name)
             .ok_or_else(|| in_model(Error::unknown("attribute", name, &known), &model))
     };
-    attributes.iter().map(find).collect()
+    let mut subspaces = memory::with_capacity(attributes.len())?;
+    for attribute in attributes {
+        subspaces.push(find(attribute)?);
+    }
+    Ok(subspaces)
 }
 
 /// The attributes of the model that made an embedding, in the order of their subspaces.
@@ -153,14 +158,14 @@ pub fn attribute_names(layout: Layout) -> Result<Vec<String>> {
 }
 
 fn attributes_of(model: &ModelEntry) -> Vec<String> {
-    ATTRIBUTES.rows(&[model.name.as_str().into_datum()], |row| row.expect(1))
+    ATTRIBUTES.rows(&[text::datum(&model.name)], |row| row.text(1))
 }
 
 fn unknown_value(model: &ModelEntry, attribute: &str, value: &str) -> Error {
     if let Err(error) = check_attribute(model, attribute) {
         return error;
     }
-    let key = [model.name.as_str().into_datum(), attribute.into_datum()];
+    let key = [text::datum(&model.name), text::datum(attribute)];
     let values = VALUES.rows(&key, named);
     Error::unknown("value", value, values.iter().map(|v| &v.0))
         .detail(format!("Asked of attribute \"{attribute}\" of model \"{}\".", model.name))
@@ -184,10 +189,9 @@ pub fn check_attribute(model: &ModelEntry, attribute: &str) -> Result<()> {
 /// Those of `sink`; [`Kind::Internal`] if the model has no weights.
 pub fn with_weights(model: &ModelEntry, mut sink: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
     for part in 1.. {
-        let key = [model.name.as_str().into_datum(), part.into_datum()];
-        let bytes: Option<Vec<u8>> = WEIGHTS.first(&key, |row| row.expect(1));
-        match bytes {
-            Some(bytes) => sink(&bytes)?,
+        let key = [text::datum(&model.name), part.into_datum()];
+        match WEIGHTS.first(&key, |row| row.with_bytes(1, &mut sink)) {
+            Some(done) => done?,
             None if part == 1 => {
                 return Err(Error::new(
                     Kind::Internal,
@@ -208,7 +212,7 @@ fn query(row: &Row) -> Option<Query> {
 
 /// `name, has a query` of a row.
 fn named(row: &Row) -> (String, bool) {
-    (row.expect(1), row.expect(2))
+    (row.text(1), row.expect(2))
 }
 
 /// Guards against rows that somebody has edited.

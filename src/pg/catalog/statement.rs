@@ -1,7 +1,9 @@
 //! Statements on the catalogue: read-only ones with plans kept for the session, and the switch to the tables' owner.
 
 use crate::error::{Error, Kind};
+use crate::memory;
 use crate::pg::report::raise;
+use crate::pg::{OrReport, Text};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 use std::cell::Cell;
@@ -126,7 +128,7 @@ pub struct Row {
 }
 
 impl Row {
-    /// A column, or `None` for NULL. `T` must own what it holds: a number, a `String`, a `Vec<u8>`.
+    /// A column, or `None` for NULL. `T` must own what it holds: a number, a `Vec<u8>`.
     pub fn get<T: FromDatum + 'static>(&self, column: i32) -> Option<T> {
         let datum = self.datum(column)?;
         // SAFETY: the statement gives this column the type that the caller reads.
@@ -138,6 +140,44 @@ impl Row {
         match self.get(column) {
             Some(value) => value,
             None => raise(Error::new(Kind::Internal, format!("column {column} of the catalogue is null"))),
+        }
+    }
+
+    /// A text that the table declares NOT NULL.
+    pub fn text(&self, column: i32) -> String {
+        match self.nullable_text(column) {
+            Some(text) => text,
+            None => raise(Error::new(Kind::Internal, format!("column {column} of the catalogue is null"))),
+        }
+    }
+
+    /// A text, or `None` for NULL.
+    pub fn nullable_text(&self, column: i32) -> Option<String> {
+        let datum = self.datum(column)?;
+        // SAFETY: the statement gives this column as a text; what is read of it is copied.
+        unsafe { Text::from_datum(datum, false) }.map(Text::into_owned)
+    }
+
+    /// Numbers, or `None` for NULL.
+    pub fn numbers(&self, column: i32) -> Option<Vec<f32>> {
+        let datum = self.datum(column)?;
+        // SAFETY: the statement gives this column as a real[]; what is read of it is copied.
+        let numbers = unsafe { Array::<f32>::from_datum(datum, false) }?;
+        Some(memory::collect(numbers.iter().map(Option::unwrap_or_default)).or_report())
+    }
+
+    /// Hands a bytea's bytes to `f`, and keeps no copy.
+    pub fn with_bytes<T>(&self, column: i32, f: impl FnOnce(&[u8]) -> T) -> T {
+        let Some(datum) = self.datum(column) else { return f(&[]) };
+        // SAFETY: the statement gives this column as a bytea; a copy that detoasting made is ours to free.
+        unsafe {
+            let stored = datum.cast_mut_ptr::<pg_sys::varlena>();
+            let flat = pg_sys::pg_detoast_datum_packed(stored);
+            let result = f(pgrx::varlena::varlena_to_byte_slice(flat));
+            if flat != stored {
+                pg_sys::pfree(flat.cast());
+            }
+            result
         }
     }
 

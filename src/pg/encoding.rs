@@ -1,0 +1,233 @@
+//! The border between PostgreSQL's texts, which are in the encoding of the database, and Rust's, which are UTF-8.
+//!
+//! ASCII is the same in every encoding that a database can have, and a database in UTF-8 has nothing to convert: in both cases no byte
+//! is copied. SQL_ASCII says nothing about its bytes: those that are UTF-8 pass as they are, others are an error.
+//!
+//! What is stored has to come back the same. So a character that another encoding has, but as one that reads back as another (Japanese
+//! encodings have such), counts as one that it lacks.
+
+use super::OrReport;
+use crate::error::{abridged, Error, Kind, Result};
+use crate::memory;
+use pgrx::pg_sys;
+use std::borrow::Cow;
+use std::ffi::{c_char, c_int, CStr};
+
+const UTF8: c_int = pg_sys::pg_enc::PG_UTF8 as c_int;
+const SQL_ASCII: c_int = pg_sys::pg_enc::PG_SQL_ASCII as c_int;
+
+/// Most bytes that are converted at once: no text, however long, needs more than a small buffer beside its result.
+const CHUNK: usize = 16 << 10;
+/// The most bytes that one byte becomes (MAX_CONVERSION_GROWTH).
+const GROWTH: usize = 4;
+
+/// A text of the server in UTF-8.
+///
+/// # Errors
+/// [`Kind::InvalidEncoding`] for bytes that no text has, [`Kind::OutOfMemory`].
+pub fn from_server(bytes: &[u8]) -> Result<Cow<'_, str>> {
+    if bytes.is_ascii() || !converts() {
+        return std::str::from_utf8(bytes)
+            .map(Cow::Borrowed)
+            .map_err(|e| not_utf8(&bytes[e.valid_up_to()..]));
+    }
+    let length = c_int::try_from(bytes.len()).map_err(|_| memory::refused(bytes.len()))?;
+    // SAFETY: reads `length` bytes; the answer is another, zero-terminated, as the encoding differs and the text is not empty.
+    let copy = unsafe {
+        let converted = pg_sys::pg_server_to_any(bytes.as_ptr().cast(), length, UTF8);
+        let copy = memory::copied(CStr::from_ptr(converted).to_bytes());
+        if !std::ptr::addr_eq(converted, bytes.as_ptr()) {
+            pg_sys::pfree(converted.cast());
+        }
+        copy
+    };
+    String::from_utf8(copy?)
+        .map(Cow::Owned)
+        .map_err(|e| not_utf8(&e.as_bytes()[e.utf8_error().valid_up_to()..]))
+}
+
+/// A text in the encoding of the database, from which [`from_server`] makes the same text again.
+///
+/// # Errors
+/// [`Kind::Untranslatable`] for a character that the encoding lacks, [`Kind::OutOfMemory`].
+pub fn to_server(text: &str) -> Result<Cow<'_, [u8]>> {
+    convert(text, |character, _| Err(untranslatable(text, character)))
+}
+
+/// The same, with `\u65e5` for a character that the encoding lacks: as JSON has it, in whose texts such a character can only be within a
+/// string, and as a reader of a message may know it.
+///
+/// # Errors
+/// [`Kind::OutOfMemory`].
+pub fn to_server_escaped(text: &str) -> Result<Cow<'_, [u8]>> {
+    convert(text, |character, out| {
+        let mut units = [0; 2];
+        for unit in character.encode_utf16(&mut units) {
+            memory::extend(out, format!("\\u{unit:04x}").as_bytes())?;
+        }
+        Ok(())
+    })
+}
+
+/// A name of the server, say of a relation: a C string; empty if null.
+///
+/// # Safety
+/// `name` must be null or a C string.
+pub unsafe fn name(name: *const c_char) -> String {
+    if name.is_null() {
+        return String::new();
+    }
+    // SAFETY: passed on.
+    from_server(unsafe { CStr::from_ptr(name) }.to_bytes()).or_report().into_owned()
+}
+
+/// A message, a DETAIL or a HINT as pgrx takes it: PostgreSQL gets it byte by byte, and expects it in the encoding of the database.
+pub fn message(text: String) -> String {
+    match to_server_escaped(&text) {
+        Ok(Cow::Borrowed(_)) => text,
+        // SAFETY: against the contract of a String it may not be UTF-8. Nothing looks at it as text: it is moved into pgrx's report, whose bytes
+        // are copied for errmsg(), and then freed.
+        Ok(Cow::Owned(bytes)) => unsafe { String::from_utf8_unchecked(bytes) },
+        Err(_) => text.chars().map(|c| if c.is_ascii() { c } else { '?' }).collect(),
+    }
+}
+
+/// A text that is only compared and handed back, to the byte the same by [`from_opaque`]: where the database is not in UTF-8, each byte is the
+/// character of that number.
+///
+/// # Errors
+/// [`Kind::InvalidEncoding`] in a damaged database, [`Kind::OutOfMemory`].
+pub fn to_opaque(bytes: &[u8]) -> Result<Cow<'_, str>> {
+    if bytes.is_ascii() || encoding() == UTF8 {
+        return std::str::from_utf8(bytes)
+            .map(Cow::Borrowed)
+            .map_err(|e| not_utf8(&bytes[e.valid_up_to()..]));
+    }
+    let mut text = String::new();
+    text.try_reserve(2 * bytes.len()).map_err(|_| memory::refused(2 * bytes.len()))?;
+    text.extend(bytes.iter().copied().map(char::from));
+    Ok(Cow::Owned(text))
+}
+
+/// What [`to_opaque`] was made from, or the bytes of a text that such were put into.
+///
+/// # Errors
+/// [`Kind::Internal`] for a text with other characters, [`Kind::OutOfMemory`].
+pub fn from_opaque(text: &str) -> Result<Cow<'_, [u8]>> {
+    if text.is_ascii() || encoding() == UTF8 {
+        return Ok(Cow::Borrowed(text.as_bytes()));
+    }
+    let other = |_| Error::new(Kind::Internal, "a text is not made of bytes");
+    let mut bytes = memory::with_capacity(text.len())?;
+    for character in text.chars() {
+        bytes.push(u8::try_from(character).map_err(other)?);
+    }
+    Ok(Cow::Owned(bytes))
+}
+
+fn encoding() -> c_int {
+    // SAFETY: reads a variable of the server.
+    unsafe { pg_sys::GetDatabaseEncoding() }
+}
+
+/// Whether the database's encoding is another one than UTF-8.
+pub fn converts() -> bool {
+    !matches!(encoding(), UTF8 | SQL_ASCII)
+}
+
+fn convert(text: &str, mut lacking: impl FnMut(char, &mut Vec<u8>) -> Result<()>) -> Result<Cow<'_, [u8]>> {
+    if text.is_ascii() || !converts() {
+        return Ok(Cow::Borrowed(text.as_bytes()));
+    }
+    let (there, back) = (Conversion::find(UTF8, encoding())?, Conversion::find(encoding(), UTF8)?);
+    let exactly = |text: &str| -> Result<Option<Vec<u8>>> {
+        let Some(bytes) = there.run(text.as_bytes())? else { return Ok(None) };
+        let same = back.run(&bytes)?.is_some_and(|again| again == text.as_bytes());
+        Ok(same.then_some(bytes))
+    };
+    let (mut out, mut rest) = (Vec::new(), text);
+    while !rest.is_empty() {
+        let (chunk, after) = rest.split_at(rest.floor_char_boundary(CHUNK));
+        rest = after;
+        if let Some(bytes) = exactly(chunk)? {
+            memory::extend(&mut out, &bytes)?;
+            continue;
+        }
+        for character in chunk.chars() {
+            match exactly(character.encode_utf8(&mut [0; 4]))? {
+                Some(bytes) => memory::extend(&mut out, &bytes)?,
+                None => lacking(character, &mut out)?,
+            }
+        }
+    }
+    Ok(Cow::Owned(out))
+}
+
+/// A function of the server that converts from one encoding to another.
+struct Conversion {
+    from: c_int,
+    to: c_int,
+    function: pg_sys::Oid,
+}
+
+impl Conversion {
+    fn find(from: c_int, to: c_int) -> Result<Self> {
+        // SAFETY: a lookup in the catalogue.
+        let function = unsafe { pg_sys::FindDefaultConversionProc(from, to) };
+        if function == pg_sys::InvalidOid {
+            let message = format!("there is no default conversion between UTF8 and {}", encoding_name());
+            return Err(Error::new(Kind::Unsupported, message).hint("See CREATE DEFAULT CONVERSION."));
+        }
+        Ok(Self { from, to, function })
+    }
+
+    /// The converted text, or none if a character is not there.
+    fn run(&self, text: &[u8]) -> Result<Option<Vec<u8>>> {
+        let mut out = memory::filled(0u8, text.len() * GROWTH + 1)?;
+        // SAFETY: reads the text and no more, though by a pointer that could write; writes a zero-terminated text that fits in `out`.
+        let done = unsafe {
+            pg_sys::pg_do_encoding_conversion_buf(
+                self.function,
+                self.from,
+                self.to,
+                text.as_ptr().cast_mut(),
+                text.len() as c_int,
+                out.as_mut_ptr(),
+                out.len() as c_int,
+                true,
+            )
+        };
+        if done as usize != text.len() {
+            return Ok(None);
+        }
+        let end = out.iter().position(|byte| *byte == 0).unwrap_or(0);
+        out.truncate(end);
+        Ok(Some(out))
+    }
+}
+
+fn encoding_name() -> String {
+    // SAFETY: names of encodings are ASCII, and live for ever.
+    unsafe { CStr::from_ptr(pg_sys::GetDatabaseEncodingName()) }.to_string_lossy().into_owned()
+}
+
+#[cold]
+fn untranslatable(text: &str, character: char) -> Error {
+    Error::new(
+        Kind::Untranslatable,
+        format!("\"{}\" cannot be written in the encoding of this database", abridged(text)),
+    )
+    .detail(format!("{} lacks the character U+{:04X}.", encoding_name(), u32::from(character)))
+    .hint("Use a database in UTF8, or other words.")
+}
+
+#[cold]
+fn not_utf8(found: &[u8]) -> Error {
+    let bytes: Vec<String> = found.iter().take(4).map(|byte| format!("0x{byte:02x}")).collect();
+    Error::new(
+        Kind::InvalidEncoding,
+        format!("invalid byte sequence for encoding \"UTF8\": {}", bytes.join(" ")),
+    )
+    .detail(format!("The encoding of this database is {}.", encoding_name()))
+    .hint("Where the database does not say what its texts are in, coopembed takes them to be UTF-8.")
+}
