@@ -48,6 +48,7 @@ fn measure() {
         (ImageFormat::Tiff, &rgba, 4 + 4),
         (ImageFormat::WebP, &rgb, 3 + 9),
         (ImageFormat::WebP, &rgba, 4 + 9),
+        (ImageFormat::Gif, &rgba, 4 + 5),
     ] {
         let mut file = std::io::Cursor::new(Vec::new());
         image.write_to(&mut file, format).unwrap();
