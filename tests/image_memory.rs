@@ -48,12 +48,13 @@ fn measure() {
         (ImageFormat::Tiff, &rgba, 4 + 4),
         (ImageFormat::WebP, &rgb, 3 + 9),
         (ImageFormat::WebP, &rgba, 4 + 9),
+        (ImageFormat::Gif, &rgba, 4 + 5),
     ] {
         let mut file = std::io::Cursor::new(Vec::new());
         image.write_to(&mut file, format).unwrap();
         let bytes = file.into_inner();
         let (needed, tables) = (pixels * per_pixel, 2 << 20);
-        let limits = Limits { max_dimension: SIDE, max_memory: needed + tables };
+        let limits = Limits { max_dimension: SIDE, max_memory: needed + tables, ..Limits::default() };
         let too_little = Limits { max_memory: needed - 1, ..limits };
         assert!(decode(&bytes, &too_little).is_err(), "{format:?} needs {per_pixel} bytes a pixel");
 

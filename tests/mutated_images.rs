@@ -8,7 +8,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 const SIZE: u32 = 64;
-const LIMITS: Limits = Limits { max_dimension: 2000, max_memory: 32 << 20 };
+const LIMITS: Limits = Limits { max_dimension: 2000, max_memory: 32 << 20, max_work: 100_000_000 };
 /// Where headers are.
 const HEAD: usize = 64;
 

@@ -65,7 +65,8 @@ impl Graph {
             memory::push(&mut path, last)?;
         }
         path.reverse();
-        let mut route = Route { ids: memory::with_capacity(path.len())?, hops: memory::with_capacity(path.len())? };
+        let mut route =
+            Route { ids: memory::with_capacity(path.len())?, hops: memory::with_capacity(path.len())? };
         for &node in &path {
             route.ids.push(self.ids[node as usize].as_deref().map(memory::text).transpose()?);
         }

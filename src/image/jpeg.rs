@@ -6,7 +6,7 @@
 
 use super::decode::{broken, cmyk};
 use super::flatten::OUTPUT_BYTES;
-use super::limits::Limits;
+use super::limits::{Estimate, Limits};
 use crate::error::Result;
 use ::image::metadata::Orientation;
 use ::image::{DynamicImage, GrayImage, RgbImage};
@@ -17,89 +17,170 @@ use zune_jpeg::JpegDecoder;
 
 const NAME: &str = "JPEG";
 
-/// The frame header (SOF), and how the scans after it are laid out.
-#[derive(Debug, PartialEq, Eq)]
-struct Frame {
+/// The frame header (SOF), how the scans after it are laid out, and how many there are.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Frame {
     width: u32,
     height: u32,
-    /// Horizontal and vertical sampling factor of each component.
-    sampling: Vec<(u64, u64)>,
+    components: Vec<Component>,
     /// Whether all coefficients are held until the last scan: progressive, or components in scans of their own.
     buffered: bool,
+    /// Samples that the scans after the first go over.
+    repeated: u64,
+    /// Markers, and segments of metadata (APP1) among them.
+    markers: u64,
+    metadata: u64,
+    /// Frame headers. The first one counts; what a decoder takes of several is not foreseen.
+    pub(super) headers: u64,
 }
 
-/// Decodes to grey or RGB, and says how to turn it upright.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Component {
+    id: u8,
+    /// Horizontal and vertical sampling factor.
+    sampling: (u64, u64),
+}
+
+/// A file whose markers are whole and within the limits.
+pub(super) struct Opened<'a> {
+    bytes: &'a [u8],
+    frame: Frame,
+    grey: bool,
+    /// What decoding takes.
+    pub(super) estimate: Estimate,
+}
+
+/// Walks the markers.
 ///
 /// # Errors
 /// As [`decode`](super::decode()).
-pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<(DynamicImage, Orientation)> {
+pub(super) fn open<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Opened<'a>> {
     let frame = scan(bytes).map_err(|words| broken(NAME, words))?;
     limits.check_dimensions(NAME, frame.width, frame.height)?;
-    let grey = match frame.sampling.len() {
+    let grey = match frame.components.len() {
         1 => true,
         3 => false,
         4 => return Err(cmyk(NAME)),
         n => return Err(broken(NAME, &format!("found {n} colour components, expected 1 or 3"))),
     };
-    let (space, channels) = if grey { (ColorSpace::Luma, 1) } else { (ColorSpace::RGB, 3) };
-    let decoded = u64::from(frame.width) * u64::from(frame.height) * channels;
-    let converted = u64::from(frame.width) * u64::from(frame.height) * OUTPUT_BYTES;
-    let needed = decoded + converted.max(frame.coefficient_bytes());
-    limits.check_memory(NAME, (frame.width, frame.height), needed)?;
+    let decoded = frame.pixels() * if grey { 1 } else { 3 };
+    let converted = frame.pixels() * OUTPUT_BYTES;
+    let memory = decoded + converted.max(frame.coefficient_bytes());
+    let estimate = Estimate { memory, work: frame.work() };
+    limits.check(NAME, (frame.width, frame.height), &estimate)?;
+    Ok(Opened { bytes, frame, grey, estimate })
+}
 
-    // Headers may hold odd bytes, as those of cameras do; pixels must be all there.
-    let side = limits.max_dimension as usize;
-    let options = DecoderOptions::default()
-        .set_max_width(side)
-        .set_max_height(side)
-        .set_strict_mode(false)
-        .jpeg_set_out_colorspace(space);
-    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
-    decoder.decode_headers().map_err(|e| broken(NAME, &e.to_string()))?;
-    decoder.set_options(options.set_strict_mode(true));
-    let agrees = decoder.info().is_some_and(|info| {
-        (u32::from(info.width), u32::from(info.height)) == (frame.width, frame.height)
-            && usize::from(info.components) == frame.sampling.len()
-    });
-    if !agrees {
-        return Err(broken(NAME, "there is more than one frame header"));
+impl Opened<'_> {
+    /// Decodes to grey or RGB, and says how to turn it upright.
+    ///
+    /// # Errors
+    /// As [`decode`](super::decode()).
+    pub(super) fn decode(self, limits: &Limits) -> Result<(DynamicImage, Orientation)> {
+        let Self { bytes, frame, grey, .. } = self;
+        // Headers may hold odd bytes, as those of cameras do; pixels must be all there.
+        let side = limits.max_dimension as usize;
+        let options = DecoderOptions::default()
+            .set_max_width(side)
+            .set_max_height(side)
+            .set_strict_mode(false)
+            // How many there may be is a matter of their work.
+            .jpeg_set_max_scans(usize::MAX)
+            .jpeg_set_out_colorspace(if grey { ColorSpace::Luma } else { ColorSpace::RGB });
+        let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
+        decoder.decode_headers().map_err(|e| broken(NAME, &e.to_string()))?;
+        decoder.set_options(options.set_strict_mode(true));
+        let agrees = decoder.info().is_some_and(|info| {
+            (u32::from(info.width), u32::from(info.height)) == (frame.width, frame.height)
+                && usize::from(info.components) == frame.components.len()
+        });
+        if !agrees {
+            return Err(broken(NAME, "there is more than one frame header"));
+        }
+        let orientation = decoder.exif().and_then(|exif| Orientation::from_exif_chunk(exif));
+        let pixels = decoder.decode().map_err(|e| broken(NAME, &e.to_string()))?;
+        let image = if grey {
+            GrayImage::from_raw(frame.width, frame.height, pixels).map(DynamicImage::ImageLuma8)
+        } else {
+            RgbImage::from_raw(frame.width, frame.height, pixels).map(DynamicImage::ImageRgb8)
+        };
+        let image = image.ok_or_else(|| broken(NAME, "the pixels do not fill the frame"))?;
+        Ok((image, orientation.unwrap_or(Orientation::NoTransforms)))
     }
-    let orientation = decoder.exif().and_then(|exif| Orientation::from_exif_chunk(exif));
-    let pixels = decoder.decode().map_err(|e| broken(NAME, &e.to_string()))?;
-    let image = if grey {
-        GrayImage::from_raw(frame.width, frame.height, pixels).map(DynamicImage::ImageLuma8)
-    } else {
-        RgbImage::from_raw(frame.width, frame.height, pixels).map(DynamicImage::ImageRgb8)
-    };
-    let image = image.ok_or_else(|| broken(NAME, "the pixels do not fill the frame"))?;
-    Ok((image, orientation.unwrap_or(Orientation::NoTransforms)))
 }
 
 impl Frame {
+    fn pixels(&self) -> u64 {
+        u64::from(self.width) * u64::from(self.height)
+    }
+
+    /// The greatest horizontal and the greatest vertical sampling factor.
+    fn most(&self) -> (u64, u64) {
+        let widest = self.components.iter().map(|c| c.sampling.0).max();
+        let tallest = self.components.iter().map(|c| c.sampling.1).max();
+        (widest.unwrap_or(0).max(1), tallest.unwrap_or(0).max(1))
+    }
+
     /// What `zune-jpeg` keeps of a picture whose scans must be combined: 16 bits per sample of whole blocks.
-    fn coefficient_bytes(&self) -> u64 {
+    pub(super) fn coefficient_bytes(&self) -> u64 {
         if !self.buffered {
             return 0;
         }
-        let widest = self.sampling.iter().map(|s| s.0).max().unwrap_or(0).max(1);
-        let tallest = self.sampling.iter().map(|s| s.1).max().unwrap_or(0).max(1);
+        let (widest, tallest) = self.most();
         let units = u64::from(self.width).div_ceil(8 * widest) * u64::from(self.height).div_ceil(8 * tallest);
-        self.sampling.iter().map(|(h, v)| units * h * v * 64 * 2).sum()
+        self.components.iter().map(|c| units * c.sampling.0 * c.sampling.1 * 64 * 2).sum()
+    }
+
+    /// Bytes of the decoded form in the file's own colours.
+    pub(super) fn decoded_bytes(&self) -> u64 {
+        self.pixels() * self.components.len() as u64
+    }
+
+    /// See [`Estimate::work`]. The decoder looks through all of its metadata again at each marker after them.
+    pub(super) fn work(&self) -> u64 {
+        self.pixels() + self.repeated / 2 + self.markers * self.metadata
+    }
+
+    /// Samples that a scan of these components goes over. Of one that the frame lacks, as if of the largest.
+    fn samples(&self, scan: &[u8]) -> u64 {
+        let (widest, tallest) = self.most();
+        let count = usize::from(scan.first().copied().unwrap_or(0));
+        let named = scan.iter().skip(1).step_by(2).take(count);
+        let share = named.map(|id| {
+            let known = self.components.iter().find(|c| c.id == *id);
+            known.map_or(widest * tallest, |c| c.sampling.0 * c.sampling.1)
+        });
+        self.pixels() * share.sum::<u64>() / (widest * tallest)
     }
 }
 
-/// Walks all markers from the start of the image to its end: the frame header is there, and nothing is cut off.
+/// The frame of a file, however it goes on: for those who decode it less strictly.
+pub(super) fn frame(bytes: &[u8]) -> Option<Frame> {
+    let mut frame = None;
+    // What is wrong with it is for its decoder to say.
+    let _ = walk(bytes, &mut frame);
+    frame
+}
+
+/// The frame of a file that nothing is cut off from.
 fn scan(bytes: &[u8]) -> std::result::Result<Frame, &'static str> {
+    let mut frame = None;
+    walk(bytes, &mut frame)?;
+    frame.ok_or("a scan comes before the frame header")
+}
+
+/// Walks all markers from the start of the image to its end.
+fn walk(bytes: &[u8], frame: &mut Option<Frame>) -> std::result::Result<(), &'static str> {
     const CUT: &str = "the file ends before the end-of-image marker";
-    let mut frame: Option<Frame> = None;
-    let mut at = 2;
-    let mut scanned = false;
+    let (mut at, mut scanned) = (2, false);
+    let (mut markers, mut metadata) = (0, 0);
     loop {
         at = next_marker(bytes, at).ok_or(CUT)?;
         let marker = bytes[at - 1];
+        markers += 1;
         match marker {
             // The end; some cameras append more after it.
-            0xd9 if scanned => return frame.ok_or("a scan comes before the frame header"),
+            0xd9 if scanned => return Ok(()),
             0xd9 => return Err("the image ends before its first scan"),
             0x01 | 0xd0..=0xd8 => continue,
             _ => {}
@@ -108,16 +189,24 @@ fn scan(bytes: &[u8]) -> std::result::Result<Frame, &'static str> {
         let length = usize::from(u16::from_be_bytes([length[0], length[1]]));
         let segment = bytes.get(at + 2..at + length.max(2)).ok_or(CUT)?;
         match marker {
-            0xc0..=0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf if frame.is_none() => {
-                frame = Some(frame_header(segment, marker).ok_or("the frame header is cut off")?);
-            }
+            0xc0..=0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf => match frame {
+                None => *frame = Some(frame_header(segment, marker).ok_or("the frame header is cut off")?),
+                Some(frame) => frame.headers += 1,
+            },
             0xda => {
-                scanned = true;
-                if let (Some(frame), Some(&components)) = (&mut frame, segment.first()) {
-                    frame.buffered |= usize::from(components) != frame.sampling.len();
+                if let (Some(frame), Some(&components)) = (&mut *frame, segment.first()) {
+                    frame.buffered |= usize::from(components) != frame.components.len();
+                    if scanned {
+                        frame.repeated = frame.repeated.saturating_add(frame.samples(segment));
+                    }
                 }
+                scanned = true;
             }
+            0xe1 => metadata += 1,
             _ => {}
+        }
+        if let Some(frame) = frame {
+            (frame.markers, frame.metadata) = (markers, metadata);
         }
         at += length.max(2);
     }
@@ -142,7 +231,12 @@ fn frame_header(segment: &[u8], marker: u8) -> Option<Frame> {
     Some(Frame {
         height: u32::from(u16::from_be_bytes([fixed[1], fixed[2]])),
         width: u32::from(u16::from_be_bytes([fixed[3], fixed[4]])),
-        sampling: components.chunks_exact(3).map(|c| (u64::from(c[1] >> 4), u64::from(c[1] & 15))).collect(),
+        components: components
+            .chunks_exact(3)
+            .map(|c| Component { id: c[0], sampling: (u64::from(c[1] >> 4), u64::from(c[1] & 15)) })
+            .collect(),
         buffered: marker == 0xc2,
+        headers: 1,
+        ..Frame::default()
     })
 }

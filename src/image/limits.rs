@@ -1,8 +1,8 @@
-//! How large an image may be and how much memory decoding it may take.
+//! How large an image may be, how much memory decoding it may take, and how much work.
 
 use crate::error::{Error, Kind, Result};
 
-/// Bounds on one image, checked against its header before pixels are allocated.
+/// Bounds on one image, checked against its headers before pixels are allocated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Greatest width and greatest height, in pixels.
@@ -15,13 +15,26 @@ pub struct Limits {
     /// GIF, 9 for WebP, the decoded form again for TIFF (and there the largest strip). So the default of 512 MiB admits 89
     /// megapixels of baseline JPEG, 59 of progressive and 41 of WebP.
     pub max_memory: u64,
+    /// Most work that decoding may be, in pixels; see [`Estimate::work`].
+    pub max_work: u64,
 }
 
 impl Default for Limits {
-    /// 16,384 pixels a side, as WebP allows, and 512 MiB.
+    /// 16,384 pixels a side, as WebP allows, 512 MiB, and 1,000 megapixels of work: some seconds of one core.
     fn default() -> Self {
-        Self { max_dimension: 16_384, max_memory: 512 << 20 }
+        Self { max_dimension: 16_384, max_memory: 512 << 20, max_work: 1_000_000_000 }
     }
+}
+
+/// What decoding a file takes, as far as its headers say.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Estimate {
+    /// Bytes held at one time, counted as for [`Limits::max_memory`].
+    pub memory: u64,
+    /// Pixels that the decoder goes through: width x height, weighted where a format takes longer than 100 megapixels a second
+    /// of one core. What a file has decoded more than once or beyond its picture counts too: each scan of a JPEG after the first
+    /// (half of the samples that it covers), the padding of tiles, a GIF's frame beside its canvas.
+    pub work: u64,
 }
 
 impl Limits {
@@ -42,18 +55,31 @@ impl Limits {
             .hint("Scale the image down, or raise \"coopembed.max_image_dimension\"."))
     }
 
-    /// Refuses `width` x `height` pixels that need `bytes` to decode if that is over [`Limits::max_memory`].
-    pub(super) fn check_memory(&self, format: &str, (width, height): (u32, u32), bytes: u64) -> Result<()> {
-        if bytes <= self.max_memory {
-            return Ok(());
+    /// Refuses `width` x `height` pixels that take more memory or more work to decode than the limits.
+    pub(super) fn check(&self, format: &str, (width, height): (u32, u32), estimate: &Estimate) -> Result<()> {
+        if estimate.memory > self.max_memory {
+            return Err(out_of_memory(format).detail(format!(
+                "Decoding its {width}x{height} pixels takes {} kB, and the limit is {} kB.",
+                estimate.memory.div_ceil(1024),
+                self.max_memory / 1024
+            )));
         }
-        Err(out_of_memory(format).detail(format!(
-            "Decoding its {width}x{height} pixels takes {} kB, and the limit is {} kB.",
-            bytes.div_ceil(1024),
-            self.max_memory / 1024
-        )))
+        if estimate.work > self.max_work {
+            let message = format!("the {format} image takes too much work to decode");
+            return Err(Error::new(Kind::LimitExceeded, message)
+                .detail(format!(
+                    "Decoding its {width}x{height} pixels is the work of {} megapixels, and the limit is {}.",
+                    estimate.work.div_ceil(MEGAPIXEL),
+                    self.max_work / MEGAPIXEL
+                ))
+                .hint("Save the image anew (as a baseline JPEG, for example), scale it down, or raise \"coopembed.max_image_work\"."));
+        }
+        Ok(())
     }
 }
+
+/// What work is counted in.
+pub const MEGAPIXEL: u64 = 1_000_000;
 
 /// The error of a decoder that met its allocation limit.
 pub(super) fn out_of_memory(format: &str) -> Error {

@@ -9,12 +9,13 @@
 //!   a colour and is refused.
 //! - **Truncated files** are errors, never half-grey pictures.
 //!
-//! Decoders run on bytes that anyone may have made: sizes are read from the header and checked before any pixel is
-//! allocated, memory is bounded by [`Limits`], and a panic inside a decoder becomes an [`Error`](crate::error::Error). No
+//! Decoders run on bytes that anyone may have made: sizes are read from the headers and checked before any pixel is
+//! allocated, memory and work are bounded by [`Limits`], memory that is not there is an error, and a panic inside a decoder becomes an [`Error`](crate::error::Error). No
 //! panic hook is installed; whichever is there may print or log its line.
 
 mod decode;
 mod flatten;
+mod gif;
 mod jpeg;
 mod limits;
 mod png;
@@ -26,8 +27,8 @@ mod webp;
 #[cfg(test)]
 mod tests;
 
-pub use decode::decode;
-pub use limits::Limits;
+pub use decode::{decode, estimate};
+pub use limits::{Estimate, Limits, MEGAPIXEL};
 pub use preprocessing::Preprocessing;
 pub use resize::{prepare_image, CropBox};
 

@@ -2,6 +2,7 @@
 
 use super::Preprocessing;
 use crate::error::{Error, Kind, Result};
+use crate::memory;
 use ::image::{imageops, RgbImage};
 use fast_image_resize::images::{TypedImage, TypedImageRef};
 use fast_image_resize::pixels::U8x3;
@@ -47,6 +48,10 @@ pub fn prepare_image(
         let (w, h) = image.dimensions();
         Error::new(Kind::InvalidParameter, format!("could not resize {w}x{h} pixels to {size}x{size}: {e}"))
     };
+    // One of the two passes, whose result the resizer holds, and tables of both.
+    let (width, height) = image.dimensions();
+    let one_pass = size as usize * width.max(height) as usize * 3;
+    memory::headroom(preprocessing.pixel_bytes() + one_pass + (1 << 20))?;
     let mut pixels = vec![0; preprocessing.pixel_bytes()];
     // Views of known pixel type: the untyped ones make the compiler build this for 13 pixel types.
     let source = TypedImageRef::<U8x3>::from_buffer(image.width(), image.height(), image.as_raw());

@@ -164,6 +164,8 @@ mod tests {
     fn what_is_not_small_is_not_served() {
         let reserve = Reserve::new();
         assert!(reserve.take(Layout::from_size_align(SMALL + 1, 1).unwrap()).is_null());
-        assert!(!reserve.has(null_mut()) && !reserve.has(std::ptr::from_ref(&reserve.state).cast_mut().cast()));
+        assert!(
+            !reserve.has(null_mut()) && !reserve.has(std::ptr::from_ref(&reserve.state).cast_mut().cast())
+        );
     }
 }

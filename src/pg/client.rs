@@ -229,6 +229,16 @@ impl Channel {
         Ok(Self { stream, deadline: Some(deadline), _slot: slot })
     }
 
+    /// One end of a pair, without a deadline.
+    ///
+    /// # Errors
+    /// Of the system, if this process has too many descriptors.
+    pub fn with(stream: UnixStream) -> std::io::Result<Self> {
+        let slot = ExternalFd::acquire()?;
+        stream.set_nonblocking(true)?;
+        Ok(Self { stream, deadline: None, _slot: slot })
+    }
+
     /// Bounds the waiting from now on; `None` is for ever.
     pub fn set_deadline(&mut self, patience: Option<Duration>) {
         self.deadline = patience.map(|p| Instant::now() + p);

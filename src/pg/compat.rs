@@ -135,7 +135,11 @@ pub unsafe fn string<'a>(node: *const pg_sys::Node) -> Option<&'a CStr> {
 ///
 /// # Safety
 /// `statement` must be one that was parsed from `sql`.
-pub unsafe fn analyze(statement: *mut pg_sys::RawStmt, sql: &CStr, mut parameter: pg_sys::Oid) -> *mut pg_sys::List {
+pub unsafe fn analyze(
+    statement: *mut pg_sys::RawStmt,
+    sql: &CStr,
+    mut parameter: pg_sys::Oid,
+) -> *mut pg_sys::List {
     let (sql, types) = (sql.as_ptr(), &raw mut parameter);
     // SAFETY: as promised; the type is read before this returns.
     unsafe {

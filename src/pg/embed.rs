@@ -2,9 +2,9 @@
 
 use super::catalog::ModelEntry;
 use super::client::with_service;
+use super::decode_process::prepare;
 use super::{catalog, settings, CoopVec, OrReport, Text};
 use crate::error::Result;
-use crate::image::prepare;
 use crate::serve::{EmbedRequest, Priority};
 use crate::space::Embedding;
 use pgrx::pg_sys;
@@ -55,11 +55,11 @@ pub fn embed(image: &[u8], model: Option<&str>) -> Result<Embedding> {
 /// Prepares a picture for a model.
 ///
 /// # Errors
-/// The picture's, and those of [`catalog::config`].
+/// Those of [`prepare`] and of [`catalog::config`].
 pub fn request(image: &[u8], model: &ModelEntry, priority: Priority) -> Result<EmbedRequest> {
     let start = Instant::now();
     let config = catalog::config(model)?;
-    let pixels = prepare(image, None, &config.preprocessing, &settings::image_limits())?;
+    let pixels = prepare(image, &config.preprocessing, &settings::image_limits())?;
     Ok(EmbedRequest {
         model: model.digest,
         priority,

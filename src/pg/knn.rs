@@ -59,7 +59,10 @@ fn check_own_table(graph: Oid) -> Result<()> {
     // SAFETY: looks the catalogue up; the error names the table, or shows that there is none.
     unsafe {
         if pg_sys::get_rel_relkind(graph) as u8 != pg_sys::RELKIND_RELATION {
-            return Err(Error::new(Kind::InvalidParameter, "a graph of nearest neighbours must be an ordinary table"));
+            return Err(Error::new(
+                Kind::InvalidParameter,
+                "a graph of nearest neighbours must be an ordinary table",
+            ));
         }
         if !compat::owns_relation(graph, pg_sys::GetUserId()) {
             let kind = pg_sys::ObjectType::OBJECT_TABLE;

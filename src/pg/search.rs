@@ -6,10 +6,10 @@
 //! statement's own FROM names. A subquery, a policy, a function or a foreign key's check that reads the same partition in passing has a
 //! query of its own. The plan is run once, through the cursor that is returned, and no cache sees it.
 
+use super::compat;
 use super::fmgr::{fmgr_functions, Call};
 use super::nodes::items;
 use super::report::raise;
-use super::compat;
 use crate::error::{Error, Kind};
 use pgrx::is_a;
 use pgrx::pg_sys::ffi::pg_guard_ffi_boundary;

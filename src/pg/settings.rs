@@ -3,7 +3,7 @@
 use super::compat;
 use super::encoding::from_server;
 use crate::error::Result;
-use crate::image::Limits;
+use crate::image::{Limits, MEGAPIXEL};
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
 use pgrx::pg_sys;
 use pgrx::PostgresGucEnum;
@@ -15,6 +15,7 @@ use std::time::Duration;
 static MODEL: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
 static MAX_IMAGE_DIMENSION: GucSetting<i32> = GucSetting::<i32>::new(16_384);
 static MAX_IMAGE_MEMORY: GucSetting<i32> = GucSetting::<i32>::new(512 * 1024);
+static MAX_IMAGE_WORK: GucSetting<i32> = GucSetting::<i32>::new(1000);
 static QUEUE_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(30_000);
 static QUEUE_LENGTH: GucSetting<i32> = GucSetting::<i32>::new(1024);
 static MAX_BATCH: GucSetting<i32> = GucSetting::<i32>::new(16);
@@ -53,6 +54,7 @@ pub fn image_limits() -> Limits {
     Limits {
         max_dimension: MAX_IMAGE_DIMENSION.get().unsigned_abs(),
         max_memory: u64::from(MAX_IMAGE_MEMORY.get().unsigned_abs()) * 1024,
+        max_work: u64::from(MAX_IMAGE_WORK.get().unsigned_abs()) * MEGAPIXEL,
     }
 }
 
@@ -131,6 +133,15 @@ pub fn define() {
         1024..=i32::MAX,
         GucContext::Suset,
         GucFlags::UNIT_KB,
+    );
+    int(
+        c"coopembed.max_image_work",
+        c"Most work that decoding one image may be, in megapixels.",
+        c"Width x height, more for formats that take longer, and for every scan of a JPEG after its first. More is refused.",
+        &MAX_IMAGE_WORK,
+        1..=i32::MAX,
+        GucContext::Suset,
+        GucFlags::default(),
     );
     int(
         c"coopembed.queue_timeout",

@@ -39,7 +39,7 @@ pub use client::{Answer, Client, Greeting, Outcome};
 pub use counters::{BatchSize, Status};
 pub use engine::{Embedder, Engine, Job};
 pub use loader::ModelLoader;
-pub use protocol::{Build, EmbedRequest, Priority, PROTOCOL};
+pub use protocol::{read_error, write_error, Build, EmbedRequest, Priority, PROTOCOL};
 pub use registry::Loader;
 pub use server::{Notice, Options, Past, Server};
 

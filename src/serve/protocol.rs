@@ -413,6 +413,27 @@ impl Cursor<'_> {
     }
 }
 
+/// Sends an error to another process of ours.
+///
+/// # Errors
+/// The stream's.
+pub fn write_error(stream: &mut impl std::io::Write, error: &Error) -> std::io::Result<()> {
+    let mut body = Body::new(tag::ERROR);
+    body.error(error);
+    stream.write_all(&body.frame())
+}
+
+/// Receives an error that [`write_error`] sent.
+///
+/// # Errors
+/// The stream's, and `InvalidData` for what is none.
+pub fn read_error(stream: &mut impl Read) -> std::io::Result<Error> {
+    match Reply::read(stream)? {
+        Reply::Error(error) => Ok(error),
+        _ => Err(malformed("error")),
+    }
+}
+
 /// An [`Error`] for the user out of a broken connection.
 pub(crate) fn broken(error: &std::io::Error) -> Error {
     use std::io::ErrorKind as E;

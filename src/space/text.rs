@@ -380,7 +380,10 @@ mod tests {
         let e = format!("2x1@0000002a:{{0;1:1*[{million}1]}}").parse::<Query>().unwrap_err();
         assert_eq!(e.message, "expected 1 numbers, not 1000001 in subspace 1");
         let e = format!("\\x{}", "0".repeat(2_000_000)).parse::<Query>().unwrap_err();
-        assert_eq!(e.detail.unwrap(), "What follows \\x is 2000000 digits, and the longest value has 262178.");
+        assert_eq!(
+            e.detail.unwrap(),
+            "What follows \\x is 2000000 digits, and the longest value has 262178."
+        );
         assert!(e.message.len() < 200);
     }
 

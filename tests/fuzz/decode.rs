@@ -11,7 +11,7 @@ fuzz_target!(|bytes: &[u8]| {
     // Decoders may give up by a panic, which `prepare` catches: only one that escapes is a fault.
     QUIET.call_once(|| std::panic::set_hook(Box::new(|_| ())));
     let preprocessing = Preprocessing::imagenet(32);
-    let limits = Limits { max_dimension: 1000, max_memory: 8 << 20 };
+    let limits = Limits { max_dimension: 1000, max_memory: 8 << 20, max_work: 50_000_000 };
     if let Ok(pixels) = prepare(bytes, None, &preprocessing, &limits) {
         assert_eq!(pixels.len(), preprocessing.pixel_bytes());
     }

@@ -70,7 +70,8 @@ install_extension() {
   cp "$ROOT"/sql/coopembed--*.sql "$("$PG_CONFIG" --sharedir)/extension/"
 }
 
-# start_cluster DIR [initial settings...]: a cluster of our own in DIR/data, reachable through the socket in DIR only.
+# start_cluster DIR [initial settings...]: a cluster of our own in DIR/data, reachable through the socket in DIR only. SERVER_MEMORY is
+# the address space, in kB, that each of its processes may have.
 start_cluster() {
   local dir=$1 settings="-k $1 -c listen_addresses=''" libraries
   shift
@@ -83,7 +84,7 @@ start_cluster() {
     as_server "$BIN/initdb" -D "$dir/data" -U postgres -A trust --no-sync --locale=C.UTF-8 --encoding=UTF8 >"$dir/initdb.log" \
       || die "initdb failed: $(cat "$dir/initdb.log")"
   fi
-  (cd "$dir" && as_server env LD_LIBRARY_PATH="$libraries" "$BIN/pg_ctl" -D "$dir/data" -l "$dir/server.log" -w -s -o "$settings" start) \
+  (ulimit -v "${SERVER_MEMORY:-unlimited}" && cd "$dir" && as_server env LD_LIBRARY_PATH="$libraries" "$BIN/pg_ctl" -D "$dir/data" -l "$dir/server.log" -w -s -o "$settings" start) \
     || die "the server did not start: $(tail -20 "$dir/server.log")"
   export PGHOST=$dir PGUSER=postgres
 }

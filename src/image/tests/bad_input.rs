@@ -69,7 +69,7 @@ fn every_format_is_refused_over_either_limit() {
         let e = decode(&bytes, &Limits { max_memory: 35_999, ..Limits::default() }).unwrap_err();
         assert_eq!(e.kind, Kind::LimitExceeded, "{format:?}");
         assert!(e.hint.unwrap().contains("coopembed.max_image_memory"), "{format:?}");
-        let just_enough = Limits { max_dimension: 120, max_memory: 120 * 50 * 16 };
+        let just_enough = Limits { max_dimension: 120, max_memory: 120 * 50 * 16, ..Limits::default() };
         assert!(decode(&bytes, &just_enough).is_ok(), "{format:?}");
     }
 }

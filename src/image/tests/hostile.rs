@@ -24,7 +24,7 @@ const FILES: [&str; 16] = [
     "orientation_tiff.tif",
 ];
 
-const LIMITS: Limits = Limits { max_dimension: 500, max_memory: 1 << 20 };
+const LIMITS: Limits = Limits { max_dimension: 500, max_memory: 1 << 20, max_work: 1_000_000 };
 
 #[test]
 fn a_truncated_file_is_an_error_or_the_whole_picture() {

@@ -1,6 +1,7 @@
 //! What a picture must come out as, and what must not come out of bytes that are none.
 
 mod bad_input;
+mod estimates;
 mod formats;
 // Its random numbers come with the offline program.
 #[cfg(feature = "cli")]

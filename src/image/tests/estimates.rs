@@ -1,0 +1,191 @@
+//! What decoding a file takes, by its headers: each of these would be minutes or gigabytes if it were believed to be its picture.
+
+use super::{encoded, fixture};
+use crate::error::{Error, Kind};
+use crate::image::{decode, estimate, Estimate, Limits, MEGAPIXEL};
+use ::image::{DynamicImage, ImageFormat};
+
+/// Scans of a grey picture.
+const NINETY_NINE: [&[u8]; 99] = [&[1]; 99];
+const ANY: Limits = Limits { max_dimension: u32::MAX, max_memory: u64::MAX / 8, max_work: u64::MAX / 8 };
+
+fn work(bytes: &[u8]) -> u64 {
+    estimate(bytes, &ANY).unwrap().work
+}
+
+/// Refused by its headers, with each of the two ways in.
+fn refused(bytes: &[u8]) -> Error {
+    let e = estimate(bytes, &Limits::default()).unwrap_err();
+    assert_eq!(decode(bytes, &Limits::default()).unwrap_err().report(), e.report());
+    assert_eq!(e.kind, Kind::LimitExceeded, "{}", e.report());
+    e
+}
+
+fn segment(marker: u8, data: &[u8]) -> Vec<u8> {
+    let length = (data.len() as u16 + 2).to_be_bytes();
+    [&[0xff, marker], &length[..], data].concat()
+}
+
+/// Start, frame header, one scan header for each list of components, and the end: all that says how much work there is.
+fn progressive(width: u16, height: u16, sampling: &[u8], scans: &[&[u8]]) -> Vec<u8> {
+    let mut frame = [&[8], &height.to_be_bytes()[..], &width.to_be_bytes(), &[sampling.len() as u8]].concat();
+    (1..).zip(sampling).for_each(|(id, factors)| frame.extend([id, *factors, 0]));
+    let scans = scans.iter().flat_map(|components| {
+        let named = components.iter().flat_map(|id| [*id, 0]);
+        let header: Vec<u8> =
+            [components.len() as u8].into_iter().chain(named).chain([1, 63, 0x10]).collect();
+        segment(0xda, &header)
+    });
+    [&[0xff, 0xd8], &segment(0xc2, &frame)[..], &scans.collect::<Vec<u8>>(), &[0xff, 0xd9]].concat()
+}
+
+#[test]
+fn each_scan_after_the_first_is_half_of_its_samples() {
+    // Luma at 2x2 with two planes of colour at a quarter each.
+    let sampling = [0x22, 0x11, 0x11];
+    for (scans, expected) in [
+        (&[&[1, 2, 3][..]][..], 480_000),
+        (&[&[1, 2, 3], &[1]], 480_000 + 240_000),
+        (&[&[1, 2, 3], &[2]], 480_000 + 60_000),
+        (&[&[1, 2, 3], &[1, 2, 3]], 480_000 + 360_000),
+        // One that the frame does not have.
+        (&[&[1, 2, 3], &[9]], 480_000 + 240_000),
+    ] {
+        assert_eq!(work(&progressive(800, 600, &sampling, scans)), expected, "{scans:?}");
+    }
+    // `Image.save(progressive=True)` at 4:2:0 of 33x23 pixels: all; Y; Cr; Cb; Y; Y; all; Cr; Cb; Y.
+    let pixels = 33 * 23;
+    let found = work(&fixture("jpeg_progressive.jpg"));
+    let expected = pixels + (4 * pixels + 4 * (pixels / 4) + pixels * 3 / 2) / 2;
+    assert!(found.abs_diff(expected) <= 4, "found {found}, expected {expected}");
+    assert_eq!(work(&fixture("jpeg_420.jpg")), pixels);
+}
+
+/// libjpeg's script of ten scans at full resolution for a camera of 102 megapixels, given the memory for it.
+#[test]
+fn a_camera_s_progressive_jpeg_is_within_the_default() {
+    let scans: [&[u8]; 10] = [&[1, 2, 3], &[1], &[3], &[2], &[1], &[1], &[1, 2, 3], &[3], &[2], &[1]];
+    let file = progressive(11_648, 8_736, &[0x11; 3], &scans);
+    let limits = Limits { max_memory: 2 << 30, ..Limits::default() };
+    assert_eq!(estimate(&file, &limits).unwrap().work, 11_648 * 8_736 * (2 + 11) / 2);
+}
+
+#[test]
+fn a_jpeg_of_a_hundred_scans_is_refused_before_it_is_decoded() {
+    let e = refused(&progressive(11_500, 11_500, &[0x11], &NINETY_NINE));
+    assert_eq!(e.message, "the JPEG image takes too much work to decode");
+    let detail = e.detail.unwrap();
+    assert_eq!(
+        detail,
+        "Decoding its 11500x11500 pixels is the work of 6613 megapixels, and the limit is 1000."
+    );
+    assert!(e.hint.unwrap().contains("\"coopembed.max_image_work\""));
+    // A small one of as many is not dear. (What it lacks is for the decoder to say.)
+    let small = progressive(100, 100, &[0x11], &NINETY_NINE);
+    assert_eq!(estimate(&small, &Limits::default()).unwrap().work, 10_000 + 98 * 10_000 / 2);
+}
+
+/// The decoder goes through all segments of extended XMP at every marker after them.
+#[test]
+fn metadata_of_a_jpeg_in_many_pieces_is_work() {
+    let file = fixture("jpeg_420.jpg");
+    let pieces = segment(0xe1, b"http://ns.adobe.com/xmp/extension/\0").repeat(40_000);
+    let e = refused(&[&file[..2], &pieces, &file[2..]].concat());
+    assert!(e.message.contains("too much work"), "{}", e.message);
+}
+
+#[test]
+fn passes_and_samples_beyond_eight_bits_count() {
+    let rgb = DynamicImage::new_rgb8(200, 100);
+    assert_eq!(work(&encoded(&rgb, ImageFormat::Png)), 20_000);
+    assert_eq!(work(&encoded(&rgb, ImageFormat::Bmp)), 20_000);
+    assert_eq!(work(&encoded(&rgb, ImageFormat::Tiff)), 20_000);
+    assert_eq!(work(&encoded(&rgb, ImageFormat::WebP)), 60_000);
+    assert_eq!(work(&encoded(&rgb, ImageFormat::Gif)), 40_000);
+    assert_eq!(work(&encoded(&DynamicImage::new_rgba16(200, 100), ImageFormat::Png)), 40_000);
+    let interlaced = fixture("png_interlaced.png");
+    assert_eq!(work(&interlaced), 2 * decode(&interlaced, &ANY).unwrap().pixels().len() as u64);
+}
+
+#[test]
+fn a_gif_s_frame_counts_though_its_canvas_is_small() {
+    let mut gif = encoded(&DynamicImage::new_rgba8(60, 50), ImageFormat::Gif);
+    let found = estimate(&gif, &ANY).unwrap();
+    assert_eq!(found, Estimate { memory: 3_000 * 9, work: 6_000 });
+    // The canvas becomes 8x8.
+    gif[6..10].copy_from_slice(&[8, 0, 8, 0]);
+    assert_eq!(estimate(&gif, &ANY).unwrap(), Estimate { memory: 64 * 4 + 3_000 * 5, work: 64 + 3_000 });
+    // And the frame 16000x16000.
+    let frame = gif.windows(9).position(|w| w == [0x2c, 0, 0, 0, 0, 60, 0, 50, 0]).unwrap();
+    gif[frame + 5..frame + 9].copy_from_slice(&[0x80, 0x3e, 0x80, 0x3e]);
+    assert!(refused(&gif).message.contains("too much memory"));
+}
+
+/// A grey TIFF of 16x16 pixels with these entries besides, its strip or tile at 8.
+fn tiff(strip: &[u8], more: &[(u16, u16, u32, u32)]) -> Vec<u8> {
+    let mut entries = vec![(256, 4, 1, 16), (257, 4, 1, 16), (258, 3, 1, 8), (262, 3, 1, 1), (277, 3, 1, 1)];
+    entries.extend(more);
+    entries.sort_unstable();
+    let mut file = [b"II*\0", &(8 + strip.len() as u32).to_le_bytes()[..], strip].concat();
+    file.extend((entries.len() as u16).to_le_bytes());
+    for (tag, kind, count, value) in entries {
+        file.extend([tag.to_le_bytes(), kind.to_le_bytes()].concat());
+        file.extend([count.to_le_bytes(), value.to_le_bytes()].concat());
+    }
+    [&file[..], &[0; 4]].concat()
+}
+
+fn stripped(strip: &[u8], compression: u32) -> Vec<u8> {
+    tiff(strip, &[(259, 3, 1, compression), (273, 4, 1, 8), (278, 4, 1, 16), (279, 4, 1, strip.len() as u32)])
+}
+
+#[test]
+fn a_jpeg_within_a_tiff_counts_as_large_as_itself_says() {
+    assert_eq!(decode(&stripped(&[7; 256], 1), &Limits::default()).unwrap().dimensions(), (16, 16));
+    let large = progressive(16_000, 16_000, &[0x11; 3], &[&[1, 2, 3]]);
+    assert!(refused(&stripped(&large, 7)).message.contains("too much memory"));
+    let many = progressive(10_000, 10_000, &[0x11], &NINETY_NINE);
+    assert!(refused(&stripped(&many, 7)).message.contains("too much work"));
+    // The decoder does without the end marker, and takes the last of two frame headers.
+    assert!(refused(&stripped(&large[..large.len() - 2], 7)).message.contains("too much memory"));
+    let small = progressive(16, 16, &[0x11], &[]);
+    let two = [&small[..small.len() - 2], &large[2..]].concat();
+    assert!(refused(&stripped(&two, 7)).message.contains("too much memory"));
+}
+
+#[test]
+fn padding_of_tiles_and_samples_that_nobody_reads_count() {
+    let tiled = |width| {
+        tiff(
+            &[7; 256],
+            &[(259, 3, 1, 1), (322, 4, 1, width), (323, 4, 1, 16), (324, 4, 1, 8), (325, 4, 1, 256)],
+        )
+    };
+    assert_eq!(work(&tiled(16)), 256);
+    assert_eq!(work(&tiled(16_384)), 16 * 16_384);
+    // A tile 4 billion wide.
+    assert!(refused(&tiled(0xffff_fff0)).message.contains("too much"));
+}
+
+#[test]
+fn every_fixture_is_estimated_as_it_is_decoded() {
+    let folder = format!("{}/tests/fixtures/images", env!("CARGO_MANIFEST_DIR"));
+    let mut seen = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let bytes = fixture(&name);
+        if let Ok(image) = decode(&bytes, &Limits::default()) {
+            let (found, pixels) =
+                (estimate(&bytes, &Limits::default()).unwrap(), image.pixels().len() as u64);
+            assert!(
+                (pixels..=8 * pixels + 100).contains(&found.work),
+                "{name}: {found:?} of {pixels} pixels"
+            );
+            assert!(found.work < MEGAPIXEL);
+            let enough = Limits { max_memory: found.memory, max_work: found.work, ..Limits::default() };
+            estimate(&bytes, &enough).unwrap_or_else(|e| panic!("{name}: {}", e.report()));
+            seen += 1;
+        }
+    }
+    assert!(seen > 40, "{seen}");
+}
