@@ -56,8 +56,8 @@ SQL
 embedded=0
 started() { psql_ -At -c 'SELECT pg_postmaster_start_time()'; }
 for megabytes in ${MEMORY_STEPS:-260 320 400 550 1200}; do
-  (ulimit -v $((megabytes * 1024)) && start_cluster "$SCRATCH" fsync=off shared_buffers=16MB max_connections=10) >"$SCRATCH/start" 2>&1 ||
-    { echo "$megabytes MB: not enough for a server"; continue; }
+  (SERVER_MEMORY=$((megabytes * 1024)) start_cluster "$SCRATCH" fsync=off shared_buffers=16MB max_connections=10) >"$SCRATCH/start" 2>&1 ||
+    { echo "$megabytes MB: not enough for a server: $(tail -3 "$SCRATCH/start")"; continue; }
   export PGHOST=$SCRATCH PGUSER=postgres
   since=$(started)
   # Where there is too little for the service, each picture would wait for it.
