@@ -4,6 +4,7 @@
 source "$(dirname "$0")/tools/lib.sh"
 find_postgres
 scratch_cluster shared_buffers=16MB
+trap 'stop_cluster "$SCRATCH" 2>/dev/null; rm -rf "$SCRATCH"' EXIT
 model=$(for_server "$SCRATCH" "$ROOT/model/emoji")
 gallery=$(for_server "$SCRATCH" "$ROOT/tests/gallery")
 export PGDATABASE=postgres PGOPTIONS="-c client_min_messages=warning"
@@ -55,7 +56,7 @@ SQL
 
 embedded=0
 started() { psql_ -At -c 'SELECT pg_postmaster_start_time()'; }
-for megabytes in ${MEMORY_STEPS:-260 320 400 550 1200}; do
+for megabytes in ${MEMORY_STEPS:-260 330 600 1200}; do
   (SERVER_MEMORY=$((megabytes * 1024)) start_cluster "$SCRATCH" fsync=off shared_buffers=16MB max_connections=10) >"$SCRATCH/start" 2>&1 ||
     { echo "$megabytes MB: not enough for a server: $(tail -3 "$SCRATCH/start")"; continue; }
   export PGHOST=$SCRATCH PGUSER=postgres
@@ -76,6 +77,12 @@ for megabytes in ${MEMORY_STEPS:-260 320 400 550 1200}; do
   grep -i 'terminated by signal\|server closed the connection\|panicked\|XX000' "$SCRATCH/errors" && die "$megabytes MB: $(tail -20 "$SCRATCH/server.log")"
   echo "$megabytes MB: $(sed -n 's/.*ERROR:  \([0-9A-Z]\{5\}\).*/\1/p' "$SCRATCH/errors" | sort | uniq -c | xargs)"
   stop_cluster "$SCRATCH"
+done
+
+# The whole of tests/embed.sh, whose statements may end in an error here, and the processes of its server may not.
+for megabytes in ${MEMORY_STEPS:-620 700}; do
+  passes=$(SERVER_MEMORY=$((megabytes * 1024)) KEEP_LOG=$SCRATCH/embed.log "$ROOT/tests/embed.sh" 2>&1 | grep -c '^ok' || true)
+  expect "$megabytes MB: tests/embed.sh, of which $passes checks pass, ends no process" '' "$(grep 'was terminated\|reinitializing' "$SCRATCH/embed.log")"
 done
 [ "$embedded" -gt 0 ] || die 'no step has enough memory to embed a picture'
 ok "with enough of it, $embedded steps embed a picture"

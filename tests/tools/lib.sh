@@ -89,7 +89,8 @@ start_cluster() {
   export PGHOST=$dir PGUSER=postgres
 }
 
-stop_cluster() { (cd "$1" && as_server "$BIN/pg_ctl" -D "$1/data" -m fast -w -s stop) || true; }
+# What its server wrote goes to KEEP_LOG, if that is set.
+stop_cluster() { [ -z "${KEEP_LOG:-}" ] || cp "$1/server.log" "$KEEP_LOG"; (cd "$1" && as_server "$BIN/pg_ctl" -D "$1/data" -m fast -w -s stop) || true; }
 
 # scratch_cluster [settings...]: the same in a new folder, gone when the script ends.
 scratch_cluster() {
