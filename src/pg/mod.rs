@@ -21,6 +21,7 @@ mod operators;
 mod pipeline;
 mod queries;
 mod report;
+mod run_as;
 mod settings;
 mod shards;
 mod status;
