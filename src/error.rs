@@ -38,6 +38,8 @@ pub enum Kind {
     Unavailable,
     /// The inference service has no room: its queue is full, or the request waited too long in it.
     Busy,
+    /// Somebody else's change came between: another try may work.
+    Conflict,
     /// Memory was refused.
     OutOfMemory,
     /// Reading or writing failed.

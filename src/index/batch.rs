@@ -1,6 +1,8 @@
 //! Rows on their way into a group.
 
 use super::layout::Tid;
+use crate::error::Result;
+use crate::memory;
 use crate::space::Layout;
 
 /// Encoded rows, in the order in which they came.
@@ -56,13 +58,28 @@ impl Batch {
         self.marks.clear();
     }
 
+    /// Makes room for so many more rows.
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::OutOfMemory`].
+    pub fn reserve(&mut self, rows: usize) -> Result<()> {
+        memory::reserve(&mut self.tids, rows)?;
+        memory::reserve(&mut self.codes, rows * self.layout.dimensions())?;
+        memory::reserve(&mut self.marks, rows * self.layout.subspaces())
+    }
+
     /// Adds the rows of another one that are still there.
-    pub fn extend_live(&mut self, other: &Self) {
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::OutOfMemory`].
+    pub fn extend_live(&mut self, other: &Self) -> Result<()> {
         let (n, k) = (self.layout.dimensions(), self.layout.subspaces());
+        self.reserve(other.tids.iter().filter(|tid| tid.is_live()).count())?;
         for (row, tid) in other.tids.iter().enumerate().filter(|(_, tid)| tid.is_live()) {
             self.tids.push(*tid);
             self.codes.extend_from_slice(&other.codes[row * n..(row + 1) * n]);
             self.marks.extend_from_slice(&other.marks[row * k..(row + 1) * k]);
         }
+        Ok(())
     }
 }

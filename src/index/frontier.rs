@@ -3,6 +3,8 @@
 //! Bounds only grow, so items beyond a threshold lie in a heap of the other kind, unsorted, until the threshold reaches
 //! them: pushing costs nothing, and only what comes near the top is ever ordered.
 
+use crate::error::Result;
+use crate::memory;
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
@@ -56,7 +58,17 @@ impl Frontier {
         Self { heap: BinaryHeap::new(), beyond: Vec::new(), threshold: f32::NEG_INFINITY, stride: LEAST }
     }
 
-    /// Adds an item; its bound is a number and not below that of the item it came from.
+    /// Makes room for so many more items, wherever they go.
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::OutOfMemory`].
+    pub fn reserve(&mut self, items: usize) -> Result<()> {
+        let bytes = (self.heap.len() + items) * size_of::<Item>();
+        self.heap.try_reserve(items).map_err(|_| memory::refused(bytes))?;
+        memory::reserve(&mut self.beyond, items)
+    }
+
+    /// Adds an item for which there is room; its bound is a number and not below that of the item it came from.
     #[inline]
     pub fn push(&mut self, item: Item) {
         if item.bound <= self.threshold {
@@ -66,49 +78,58 @@ impl Frontier {
         }
     }
 
-    /// The item of the smallest bound.
-    pub fn pop(&mut self) -> Option<Item> {
+    /// The item of the smallest bound. Its room stays free.
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::OutOfMemory`].
+    pub fn pop(&mut self) -> Result<Option<Item>> {
         loop {
             if let Some(item) = self.heap.pop() {
-                return Some(item);
+                return Ok(Some(item));
             }
             if self.beyond.is_empty() {
-                return None;
+                return Ok(None);
             }
-            self.advance();
+            self.advance()?;
         }
     }
 
     /// The smallest bound.
-    pub fn least(&mut self) -> Option<f32> {
-        let item = self.pop()?;
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::OutOfMemory`].
+    pub fn least(&mut self) -> Result<Option<f32>> {
+        let Some(item) = self.pop()? else { return Ok(None) };
         self.push(item);
-        Some(item.bound)
+        Ok(Some(item.bound))
     }
 
     /// Raises the threshold over the next few items.
-    fn advance(&mut self) {
+    fn advance(&mut self) -> Result<()> {
         let items = self.beyond.len();
         if items <= 2 * self.stride {
             self.threshold = f32::INFINITY;
             self.heap = std::mem::take(&mut self.beyond).into();
-            return;
+            return Ok(());
         }
         // The quantile of a sample: near enough, and the smallest item is always let in.
         let step = (items / 4096).max(1);
-        let mut sample: Vec<f32> = self.beyond.iter().step_by(step).map(|i| i.bound).collect();
+        let mut sample: Vec<f32> = memory::collect(self.beyond.iter().step_by(step).map(|i| i.bound))?;
         let rank = (self.stride / step).min(sample.len() - 1);
         let threshold = *sample.select_nth_unstable_by(rank, f32::total_cmp).1;
         let mut near = std::mem::take(&mut self.heap).into_vec();
+        let mut outcome = Ok(());
         self.beyond.retain(|item| {
-            if item.bound <= threshold {
-                near.push(*item);
+            if item.bound <= threshold && outcome.is_ok() {
+                outcome = memory::push(&mut near, *item);
             }
             item.bound > threshold
         });
+        outcome?;
         self.threshold = threshold;
         self.heap = near.into();
         self.stride *= 2;
+        Ok(())
     }
 }
 
@@ -126,12 +147,13 @@ mod tests {
                 (state >> 40) as f32 / 1000.0
             };
             let mut frontier = Frontier::new();
+            frontier.reserve(count + 1).unwrap();
             for index in 0..count {
                 frontier.push(Item { bound: random(), group: 0, index: index as u32 });
             }
             let (mut last, mut seen) = (f32::NEG_INFINITY, 0);
-            while let Some(least) = frontier.least() {
-                let item = frontier.pop().unwrap();
+            while let Some(least) = frontier.least().unwrap() {
+                let item = frontier.pop().unwrap().unwrap();
                 prop_assert_eq!(item.bound, least);
                 prop_assert!(item.bound >= last);
                 last = item.bound;

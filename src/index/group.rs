@@ -19,6 +19,8 @@
 use super::batch::{Batch, Mark};
 use super::layout::Tid;
 use super::pages::{Extent, Pages, Problem, Read};
+use crate::error::Result;
+use crate::memory;
 use crate::space::Layout;
 use std::ops::Range;
 
@@ -179,7 +181,7 @@ impl Iterator for Pieces<'_> {
 
 /// Reads the starts of runs, checked: they rise from 0 to the number of rows.
 pub fn parse_starts(bytes: &[u8], rows: usize) -> Read<Vec<u16>> {
-    let starts: Vec<u16> = bytes.chunks_exact(2).map(|b| u16::from_le_bytes([b[0], b[1]])).collect();
+    let starts = memory::collect(bytes.chunks_exact(2).map(|b| u16::from_le_bytes([b[0], b[1]])))?;
     let ends = starts.first() == Some(&0) && starts.last().map(|&s| usize::from(s)) == Some(rows);
     if ends && starts.is_sorted() {
         Ok(starts)
@@ -201,6 +203,7 @@ pub fn parse_norm(bytes: &[u8]) -> Read<f32> {
 /// Reads the rows of positions, checked: each is one of the group.
 pub fn parse_rows(bytes: &[u8], rows: usize, out: &mut Vec<u16>) -> Read<()> {
     out.clear();
+    memory::reserve(out, bytes.len() / 2)?;
     out.extend(bytes.chunks_exact(2).map(|b| u16::from_le_bytes([b[0], b[1]])));
     if out.iter().copied().max().is_none_or(|row| usize::from(row) < rows) {
         Ok(())
@@ -210,31 +213,33 @@ pub fn parse_rows(bytes: &[u8], rows: usize, out: &mut Vec<u16>) -> Read<()> {
 }
 
 /// Packs rows into a group. At most [`MAX_GROUP_ROWS`].
-pub fn encode(batch: &Batch, cells: usize) -> (Shape, Vec<u8>) {
+///
+/// # Errors
+/// [`crate::error::Kind::OutOfMemory`].
+pub fn encode(batch: &Batch, cells: usize) -> Result<(Shape, Vec<u8>)> {
     let shape = Shape { layout: batch.layout, cells, rows: batch.rows() };
-    let mut out = vec![0; shape.size()];
+    let mut out = memory::filled(0, shape.size())?;
     for (row, tid) in batch.tids.iter().enumerate() {
         out[shape.tid(row)..][..Tid::SIZE].copy_from_slice(&tid.to_bytes());
     }
     for k in 0..batch.layout.subspaces() {
-        encode_subspace(batch, &shape, k, &mut out);
+        encode_subspace(batch, &shape, k, &mut out)?;
     }
-    (shape, out)
+    Ok((shape, out))
 }
 
-fn encode_subspace(batch: &Batch, shape: &Shape, k: usize, out: &mut [u8]) {
+fn encode_subspace(batch: &Batch, shape: &Shape, k: usize, out: &mut [u8]) -> Result<()> {
     let (subspaces, dimensions) = (shape.layout.subspaces(), shape.layout.dimensions());
     let n = shape.layout.subspace_dim();
     let plane = shape.plane(k);
     let mark = |row: u16| &batch.marks[usize::from(row) * subspaces + k];
-    let mut order: Vec<u16> = (0..shape.rows as u16).collect();
+    let mut order: Vec<u16> = memory::collect(0..shape.rows as u16)?;
     order.sort_unstable_by(|&a, &b| {
         let (x, y) = (mark(a), mark(b));
         x.cell.cmp(&y.cell).then(x.inner.total_cmp(&y.inner)).then(a.cmp(&b))
     });
-    let starts: Vec<u16> = (0..=shape.cells)
-        .map(|cell| order.partition_point(|&row| usize::from(mark(row).cell) < cell) as u16)
-        .collect();
+    let start = |cell| order.partition_point(|&row| usize::from(mark(row).cell) < cell) as u16;
+    let starts: Vec<u16> = memory::collect((0..=shape.cells).map(start))?;
     let norm = order.iter().map(|&row| mark(row).norm).fold(f32::INFINITY, f32::min);
     out[plane.norm].copy_from_slice(&norm.min(f32::MAX).to_le_bytes());
     write_all(&mut out[plane.starts], starts.iter().map(|s| s.to_le_bytes()));
@@ -271,6 +276,7 @@ fn encode_subspace(batch: &Batch, shape: &Shape, k: usize, out: &mut [u8]) {
             *byte = pair[0] & 15 | pair.get(1).map_or(0, |c| c << 4);
         }
     }
+    Ok(())
 }
 
 fn write_all<const N: usize>(out: &mut [u8], items: impl Iterator<Item = [u8; N]>) {
@@ -279,42 +285,37 @@ fn write_all<const N: usize>(out: &mut [u8], items: impl Iterator<Item = [u8; N]
     }
 }
 
-/// Something in a group that cannot be.
-pub type Defect = String;
-
 /// Reads a group back: the rows as they went in, but for their radii, which are those of their pieces, and lengths, which are the
 /// group's least.
 ///
 /// # Errors
-/// [`Problem::Failed`] if its parts contradict each other; those of [`Pages::read`].
+/// [`Problem::Failed`] if its parts contradict each other; those of [`Pages::read`]; [`crate::error::Kind::OutOfMemory`].
 pub fn decode<P: Pages + ?Sized>(pages: &P, extent: Extent, shape: &Shape) -> Read<Batch> {
-    let mut bytes = Vec::with_capacity(shape.size());
+    let mut bytes = memory::with_capacity(shape.size())?;
     extent.copy(pages, 0..shape.size(), &mut bytes)?;
-    unpack(&bytes, shape).map_err(Problem::corrupt)
+    unpack(&bytes, shape)
 }
 
-fn unpack(bytes: &[u8], shape: &Shape) -> std::result::Result<Batch, Defect> {
+fn unpack(bytes: &[u8], shape: &Shape) -> Read<Batch> {
     let (subspaces, dimensions, n) =
         (shape.layout.subspaces(), shape.layout.dimensions(), shape.layout.subspace_dim());
     let mut batch = Batch::new(shape.layout);
-    batch.tids = bytes[..shape.rows * Tid::SIZE]
-        .chunks_exact(Tid::SIZE)
-        .map(|b| Tid::from_bytes([b[0], b[1], b[2], b[3], b[4], b[5]]))
-        .collect();
-    batch.codes = vec![0; shape.rows * dimensions];
+    batch.tids =
+        memory::collect(bytes[..shape.rows * Tid::SIZE].as_chunks().0.iter().map(|b| Tid::from_bytes(*b)))?;
+    batch.codes = memory::filled(0, shape.rows * dimensions)?;
     let nothing = Mark { cell: 0, error4: 0, error8: 0, inner: f32::NAN, outer: 0.0, norm: 0.0 };
-    batch.marks = vec![nothing; shape.rows * subspaces];
+    batch.marks = memory::filled(nothing, shape.rows * subspaces)?;
     for k in 0..subspaces {
         let plane = shape.plane(k);
-        let norm = parse_norm(&bytes[plane.norm])
-            .map_err(|_| format!("The length of rows in subspace {k} is no number."))?;
-        let starts = parse_starts(&bytes[plane.starts], shape.rows)
-            .map_err(|_| format!("The runs of subspace {k} do not add up to the group's rows."))?;
+        let norm = parse_norm(&bytes[plane.norm])?;
+        let starts = parse_starts(&bytes[plane.starts], shape.rows)?;
         for (piece, radii) in pieces(&starts).zip(bytes[plane.radii].chunks_exact(8)) {
             let inner = f32::from_le_bytes([radii[0], radii[1], radii[2], radii[3]]);
             let outer = f32::from_le_bytes([radii[4], radii[5], radii[6], radii[7]]);
             if !(inner >= 0.0 && inner <= outer) {
-                return Err(format!("A piece of subspace {k} reaches from {inner} to {outer}."));
+                return Err(Problem::corrupt(format!(
+                    "A piece of subspace {k} reaches from {inner} to {outer}."
+                )));
             }
             for position in piece.positions() {
                 let row = usize::from(u16::from_le_bytes([
@@ -322,13 +323,15 @@ fn unpack(bytes: &[u8], shape: &Shape) -> std::result::Result<Batch, Defect> {
                     bytes[plane.rows.start + 2 * position + 1],
                 ]));
                 if row >= shape.rows || !batch.marks[row * subspaces + k].inner.is_nan() {
-                    return Err(format!("Position {position} of subspace {k} leads to no row of its own."));
+                    return Err(Problem::corrupt(format!(
+                        "Position {position} of subspace {k} leads to no row of its own."
+                    )));
                 }
                 let detail = &bytes[shape.detail(row, k)];
                 if usize::from(u16::from_le_bytes([detail[0], detail[1]])) != position {
-                    return Err(format!(
+                    return Err(Problem::corrupt(format!(
                         "Row {row} does not lead back to position {position} of subspace {k}."
-                    ));
+                    )));
                 }
                 batch.marks[row * subspaces + k] = Mark {
                     cell: piece.cell,
@@ -340,7 +343,7 @@ fn unpack(bytes: &[u8], shape: &Shape) -> std::result::Result<Batch, Defect> {
                 };
                 let at = shape.cells_of_rows().start + row / BLOCK * 16 * subspaces + 16 * k + row % 16;
                 if bytes[at] >> (4 * (row % BLOCK / 16)) & 15 != piece.cell {
-                    return Err(format!("Row {row} is in two cells of subspace {k}."));
+                    return Err(Problem::corrupt(format!("Row {row} is in two cells of subspace {k}.")));
                 }
                 let lane = position % BLOCK;
                 let block = &bytes[plane.high.start + position / BLOCK * shape.block_size()..];

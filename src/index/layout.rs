@@ -2,16 +2,18 @@
 //! numbers of the tail are as the processor has them, to be read in place, as everything in PostgreSQL's pages.
 
 use super::kernels::halves;
-use super::pages::{Problem, Read, PAYLOAD};
+use super::pages::{Kind, Problem, Read, Tag, PAYLOAD};
 use super::quantizer::MAX_CELLS;
 use crate::error::Result;
+use crate::memory;
 use crate::space::Layout;
 use half::f16;
 
 /// First bytes of the metapage: "coop".
 pub const MAGIC: u32 = u32::from_le_bytes(*b"coop");
-/// The format on disk; a later one gets the next number.
-pub const VERSION: u32 = 2;
+/// The format on disk; a later one gets the next number. The one before is the same without what an index has whose model has changed,
+/// and written as long as it has not.
+pub const VERSION: u32 = 3;
 /// No page: block 0 is the metapage, so nothing points to it.
 pub const NO_BLOCK: u32 = 0;
 /// The most dimensions of an embedding in an index: a row of the tail must fit on a page.
@@ -62,7 +64,7 @@ fn u32_at(bytes: &[u8], at: usize) -> u32 {
 /// The metapage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Meta {
-    /// The model of the rows; none before the first one.
+    /// The model of the rows; none before the first one, and when the last one is gone.
     pub layout: Option<Layout>,
     /// Cells of each subspace that a quantizer will have or has.
     pub cells: u32,
@@ -86,17 +88,21 @@ pub struct Meta {
     pub tail_last: u32,
     /// Pages of the tail.
     pub tail_pages: u32,
+    /// What the tail's pages say. Another model's tail says something else, so that nobody who comes late takes one for the other.
+    pub tail_generation: u32,
     /// First of a chain of pages for the tail to use again.
     pub free: u32,
     /// First of the pages with rows without an embedding.
     pub nulls_first: u32,
     /// The one of them to put the next such row on; those before it are full.
     pub nulls_open: u32,
+    /// A transaction's number, all 64 bits of it. Rows that older snapshots may see on a standby have been dropped.
+    pub horizon: u64,
 }
 
 impl Meta {
     /// Bytes on its page.
-    pub const SIZE: usize = 72;
+    pub const SIZE: usize = 84;
 
     /// Reads the metapage.
     ///
@@ -110,13 +116,13 @@ impl Meta {
                 field(0)
             )));
         }
-        if field(1) != VERSION {
+        if !(VERSION - 1..=VERSION).contains(&field(1)) {
             return Err(Problem::Failed(
                 crate::error::Error::new(
                     crate::error::Kind::Unsupported,
                     format!("index format version {} is not supported", field(1)),
                 )
-                .detail(format!("This version of coopembed reads format {VERSION}."))
+                .detail(format!("This version of coopembed reads formats {} and {VERSION}.", VERSION - 1))
                 .hint("Update the extension's library, or rebuild the index with REINDEX."),
             ));
         }
@@ -153,6 +159,8 @@ impl Meta {
             free: field(15),
             nulls_first: field(16),
             nulls_open: field(17),
+            tail_generation: field(18),
+            horizon: u64::from(field(19)) | u64::from(field(20)) << 32,
         })
     }
 
@@ -162,9 +170,10 @@ impl Meta {
             Some(l) => (l.subspaces() as u32, l.subspace_dim() as u32, l.fingerprint()),
             None => (0, 0, 0),
         };
+        let changed_model = self.tail_generation != 0 || self.horizon != 0;
         let fields = [
             MAGIC,
-            VERSION,
+            if changed_model { VERSION } else { VERSION - 1 },
             k | n << 16,
             fingerprint,
             self.cells,
@@ -181,12 +190,20 @@ impl Meta {
             self.free,
             self.nulls_first,
             self.nulls_open,
+            self.tail_generation,
+            self.horizon as u32,
+            (self.horizon >> 32) as u32,
         ];
         let mut out = [0; Self::SIZE];
         for (bytes, field) in out.chunks_exact_mut(4).zip(fields) {
             bytes.copy_from_slice(&field.to_le_bytes());
         }
         out
+    }
+
+    /// What a page of the tail must say.
+    pub fn tail_tag(&self) -> Tag {
+        Tag { kind: Kind::Tail, generation: self.tail_generation }
     }
 
     /// How many pages the tail may have before it is made into a group.
@@ -310,7 +327,7 @@ impl NullPage {
             return Err(Problem::corrupt(format!("A page of rows without embedding claims {rows} rows.")));
         }
         let tids = bytes[NULLS_HEADER..].as_chunks().0.iter().take(rows);
-        Ok(tids.map(|b| Tid::from_bytes(*b)).collect())
+        Ok(memory::collect(tids.map(|b| Tid::from_bytes(*b)))?)
     }
 
     /// Makes `tids` the rows of a page; at most [`NullPage::ROWS`].
@@ -390,9 +407,9 @@ impl<'a> TailPage<'a> {
         !self.sealed() && self.rows() < rows_per_tail_page(self.layout)
     }
 
-    /// The next page of the tail, or of the free chain.
+    /// The next page of the tail.
     pub fn next(self) -> u32 {
-        u32_at(self.bytes, 4)
+        tail_page::next(self.bytes)
     }
 
     /// TID of row `i`.
@@ -446,6 +463,11 @@ pub mod tail_page {
     pub fn kill(bytes: &mut [u8], layout: Layout, i: usize) {
         let at = row_offset(layout, i);
         bytes[at..at + Tid::SIZE].copy_from_slice(&Tid::DEAD.to_bytes());
+    }
+
+    /// The next page of the tail, or of the free chain, whose pages may hold another model's rows.
+    pub fn next(bytes: &[u8]) -> u32 {
+        u32_at(bytes, 4)
     }
 
     /// Lets no more rows in.

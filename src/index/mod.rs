@@ -21,6 +21,7 @@ mod frontier;
 mod group;
 mod kernels;
 mod layout;
+mod listing;
 mod pages;
 mod prepared;
 mod quantizer;
@@ -34,7 +35,7 @@ mod tests;
 
 pub use batch::{Batch, Mark};
 pub use cursor::Cursor;
-pub use group::{decode, encode, Defect, Shape, MAX_GROUP_ROWS};
+pub use group::{decode, encode, Shape, MAX_GROUP_ROWS};
 pub use kernels::prefetch;
 pub use layout::{
     tail_page, tail_row_size, Directory, Entry, Meta, NullPage, State, TailPage, Tid, DIRECTORY_ENTRIES,

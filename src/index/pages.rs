@@ -2,6 +2,7 @@
 
 use super::kernels::prefetch_all;
 use crate::error::{Error, Kind as ErrorKind};
+use crate::memory;
 use std::ops::Range;
 
 /// Bytes of a page that belong to us: what PostgreSQL's header and our eight bytes of special space leave.
@@ -125,6 +126,12 @@ impl Ahead {
     }
 }
 
+/// Sees pieces of a range of bytes: the offset of each, its bytes, and the page after its own.
+pub type Stream<'a> = dyn FnMut(usize, &[u8], Ahead) -> Read<()> + 'a;
+
+/// Sees pieces of many ranges: the number of the range, the piece's offset in it, and its bytes.
+pub type Gather<'a> = dyn FnMut(usize, usize, &[u8]) -> Read<()> + 'a;
+
 /// A run of pages that hold one stream of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Extent {
@@ -143,12 +150,12 @@ impl Extent {
     /// Shows `look` the bytes of `range`, page by page, with the offset of each piece from the range's start.
     ///
     /// # Errors
-    /// Those of [`Pages::read`].
+    /// Those of [`Pages::read`] and of `look`; the same holds for the functions below.
     pub fn scan<P: Pages + ?Sized>(
         &self,
         pages: &P,
         range: Range<usize>,
-        look: &mut dyn FnMut(usize, &[u8]),
+        look: &mut dyn FnMut(usize, &[u8]) -> Read<()>,
     ) -> Read<()> {
         self.stream(pages, range, &mut |at, bytes, _| look(at, bytes))
     }
@@ -156,14 +163,15 @@ impl Extent {
     /// [`Extent::scan`] for long ranges: `look` also gets the page after this one, to have it loaded meanwhile.
     ///
     /// # Errors
-    /// Those of [`Pages::read`].
+    /// Those of [`Pages::read`] and of `look`.
     pub fn stream<P: Pages + ?Sized>(
         &self,
         pages: &P,
         range: Range<usize>,
-        look: &mut dyn FnMut(usize, &[u8], Ahead),
+        look: &mut Stream<'_>,
     ) -> Read<()> {
         let mut at = range.start;
+        let mut outcome = Ok(());
         while at < range.end {
             let (page, from) = (at / PAYLOAD, at % PAYLOAD);
             let to = PAYLOAD.min(from + range.end - at);
@@ -174,12 +182,13 @@ impl Extent {
             at += to - from;
             match block.checked_add(1).filter(|_| at < range.end) {
                 Some(next) => pages.read_before(block, self.tag, next, &mut |bytes, ahead| {
-                    look(offset, &bytes[from..to], ahead);
+                    outcome = look(offset, &bytes[from..to], ahead);
                 })?,
                 None => pages.read(block, self.tag, &mut |bytes| {
-                    look(offset, &bytes[from..to], Ahead::NOWHERE);
+                    outcome = look(offset, &bytes[from..to], Ahead::NOWHERE);
                 })?,
             }
+            std::mem::replace(&mut outcome, Ok(()))?;
         }
         Ok(())
     }
@@ -187,13 +196,15 @@ impl Extent {
     /// Copies the bytes of `range` into `out`, whose old content goes.
     ///
     /// # Errors
-    /// Those of [`Pages::read`].
+    /// Those of [`Pages::read`]; [`ErrorKind::OutOfMemory`].
     pub fn copy<P: Pages + ?Sized>(&self, pages: &P, range: Range<usize>, out: &mut Vec<u8>) -> Read<()> {
         out.clear();
+        memory::reserve(out, range.len())?;
         self.stream(pages, range, &mut |_, bytes, ahead| {
             // Its first lines; the rest is a pattern that the processor knows.
             ahead.prefetch(0..1024);
             out.extend_from_slice(bytes);
+            Ok(())
         })
     }
 
@@ -201,13 +212,14 @@ impl Extent {
     /// number and its offset in it. A page is read once for all ranges that it has a part in.
     ///
     /// # Errors
-    /// Those of [`Pages::read`].
+    /// Those of [`Pages::read`] and of `look`.
     pub fn gather<P: Pages + ?Sized>(
         &self,
         pages: &P,
         ranges: &[Range<usize>],
-        look: &mut dyn FnMut(usize, usize, &[u8]),
+        look: &mut Gather<'_>,
     ) -> Read<()> {
+        let mut outcome = Ok(());
         // Ranges before `first` are done; so are the parts of the others that lie before `page`.
         let (mut first, mut page) = (0, ranges.first().map_or(0, |range| range.start / PAYLOAD));
         while first < ranges.len() {
@@ -231,7 +243,10 @@ impl Extent {
                 }
                 for (i, range) in ranges[first..end].iter().enumerate() {
                     let offset = range.start.max(here.start) - range.start;
-                    look(first + i, offset, &bytes[part(page, range)]);
+                    outcome = look(first + i, offset, &bytes[part(page, range)]);
+                    if outcome.is_err() {
+                        return;
+                    }
                 }
             };
             let block = |page: usize| self.first.checked_add(page as u32).ok_or(Problem::Stale(self.first));
@@ -240,6 +255,7 @@ impl Extent {
             } else {
                 pages.read(block(page)?, self.tag, &mut |bytes| show(bytes, Ahead::NOWHERE))?;
             }
+            std::mem::replace(&mut outcome, Ok(()))?;
             (first, page) = (whole, next);
         }
         Ok(())
@@ -249,13 +265,13 @@ impl Extent {
     /// one another.
     ///
     /// # Errors
-    /// Those of [`Pages::read`].
+    /// Those of [`Pages::read`] and of `look`; [`ErrorKind::OutOfMemory`].
     pub fn gather_whole<P: Pages + ?Sized>(
         &self,
         pages: &P,
         ranges: &[Range<usize>],
         torn: &mut Vec<u8>,
-        look: &mut dyn FnMut(usize, &[u8]),
+        look: &mut dyn FnMut(usize, &[u8]) -> Read<()>,
     ) -> Read<()> {
         let mut torn_at = usize::MAX;
         self.gather(pages, ranges, &mut |i, from, bytes| {
@@ -266,13 +282,15 @@ impl Extent {
             if range.start != torn_at {
                 torn.clear();
                 torn_at = range.start;
+                memory::reserve(torn, range.len())?;
             }
             if torn.len() == from {
                 torn.extend_from_slice(bytes);
             }
             if from + bytes.len() == range.len() {
-                look(i, torn);
+                look(i, torn)?;
             }
+            Ok(())
         })
     }
 
@@ -284,6 +302,7 @@ impl Extent {
         let mut out = [0; N];
         self.scan(pages, at..at + N, &mut |from, bytes| {
             out[from..from + bytes.len()].copy_from_slice(bytes);
+            Ok(())
         })?;
         Ok(out)
     }

@@ -4,6 +4,8 @@ use super::kernels::{squared_residual, Codes, Scale};
 use super::layout::Meta;
 use super::pages::{Pages, Problem, Read};
 use super::quantizer::{above, below, Quantizer, Subspace};
+use crate::error::Result;
+use crate::memory;
 use crate::space::QueryRef;
 
 /// A normalized squared distance is never taken to be more than this: sums of it stay finite, and it is still a lower bound.
@@ -92,12 +94,13 @@ impl Prepared {
             active: Vec::new(),
         };
         let Some(extent) = meta.quantizer_extent() else { return Ok(prepared) };
+        memory::reserve(&mut prepared.active, query.active().count())?;
         for (k, weight, target) in query.active() {
             let weight = (f64::from(weight) / f64::from(scale) * MARGIN) as f32;
             // What weighs less than this changes no distance; without it, the bound is still one.
             if weight > 1e-30 {
                 let subspace = Quantizer::read_subspace(pages, extent, layout, meta.cells as usize, k)?;
-                prepared.active.push(Active::new(k, weight, target, subspace));
+                prepared.active.push(Active::new(k, weight, target, subspace)?);
             }
         }
         if prepared.active.is_empty() {
@@ -114,23 +117,26 @@ impl Prepared {
     }
 
     /// For rows' cells, 16 bytes a subspace: how far each cell's centre is from the target, in steps of some length.
-    pub fn cell_table(&self, subspaces: usize) -> Vec<u8> {
-        let mut table = vec![0; 16 * subspaces];
-        let weighed =
-            |a: &Active| -> Vec<f64> { a.distances.iter().map(|d| d * d * f64::from(a.weight)).collect() };
-        let spread = |squares: &[f64]| {
-            let least = squares.iter().copied().fold(f64::INFINITY, f64::min);
-            (least, squares.iter().copied().fold(0.0, f64::max) - least)
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::OutOfMemory`].
+    pub fn cell_table(&self, subspaces: usize) -> Result<Vec<u8>> {
+        fn weighed(a: &Active) -> impl Iterator<Item = f64> + '_ {
+            a.distances.iter().map(|d| d * d * f64::from(a.weight))
+        }
+        let mut table = memory::filled(0, 16 * subspaces)?;
+        let spread = |a: &Active| {
+            let least = weighed(a).fold(f64::INFINITY, f64::min);
+            (least, weighed(a).fold(0.0, f64::max) - least)
         };
-        let widest = self.active.iter().map(|a| spread(&weighed(a)).1).fold(f64::MIN_POSITIVE, f64::max);
+        let widest = self.active.iter().map(|a| spread(a).1).fold(f64::MIN_POSITIVE, f64::max);
         for active in &self.active {
-            let squares = weighed(active);
-            let (least, _) = spread(&squares);
-            for (entry, square) in table[16 * active.k..].iter_mut().zip(squares) {
+            let (least, _) = spread(active);
+            for (entry, square) in table[16 * active.k..].iter_mut().zip(weighed(active)) {
                 *entry = ((square - least) / widest * 255.0) as u8;
             }
         }
-        table
+        Ok(table)
     }
 
     /// The bound of a row whose distance has been computed: in these units rows of the tail and of groups come in one order.
@@ -141,32 +147,28 @@ impl Prepared {
 }
 
 impl Active {
-    fn new(k: usize, weight: f32, target: &[f32], subspace: Subspace) -> Self {
+    fn new(k: usize, weight: f32, target: &[f32], subspace: Subspace) -> Result<Self> {
         let n = target.len();
-        let distances: Vec<f64> = subspace
-            .centres
-            .chunks_exact(n)
-            .map(|c| {
-                target.iter().zip(c).map(|(t, c)| (f64::from(*t) - f64::from(*c)).powi(2)).sum::<f64>().sqrt()
-            })
-            .collect();
+        let distances = memory::collect(subspace.centres.chunks_exact(n).map(|c| {
+            target.iter().zip(c).map(|(t, c)| (f64::from(*t) - f64::from(*c)).powi(2)).sum::<f64>().sqrt()
+        }))?;
         let cells = distances.len();
         let length = target.iter().map(|&t| f64::from(t).powi(2)).sum::<f64>().sqrt();
         let gain = 2.0 * subspace.typical_error();
-        Self {
+        Ok(Self {
             k,
             weight,
-            target: target.to_vec(),
+            target: memory::copied(target)?,
             errors: subspace.error_table(),
             slack: (1.0 - (n + 64) as f64 * 2f64.powi(-23)) as f32,
             subspace,
-            gains: distances.iter().map(|distance| gain * (distance - length)).collect(),
+            gains: memory::collect(distances.iter().map(|distance| gain * (distance - length)))?,
             distances,
             pull: above(2.0 * length * (1.0 + 1e-6)),
-            tables: std::iter::repeat_with(|| None).take(cells).collect(),
+            tables: memory::collect((0..cells).map(|_| None))?,
             products: None,
-            offsets: std::iter::repeat_with(|| None).take(cells).collect(),
-        }
+            offsets: memory::collect((0..cells).map(|_| None))?,
+        })
     }
 
     /// Squared distance from rows of a cell that lie between `inner` and `outer` from its centre: at least this.
@@ -177,28 +179,43 @@ impl Active {
     }
 
     /// Tables of 4-bit codes in a cell, and what their sums mean, for rows of at least this squared length.
-    pub fn table(&mut self, cell: usize, norm: f32) -> (&[u8], Scale<'_>) {
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::OutOfMemory`].
+    pub fn table(&mut self, cell: usize, norm: f32) -> Result<(&[u8], Scale<'_>)> {
         let (target, subspace) = (&self.target, &self.subspace);
         // Lengths of rows are one as a rule; products know no more than the least of them.
         if self.gains[cell] > (1.0 - f64::from(norm)).max(0.0) {
             let cells = self.distances.len();
-            let products = self.products.get_or_insert_with(|| Products::new(target, subspace, cells));
+            let products = get_or_try_insert(&mut self.products, || Products::new(target, subspace, cells))?;
             let base = f64::from(products.base(target, subspace, cell)) + f64::from(norm) * MARGIN;
             let base = (base.min(FARTHEST.into()) as f32).next_down();
             let pull = Some(self.pull);
             let Table { bytes, step, .. } = &products.table;
-            return (bytes, Scale { base, step: *step, pull, errors: &self.errors });
+            return Ok((bytes, Scale { base, step: *step, pull, errors: &self.errors }));
         }
-        let table = self.tables[cell].get_or_insert_with(|| Table::of_squares(target, subspace, cell));
-        (&table.bytes, Scale { base: table.base, step: table.step, pull: None, errors: &self.errors })
+        let table = get_or_try_insert(&mut self.tables[cell], || Table::of_squares(target, subspace, cell))?;
+        Ok((&table.bytes, Scale { base: table.base, step: table.step, pull: None, errors: &self.errors }))
     }
 
     /// Squared distance from a row of this cell, 8-bit codes and error code: at least this.
-    pub fn refined(&mut self, cell: usize, codes: Codes<'_>, error: u8) -> f32 {
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::OutOfMemory`].
+    pub fn refined(&mut self, cell: usize, codes: Codes<'_>, error: u8) -> Result<f32> {
         let (target, subspace) = (&self.target, &self.subspace);
-        let offsets = self.offsets[cell].get_or_insert_with(|| Offsets::new(target, subspace, cell));
+        let offsets = get_or_try_insert(&mut self.offsets[cell], || Offsets::new(target, subspace, cell))?;
         let distance = squared_residual(&offsets.values, &subspace.step, codes).sqrt();
-        squared(distance * self.slack - offsets.slack - self.errors[usize::from(error)])
+        Ok(squared(distance * self.slack - offsets.slack - self.errors[usize::from(error)]))
+    }
+}
+
+/// What is there, or what can be made.
+#[inline]
+fn get_or_try_insert<T>(place: &mut Option<T>, make: impl FnOnce() -> Result<T>) -> Result<&mut T> {
+    match place {
+        Some(value) => Ok(value),
+        none => Ok(none.insert(make()?)),
     }
 }
 
@@ -209,19 +226,19 @@ fn squared(distance: f32) -> f32 {
 }
 
 impl Table {
-    fn of_squares(target: &[f32], subspace: &Subspace, cell: usize) -> Self {
+    fn of_squares(target: &[f32], subspace: &Subspace, cell: usize) -> Result<Self> {
         let from = subspace.coarse(cell);
         let (table, least) =
             Self::of(target.iter().zip(from).zip(&subspace.step).map(|((&q, from), &step)| {
                 let (q, step) = (f64::from(q), 16.0 * f64::from(step));
                 std::array::from_fn(|nibble| (q - (from + nibble as f64 * step)).powi(2))
-            }));
-        Self { base: (least * MARGIN).min(FARTHEST.into()) as f32, ..table }
+            }))?;
+        Ok(Self { base: (least * MARGIN).min(FARTHEST.into()) as f32, ..table })
     }
 
     /// A table of what each nibble adds in each dimension, less the least of the dimension; their sum. The base is left open.
-    fn of(dimensions: impl Iterator<Item = [f64; 16]>) -> (Self, f64) {
-        let mut terms: Vec<[f64; 16]> = dimensions.collect();
+    fn of(dimensions: impl Iterator<Item = [f64; 16]>) -> Result<(Self, f64)> {
+        let mut terms: Vec<[f64; 16]> = memory::collect(dimensions)?;
         let (mut sum, mut widest) = (0f64, 0f64);
         for terms in &mut terms {
             let least = terms.iter().copied().fold(f64::INFINITY, f64::min);
@@ -232,18 +249,19 @@ impl Table {
         let step = (widest * CUT / 255.0).min(1e28);
         let inverse = if step > 1e-30 { 1.0 / step } else { 0.0 };
         // Rounded down, and cut off at 255: sums never exceed what they stand for.
-        let bytes = terms.iter().flatten().map(|s| (s * inverse) as u8).collect();
-        (Self { bytes, base: 0.0, step: (step * MARGIN) as f32 }, sum)
+        let mut bytes = memory::with_capacity(16 * terms.len())?;
+        bytes.extend(terms.iter().flatten().map(|s| (s * inverse) as u8));
+        Ok((Self { bytes, base: 0.0, step: (step * MARGIN) as f32 }, sum))
     }
 }
 
 impl Products {
-    fn new(target: &[f32], subspace: &Subspace, cells: usize) -> Self {
+    fn new(target: &[f32], subspace: &Subspace, cells: usize) -> Result<Self> {
         let (table, least) = Table::of(target.iter().zip(&subspace.step).map(|(&q, &step)| {
             let slope = -32.0 * f64::from(q) * f64::from(step);
             std::array::from_fn(|nibble| slope * nibble as f64)
-        }));
-        Self { table, least, bases: vec![None; cells] }
+        }))?;
+        Ok(Self { table, least, bases: memory::filled(None, cells)? })
     }
 
     /// ‖q‖² and what all sums of a cell have in common; the rows' own lengths are to be added.
@@ -263,10 +281,10 @@ impl Products {
 }
 
 impl Offsets {
-    fn new(target: &[f32], subspace: &Subspace, cell: usize) -> Self {
+    fn new(target: &[f32], subspace: &Subspace, cell: usize) -> Result<Self> {
         let n = target.len();
         let centre = &subspace.centres[cell * n..(cell + 1) * n];
-        let mut values = Vec::with_capacity(n);
+        let mut values = memory::with_capacity(n)?;
         let (mut norm, mut reach) = (0f64, 0f64);
         for d in 0..n {
             let step = f64::from(subspace.step[d]);
@@ -275,6 +293,6 @@ impl Offsets {
             norm += value * value;
             reach += (256.0 * step).powi(2);
         }
-        Self { values, slack: ((norm.sqrt() + reach.sqrt()) * 2f64.powi(-22)) as f32 }
+        Ok(Self { values, slack: ((norm.sqrt() + reach.sqrt()) * 2f64.powi(-22)) as f32 })
     }
 }

@@ -4,6 +4,8 @@
 use super::batch::{Batch, Mark};
 use super::layout::Tid;
 use super::pages::{Extent, Pages, Problem, Read};
+use crate::error::Result;
+use crate::memory;
 use crate::space::{squared_l2_f16_f32, Layout};
 use half::f16;
 
@@ -140,13 +142,16 @@ impl Quantizer {
     }
 
     /// Its bytes.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(Self::size(self.layout, self.cells));
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::OutOfMemory`].
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        let mut out = memory::with_capacity(Self::size(self.layout, self.cells))?;
         for s in &self.subspaces {
             let numbers = s.centres.iter().chain(&s.low).chain(&s.step).chain([&s.error_unit]);
             out.extend(numbers.flat_map(|v| v.to_le_bytes()));
         }
-        out
+        Ok(out)
     }
 
     /// Reads what concerns subspace `k`.
@@ -162,11 +167,11 @@ impl Quantizer {
     ) -> Read<Subspace> {
         let n = layout.subspace_dim();
         let size = Subspace::numbers(cells, n) * 4;
-        let mut bytes = Vec::with_capacity(size);
+        let mut bytes = memory::with_capacity(size)?;
         extent.copy(pages, k * size..(k + 1) * size, &mut bytes)?;
         let mut numbers = bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
-        let mut take = |count| numbers.by_ref().take(count).collect::<Vec<f32>>();
-        let (centres, low, step, unit) = (take(cells * n), take(n), take(n), take(1));
+        let mut take = |count| memory::collect(numbers.by_ref().take(count));
+        let (centres, low, step, unit) = (take(cells * n)?, take(n)?, take(n)?, take(1)?);
         let finite = centres.iter().chain(&low).chain(&step).chain(&unit).all(|v| v.is_finite());
         if !finite || step.iter().chain(&unit).any(|v| *v <= 0.0) {
             return Err(Problem::corrupt(format!("The quantizer of subspace {k} holds impossible numbers.")));
@@ -179,18 +184,22 @@ impl Quantizer {
     /// # Errors
     /// As [`Quantizer::read_subspace`].
     pub fn read<P: Pages + ?Sized>(pages: &P, extent: Extent, layout: Layout, cells: usize) -> Read<Self> {
-        let subspaces = (0..layout.subspaces())
-            .map(|k| Self::read_subspace(pages, extent, layout, cells, k))
-            .collect::<Read<Vec<_>>>()?;
+        let mut subspaces = memory::with_capacity(layout.subspaces())?;
+        for k in 0..layout.subspaces() {
+            subspaces.push(Self::read_subspace(pages, extent, layout, cells, k)?);
+        }
         Ok(Self { layout, cells, subspaces })
     }
 
     /// Something that adds rows to batches.
-    pub fn encoder(&self) -> Encoder {
-        Encoder {
-            errors: self.subspaces.iter().map(Subspace::error_table).collect(),
-            quantizer: self.clone(),
-        }
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::OutOfMemory`].
+    pub fn into_encoder(self) -> Result<Encoder> {
+        Ok(Encoder {
+            errors: memory::collect(self.subspaces.iter().map(Subspace::error_table))?,
+            quantizer: self,
+        })
     }
 }
 
@@ -202,8 +211,12 @@ pub struct Encoder {
 
 impl Encoder {
     /// Encodes a row of `[K·n]` numbers.
-    pub fn push(&self, batch: &mut Batch, tid: Tid, values: &[f16]) {
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::OutOfMemory`].
+    pub fn push(&self, batch: &mut Batch, tid: Tid, values: &[f16]) -> Result<()> {
         let n = self.quantizer.layout.subspace_dim();
+        batch.reserve(1)?;
         batch.tids.push(tid);
         for ((subspace, errors), values) in
             self.quantizer.subspaces.iter().zip(&self.errors).zip(values.chunks_exact(n))
@@ -211,5 +224,6 @@ impl Encoder {
             let mark = subspace.encode(values, errors, &mut batch.codes);
             batch.marks.push(mark);
         }
+        Ok(())
     }
 }

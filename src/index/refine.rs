@@ -8,6 +8,7 @@ use super::group::{parse_starts, Plane, Shape, BLOCK};
 use super::kernels::Codes;
 use super::pages::{Extent, Pages, Problem, Read};
 use super::prepared::{Active, Prepared};
+use crate::memory;
 use std::ops::Range;
 
 /// The most rows at a time: what they need is kept in memory.
@@ -64,7 +65,7 @@ impl Refiner {
     /// of items, `number` keeps what is not their kind.
     ///
     /// # Errors
-    /// Those of [`Pages::read`]; [`Problem::Failed`] if rows are not where they should be.
+    /// Those of [`Pages::read`]; [`Problem::Failed`] if rows are not where they should be, or memory is refused.
     pub fn refine<P: Pages + ?Sized>(
         &mut self,
         pages: &P,
@@ -76,6 +77,7 @@ impl Refiner {
     ) -> Read<()> {
         group.read_starts(pages, &mut self.bytes)?;
         self.rows.clear();
+        memory::reserve(&mut self.rows, items.len())?;
         self.rows.extend(items.iter().map(|&item| Row { item, row: number(item), sum: 0.0 }));
         let single = query.active.len() == 1;
         if single {
@@ -88,13 +90,16 @@ impl Refiner {
         let (origin, width) = (span(0).start, span(0).len());
         self.rows.sort_unstable_by_key(|row| row.row);
         self.ranges.clear();
+        memory::reserve(&mut self.ranges, items.len())?;
         self.ranges.extend(self.rows.iter().map(|row| span(row.row)));
         self.details.width = width;
         let details = &mut self.details.bytes;
         details.clear();
+        memory::reserve(details, self.rows.len() * width)?;
         details.resize(self.rows.len() * width, 0);
         group.extent.gather(pages, &self.ranges, &mut |i, from, bytes| {
             details[i * width + from..][..bytes.len()].copy_from_slice(bytes);
+            Ok(())
         })?;
         for (i, active) in query.active.iter_mut().enumerate() {
             let detail = shape.detail(0, active.k);
@@ -116,13 +121,16 @@ impl Refiner {
     fn find_rows<P: Pages + ?Sized>(&mut self, pages: &P, group: &Group) -> Read<()> {
         self.rows.sort_unstable_by_key(|row| row.row);
         self.ranges.clear();
+        memory::reserve(&mut self.ranges, self.rows.len())?;
         let start = group.planes[0].rows.start;
         self.ranges.extend(self.rows.iter().map(|row| start + 2 * row.row..start + 2 * row.row + 2));
         let bytes = &mut self.bytes;
         bytes.clear();
+        memory::reserve(bytes, 2 * self.rows.len())?;
         bytes.resize(2 * self.rows.len(), 0);
         group.extent.gather(pages, &self.ranges, &mut |i, from, piece| {
             bytes[2 * i + from..][..piece.len()].copy_from_slice(piece);
+            Ok(())
         })?;
         for (row, bytes) in self.rows.iter_mut().zip(self.bytes.chunks_exact(2)) {
             row.row = u16::from_le_bytes([bytes[0], bytes[1]]).into();
@@ -136,6 +144,7 @@ impl Refiner {
     /// The positions of rows in one subspace, whose details begin at `at` in each row's.
     fn find_places(&mut self, group: &Group, at: usize) -> Read<()> {
         self.places.clear();
+        memory::reserve(&mut self.places, self.rows.len())?;
         for (row, details) in self.details.bytes.chunks_exact(self.details.width).enumerate() {
             let position = u16::from_le_bytes([details[at], details[at + 1]]);
             if usize::from(position) >= group.shape.rows {
@@ -170,7 +179,8 @@ impl Refiner {
             let detail = &details.bytes[row * details.width..][detail.clone()];
             let cell = starts.partition_point(|&start| start <= place.position) - 1;
             let codes = Codes { low: &detail[3..], block, lane: usize::from(place.position) % BLOCK };
-            rows[row].sum += active.refined(cell, codes, detail[2]) * active.weight;
+            rows[row].sum += active.refined(cell, codes, detail[2])? * active.weight;
+            Ok(())
         })
     }
 }
@@ -179,6 +189,7 @@ impl Group {
     /// Reads where runs begin, unless that has been done.
     fn read_starts<P: Pages + ?Sized>(&mut self, pages: &P, bytes: &mut Vec<u8>) -> Read<()> {
         if self.starts.is_empty() {
+            memory::reserve(&mut self.starts, self.planes.len())?;
             for plane in &self.planes {
                 self.extent.copy(pages, plane.starts.clone(), bytes)?;
                 self.starts.push(parse_starts(bytes, self.shape.rows)?);

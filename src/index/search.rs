@@ -4,11 +4,12 @@ use super::frontier::{Frontier, Item};
 use super::group::{parse_norm, parse_rows, parse_starts, pieces, Piece, BLOCK};
 use super::kernels::{accumulate, divide, settle};
 use super::layout::Tid;
-use super::pages::{Extent, Pages, Problem, Read};
+use super::pages::{Extent, Pages, Read};
 use super::prepared::{Active, Prepared};
 use super::refine::{Group, Refiner, MOST};
 use super::snapshot::Snapshot;
-use crate::space::{distance, EmbeddingRef, QueryRef};
+use crate::memory;
+use crate::space::QueryRef;
 use std::ops::Range;
 
 /// How a search goes about it.
@@ -104,32 +105,23 @@ struct Buffers {
 }
 
 impl Search {
-    /// Looks at the index as it is now, and bounds what has to be bounded before the first row can be returned.
+    /// Of the groups of `snapshot` and the rows of its tail with their distances, bounds what has to be bounded before the first row can be
+    /// returned.
     ///
     /// # Errors
-    /// Those of [`Pages::read`]; [`Problem::Failed`] if the query is another model's.
-    pub fn start<P: Pages + ?Sized>(pages: &P, query: QueryRef<'_>, mode: Mode) -> Read<Self> {
-        let mut tail: (Vec<(Tid, f64)>, crate::error::Result<()>) = (Vec::new(), Ok(()));
-        let snapshot = Snapshot::read(
-            pages,
-            &mut tail,
-            &mut |tail| *tail = (Vec::new(), Ok(())),
-            &mut |tail, tid, values| match distance(EmbeddingRef { layout: query.layout, values }, query) {
-                Ok(distance) if !distance.is_nan() => tail.0.push((tid, distance)),
-                Ok(_) => {
-                    tail.1 =
-                        Err(Problem::corrupt("A row of the tail holds a number that is none.").into_error())
-                }
-                Err(e) => tail.1 = Err(e),
-            },
-        )?;
-        let prepared = Prepared::new(pages, &snapshot.meta, query)?;
-        tail.1?;
+    /// Those of [`Pages::read`]; [`super::Problem::Failed`] if the query is another model's, or memory is refused.
+    pub fn start<P: Pages + ?Sized>(
+        pages: &P,
+        snapshot: Snapshot,
+        tail: Vec<(Tid, f64)>,
+        query: QueryRef<'_>,
+        mode: Mode,
+    ) -> Read<Self> {
         let mut search = Self {
-            query: prepared,
-            groups: Vec::with_capacity(snapshot.groups.len()),
+            query: Prepared::new(pages, &snapshot.meta, query)?,
+            groups: memory::with_capacity(snapshot.groups.len())?,
             pieces: Vec::new(),
-            tail: tail.0,
+            tail,
             frontier: Frontier::new(),
             ranking: None,
             cut: f32::INFINITY,
@@ -139,14 +131,14 @@ impl Search {
             stats: Stats::default(),
             buffers: Buffers::default(),
         };
-        search.add_tail();
+        search.add_tail()?;
         let single = search.query.active.len() == 1;
         let rows: usize = snapshot.groups.iter().map(|(_, shape)| shape.rows).sum();
         let mut wanted = FIRST_ROWS.max(rows / FIRST_SHARE);
         let many = search.query.active.len() >= FEWEST_RANKED;
         if let (Mode::Approximate { candidates }, true, Some(layout)) = (mode, many, snapshot.meta.layout) {
             let candidates = candidates.max(1);
-            let table = search.query.cell_table(layout.subspaces());
+            let table = search.query.cell_table(layout.subspaces())?;
             search.ranking = Some(Ranking { frontier: Frontier::new(), candidates, table });
             wanted = FIRST_ROWS.max(2 * candidates);
         }
@@ -154,7 +146,7 @@ impl Search {
         search.cut = if search.share < 0.5 && !single { f32::NEG_INFINITY } else { f32::INFINITY };
         for (extent, shape) in snapshot.groups {
             search.stats.rows += shape.rows as u64;
-            let planes = search.query.active.iter().map(|a| shape.plane(a.k)).collect();
+            let planes = memory::collect(search.query.active.iter().map(|a| shape.plane(a.k)))?;
             let group = Group {
                 extent,
                 shape,
@@ -169,10 +161,10 @@ impl Search {
                 search.list_pieces(pages, number)?;
             } else {
                 search.bound_rows(pages, number)?;
-                search.sift(number, f32::NEG_INFINITY);
+                search.sift(number, f32::NEG_INFINITY)?;
             }
         }
-        search.close();
+        search.close()?;
         search.look_at_more(pages)?;
         Ok(search)
     }
@@ -190,10 +182,10 @@ impl Search {
     /// The next row, and a distance that is not above its own nor below that of the row before.
     ///
     /// # Errors
-    /// Those of [`Pages::read`]; after [`Problem::Stale`] the search has to be started again.
+    /// Those of [`Pages::read`]; after [`super::Problem::Stale`] the search has to be started again.
     pub fn next<P: Pages + ?Sized>(&mut self, pages: &P) -> Read<Option<(Tid, f64)>> {
         loop {
-            let Some(item) = self.frontier.pop() else {
+            let Some(item) = self.frontier.pop()? else {
                 if self.look_at_more(pages)? {
                     continue;
                 }
@@ -221,13 +213,15 @@ impl Search {
         }
     }
 
-    fn add_tail(&mut self) {
+    fn add_tail(&mut self) -> Read<()> {
+        self.frontier.reserve(self.tail.len())?;
         for (i, (_, distance)) in self.tail.iter().enumerate() {
             let bound = self.query.bound(*distance);
             self.frontier.push(Item { bound, group: 0, index: TAIL | i as u32 });
         }
         self.stats.rows += self.tail.len() as u64;
         self.stats.bounded += self.tail.len() as u64;
+        Ok(())
     }
 
     /// One subspace: pieces, by their annulus alone.
@@ -237,26 +231,29 @@ impl Search {
         let plane = &group.planes[0];
         let first = plane.norm.start;
         group.extent.copy(pages, first..plane.radii.end, bytes)?;
-        group.norms.push(parse_norm(bytes)?);
+        memory::push(&mut group.norms, parse_norm(bytes)?)?;
         let starts =
             parse_starts(&bytes[plane.starts.start - first..plane.starts.end - first], group.shape.rows)?;
         let radii = &bytes[plane.radii.start - first..];
         let active = &self.query.active[0];
+        memory::reserve(&mut self.pieces, pieces(&starts).count())?;
         for (piece, radii) in pieces(&starts).zip(radii.chunks_exact(8)) {
             let (inner, outer) = radius_pair(radii);
             let bound = active.annulus(piece.cell.into(), inner, outer) * active.weight;
             self.pieces.push(Closed { bound, above: f32::NEG_INFINITY, group: number as u32, piece });
         }
-        group.starts.push(starts);
+        memory::push(&mut group.starts, starts)?;
         Ok(())
     }
 
     /// One subspace: has the frontier say when a piece may be next.
-    fn close(&mut self) {
+    fn close(&mut self) -> Read<()> {
         let bounds = self.pieces.iter().map(|closed| closed.bound);
         if let Some(bound) = bounds.reduce(f32::min).filter(|bound| bound.is_finite()) {
+            self.frontier.reserve(1)?;
             self.frontier.push(Item { bound, group: 0, index: CLOSED });
         }
+        Ok(())
     }
 
     /// One subspace: a row of a closed piece may be next, not nearer than `least`. Pieces are opened in rounds, the nearest first, in each
@@ -272,10 +269,11 @@ impl Search {
             self.cut = f32::INFINITY;
         }
         let step = self.pieces.len().div_ceil(4096);
-        let mut sample: Vec<f32> = self.pieces.iter().step_by(step).map(|closed| closed.bound).collect();
+        let mut sample: Vec<f32> =
+            memory::collect(self.pieces.iter().step_by(step).map(|closed| closed.bound))?;
         let rank = wanted / BLOCK / step;
         // What could come before the next row has to be opened in any case.
-        let next = self.frontier.least().unwrap_or(f32::NEG_INFINITY);
+        let next = self.frontier.least()?.unwrap_or(f32::NEG_INFINITY);
         let limit = if rank < sample.len() {
             sample.select_nth_unstable_by(rank, f32::total_cmp).1.max(least).max(next).min(self.cut)
         } else {
@@ -295,8 +293,7 @@ impl Search {
                 self.cut = *fresh.select_nth_unstable_by(rank, f32::total_cmp).1;
             }
         }
-        self.close();
-        Ok(())
+        self.close()
     }
 
     /// Bounds the rows of those pieces of a group that are not beyond `limit`; rows up to the cut go into the frontier.
@@ -309,13 +306,20 @@ impl Search {
     ) -> Read<()> {
         let Buffers { bytes: errors, ranges, torn, chosen, .. } = &mut self.buffers;
         chosen.clear();
+        memory::reserve(chosen, closed.len())?;
         chosen.extend((0..closed.len()).filter(|&i| closed[i].bound <= limit && closed[i].bound.is_finite()));
         let Some(number) = chosen.first().map(|&i| closed[i].group) else { return Ok(()) };
         let group = &self.groups[number as usize];
         let (plane, active) = (&group.planes[0], &mut self.query.active[0]);
         errors.clear();
+        memory::reserve(errors, chosen.len() * BLOCK)?;
         errors.resize(chosen.len() * BLOCK, 0);
+        self.frontier.reserve(chosen.len() * BLOCK)?;
+        if let Some(fresh) = &mut fresh {
+            memory::reserve(fresh, chosen.len() * BLOCK)?;
+        }
         ranges.clear();
+        memory::reserve(ranges, chosen.len())?;
         ranges.extend(chosen.iter().map(|&i| {
             let positions = closed[i].piece.positions();
             plane.errors.start + positions.start..plane.errors.start + positions.end
@@ -323,6 +327,7 @@ impl Search {
         group.extent.gather(pages, ranges, &mut |n, from, bytes| {
             let first = closed[chosen[n]].piece.lanes().start;
             errors[n * BLOCK + first + from..][..bytes.len()].copy_from_slice(bytes);
+            Ok(())
         })?;
         let size = group.shape.block_size();
         let block = |piece: Piece| usize::from(piece.first) / BLOCK;
@@ -336,7 +341,7 @@ impl Search {
         let norm = group.norms[0];
         let mut bound = |n: usize, codes: &[u8]| {
             let closed = &mut closed[chosen[n]];
-            let (table, scale) = active.table(closed.piece.cell.into(), norm);
+            let (table, scale) = active.table(closed.piece.cell.into(), norm)?;
             let mut sums = [0; BLOCK];
             accumulate(codes, table, &mut sums);
             let mut squares = [0.0; BLOCK];
@@ -361,6 +366,7 @@ impl Search {
                 stats.bounded += u64::from(closed.piece.len);
             }
             (closed.bound, closed.above) = (beyond.max(closed.bound), cut);
+            Ok(())
         };
         group.extent.gather_whole(pages, ranges, torn, &mut bound)
     }
@@ -370,6 +376,7 @@ impl Search {
         let group = &mut self.groups[number];
         let Buffers { bytes, rows, sums, .. } = &mut self.buffers;
         sums.clear();
+        memory::reserve(sums, group.shape.rows.next_multiple_of(BLOCK))?;
         sums.resize(group.shape.rows.next_multiple_of(BLOCK), 0.0);
         if let Some(ranking) = &self.ranking {
             let size = ranking.table.len();
@@ -379,6 +386,7 @@ impl Search {
                 for (sum, count) in sums[block * BLOCK..].iter_mut().zip(counts) {
                     *sum = count as f32;
                 }
+                Ok(())
             })?;
             return Ok(());
         }
@@ -399,12 +407,13 @@ impl Search {
                 group.shape.block_size(),
                 &mut |block, codes| {
                     while let Some(piece) = cut.next_if(|p| usize::from(p.first) / BLOCK == block) {
-                        add_piece(active, piece, norm, codes, errors, rows, sums);
+                        add_piece(active, piece, norm, codes, errors, rows, sums)?;
                     }
+                    Ok(())
                 },
             )?;
             if first_time {
-                group.starts.push(starts);
+                memory::push(&mut group.starts, starts)?;
             }
         }
         if first_time {
@@ -416,14 +425,15 @@ impl Search {
     /// Puts the rows of a group whose bounds have just been computed into the frontier, those between `above` and the cut;
     /// the others together as one item, to be bounded again when their time comes. It rarely does, and rows that are not
     /// in the frontier cost neither time nor memory.
-    fn sift(&mut self, number: usize, above: f32) {
+    fn sift(&mut self, number: usize, above: f32) -> Read<()> {
         let group = &mut self.groups[number];
         let rows = group.shape.rows;
         // What the last block has no rows for is beyond everything.
         self.buffers.sums[rows..].fill(f32::INFINITY);
         let sums = &self.buffers.sums;
         if self.cut <= above || self.cut == f32::NEG_INFINITY {
-            let mut sample: Vec<f32> = sums[..rows].iter().copied().step_by((rows / 4096).max(1)).collect();
+            let mut sample: Vec<f32> =
+                memory::collect(sums[..rows].iter().copied().step_by((rows / 4096).max(1)))?;
             let rank = (sample.len() as f64 * self.share) as usize;
             self.cut = if rank < sample.len() {
                 *sample.select_nth_unstable_by(rank, f32::total_cmp).1
@@ -433,6 +443,7 @@ impl Search {
         }
         self.cut = self.cut.max(above);
         let to = self.ranking.as_mut().map_or(&mut self.frontier, |r| &mut r.frontier);
+        to.reserve(rows + 1)?;
         let mut least = f32::INFINITY;
         for (block, bounds) in sums.as_chunks::<BLOCK>().0.iter().enumerate() {
             let (near, beyond) = divide(bounds, above, self.cut);
@@ -447,6 +458,7 @@ impl Search {
         if least < f32::INFINITY {
             to.push(Item { bound: least, group: number as u32, index: CLOSED });
         }
+        Ok(())
     }
 
     /// The rows of a group that are beyond the cut it was sifted with may be next.
@@ -458,18 +470,17 @@ impl Search {
             self.share *= 8.0;
             self.cut = f32::NEG_INFINITY;
         }
-        self.sift(number, above);
-        Ok(())
+        self.sift(number, above)
     }
 
     /// An approximate search has returned what it had: bounds the next rows of the ranking.
     fn look_at_more<P: Pages + ?Sized>(&mut self, pages: &P) -> Read<bool> {
         let mut items = Vec::new();
         while let Some(ranking) = self.ranking.as_mut().filter(|r| items.len() < r.candidates) {
-            match ranking.frontier.pop() {
+            match ranking.frontier.pop()? {
                 Some(item) if item.index & KINDS == CLOSED => self.look_beyond(pages, item)?,
                 // What ranks rows does not bound them.
-                Some(item) => items.push(Item { bound: 0.0, ..item }),
+                Some(item) => memory::push(&mut items, Item { bound: 0.0, ..item })?,
                 None => break,
             }
         }
@@ -484,19 +495,20 @@ impl Search {
         let most = (self.stats.refined as usize / 4).clamp(1, MOST);
         let (mut items, mut others) = (std::mem::take(&mut self.buffers.items), Vec::new());
         items.clear();
-        items.push(item);
+        memory::push(&mut items, item)?;
         while items.len() < most && others.len() < most {
-            match self.frontier.pop() {
-                Some(item) if item.index & KINDS == COARSE => items.push(item),
+            match self.frontier.pop()? {
+                Some(item) if item.index & KINDS == COARSE => memory::push(&mut items, item)?,
                 // It may hold rows that come before those after it.
                 Some(item) if item.index & KINDS == CLOSED => {
-                    others.push(item);
+                    memory::push(&mut others, item)?;
                     break;
                 }
-                Some(item) => others.push(item),
+                Some(item) => memory::push(&mut others, item)?,
                 None => break,
             }
         }
+        self.frontier.reserve(others.len())?;
         others.into_iter().for_each(|item| self.frontier.push(item));
         self.refine(pages, &mut items)?;
         self.buffers.items = items;
@@ -511,6 +523,7 @@ impl Search {
         for items in items.chunk_by(|a, b| a.group == b.group).flat_map(|items| items.chunks(MOST)) {
             let group = &mut self.groups[items[0].group as usize];
             let number = |item: Item| (item.index & !KINDS) as usize;
+            frontier.reserve(items.len())?;
             refiner.refine(pages, query, group, items, number, &mut |item, row| {
                 frontier.push(Item { index: REFINED | row as u32, ..item });
             })?;
@@ -550,9 +563,9 @@ fn add_piece(
     errors: &[u8],
     rows: &[u16],
     sums: &mut [f32],
-) {
+) -> Read<()> {
     let weight = active.weight;
-    let (table, scale) = active.table(piece.cell.into(), norm);
+    let (table, scale) = active.table(piece.cell.into(), norm)?;
     let (positions, lanes) = (piece.positions(), piece.lanes());
     let mut block_errors = [0; BLOCK];
     block_errors[lanes.clone()].copy_from_slice(&errors[positions.clone()]);
@@ -563,6 +576,7 @@ fn add_piece(
     for (&square, &row) in squares[lanes].iter().zip(&rows[positions]) {
         sums[usize::from(row)] += square * weight;
     }
+    Ok(())
 }
 
 /// Shows `look` each block of `size` bytes in `range`: where it lies, or a copy if it lies on several pages.
@@ -571,9 +585,9 @@ fn scan_blocks<P: Pages + ?Sized>(
     extent: Extent,
     range: Range<usize>,
     size: usize,
-    look: &mut dyn FnMut(usize, &[u8]),
+    look: &mut dyn FnMut(usize, &[u8]) -> Read<()>,
 ) -> Read<()> {
-    let mut torn: Vec<u8> = Vec::with_capacity(size);
+    let mut torn: Vec<u8> = memory::with_capacity(size)?;
     let mut block = 0;
     extent.stream(pages, range, &mut |_, mut bytes, ahead| {
         // As many bytes of the next page as of this one, at the same place: the processor does not see it coming.
@@ -588,7 +602,7 @@ fn scan_blocks<P: Pages + ?Sized>(
             load(missing.len());
             bytes = rest;
             if torn.len() == size {
-                look(block, &torn);
+                look(block, &torn)?;
                 block += 1;
                 torn.clear();
             }
@@ -598,8 +612,9 @@ fn scan_blocks<P: Pages + ?Sized>(
         load(whole.remainder().len());
         for codes in whole {
             load(size);
-            look(block, codes);
+            look(block, codes)?;
             block += 1;
         }
+        Ok(())
     })
 }

@@ -3,8 +3,8 @@
 use super::group::{Shape, MAX_GROUP_ROWS};
 use super::layout::{Directory, Entry, Meta, NullPage, State, TailPage, Tid, DIRECTORY_ENTRIES, NO_BLOCK};
 use super::pages::{Extent, Kind, Pages, Problem, Read, Tag};
-use crate::space::Layout;
-use half::f16;
+use crate::memory;
+use crate::space::{EmbeddingRef, Layout};
 
 /// The metapage and the groups as of one moment.
 #[derive(Debug, Clone)]
@@ -83,11 +83,11 @@ impl Meta {
     /// Shows `look` each entry of the directory, with its page and its number there.
     ///
     /// # Errors
-    /// Those of [`Pages::read`]; [`Problem::Failed`] for entries that make no sense.
+    /// Those of [`Pages::read`], of `look`, and [`Problem::Failed`] for entries that make no sense.
     pub fn scan_directory<P: Pages + ?Sized>(
         &self,
         pages: &P,
-        look: &mut dyn FnMut(u32, usize, Entry),
+        look: &mut dyn FnMut(u32, usize, Entry) -> Read<()>,
     ) -> Read<()> {
         let mut block = self.directory;
         let mut walk = Walk::default();
@@ -95,20 +95,15 @@ impl Meta {
             if walk.step(pages).is_circle() {
                 return Err(Problem::corrupt("The directory runs in a circle."));
             }
-            let (mut next, mut damaged) = (NO_BLOCK, false);
+            let mut outcome = Ok(NO_BLOCK);
             pages.read(block, Tag::of(Kind::Directory), &mut |bytes| {
-                next = Directory::next(bytes);
-                for i in 0..DIRECTORY_ENTRIES {
-                    match Directory::entry(bytes, i) {
-                        Some(entry) => look(block, i, entry),
-                        None => damaged = true,
-                    }
-                }
+                let mut show = |i| match Directory::entry(bytes, i) {
+                    Some(entry) => look(block, i, entry),
+                    None => Err(Problem::corrupt(format!("Block {block} of the directory holds nonsense."))),
+                };
+                outcome = (0..DIRECTORY_ENTRIES).try_for_each(&mut show).map(|()| Directory::next(bytes));
             })?;
-            if damaged {
-                return Err(Problem::corrupt(format!("Block {block} of the directory holds nonsense.")));
-            }
-            block = next;
+            block = outcome?;
         }
         Ok(())
     }
@@ -127,7 +122,7 @@ impl Meta {
         let mut walk = Walk::default();
         while block != NO_BLOCK {
             let mut outcome = Ok(NO_BLOCK);
-            pages.read(block, Tag::of(Kind::Tail), &mut |bytes| {
+            pages.read(block, self.tail_tag(), &mut |bytes| {
                 outcome = TailPage::new(bytes, layout).and_then(|page| {
                     look(block, page)?;
                     Ok(page.next())
@@ -151,8 +146,12 @@ impl Meta {
     /// move between these pages.
     ///
     /// # Errors
-    /// Those of [`Pages::read`]; [`Problem::Failed`] for pages that make no sense.
-    pub fn scan_nulls<P: Pages + ?Sized>(&self, pages: &P, look: &mut dyn FnMut(u32, Vec<Tid>)) -> Read<()> {
+    /// Those of [`Pages::read`], of `look`, and [`Problem::Failed`] for pages that make no sense.
+    pub fn scan_nulls<P: Pages + ?Sized>(
+        &self,
+        pages: &P,
+        look: &mut dyn FnMut(u32, Vec<Tid>) -> Read<()>,
+    ) -> Read<()> {
         let mut block = self.nulls_first;
         let mut walk = Walk::default();
         while block != NO_BLOCK {
@@ -161,7 +160,7 @@ impl Meta {
                 page = NullPage::tids(bytes).map(|tids| (tids, NullPage::next(bytes)));
             })?;
             let (tids, next) = page?;
-            look(block, tids);
+            look(block, tids)?;
             block = next;
             if walk.step(pages).is_circle() {
                 return Err(Problem::corrupt("The rows without embedding run in a circle."));
@@ -176,12 +175,12 @@ impl Snapshot {
     /// from the beginning, which happens when rows moved in the meantime.
     ///
     /// # Errors
-    /// Those of [`Pages::read`]; [`Problem::Failed`] for pages that make no sense.
+    /// Those of [`Pages::read`] and of `tail`; [`Problem::Failed`] for pages that make no sense.
     pub fn read<P: Pages + ?Sized, T>(
         pages: &P,
         state: &mut T,
         restart: &mut dyn FnMut(&mut T),
-        tail: &mut dyn FnMut(&mut T, Tid, &[f16]),
+        tail: &mut dyn FnMut(&mut T, Tid, EmbeddingRef<'_>) -> Read<()>,
     ) -> Read<Self> {
         loop {
             restart(state);
@@ -198,26 +197,30 @@ impl Snapshot {
         pages: &P,
         meta: Meta,
         state: &mut T,
-        tail: &mut dyn FnMut(&mut T, Tid, &[f16]),
+        tail: &mut dyn FnMut(&mut T, Tid, EmbeddingRef<'_>) -> Read<()>,
     ) -> Read<Self> {
         let mut entries = Vec::new();
         meta.scan_directory(pages, &mut |_, _, entry| {
             if entry.state == State::Group {
-                entries.push(entry);
+                memory::push(&mut entries, entry)?;
             }
+            Ok(())
         })?;
         let blocks = pages.blocks();
         // Rows take pages: that there are so many pages keeps damage from asking for memory without end.
         if entries.iter().map(|e| u64::from(e.pages)).sum::<u64>() > blocks.into() {
             return Err(Problem::corrupt("The groups have more pages than the index."));
         }
-        let groups = entries.iter().map(|e| meta.group(*e, blocks)).collect::<Read<Vec<_>>>()?;
+        let mut groups = memory::with_capacity(entries.len())?;
+        for entry in entries {
+            groups.push(meta.group(entry, blocks)?);
+        }
         if let Some(layout) = meta.layout {
             meta.scan_tail(pages, layout, &mut |_, page| {
                 for i in 0..page.rows() {
                     let tid = page.tid(i);
                     if tid.is_live() {
-                        tail(state, tid, page.values(i)?);
+                        tail(state, tid, EmbeddingRef { layout, values: page.values(i)? })?;
                     }
                 }
                 Ok(())

@@ -64,17 +64,17 @@ impl Fixture {
         memory.put(Tag::of(Kind::Meta), &[0]);
         let directory = memory.put(Tag::of(Kind::Directory), &[0]);
         let sample: Vec<f16> = rows.iter().take(trained_on).flatten().copied().collect();
-        let quantizer = train(layout, &sample, cells);
+        let quantizer = train(layout, &sample, cells).unwrap();
         let tag = Tag { kind: Kind::Quantizer, generation: 1 };
-        let at = memory.put(tag, &quantizer.to_bytes());
-        let encoder = quantizer.encoder();
+        let at = memory.put(tag, &quantizer.to_bytes().unwrap());
+        let encoder = quantizer.into_encoder().unwrap();
         let mut entries = Vec::new();
         let mut batch = Batch::new(layout);
         let grouped = rows.len() / group * group;
         for (i, row) in rows[..grouped].iter().enumerate() {
-            encoder.push(&mut batch, tid(i), row);
+            encoder.push(&mut batch, tid(i), row).unwrap();
             if batch.rows() == group {
-                let (shape, bytes) = encode(&batch, cells);
+                let (shape, bytes) = encode(&batch, cells).unwrap();
                 let generation = 2 + entries.len() as u32;
                 let first = memory.put(Tag { kind: Kind::Group, generation }, &bytes);
                 let rows = group as u32;
@@ -123,9 +123,11 @@ impl Fixture {
             tail_first: tail.0,
             tail_last: tail.1,
             tail_pages: 0,
+            tail_generation: 0,
             free: NO_BLOCK,
             nulls_first: NO_BLOCK,
             nulls_open: NO_BLOCK,
+            horizon: 0,
         };
         memory.set(0, &meta.to_bytes());
         Self { memory, meta, rows }
@@ -144,6 +146,7 @@ impl Fixture {
             let row = tid.block as usize;
             assert!(!seen[row], "row {row} came twice");
             seen[row] = true;
+            let bound = bound.expect("a distance from its own model's rows");
             assert!(bound >= last || mode != Mode::Exact, "{bound} after {last}");
             last = bound;
             let distance = self.distance(row, query);
@@ -160,7 +163,7 @@ impl Fixture {
         while let Some((tid, bound)) = cursor.next(&self.memory).map_err(Problem::into_error).unwrap() {
             found.push((self.distance(tid.block as usize, query), tid.block as usize));
             found.sort_by(|a, b| a.0.total_cmp(&b.0));
-            if found.len() >= k && found[k - 1].0 <= bound {
+            if found.len() >= k && bound.is_some_and(|bound| found[k - 1].0 <= bound) {
                 break;
             }
         }
@@ -367,6 +370,24 @@ fn the_nearest_are_those_of_brute_force() {
 }
 
 #[test]
+fn without_a_distance_every_row_comes_once() {
+    let layout = Layout::new(2, 5, 7).unwrap();
+    let fixture = Fixture::new(layout, clustered(layout, 2900, 5), 4, 900, 1000);
+    let queries = [(2, 5, 8), (2, 7, 7), (9, 9, 7), (1, 5, 7)].map(|(k, n, fingerprint)| {
+        let other = Layout::new(k, n, fingerprint).unwrap();
+        Cursor::new(Query::superspace(other, vec![0.5; other.dimensions()]).unwrap(), Mode::Exact)
+    });
+    for mut cursor in queries.into_iter().chain([Cursor::unordered()]) {
+        let mut seen = vec![false; fixture.rows.len()];
+        while let Some((tid, bound)) = cursor.next(&fixture.memory).map_err(Problem::into_error).unwrap() {
+            assert_eq!(bound, None);
+            assert!(!std::mem::replace(&mut seen[tid.block as usize], true), "{tid:?} came twice");
+        }
+        assert!(seen.iter().all(|s| *s), "rows are missing");
+    }
+}
+
+#[test]
 fn large_embeddings_work() {
     for (k, n) in [(1, MAX_INDEX_DIMENSIONS), (2, 1000), (MAX_INDEX_DIMENSIONS, 1), (3, 511)] {
         let layout = Layout::new(k, n, 7).unwrap();
@@ -418,7 +439,10 @@ fn chains_that_grow_under_a_reader_are_no_circles_and_circles_are_errors() {
                     walked += 1;
                     Ok(())
                 }),
-                _ => meta.scan_nulls(pages, &mut |_, _| walked += 1),
+                _ => meta.scan_nulls(pages, &mut |_, _| {
+                    walked += 1;
+                    Ok(())
+                }),
             }
             .map(|()| walked)
         };
@@ -437,11 +461,11 @@ fn chains_that_grow_under_a_reader_are_no_circles_and_circles_are_errors() {
 fn a_group_comes_back_as_it_went_in() {
     let layout = Layout::new(3, 7, 7).unwrap();
     let rows = clustered(layout, 500, 1);
-    let quantizer = train(layout, &rows.concat(), 5);
+    let quantizer = train(layout, &rows.concat(), 5).unwrap();
     let mut batch = Batch::new(layout);
-    let encoder = quantizer.encoder();
-    rows.iter().enumerate().for_each(|(i, row)| encoder.push(&mut batch, tid(i), row));
-    let (shape, bytes) = encode(&batch, 5);
+    let encoder = quantizer.clone().into_encoder().unwrap();
+    rows.iter().enumerate().for_each(|(i, row)| encoder.push(&mut batch, tid(i), row).unwrap());
+    let (shape, bytes) = encode(&batch, 5).unwrap();
     let memory = Memory::default();
     let tag = Tag { kind: Kind::Group, generation: 3 };
     let extent = Extent { first: memory.put(tag, &bytes), tag };
@@ -451,7 +475,7 @@ fn a_group_comes_back_as_it_went_in() {
         assert_eq!((a.cell, a.error4, a.error8), (b.cell, b.error4, b.error8));
         assert!(a.inner <= b.inner && a.outer >= b.outer);
     }
-    let quantizer_extent = Extent { first: memory.put(tag, &quantizer.to_bytes()), tag };
+    let quantizer_extent = Extent { first: memory.put(tag, &quantizer.to_bytes().unwrap()), tag };
     let read = Quantizer::read(&memory, quantizer_extent, layout, 5).map_err(Problem::into_error).unwrap();
     assert_eq!(read, quantizer);
 }
@@ -473,7 +497,7 @@ proptest! {
             let mut cursor = Cursor::new(query, mode);
             while let Ok(Some(_)) = cursor.next(&fixture.memory) {}
         }
-        if let Ok(snapshot) = Snapshot::read(&fixture.memory, &mut (), &mut |_| (), &mut |_, _, _| ()) {
+        if let Ok(snapshot) = Snapshot::read(&fixture.memory, &mut (), &mut |_| (), &mut |_, _, _| Ok(())) {
             for (extent, shape) in snapshot.groups {
                 let _ = decode(&fixture.memory, extent, &shape);
             }

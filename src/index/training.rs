@@ -1,6 +1,8 @@
 //! Learning a quantizer from a sample of the rows.
 
 use super::quantizer::{Quantizer, Subspace};
+use crate::error::Result;
+use crate::memory;
 use crate::space::{squared_l2_f16_f32, Layout};
 use half::f16;
 
@@ -54,17 +56,20 @@ impl Reservoir {
     }
 
     /// Shows it a row of `[K·n]` numbers.
-    pub fn push(&mut self, values: &[f16]) {
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::OutOfMemory`].
+    pub fn push(&mut self, values: &[f16]) -> Result<()> {
         self.seen += 1;
         if self.seen <= SAMPLE {
-            self.values.extend_from_slice(values);
-            return;
+            return memory::extend(&mut self.values, values);
         }
         let at = self.random.below(self.seen);
         if at < SAMPLE {
             let n = self.layout.dimensions();
             self.values[at * n..(at + 1) * n].copy_from_slice(values);
         }
+        Ok(())
     }
 
     /// The layout of the rows.
@@ -73,38 +78,48 @@ impl Reservoir {
     }
 
     /// Learns a quantizer from the rows.
-    pub fn train(&self, cells: usize) -> Quantizer {
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::OutOfMemory`].
+    pub fn train(&self, cells: usize) -> Result<Quantizer> {
         train(self.layout, &self.values, cells)
     }
 }
 
 /// Learns from `values`, `[rows, K·n]`; of no rows at all, something that works.
-pub fn train(layout: Layout, values: &[f16], cells: usize) -> Quantizer {
+///
+/// # Errors
+/// [`crate::error::Kind::OutOfMemory`].
+pub fn train(layout: Layout, values: &[f16], cells: usize) -> Result<Quantizer> {
     let mut random = Random(7);
-    let subspaces = (0..layout.subspaces())
-        .map(|k| {
-            let range = layout.range(k);
-            let rows: Vec<&[f16]> =
-                values.chunks_exact(layout.dimensions()).map(|row| &row[range.clone()]).collect();
-            subspace(layout.subspace_dim(), &rows, cells, &mut random)
-        })
-        .collect();
-    Quantizer { layout, cells, subspaces }
+    let mut subspaces = memory::with_capacity(layout.subspaces())?;
+    for k in 0..layout.subspaces() {
+        let range = layout.range(k);
+        let rows = values.chunks_exact(layout.dimensions()).map(|row| &row[range.clone()]);
+        subspaces.push(subspace(layout.subspace_dim(), &memory::collect(rows)?, cells, &mut random)?);
+    }
+    Ok(Quantizer { layout, cells, subspaces })
 }
 
-fn subspace(n: usize, rows: &[&[f16]], cells: usize, random: &mut Random) -> Subspace {
-    let centres = centres(n, rows, cells, random);
-    let mut residuals: Vec<Vec<f32>> = vec![Vec::with_capacity(rows.len()); n];
-    for row in rows {
+fn subspace(n: usize, rows: &[&[f16]], cells: usize, random: &mut Random) -> Result<Subspace> {
+    let centres = centres(n, rows, cells, random)?;
+    // `[n, rows]`.
+    let mut residuals: Vec<f32> = memory::filled(0.0, n * rows.len())?;
+    for (r, row) in rows.iter().enumerate() {
         let (cell, _) = nearest(row, &centres);
-        for ((of, x), c) in residuals.iter_mut().zip(*row).zip(&centres[cell * n..]) {
-            of.push(x.to_f32() - c);
+        for (d, (x, c)) in row.iter().zip(&centres[cell * n..]).enumerate() {
+            residuals[d * rows.len() + r] = x.to_f32() - c;
         }
     }
-    let (low, step): (Vec<f32>, Vec<f32>) = residuals.iter_mut().map(|r| range(r)).unzip();
+    let (mut low, mut step) = (memory::with_capacity(n)?, memory::with_capacity(n)?);
+    for d in 0..n {
+        let (from, width) = range(&mut residuals[d * rows.len()..(d + 1) * rows.len()]);
+        low.push(from);
+        step.push(width);
+    }
     // A uniform step leaves a twelfth of its square. The unit is far below that and the largest code far above.
     let typical = (step.iter().map(|s| s * s).sum::<f32>() / 12.0).sqrt();
-    Subspace { centres, low, step, error_unit: (typical / 64.0).max(1e-6) }
+    Ok(Subspace { centres, low, step, error_unit: (typical / 64.0).max(1e-6) })
 }
 
 /// Where the codes of a dimension start, and their step.
@@ -126,12 +141,12 @@ fn nearest(row: &[f16], centres: &[f32]) -> (usize, f32) {
 }
 
 /// k-means: seeds far from each other (k-means++), then Lloyd's rounds.
-fn centres(n: usize, rows: &[&[f16]], cells: usize, random: &mut Random) -> Vec<f32> {
-    let mut centres = vec![0.0; cells * n];
+fn centres(n: usize, rows: &[&[f16]], cells: usize, random: &mut Random) -> Result<Vec<f32>> {
+    let mut centres = memory::filled(0.0, cells * n)?;
     if rows.is_empty() {
-        return centres;
+        return Ok(centres);
     }
-    let mut apart = vec![f32::INFINITY; rows.len()];
+    let mut apart = memory::filled(f32::INFINITY, rows.len())?;
     let mut seed = random.below(rows.len());
     for centre in centres.chunks_exact_mut(n) {
         centre.iter_mut().zip(rows[seed]).for_each(|(c, x)| *c = x.to_f32());
@@ -149,19 +164,21 @@ fn centres(n: usize, rows: &[&[f16]], cells: usize, random: &mut Random) -> Vec<
             })
             .unwrap_or(0);
     }
+    let mut sums = memory::filled(0f64, cells * n)?;
+    let mut counts = memory::filled(0f64, cells)?;
     for _ in 0..ROUNDS {
-        let mut sums = vec![0f64; cells * n];
-        let mut counts = vec![0f64; cells];
+        sums.fill(0.0);
+        counts.fill(0.0);
         for row in rows {
             let (cell, _) = nearest(row, &centres);
             counts[cell] += 1.0;
             sums[cell * n..].iter_mut().zip(*row).for_each(|(s, x)| *s += x.to_f64());
         }
-        for ((centre, sum), count) in centres.chunks_exact_mut(n).zip(sums.chunks_exact(n)).zip(counts) {
+        for ((centre, sum), &count) in centres.chunks_exact_mut(n).zip(sums.chunks_exact(n)).zip(&counts) {
             if count > 0.0 {
                 centre.iter_mut().zip(sum).for_each(|(c, s)| *c = (s / count) as f32);
             }
         }
     }
-    centres
+    Ok(centres)
 }

@@ -26,6 +26,7 @@ mod operators;
 mod pipeline;
 mod queries;
 mod report;
+mod run_as;
 mod search;
 mod settings;
 mod shards;

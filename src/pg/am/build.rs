@@ -1,6 +1,7 @@
 //! Building an index over a table that has rows.
 
-use super::insert::{check_model, check_size, write_meta};
+use super::insert::write_meta;
+use super::model::{check_model, check_size};
 use super::options;
 use super::regroup::GROUP_ROWS;
 use super::storage::{refuse, Index};
@@ -10,6 +11,7 @@ use crate::index::{
     encode, tail_page, Batch, Directory, Encoder, Entry, Extent, Kind, Meta, NullPage, Reservoir, State, Tag,
     Tid, DIRECTORY_ENTRIES, MAX_CELLS, NO_BLOCK, PAYLOAD,
 };
+use crate::memory;
 use crate::pg::OrReport;
 use crate::space::{EmbeddingRef, Layout};
 use half::f16;
@@ -71,9 +73,11 @@ fn new_meta(index: &Index) -> Meta {
         tail_first: NO_BLOCK,
         tail_last: NO_BLOCK,
         tail_pages: 0,
+        tail_generation: 0,
         free: NO_BLOCK,
         nulls_first: NO_BLOCK,
         nulls_open: NO_BLOCK,
+        horizon: 0,
     }
 }
 
@@ -105,6 +109,9 @@ pub unsafe extern "C-unwind" fn build(
             std::ptr::null_mut(),
         );
         build.finish().or_report();
+        if build.skipped {
+            hide_from_older_snapshots(heap, relation, &mut *info);
+        }
         report(pg_sys::PROGRESS_CREATEIDX_SUBPHASE, LOGGING);
         if index.needs_wal() {
             let fork = pg_sys::ForkNumber::MAIN_FORKNUM;
@@ -114,6 +121,40 @@ pub unsafe extern "C-unwind" fn build(
         result.heap_tuples = rows;
         result.index_tuples = (build.rows as usize + build.nulls.len()) as f64;
         result.into_pg()
+    }
+}
+
+/// Rows that older snapshots may see have no entry: such snapshots must not use the index.
+///
+/// # Safety
+/// As for [`build`].
+unsafe fn hide_from_older_snapshots(
+    heap: pg_sys::Relation,
+    index: pg_sys::Relation,
+    info: &mut pg_sys::IndexInfo,
+) {
+    // A new index's row of pg_index is then changed by whoever called us (index_build), and an old one's left as it is (reindex_index).
+    info.ii_BrokenHotChain = true;
+    // SAFETY: the relations are open; the tuple is a copy of ours. What is changed here becomes visible to the next command, which begins
+    // before PostgreSQL itself looks at the row again. The transaction that wrote the row is the one that older snapshots are told by.
+    unsafe {
+        if !pg_sys::ReindexIsProcessingIndex((*index).rd_id) {
+            return;
+        }
+        let lock = pg_sys::RowExclusiveLock as i32;
+        let catalog = pg_sys::table_open(pg_sys::IndexRelationId, lock);
+        let none = pg_sys::Datum::from(0);
+        let cache = pg_sys::SysCacheIdentifier::INDEXRELID as i32;
+        let tuple = pg_sys::SearchSysCacheCopy(cache, pg_sys::Datum::from((*index).rd_id), none, none, none);
+        if tuple.is_null() {
+            Err(refuse(&Index::new(index), ErrorKind::Internal, "is not in pg_index")).or_report()
+        }
+        (*pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_index>()).indcheckxmin = true;
+        pg_sys::CatalogTupleUpdate(catalog, &mut (*tuple).t_self, tuple);
+        pg_sys::heap_freetuple(tuple);
+        pg_sys::table_close(catalog, lock);
+        // Plans that use it are made anew.
+        pg_sys::CacheInvalidateRelcache(heap);
     }
 }
 
@@ -159,8 +200,9 @@ unsafe fn sample(heap: pg_sys::Relation, index: &Index, info: *mut pg_sys::Index
 }
 
 impl Visitor for Sample<'_> {
-    fn row(&mut self, _tid: Tid, embedding: Option<EmbeddingRef<'_>>) -> Result<()> {
-        let Some(embedding) = embedding else { return Ok(()) };
+    fn row(&mut self, _tid: Tid, embedding: Option<EmbeddingRef<'_>>, alive: bool) -> Result<()> {
+        // Those that are deleted may be another model's.
+        let Some(embedding) = embedding.filter(|_| alive) else { return Ok(()) };
         let reservoir = match &mut self.reservoir {
             Some(reservoir) => reservoir,
             none => {
@@ -169,7 +211,7 @@ impl Visitor for Sample<'_> {
             }
         };
         check_model(self.index, reservoir.layout(), embedding.layout)?;
-        reservoir.push(embedding.values);
+        reservoir.push(embedding.values)?;
         self.rows += 1;
         Ok(())
     }
@@ -188,14 +230,21 @@ struct Build<'a> {
     groups: Vec<Entry>,
     nulls: Vec<Tid>,
     rows: u64,
+    /// There were deleted rows of other models, which have no entries.
+    skipped: bool,
 }
 
 impl Visitor for Build<'_> {
-    fn row(&mut self, tid: Tid, embedding: Option<EmbeddingRef<'_>>) -> Result<()> {
+    fn row(&mut self, tid: Tid, embedding: Option<EmbeddingRef<'_>>, alive: bool) -> Result<()> {
         let Some(embedding) = embedding else {
-            self.nulls.push(tid);
-            return Ok(());
+            return memory::push(&mut self.nulls, tid);
         };
+        // Rows that are there decide the model.
+        let model = self.meta.layout.or(self.sample.as_ref().map(Reservoir::layout));
+        if !alive && model != Some(embedding.layout) {
+            self.skipped = true;
+            return Ok(());
+        }
         match self.meta.layout {
             Some(ours) => check_model(self.index, ours, embedding.layout)?,
             None => self.begin(embedding.layout)?,
@@ -203,8 +252,7 @@ impl Visitor for Build<'_> {
         self.rows += 1;
         if self.encoder.is_none() {
             if self.first.len() < 2 * self.meta.tail_rows as usize {
-                self.first.push((tid, embedding.values.to_vec()));
-                return Ok(());
+                return memory::push(&mut self.first, (tid, memory::copied(embedding.values)?));
             }
             self.learn(embedding.layout)?;
         }
@@ -226,11 +274,15 @@ impl<'a> Build<'a> {
             groups: Vec::new(),
             nulls: Vec::new(),
             rows: 0,
+            skipped: false,
         }
     }
 
     fn begin(&mut self, layout: Layout) -> Result<()> {
         check_size(self.index, layout)?;
+        if let Some(sample) = &self.sample {
+            check_model(self.index, sample.layout(), layout)?;
+        }
         self.meta.layout = Some(layout);
         // Encoded rows, the bytes of the group, and sorting.
         // SAFETY: a setting of this backend.
@@ -246,16 +298,15 @@ impl<'a> Build<'a> {
             Some(reservoir) => reservoir,
             None => {
                 let mut reservoir = Reservoir::new(layout);
-                self.first.iter().for_each(|(_, values)| reservoir.push(values));
+                self.first.iter().try_for_each(|(_, values)| reservoir.push(values))?;
                 reservoir
             }
         };
-        check_model(self.index, layout, reservoir.layout())?;
-        let quantizer = reservoir.train(self.meta.cells as usize);
-        let entry = self.write(Kind::Quantizer, &quantizer.to_bytes())?;
+        let quantizer = reservoir.train(self.meta.cells as usize)?;
+        let entry = self.write(Kind::Quantizer, &quantizer.to_bytes()?)?;
         self.meta.quantizer = entry.first;
         self.meta.quantizer_generation = entry.generation;
-        self.encoder = Some(quantizer.encoder());
+        self.encoder = Some(quantizer.into_encoder()?);
         for (tid, values) in std::mem::take(&mut self.first) {
             self.encode(tid, &values)?;
         }
@@ -265,7 +316,7 @@ impl<'a> Build<'a> {
     fn encode(&mut self, tid: Tid, values: &[f16]) -> Result<()> {
         let (Some(encoder), Some(layout)) = (&self.encoder, self.meta.layout) else { return Ok(()) };
         let batch = self.batch.get_or_insert_with(|| Batch::new(layout));
-        encoder.push(batch, tid, values);
+        encoder.push(batch, tid, values)?;
         if batch.rows() >= self.group_rows {
             self.write_group()?;
         }
@@ -274,10 +325,10 @@ impl<'a> Build<'a> {
 
     fn write_group(&mut self) -> Result<()> {
         let Some(mut batch) = self.batch.take().filter(|b| b.rows() > 0) else { return Ok(()) };
-        let (shape, bytes) = encode(&batch, self.meta.cells as usize);
+        let (shape, bytes) = encode(&batch, self.meta.cells as usize)?;
         let entry = self.write(Kind::Group, &bytes)?;
         let rows = shape.rows as u32;
-        self.groups.push(Entry { state: State::Group, rows, live: rows, ..entry });
+        memory::push(&mut self.groups, Entry { state: State::Group, rows, live: rows, ..entry })?;
         batch.clear();
         self.batch = Some(batch);
         Ok(())
@@ -300,11 +351,12 @@ impl<'a> Build<'a> {
     fn finish(&mut self) -> Result<()> {
         self.write_group()?;
         self.write_tail()?;
-        self.write_nulls();
+        self.write_nulls()?;
         let mut block = self.meta.directory;
         let mut chunks = self.groups.chunks(DIRECTORY_ENTRIES).peekable();
+        let mut bytes = memory::filled(0, PAYLOAD)?;
         loop {
-            let mut bytes = vec![0; PAYLOAD];
+            bytes.fill(0);
             for (i, entry) in chunks.next().unwrap_or_default().iter().enumerate() {
                 Directory::set_entry(&mut bytes, i, *entry);
             }
@@ -321,8 +373,8 @@ impl<'a> Build<'a> {
         Ok(())
     }
 
-    fn write_nulls(&mut self) {
-        let mut bytes = vec![0; PAYLOAD];
+    fn write_nulls(&mut self) -> Result<()> {
+        let mut bytes = memory::filled(0, PAYLOAD)?;
         let mut chunks = self.nulls.chunks(NullPage::ROWS).peekable();
         while let Some(tids) = chunks.next() {
             let block = self.meta.end;
@@ -335,11 +387,12 @@ impl<'a> Build<'a> {
             NullPage::set_next(&mut bytes, chunks.peek().map_or(NO_BLOCK, |_| block + 1));
             self.index.new_page(block).fill_unlogged(Tag::of(Kind::Nulls), &bytes);
         }
+        Ok(())
     }
 
     fn write_tail(&mut self) -> Result<()> {
         let Some(layout) = self.meta.layout else { return Ok(()) };
-        let mut bytes = vec![0; PAYLOAD];
+        let mut bytes = memory::filled(0, PAYLOAD)?;
         let rows = std::mem::take(&mut self.first);
         let mut rows = rows.iter().peekable();
         while rows.peek().is_some() {

@@ -1,11 +1,9 @@
 //! A new row: appended to the tail as it is.
 
-use super::regroup;
 use super::storage::{refuse, tid, Change, Index};
+use super::{model, regroup};
 use crate::error::{Error, Kind as ErrorKind, Result};
-use crate::index::{
-    tail_page, Kind, Meta, NullPage, Problem, Tag, TailPage, Tid, MAX_INDEX_DIMENSIONS, NO_BLOCK,
-};
+use crate::index::{tail_page, Kind, Meta, NullPage, Problem, Tag, TailPage, Tid, NO_BLOCK};
 use crate::pg::{CoopVec, OrReport};
 use crate::space::{EmbeddingRef, Layout};
 use pgrx::pg_sys;
@@ -19,7 +17,7 @@ pub unsafe extern "C-unwind" fn insert(
     values: *mut pg_sys::Datum,
     nulls: *mut bool,
     row: pg_sys::ItemPointer,
-    _heap: pg_sys::Relation,
+    heap: pg_sys::Relation,
     _unique: pg_sys::IndexUniqueCheck::Type,
     _unchanged: bool,
     _info: *mut pg_sys::IndexInfo,
@@ -33,24 +31,33 @@ pub unsafe extern "C-unwind" fn insert(
         }
         (index, CoopVec::from_raw(*values), row)
     };
-    append(&index, row, embedding.view()).or_report();
+    // SAFETY: PostgreSQL passes the index's table, open.
+    unsafe { append(&index, heap, row, embedding.view()).or_report() };
     false
 }
 
 /// Appends a row to the tail, and makes a group of the tail if it is full.
-fn append(index: &Index, row: Tid, embedding: EmbeddingRef<'_>) -> Result<()> {
+///
+/// # Safety
+/// `heap` must be the index's table, open.
+unsafe fn append(index: &Index, heap: pg_sys::Relation, row: Tid, embedding: EmbeddingRef<'_>) -> Result<()> {
     let layout = embedding.layout;
     loop {
         let meta = index.meta()?;
         match meta.layout {
-            Some(ours) => check_model(index, ours, layout)?,
+            Some(ours) if ours == layout => {}
+            Some(_) => {
+                // SAFETY: as promised.
+                unsafe { model::replace_dead(index, heap, layout)? };
+                continue;
+            }
             None => {
-                adopt_model(index, layout)?;
+                model::adopt(index, layout)?;
                 continue;
             }
         }
         if meta.tail_last != NO_BLOCK {
-            match index.lock(meta.tail_last, Tag::of(Kind::Tail)) {
+            match index.lock(meta.tail_last, meta.tail_tag()) {
                 Ok(mut page) => {
                     let change = Change::new(index);
                     if tail_page::append(change.edit(&mut page), layout, row, embedding.values)? {
@@ -62,8 +69,7 @@ fn append(index: &Index, row: Tid, embedding: EmbeddingRef<'_>) -> Result<()> {
                 Err(_) => continue,
             }
         }
-        let pages = add_page(index, layout)?;
-        if pages > meta.tail_limit() {
+        if add_page(index, layout)? {
             regroup::tail(index)?;
         }
     }
@@ -119,58 +125,26 @@ fn open_null_page(index: &Index, full_page: u32) -> Result<()> {
     Ok(())
 }
 
-/// A column holds embeddings of one model.
-pub fn check_model(index: &Index, ours: Layout, theirs: Layout) -> Result<()> {
-    if ours == theirs {
-        return Ok(());
-    }
-    Err(refuse(index, ErrorKind::Mismatch, "holds embeddings of another model")
-        .detail(format!("The index: model {ours}. The new row: model {theirs}."))
-        .hint("Embed all rows of a column with one model; coop_models() lists the models and their fingerprints. After replacing all rows, REINDEX."))
-}
-
-/// The index can hold embeddings of this model.
-pub fn check_size(index: &Index, layout: Layout) -> Result<()> {
-    if layout.dimensions() <= MAX_INDEX_DIMENSIONS {
-        return Ok(());
-    }
-    Err(refuse(index, ErrorKind::LimitExceeded, "cannot hold embeddings of so many dimensions")
-        .detail(format!(
-            "Model {layout} has {} dimensions; an index takes {MAX_INDEX_DIMENSIONS}.",
-            layout.dimensions()
-        ))
-        .hint("Without the index, queries still work, by sequential scan."))
-}
-
-/// The first row decides the model.
-fn adopt_model(index: &Index, layout: Layout) -> Result<()> {
-    check_size(index, layout)?;
-    let (mut page, mut meta) = index.lock_meta()?;
-    if meta.layout.is_none() {
-        meta.layout = Some(layout);
-        let change = Change::new(index);
-        write_meta(change.edit(&mut page), &meta);
-        change.commit();
-    }
-    Ok(())
-}
-
 /// Writes the metapage.
 pub fn write_meta(page: &mut [u8], meta: &Meta) {
     page[..Meta::SIZE].copy_from_slice(&meta.to_bytes());
 }
 
-/// Gives the tail another page, unless somebody else just did. Returns how many it has.
-fn add_page(index: &Index, layout: Layout) -> Result<u32> {
+/// Gives the tail another page, unless somebody else just did, or the index has become another model's. Returns whether the tail is long
+/// enough for a group.
+fn add_page(index: &Index, layout: Layout) -> Result<bool> {
     let (mut meta_page, mut meta) = index.lock_meta()?;
-    let tag = Tag::of(Kind::Tail);
+    if meta.layout != Some(layout) {
+        return Ok(false);
+    }
+    let tag = meta.tail_tag();
     let mut last = match meta.tail_last {
         NO_BLOCK => None,
         last => Some(index.lock(last, tag).map_err(Problem::into_error)?),
     };
     if let Some(last) = &last {
         if TailPage::new(last.payload(), layout).map_err(Problem::into_error)?.has_room() {
-            return Ok(meta.tail_pages);
+            return Ok(meta.tail_pages > meta.tail_limit());
         }
     }
     // Pages of former tails come first.
@@ -181,8 +155,8 @@ fn add_page(index: &Index, layout: Layout) -> Result<u32> {
             (block, index.new_page(block))
         }
         free => {
-            let page = index.lock(free, tag).map_err(Problem::into_error)?;
-            meta.free = TailPage::new(page.payload(), layout).map_err(Problem::into_error)?.next();
+            let page = index.lock_free_tail(free).map_err(Problem::into_error)?;
+            meta.free = tail_page::next(page.payload());
             (free, page)
         }
     };
@@ -198,7 +172,7 @@ fn add_page(index: &Index, layout: Layout) -> Result<u32> {
     }
     write_meta(change.edit(&mut meta_page), &meta);
     change.commit();
-    Ok(meta.tail_pages)
+    Ok(meta.tail_pages > meta.tail_limit())
 }
 
 /// 32 TB.

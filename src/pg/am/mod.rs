@@ -6,8 +6,9 @@
 //! Who may change what:
 //! - A row is appended to the last page of the tail, under that page's lock alone.
 //! - The metapage's lock covers where the tail ends and what is free.
-//! - Whoever moves rows (a full tail that becomes a group, VACUUM) first takes the relation's heavyweight page lock on block
-//!   0. Nobody waits for it but VACUUM: an inserter that finds it taken leaves the tail as long as it is.
+//! - Whoever moves rows (a full tail that becomes a group, VACUUM) or drops dead ones (for another model's) first takes the
+//!   relation's heavyweight page lock on block 0. Only the last two wait for it: an inserter that finds it taken leaves the tail
+//!   as long as it is.
 //! - Readers take no lock that lasts. They learn from a counter in the metapage that rows moved while they looked, and from
 //!   an extent's generation that it is another group's now ([`crate::index::Cursor`]).
 
@@ -16,6 +17,7 @@ mod check;
 mod cost;
 mod handler;
 mod insert;
+mod model;
 mod options;
 mod recent;
 mod regroup;

@@ -11,6 +11,7 @@ use crate::index::{
     encode, tail_page, train, Batch, Directory, Entry, Extent, Kind, Meta, Problem, Quantizer, State, Tag,
     TailPage, Tid, DIRECTORY_ENTRIES, NO_BLOCK, PAYLOAD,
 };
+use crate::memory;
 use half::f16;
 
 /// The most rows of a group. More make a search no faster, and bounding a group takes memory in proportion.
@@ -27,8 +28,10 @@ pub struct Slot {
 /// All entries. They stay as they are as long as the caller has the right to move rows.
 pub fn slots(index: &Index, meta: &Meta) -> Result<Vec<Slot>> {
     let mut slots = Vec::new();
-    meta.scan_directory(index, &mut |page, number, entry| slots.push(Slot { page, number, entry }))
-        .map_err(Problem::into_error)?;
+    meta.scan_directory(index, &mut |page, number, entry| {
+        Ok(memory::push(&mut slots, Slot { page, number, entry })?)
+    })
+    .map_err(Problem::into_error)?;
     Ok(slots)
 }
 
@@ -63,7 +66,7 @@ fn read_head(index: &Index, meta: &Meta) -> Result<Head> {
     let Some(layout) = meta.layout else { return Ok(head) };
     let mut block = meta.tail_first;
     while block != NO_BLOCK && head.tids.len() < GROUP_ROWS {
-        let mut page = index.lock(block, Tag::of(Kind::Tail)).map_err(Problem::into_error)?;
+        let mut page = index.lock(block, meta.tail_tag()).map_err(Problem::into_error)?;
         if TailPage::new(page.payload(), layout).map_err(Problem::into_error)?.has_room() {
             let change = Change::new(index);
             tail_page::seal(change.edit(&mut page));
@@ -71,8 +74,8 @@ fn read_head(index: &Index, meta: &Meta) -> Result<Head> {
         }
         let rows = TailPage::new(page.payload(), layout).map_err(Problem::into_error)?;
         for i in (0..rows.rows()).filter(|&i| rows.tid(i).is_live()) {
-            head.tids.push(rows.tid(i));
-            head.values.extend_from_slice(rows.values(i).map_err(Problem::into_error)?);
+            memory::push(&mut head.tids, rows.tid(i))?;
+            memory::extend(&mut head.values, rows.values(i).map_err(Problem::into_error)?)?;
         }
         head.last = block;
         head.pages += 1;
@@ -94,15 +97,15 @@ pub fn group_tail(right: &MoveRight<'_>, meta: &Meta) -> Result<()> {
         Some(extent) => (Quantizer::read(index, extent, layout, cells).map_err(Problem::into_error)?, None),
         None if head.tids.is_empty() => return drop_head(index, layout, &head, None),
         None => {
-            let quantizer = train(layout, &head.values, cells);
-            let slot = write(right, Kind::Quantizer, &quantizer.to_bytes())?;
+            let quantizer = train(layout, &head.values, cells)?;
+            let slot = write(right, Kind::Quantizer, &quantizer.to_bytes()?)?;
             (quantizer, Some(slot))
         }
     };
     let mut batch = Batch::new(layout);
-    let encoder = quantizer.encoder();
+    let encoder = quantizer.into_encoder()?;
     for (tid, values) in head.tids.iter().zip(head.values.chunks_exact(layout.dimensions())) {
-        encoder.push(&mut batch, *tid, values);
+        encoder.push(&mut batch, *tid, values)?;
     }
     if let Some(slot) = learned {
         adopt_quantizer(index, &slot)?;
@@ -121,7 +124,7 @@ fn adopt_quantizer(index: &Index, slot: &Slot) -> Result<()> {
     meta.quantizer = slot.entry.first;
     meta.quantizer_generation = slot.entry.generation;
     let change = Change::new(index);
-    // It stays for the life of the index: nothing has to find its pages again.
+    // It stays for as long as the model: the metapage knows its pages.
     Directory::set_entry(change.edit(&mut page), slot.number, Entry::UNUSED);
     write_meta(change.edit(&mut meta_page), &meta);
     change.commit();
@@ -131,7 +134,7 @@ fn adopt_quantizer(index: &Index, slot: &Slot) -> Result<()> {
 /// Cuts the first pages off the tail, keeps them for later, and links the group that has their rows, in one step.
 fn drop_head(index: &Index, layout: crate::space::Layout, head: &Head, group: Option<Slot>) -> Result<()> {
     let (mut meta_page, mut meta) = index.lock_meta()?;
-    let mut last = index.lock(head.last, Tag::of(Kind::Tail)).map_err(Problem::into_error)?;
+    let mut last = index.lock(head.last, meta.tail_tag()).map_err(Problem::into_error)?;
     let next = TailPage::new(last.payload(), layout).map_err(Problem::into_error)?.next();
     let (free, first) = (meta.free, meta.tail_first);
     meta.free = first;
@@ -154,7 +157,7 @@ fn drop_head(index: &Index, layout: crate::space::Layout, head: &Head, group: Op
 
 /// Writes a group that is not linked yet.
 pub fn write_group(right: &MoveRight<'_>, batch: &Batch, cells: usize) -> Result<Slot> {
-    let (shape, bytes) = encode(batch, cells);
+    let (shape, bytes) = encode(batch, cells)?;
     let mut slot = write(right, Kind::Group, &bytes)?;
     slot.entry.rows = shape.rows as u32;
     slot.entry.live = shape.rows as u32;
@@ -179,6 +182,18 @@ fn write(right: &MoveRight<'_>, kind: Kind, bytes: &[u8]) -> Result<Slot> {
         change.commit();
     }
     Ok(slot)
+}
+
+/// An entry of the directory to use.
+pub fn unused_slot(right: &MoveRight<'_>) -> Result<Slot> {
+    let index = right.index();
+    loop {
+        let slots = slots(index, &index.meta()?)?;
+        match slots.iter().find(|slot| slot.entry.state == State::Unused) {
+            Some(slot) => return Ok(*slot),
+            None => add_directory_page(index, &slots)?,
+        }
+    }
 }
 
 /// Takes pages that belong to nobody: of the free extents the smallest that is large enough, or the end of the file.
@@ -244,6 +259,31 @@ fn add_directory_page(index: &Index, slots: &[Slot]) -> Result<()> {
     let change = Change::new(index);
     change.fill(&mut page, Tag::of(Kind::Directory));
     Directory::set_next(change.edit(&mut last), block);
+    write_meta(change.edit(&mut meta_page), &meta);
+    change.commit();
+    Ok(())
+}
+
+/// Frees the pages of entries on one page of the directory, and links the group that has their rows now, in one step.
+pub fn replace(index: &Index, old: &[Slot], new: Option<Slot>) -> Result<()> {
+    let Some(first) = old.first() else { return Ok(()) };
+    let (mut meta_page, mut meta) = index.lock_meta()?;
+    meta.changes = meta.changes.wrapping_add(1);
+    let mut page = lock_directory(index, first.page)?;
+    let mut other = match new {
+        Some(new) if new.page != first.page => Some(lock_directory(index, new.page)?),
+        _ => None,
+    };
+    let change = Change::new(index);
+    let entries = change.edit(&mut page);
+    for slot in old {
+        let free = Entry { state: State::Free, rows: 0, live: 0, ..slot.entry };
+        Directory::set_entry(entries, slot.number, free);
+    }
+    if let Some(new) = new {
+        let entries = other.as_mut().map_or(entries, |page| change.edit(page));
+        Directory::set_entry(entries, new.number, Entry { state: State::Group, ..new.entry });
+    }
     write_meta(change.edit(&mut meta_page), &meta);
     change.commit();
     Ok(())

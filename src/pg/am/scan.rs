@@ -1,9 +1,10 @@
 //! Answering `ORDER BY emb <-> query`: lower bounds in order; the executor computes the distance itself and reorders.
 
-use super::report;
 use super::storage::{item_pointer, refuse, Index};
+use super::{model, report};
 use crate::error::Kind as ErrorKind;
 use crate::index::{Cursor, Meta, Mode, Read, Tid};
+use crate::memory;
 use crate::pg::settings;
 use crate::pg::{CoopQuery, CoopVec, OrReport};
 use crate::space::Query;
@@ -21,18 +22,43 @@ struct Scan {
     null: bool,
     /// Rows without an embedding, once all others have been returned.
     nulls: Option<std::vec::IntoIter<Tid>>,
+    /// The metapage's counter when the snapshot was last found to be young enough.
+    seen: Option<u32>,
+}
+
+/// What is known of a row's distance.
+enum Distance {
+    /// It is not below this.
+    AtLeast(f64),
+    /// There is none: the query is null.
+    Null,
+    /// There is none: the query is another model's. Whoever computes it raises the error, for a row that is visible and wanted.
+    Mismatch,
+    /// There is none: the row has no embedding.
+    NoEmbedding,
 }
 
 impl Scan {
-    const NEW: Self = Self { cursor: None, started: false, null: false, nulls: None };
+    const NEW: Self = Self { cursor: None, started: false, null: false, nulls: None, seen: None };
 
-    /// The next row, and a bound of its distance if it has one.
-    fn next(&mut self, index: &Index) -> Read<Option<(Tid, Option<f64>)>> {
+    /// The next row, which `snapshot` may see or not.
+    fn next(&mut self, index: &Index, snapshot: &pg_sys::SnapshotData) -> Read<Option<(Tid, Distance)>> {
         if let Some(cursor) = &mut self.cursor {
             let row = cursor.next(index)?;
             report::keep(index, cursor.stats());
+            if self.seen != cursor.changes() {
+                model::check_horizon(index, snapshot)?;
+                self.seen = cursor.changes();
+            }
             if let Some((tid, bound)) = row {
-                return Ok(Some((tid, (!self.null).then_some(bound))));
+                return Ok(Some((
+                    tid,
+                    match bound {
+                        Some(bound) => Distance::AtLeast(bound),
+                        None if self.null => Distance::Null,
+                        None => Distance::Mismatch,
+                    },
+                )));
             }
             self.cursor = None;
         }
@@ -40,11 +66,11 @@ impl Scan {
             Some(nulls) => nulls,
             none => {
                 let mut tids = Vec::new();
-                Meta::read(index)?.scan_nulls(index, &mut |_, page| tids.extend(page))?;
+                Meta::read(index)?.scan_nulls(index, &mut |_, page| Ok(memory::extend(&mut tids, &page)?))?;
                 none.insert(tids.into_iter())
             }
         };
-        Ok(nulls.next().map(|tid| (tid, None)))
+        Ok(nulls.next().map(|tid| (tid, Distance::NoEmbedding)))
     }
 }
 
@@ -99,18 +125,26 @@ pub unsafe extern "C-unwind" fn next(
         // SAFETY: as above.
         unsafe { open(scan, &index, state) };
     }
-    let Some((tid, bound)) = state.next(&index).or_report() else { return false };
+    // SAFETY: the scan has a snapshot, as `open` has seen.
+    let snapshot = unsafe { &*scan.xs_snapshot };
+    let Some((tid, distance)) = state.next(&index, snapshot).or_report() else { return false };
     scan.xs_heaptid = item_pointer(tid);
     scan.xs_recheck = false;
-    scan.xs_recheckorderby = true;
+    // The executor would compute distances of rows that WHERE is about to drop. Without it, the first to be computed is that of a row that
+    // is wanted, and has none.
+    scan.xs_recheckorderby = !matches!(distance, Distance::Mismatch);
     // Of a second distance in ORDER BY nothing is known but that it is not below 0, and null without an embedding.
-    let null_row = bound.is_none() && !state.null;
     for i in 0..scan.numberOfOrderBys as usize {
-        let least = if i == 0 { bound.unwrap_or(0.0) } else { 0.0 };
+        let (least, null) = match distance {
+            Distance::AtLeast(bound) if i == 0 => (bound, false),
+            Distance::AtLeast(_) | Distance::Mismatch => (0.0, false),
+            Distance::Null => (0.0, i == 0),
+            Distance::NoEmbedding => (0.0, true),
+        };
         // SAFETY: `begin` made room for a value of each ORDER BY.
         unsafe {
             *scan.xs_orderbyvals.add(i) = pg_sys::Datum::from(least.to_bits());
-            *scan.xs_orderbynulls.add(i) = null_row || bound.is_none() && i == 0;
+            *scan.xs_orderbynulls.add(i) = null;
         }
     }
     true
@@ -136,12 +170,13 @@ unsafe fn open(scan: &pg_sys::IndexScanDescData, index: &Index, state: &mut Scan
         let key = &*scan.orderByData;
         let query = if key.sk_flags & pg_sys::SK_ISNULL as i32 != 0 {
             state.null = true;
-            let Some(layout) = index.meta().or_report().layout else { return };
-            Query::superspace(layout, vec![0.0; layout.dimensions()]).or_report()
+            state.cursor = Some(Cursor::unordered());
+            return;
         } else if key.sk_strategy == EMBEDDING_STRATEGY {
             let embedding = CoopVec::from_raw(key.sk_argument);
             let embedding = embedding.view();
-            Query::superspace(embedding.layout, embedding.to_f32()).or_report()
+            let target = memory::collect(embedding.values.iter().map(|v| v.to_f32())).or_report();
+            Query::superspace(embedding.layout, target).or_report()
         } else {
             CoopQuery::from_raw(key.sk_argument).view().to_query()
         };

@@ -2,7 +2,7 @@
 
 use super::recent;
 use crate::error::{Error, Kind as ErrorKind, Result};
-use crate::index::{prefetch, Ahead, Kind, Meta, Pages, Problem, Read, Tag, PAYLOAD};
+use crate::index::{prefetch, tail_page, Ahead, Kind, Meta, Pages, Problem, Read, Tag, PAYLOAD};
 use crate::pg::{compat, OrReport};
 use pgrx::pg_sys;
 use std::cell::Cell;
@@ -131,6 +131,31 @@ impl Index {
             Ok(buffer)
         } else {
             Err(Problem::Stale(block))
+        }
+    }
+
+    /// A page of a former tail, be it another model's, locked exclusively.
+    pub fn lock_free_tail(&self, block: u32) -> Read<Buffer> {
+        if !self.exists(block) {
+            return Err(Problem::Stale(block));
+        }
+        let buffer = self.buffer(block, pg_sys::BUFFER_LOCK_EXCLUSIVE);
+        if buffer.tag().is_some_and(|tag| tag.kind == Kind::Tail) {
+            Ok(buffer)
+        } else {
+            Err(Problem::Stale(block))
+        }
+    }
+
+    /// The page after a page of former tails.
+    pub fn next_free_tail(&self, block: u32) -> Read<u32> {
+        if !self.exists(block) {
+            return Err(Problem::Stale(block));
+        }
+        let buffer = self.buffer(block, pg_sys::BUFFER_LOCK_SHARE);
+        match buffer.tag() {
+            Some(tag) if tag.kind == Kind::Tail => Ok(tail_page::next(buffer.payload())),
+            _ => Err(Problem::Stale(block)),
         }
     }
 

@@ -1,13 +1,15 @@
 //! VACUUM: dead rows leave, groups that lost many are packed again, pages are used again.
 
 use super::insert::write_meta;
-use super::regroup::{group_tail, lock_directory, slots, write_group, Slot, GROUP_ROWS};
+use super::model;
+use super::regroup::{group_tail, lock_directory, replace, slots, write_group, Slot, GROUP_ROWS};
 use super::storage::{item_pointer, Change, Index, MoveRight};
 use crate::error::Result;
 use crate::index::{
     decode, tail_page, Batch, Directory, Entry, Kind, Meta, NullPage, Pages, Problem, State, Tag, Tid,
     NO_BLOCK, PAYLOAD,
 };
+use crate::memory;
 use crate::pg::{compat, OrReport};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
@@ -82,12 +84,17 @@ impl Sweep<'_> {
 
     /// Rows without an embedding: what is left on a page moves together, and pages take rows again.
     fn nulls(&mut self, meta: &Meta) -> Result<()> {
-        let mut pages = Vec::new();
-        meta.scan_nulls(self.index, &mut |block, tids| pages.push((block, tids)))
+        let mut blocks = Vec::new();
+        meta.scan_nulls(self.index, &mut |block, _| Ok(memory::push(&mut blocks, block)?))
             .map_err(Problem::into_error)?;
         let mut room = false;
-        for (block, tids) in pages {
-            let dead = self.dead(&tids);
+        for block in blocks {
+            let mut tids = Ok(Vec::new());
+            self.index
+                .read(block, Tag::of(Kind::Nulls), &mut |bytes| tids = NullPage::tids(bytes))
+                .map_err(Problem::into_error)?;
+            let tids = tids.map_err(Problem::into_error)?;
+            let dead = self.dead(&tids)?;
             if dead.is_empty() {
                 continue;
             }
@@ -112,9 +119,9 @@ impl Sweep<'_> {
     }
 
     /// The numbers of those that are dead, of some TIDs.
-    fn dead(&mut self, tids: &[Tid]) -> Vec<usize> {
+    fn dead(&mut self, tids: &[Tid]) -> Result<Vec<usize>> {
         rest();
-        let mut dead = Vec::new();
+        let mut dead = memory::with_capacity(tids.len())?;
         for (i, tid) in tids.iter().enumerate().filter(|(_, tid)| tid.is_live()) {
             let mut pointer = item_pointer(*tid);
             let gone = self.callback.is_some_and(|callback| {
@@ -128,7 +135,7 @@ impl Sweep<'_> {
             }
         }
         self.removed += dead.len() as u64;
-        dead
+        Ok(dead)
     }
 
     fn group(&mut self, meta: &Meta, slot: Slot) -> Result<()> {
@@ -137,13 +144,13 @@ impl Sweep<'_> {
         for (page, first) in (0..shape.rows).step_by(TIDS).enumerate() {
             let block = extent.first + page as u32;
             let count = TIDS.min(shape.rows - first);
-            let mut tids = Vec::with_capacity(count);
+            let mut tids = memory::with_capacity(count)?;
             self.index
                 .read(block, extent.tag, &mut |bytes| {
                     tids.extend(bytes.as_chunks().0.iter().take(count).map(|b| Tid::from_bytes(*b)));
                 })
                 .map_err(Problem::into_error)?;
-            let dead = self.dead(&tids);
+            let dead = self.dead(&tids)?;
             if dead.is_empty() {
                 continue;
             }
@@ -168,18 +175,18 @@ impl Sweep<'_> {
     /// Returns the next page.
     fn tail(&mut self, meta: &Meta, block: u32) -> Result<u32> {
         let Some(layout) = meta.layout else { return Ok(NO_BLOCK) };
-        let tag = Tag::of(Kind::Tail);
-        let mut tids = Vec::new();
+        let tag = meta.tail_tag();
+        let mut tids = Ok(Vec::new());
         let mut next = Ok(NO_BLOCK);
         self.index
             .read(block, tag, &mut |bytes| {
                 next = crate::index::TailPage::new(bytes, layout).map(|page| {
-                    tids.extend((0..page.rows()).map(|i| page.tid(i)));
+                    tids = memory::collect((0..page.rows()).map(|i| page.tid(i)));
                     page.next()
                 });
             })
             .map_err(Problem::into_error)?;
-        let dead = self.dead(&tids);
+        let dead = self.dead(&tids?)?;
         if !dead.is_empty() {
             let mut buffer = self.index.lock(block, tag).map_err(Problem::into_error)?;
             let change = Change::new(self.index);
@@ -236,6 +243,7 @@ fn tidy(right: &MoveRight<'_>) -> Result<()> {
         }
     }
     while pack(right)? {}
+    model::release_if_empty(right)?;
     while join(index)? {}
     Ok(())
 }
@@ -258,7 +266,7 @@ fn pack(right: &MoveRight<'_>) -> Result<bool> {
         if chosen.first().is_none_or(|c| c.page == slot.page) && live + slot.entry.live as usize <= GROUP_ROWS
         {
             live += slot.entry.live as usize;
-            chosen.push(*slot);
+            memory::push(&mut chosen, *slot)?;
         }
     }
     let worth_it = chosen.len() > 1 || chosen.first().is_some_and(|s| sparse(&s.entry));
@@ -268,7 +276,7 @@ fn pack(right: &MoveRight<'_>) -> Result<bool> {
     let mut batch = Batch::new(layout);
     for slot in &chosen {
         let (extent, shape) = meta.group(slot.entry, index.blocks()).map_err(Problem::into_error)?;
-        batch.extend_live(&decode(index, extent, &shape).map_err(Problem::into_error)?);
+        batch.extend_live(&decode(index, extent, &shape).map_err(Problem::into_error)?)?;
     }
     let packed = match batch.rows() {
         0 => None,
@@ -276,31 +284,6 @@ fn pack(right: &MoveRight<'_>) -> Result<bool> {
     };
     replace(index, &chosen, packed)?;
     Ok(true)
-}
-
-/// Frees the pages of entries on one page of the directory, and links the group that has their rows now, in one step.
-fn replace(index: &Index, old: &[Slot], new: Option<Slot>) -> Result<()> {
-    let Some(first) = old.first() else { return Ok(()) };
-    let (mut meta_page, mut meta) = index.lock_meta()?;
-    meta.changes = meta.changes.wrapping_add(1);
-    let mut page = lock_directory(index, first.page)?;
-    let mut other = match new {
-        Some(new) if new.page != first.page => Some(lock_directory(index, new.page)?),
-        _ => None,
-    };
-    let change = Change::new(index);
-    let entries = change.edit(&mut page);
-    for slot in old {
-        let free = Entry { state: State::Free, rows: 0, live: 0, ..slot.entry };
-        Directory::set_entry(entries, slot.number, free);
-    }
-    if let Some(new) = new {
-        let entries = other.as_mut().map_or(entries, |page| change.edit(page));
-        Directory::set_entry(entries, new.number, Entry { state: State::Group, ..new.entry });
-    }
-    write_meta(change.edit(&mut meta_page), &meta);
-    change.commit();
-    Ok(())
 }
 
 /// Makes one free extent of two neighbours. False if there are none.

@@ -10,11 +10,11 @@ use std::ffi::c_void;
 
 /// Takes the rows of a table scan, one at a time.
 pub trait Visitor {
-    /// A row, and what it has in the indexed column.
+    /// A row, and what it has in the indexed column. One that is not alive is deleted, and older snapshots may see it.
     ///
     /// # Errors
     /// What ends the scan, and becomes the statement's error.
-    fn row(&mut self, tid: Tid, embedding: Option<EmbeddingRef<'_>>) -> Result<()>;
+    fn row(&mut self, tid: Tid, embedding: Option<EmbeddingRef<'_>>, alive: bool) -> Result<()>;
 }
 
 /// The callback that shows rows to a `V`.
@@ -26,7 +26,7 @@ pub unsafe extern "C-unwind" fn visit<V: Visitor>(
     row: pg_sys::ItemPointer,
     values: *mut pg_sys::Datum,
     nulls: *mut bool,
-    _alive: bool,
+    alive: bool,
     state: *mut c_void,
 ) {
     let show = || {
@@ -35,10 +35,10 @@ pub unsafe extern "C-unwind" fn visit<V: Visitor>(
         unsafe {
             let visitor = &mut *state.cast::<V>();
             if *nulls {
-                visitor.row(tid(*row), None).or_report();
+                visitor.row(tid(*row), None, alive).or_report();
             } else {
                 let embedding = CoopVec::from_raw(*values);
-                visitor.row(tid(*row), Some(embedding.view())).or_report();
+                visitor.row(tid(*row), Some(embedding.view()), alive).or_report();
             }
         }
     };

@@ -3,6 +3,7 @@
 use crate::error::{Error, Kind};
 use crate::memory;
 use crate::pg::report::raise;
+use crate::pg::run_as::RunAs;
 use crate::pg::{OrReport, Text};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
@@ -11,28 +12,13 @@ use std::ffi::{c_char, CStr};
 
 /// Acts as the owner of the catalogue's tables until dropped.
 pub struct AsOwner {
-    user: pg_sys::Oid,
-    context: i32,
+    _role: RunAs,
 }
 
 impl AsOwner {
-    /// Switches. A transaction that aborts restores the user by itself, so an error in between leaves nothing behind.
+    /// Switches.
     pub fn enter() -> Self {
-        let owner = owner_of(super::relation(c"models"));
-        let (mut user, mut context) = (pg_sys::InvalidOid, 0);
-        // SAFETY: two plain variables of this process; the flag keeps SET ROLE from undoing the switch.
-        unsafe {
-            pg_sys::GetUserIdAndSecContext(&mut user, &mut context);
-            pg_sys::SetUserIdAndSecContext(owner, context | pg_sys::SECURITY_LOCAL_USERID_CHANGE as i32);
-        }
-        Self { user, context }
-    }
-}
-
-impl Drop for AsOwner {
-    fn drop(&mut self) {
-        // SAFETY: as above.
-        unsafe { pg_sys::SetUserIdAndSecContext(self.user, self.context) }
+        Self { _role: RunAs::local(owner_of(super::relation(c"models"))) }
     }
 }
 

@@ -1,59 +1,17 @@
-//! `coop_index_check(regclass)`: an index against itself and its table, in the manner of amcheck.
+//! What an index says, compared with itself and with the rows of its table.
 
-use super::insert::check_model;
-use super::regroup::slots;
-use super::storage::{refuse, Index};
-use super::visit::{visit, Visitor};
 use crate::error::{Error, Kind as ErrorKind, Result};
-use crate::index::{decode, Batch, Encoder, Extent, Meta, Pages, Problem, Quantizer, Shape, State, Tid};
-use crate::pg::{compat, OrReport};
+use crate::index::{
+    decode, Batch, Encoder, Extent, Meta, Pages, Problem, Quantizer, Shape, State, Tid, NO_BLOCK,
+};
+use crate::memory;
+use crate::pg::am::regroup::slots;
+use crate::pg::am::storage::{refuse, Index};
+use crate::pg::am::visit::{visit, Visitor};
 use crate::space::{EmbeddingRef, Layout};
 use half::f16;
 use pgrx::pg_sys;
-use pgrx::prelude::*;
 use std::collections::HashMap;
-
-/// Raises an error if the index is damaged or lacks a row of its table; returns how many rows of the table it compared.
-/// Writers wait meanwhile; on a standby, replay does not, and a check that it disturbs has to be repeated.
-#[pg_extern(volatile, strict, parallel_unsafe, sql = false)]
-fn coop_index_check(index: pg_sys::Oid) -> i64 {
-    // SAFETY: names of relations are looked up and locked by PostgreSQL, table before index; both stay open to the end.
-    unsafe {
-        let recovery = pg_sys::RecoveryInProgress();
-        let lock = if recovery { pg_sys::AccessShareLock } else { pg_sys::ShareLock } as i32;
-        let table = pg_sys::IndexGetRelation(index, true);
-        if table == pg_sys::InvalidOid {
-            Err(not_ours(index)).or_report()
-        }
-        // Before anybody has to wait for the lock.
-        if !compat::owns_relation(index, pg_sys::GetUserId()) {
-            let kind = pg_sys::ObjectType::OBJECT_INDEX;
-            pg_sys::aclcheck_error(pg_sys::AclResult::ACLCHECK_NOT_OWNER, kind, pg_sys::get_rel_name(index));
-        }
-        let heap = pg_sys::table_open(table, lock);
-        let relation = pg_sys::index_open(index, lock);
-        if (*(*relation).rd_rel).relam != pg_sys::get_index_am_oid(c"coop".as_ptr(), false) {
-            Err(not_ours(index)).or_report()
-        }
-        let ours = Index::new(relation);
-        let rows = check(heap, &ours).or_report();
-        pg_sys::index_close(relation, lock);
-        pg_sys::table_close(heap, lock);
-        rows
-    }
-}
-
-fn not_ours(relation: pg_sys::Oid) -> Error {
-    // SAFETY: returns a C string in this memory context, or null.
-    let name = unsafe { pg_sys::get_rel_name(relation) };
-    let name = if name.is_null() {
-        relation.to_u32().to_string()
-    } else {
-        // SAFETY: as above.
-        unsafe { std::ffi::CStr::from_ptr(name) }.to_string_lossy().into_owned()
-    };
-    Error::new(ErrorKind::InvalidParameter, format!("\"{name}\" is not an index of access method coop"))
-}
 
 fn damaged(index: &Index, detail: impl Into<String>) -> Error {
     refuse(index, ErrorKind::Corrupted, "is corrupt").detail(detail).hint("Rebuild it with REINDEX.")
@@ -80,9 +38,38 @@ struct Check<'a> {
     /// Groups that were looked at last.
     decoded: Vec<(u32, Batch)>,
     rows: i64,
+    /// What was found to be wrong first.
+    damage: Option<Error>,
 }
 
-fn check(heap: pg_sys::Relation, index: &Index) -> Result<i64> {
+/// What the newest snapshot sees, until dropped.
+struct Newest(pg_sys::Snapshot);
+
+impl Newest {
+    /// One that an older transaction holds may see rows that the index need not have.
+    fn register() -> Self {
+        // SAFETY: there is a transaction; the snapshot is registered until dropped.
+        Self(unsafe { pg_sys::RegisterSnapshot(pg_sys::GetLatestSnapshot()) })
+    }
+}
+
+impl Drop for Newest {
+    fn drop(&mut self) {
+        // After an error the end of the transaction lets go of it.
+        if !std::thread::panicking() {
+            // SAFETY: registered, and not used any more.
+            unsafe { pg_sys::UnregisterSnapshot(self.0) }
+        }
+    }
+}
+
+/// How many rows of the table were compared; both are locked.
+///
+/// # Errors
+/// [`ErrorKind::Corrupted`] for the first that is wrong, [`ErrorKind::Busy`] if rows moved meanwhile, which happens on a standby.
+pub fn check(heap: pg_sys::Relation, index: &Index) -> Result<i64> {
+    // Before the index is read: rows that come later, on a standby, are not looked for.
+    let snapshot = Newest::register();
     let meta = index.meta()?;
     let mut check = Check {
         index,
@@ -93,49 +80,50 @@ fn check(heap: pg_sys::Relation, index: &Index) -> Result<i64> {
         encoder: None,
         decoded: Vec::new(),
         rows: 0,
+        damage: None,
     };
-    check.structure()?;
-    check.entries(heap)?;
-    check.table(heap);
+    let outcome = check.compare(heap, &snapshot);
     if index.meta()?.changes != meta.changes {
         return Err(refuse(index, ErrorKind::Busy, "changed while it was checked").hint("Check it again."));
     }
-    Ok(check.rows)
+    outcome.map(|()| check.rows)
 }
 
 impl Check<'_> {
+    fn compare(&mut self, heap: pg_sys::Relation, snapshot: &Newest) -> Result<()> {
+        self.structure()?;
+        self.entries(heap)?;
+        self.table(heap, snapshot);
+        self.damage.take().map_or(Ok(()), Err)
+    }
+
     /// Every page belongs to one thing only.
     fn structure(&self) -> Result<()> {
         let meta = &self.meta;
-        let mut owned: Vec<(u32, u32, &str)> = vec![(0, 1, "metapage")];
+        let mut owned: Vec<(u32, u32, &str)> = Vec::new();
+        memory::push(&mut owned, (0, 1, "metapage"))?;
         for slot in slots(self.index, meta)? {
             if slot.number == 0 {
-                owned.push((slot.page, 1, "directory"));
+                memory::push(&mut owned, (slot.page, 1, "directory"))?;
             }
-            match slot.entry.state {
-                State::Group => owned.push((slot.entry.first, slot.entry.pages, "group")),
-                State::Free | State::Building => {
-                    owned.push((slot.entry.first, slot.entry.pages, "free pages"))
-                }
-                State::Unused => {}
-            }
+            let what = match slot.entry.state {
+                State::Group => "group",
+                State::Free | State::Building => "free pages",
+                State::Unused => continue,
+            };
+            memory::push(&mut owned, (slot.entry.first, slot.entry.pages, what))?;
         }
         if let (Some(layout), Some(extent)) = (meta.layout, meta.quantizer_extent()) {
             let pages = Extent::pages(Quantizer::size(layout, meta.cells as usize));
-            owned.push((extent.first, pages, "quantizer"));
+            memory::push(&mut owned, (extent.first, pages, "quantizer"))?;
         }
         if let Some(layout) = meta.layout {
             let mut pages = 0;
-            for (first, what) in [(meta.tail_first, "tail"), (meta.free, "free page of the tail")] {
-                let chain = Meta { tail_first: first, ..*meta };
-                chain
-                    .scan_tail(self.index, layout, &mut |block, _| {
-                        owned.push((block, 1, what));
-                        pages += u32::from(what == "tail");
-                        Ok(())
-                    })
-                    .map_err(Problem::into_error)?;
-            }
+            meta.scan_tail(self.index, layout, &mut |block, _| {
+                pages += 1;
+                Ok(memory::push(&mut owned, (block, 1, "tail"))?)
+            })
+            .map_err(Problem::into_error)?;
             if pages != meta.tail_pages {
                 return Err(damaged(
                     self.index,
@@ -143,8 +131,19 @@ impl Check<'_> {
                 ));
             }
         }
-        meta.scan_nulls(self.index, &mut |block, _| owned.push((block, 1, "rows without embedding")))
-            .map_err(Problem::into_error)?;
+        let (mut block, mut most) = (meta.free, self.index.blocks());
+        while block != NO_BLOCK {
+            if most == 0 {
+                return Err(damaged(self.index, "The free pages of the tail run in a circle."));
+            }
+            most -= 1;
+            memory::push(&mut owned, (block, 1, "free page of the tail"))?;
+            block = self.index.next_free_tail(block).map_err(Problem::into_error)?;
+        }
+        meta.scan_nulls(self.index, &mut |block, _| {
+            Ok(memory::push(&mut owned, (block, 1, "rows without embedding"))?)
+        })
+        .map_err(Problem::into_error)?;
         owned.sort_unstable();
         for pair in owned.windows(2) {
             let ((first, pages, what), (next, _, other)) = (pair[0], pair[1]);
@@ -153,7 +152,7 @@ impl Check<'_> {
             }
         }
         match owned.last() {
-            Some(&(first, pages, what)) if first + pages > meta.end => {
+            Some(&(first, pages, what)) if first.checked_add(pages).is_none_or(|end| end > meta.end) => {
                 Err(damaged(self.index, format!("Block {first} ({what}) lies beyond the end.")))
             }
             _ => Ok(()),
@@ -167,11 +166,17 @@ impl Check<'_> {
             unsafe { pg_sys::RelationGetNumberOfBlocksInFork(heap, pg_sys::ForkNumber::MAIN_FORKNUM) };
         let mut found: Vec<(Tid, Place)> = Vec::new();
         self.meta
-            .scan_nulls(self.index, &mut |_, tids| found.extend(tids.iter().map(|tid| (*tid, Place::Null))))
+            .scan_nulls(self.index, &mut |_, tids| {
+                memory::reserve(&mut found, tids.len())?;
+                found.extend(tids.iter().map(|tid| (*tid, Place::Null)));
+                Ok(())
+            })
             .map_err(Problem::into_error)?;
         if let Some(layout) = self.meta.layout {
             self.groups_and_tail(layout, &mut found)?;
         }
+        let bytes = found.len().saturating_mul(2 * size_of::<(Tid, Place)>());
+        self.places.try_reserve(found.len()).map_err(|_| memory::refused(bytes))?;
         for (tid, place) in found {
             let at = format!("({},{})", tid.block, tid.offset);
             if tid.block >= heap_blocks {
@@ -194,22 +199,25 @@ impl Check<'_> {
             let batch = decode(self.index, extent, &shape).map_err(Problem::into_error)?;
             let number = self.groups.len() as u32;
             let live = (0..).zip(&batch.tids).filter(|(_, tid)| tid.is_live());
+            memory::reserve(found, batch.rows())?;
             found.extend(live.map(|(row, tid)| (*tid, Place::Group(number, row))));
-            self.groups.push((extent, shape));
+            memory::push(&mut self.groups, (extent, shape))?;
         }
         let tail = &mut self.tail;
         self.meta
             .scan_tail(self.index, layout, &mut |_, page| {
                 for i in (0..page.rows()).filter(|&i| page.tid(i).is_live()) {
-                    found.push((page.tid(i), Place::Tail));
-                    tail.insert(page.tid(i), page.values(i)?.to_vec());
+                    memory::push(found, (page.tid(i), Place::Tail))?;
+                    let bytes = tail.len().saturating_mul(2 * size_of::<(Tid, Vec<f16>)>());
+                    tail.try_reserve(1).map_err(|_| memory::refused(bytes))?;
+                    tail.insert(page.tid(i), memory::copied(page.values(i)?)?);
                 }
                 Ok(())
             })
             .map_err(Problem::into_error)?;
         if let Some(extent) = self.meta.quantizer_extent() {
             let quantizer = Quantizer::read(self.index, extent, layout, self.meta.cells as usize);
-            self.encoder = Some(quantizer.map_err(Problem::into_error)?.encoder());
+            self.encoder = Some(quantizer.map_err(Problem::into_error)?.into_encoder()?);
         } else if !self.groups.is_empty() {
             return Err(damaged(self.index, "There are groups but no quantizer."));
         }
@@ -217,14 +225,13 @@ impl Check<'_> {
     }
 
     /// Every row of the table has an entry that says what the row says.
-    fn table(&mut self, heap: pg_sys::Relation) {
+    fn table(&mut self, heap: pg_sys::Relation, snapshot: &Newest) {
         // SAFETY: table and index are open; the snapshot is registered while it is used.
         unsafe {
-            let snapshot = pg_sys::RegisterSnapshot(pg_sys::GetTransactionSnapshot());
             let info = pg_sys::BuildIndexInfo(self.index.relation());
             // Takes what the snapshot sees, and is content with that.
             (*info).ii_Concurrent = true;
-            let scan = pg_sys::table_beginscan_strat(heap, snapshot, 0, std::ptr::null_mut(), true, true);
+            let scan = pg_sys::table_beginscan_strat(heap, snapshot.0, 0, std::ptr::null_mut(), true, true);
             pg_sys::table_index_build_scan(
                 heap,
                 self.index.relation(),
@@ -235,7 +242,6 @@ impl Check<'_> {
                 std::ptr::from_mut(self).cast(),
                 scan,
             );
-            pg_sys::UnregisterSnapshot(snapshot);
         }
     }
 
@@ -251,7 +257,7 @@ impl Check<'_> {
         let stored = self.decoded.iter().find(|(number, _)| *number == group);
         let (Some((_, stored)), Some(encoder)) = (stored, &self.encoder) else { return Ok(false) };
         let mut fresh = Batch::new(shape.layout);
-        encoder.push(&mut fresh, stored.tids[row], values);
+        encoder.push(&mut fresh, stored.tids[row], values)?;
         let (n, k) = (shape.layout.dimensions(), shape.layout.subspaces());
         let marks = stored.marks[row * k..(row + 1) * k].iter().zip(&fresh.marks);
         Ok(stored.codes[row * n..(row + 1) * n] == fresh.codes
@@ -264,27 +270,36 @@ impl Check<'_> {
     }
 }
 
-impl Visitor for Check<'_> {
-    fn row(&mut self, tid: Tid, embedding: Option<EmbeddingRef<'_>>) -> Result<()> {
-        self.rows += 1;
-        if let Some(embedding) = embedding {
-            let ours = self.meta.layout.unwrap_or(embedding.layout);
-            check_model(self.index, ours, embedding.layout)?;
-        }
-        let values = embedding.map(|e| e.values);
+impl Check<'_> {
+    /// Whether a row of the table has an entry that says what the row says.
+    fn row_of_table(&mut self, tid: Tid, embedding: Option<EmbeddingRef<'_>>) -> Result<()> {
         let at = format!("({},{})", tid.block, tid.offset);
-        let bits = |values: &[f16]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
-        let right = match (self.places.get(&tid), values) {
-            (None, _) => return Err(damaged(self.index, format!("Row {at} of the table has no entry."))),
-            (Some(Place::Null), None) => true,
-            (Some(Place::Tail), Some(values)) => {
-                self.tail.get(&tid).is_some_and(|stored| bits(stored) == bits(values))
+        let same_model = |e: &EmbeddingRef<'_>| self.meta.layout == Some(e.layout);
+        let right = match (self.places.get(&tid), embedding.filter(same_model), embedding) {
+            (None, ..) => return Err(damaged(self.index, format!("Row {at} of the table has no entry."))),
+            (Some(Place::Null), _, None) => true,
+            (Some(Place::Tail), Some(embedding), _) => self.tail.get(&tid).is_some_and(|stored| {
+                let bits = |values: &f16| values.to_bits();
+                stored.iter().map(bits).eq(embedding.values.iter().map(bits))
+            }),
+            (Some(&Place::Group(group, row)), Some(embedding), _) => {
+                self.encodes(group, row as usize, embedding.values)?
             }
-            (Some(&Place::Group(group, row)), Some(values)) => self.encodes(group, row as usize, values)?,
             _ => false,
         };
         if !right {
             return Err(damaged(self.index, format!("The entry of row {at} is not what the row says.")));
+        }
+        Ok(())
+    }
+}
+
+impl Visitor for Check<'_> {
+    fn row(&mut self, tid: Tid, embedding: Option<EmbeddingRef<'_>>, _alive: bool) -> Result<()> {
+        self.rows += 1;
+        // Reported when it is known that nothing moved meanwhile.
+        if self.damage.is_none() {
+            self.damage = self.row_of_table(tid, embedding).err();
         }
         Ok(())
     }
