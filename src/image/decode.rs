@@ -34,11 +34,7 @@ pub fn estimate(bytes: &[u8], limits: &Limits) -> Result<Estimate> {
 }
 
 /// Reads headers, and goes on with `then`.
-fn opened<'a, T>(
-    bytes: &'a [u8],
-    limits: &Limits,
-    then: impl FnOnce(Opened<'a>) -> Result<T>,
-) -> Result<T> {
+fn opened<'a, T>(bytes: &'a [u8], limits: &Limits, then: impl FnOnce(Opened<'a>) -> Result<T>) -> Result<T> {
     let format = sniff(bytes)?;
     memory::headroom(beside_pixels(bytes))?;
     // Decoders do panic on malicious input. Nothing of theirs outlives the call, so nothing broken is left behind.
@@ -100,9 +96,8 @@ impl<'a> Opened<'a> {
         let name = name(format);
         let failed = |e: ImageError| translate(name, &e);
         let input = Cursor::new(bytes);
-        let with = |decoder, estimate: &dyn Fn(u64, u64) -> Estimate| {
-            Other::new(name, decoder, limits, estimate)
-        };
+        let with =
+            |decoder, estimate: &dyn Fn(u64, u64) -> Estimate| Other::new(name, decoder, limits, estimate);
         // Estimates are of pixels, and of the bytes that one has in the decoder's output.
         let other = match format {
             ImageFormat::Png => {

@@ -12,7 +12,8 @@ pub(super) fn first_frame(bytes: &[u8]) -> Option<u64> {
             // Left, top, width, height.
             0x2c => {
                 let size = bytes.get(at + 5..)?.first_chunk::<4>()?;
-                let (width, height) = (u16::from_le_bytes([size[0], size[1]]), u16::from_le_bytes([size[2], size[3]]));
+                let (width, height) =
+                    (u16::from_le_bytes([size[0], size[1]]), u16::from_le_bytes([size[2], size[3]]));
                 return Some(u64::from(width) * u64::from(height));
             }
             // An extension: its label, and blocks with their length before them up to an empty one.

@@ -67,7 +67,9 @@ impl<'a> Decoder<'a> {
             (C::Rgba, Sixteen) => ColorType::Rgba16,
             (color, bits) => {
                 let words = format!("{color:?} of {bits:?} bits after expansion");
-                return Err(ImageError::Parameter(ParameterError::from_kind(ParameterErrorKind::Generic(words))));
+                return Err(ImageError::Parameter(ParameterError::from_kind(ParameterErrorKind::Generic(
+                    words,
+                ))));
             }
         };
         Ok(Self { reader, color })

@@ -22,11 +22,17 @@ pub struct Ties {
     pub parents_end: c_int,
 }
 
-/// Forks. The child cuts its ties, runs `live` and leaves with the exit code that it returns, or `panicked` if it panics.
+/// Forks. The child calls `pack`, which may still read shared memory, cuts its ties, runs what `pack` returned and leaves with that one's
+/// exit code, or `panicked` if it panics.
 ///
 /// # Safety
-/// The process must have one thread, which the child then has all of. `live` must call nothing of PostgreSQL.
-pub unsafe fn fork(ties: &Ties, panicked: c_int, live: impl FnOnce() -> c_int) -> std::io::Result<libc::pid_t> {
+/// The process must have one thread, which the child then has all of. Neither function may call PostgreSQL, and the second may read
+/// no shared memory, where values of a table can be.
+pub unsafe fn fork<Live: FnOnce() -> c_int>(
+    ties: &Ties,
+    panicked: c_int,
+    pack: impl FnOnce() -> Live,
+) -> std::io::Result<libc::pid_t> {
     // SAFETY: signals are blocked around the fork, so no handler of the parent runs in the child.
     unsafe {
         let parent = libc::getpid();
@@ -37,6 +43,7 @@ pub unsafe fn fork(ties: &Ties, panicked: c_int, live: impl FnOnce() -> c_int) -
         let pid = libc::fork();
         if pid == 0 {
             let run = std::panic::AssertUnwindSafe(|| {
+                let live = pack();
                 detach(parent, ties);
                 live()
             });
@@ -59,7 +66,8 @@ pub fn ended(pid: libc::pid_t, wait: bool) -> Option<ExitStatus> {
     loop {
         // SAFETY: asks about our own child.
         let found = unsafe { libc::waitpid(pid, &mut status, if wait { 0 } else { libc::WNOHANG }) };
-        let interrupted = found < 0 && std::io::Error::last_os_error().kind() == std::io::ErrorKind::Interrupted;
+        let interrupted =
+            found < 0 && std::io::Error::last_os_error().kind() == std::io::ErrorKind::Interrupted;
         if !interrupted {
             return (found == pid).then(|| ExitStatus::from_raw(status));
         }

@@ -32,7 +32,8 @@ fn progressive(width: u16, height: u16, sampling: &[u8], scans: &[&[u8]]) -> Vec
     (1..).zip(sampling).for_each(|(id, factors)| frame.extend([id, *factors, 0]));
     let scans = scans.iter().flat_map(|components| {
         let named = components.iter().flat_map(|id| [*id, 0]);
-        let header: Vec<u8> = [components.len() as u8].into_iter().chain(named).chain([1, 63, 0x10]).collect();
+        let header: Vec<u8> =
+            [components.len() as u8].into_iter().chain(named).chain([1, 63, 0x10]).collect();
         segment(0xda, &header)
     });
     [&[0xff, 0xd8], &segment(0xc2, &frame)[..], &scans.collect::<Vec<u8>>(), &[0xff, 0xd9]].concat()
@@ -154,7 +155,12 @@ fn a_jpeg_within_a_tiff_counts_as_large_as_itself_says() {
 
 #[test]
 fn padding_of_tiles_and_samples_that_nobody_reads_count() {
-    let tiled = |width| tiff(&[7; 256], &[(259, 3, 1, 1), (322, 4, 1, width), (323, 4, 1, 16), (324, 4, 1, 8), (325, 4, 1, 256)]);
+    let tiled = |width| {
+        tiff(
+            &[7; 256],
+            &[(259, 3, 1, 1), (322, 4, 1, width), (323, 4, 1, 16), (324, 4, 1, 8), (325, 4, 1, 256)],
+        )
+    };
     assert_eq!(work(&tiled(16)), 256);
     assert_eq!(work(&tiled(16_384)), 16 * 16_384);
     // A tile 4 billion wide.
@@ -169,8 +175,12 @@ fn every_fixture_is_estimated_as_it_is_decoded() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         let bytes = fixture(&name);
         if let Ok(image) = decode(&bytes, &Limits::default()) {
-            let (found, pixels) = (estimate(&bytes, &Limits::default()).unwrap(), image.pixels().len() as u64);
-            assert!((pixels..=8 * pixels + 100).contains(&found.work), "{name}: {found:?} of {pixels} pixels");
+            let (found, pixels) =
+                (estimate(&bytes, &Limits::default()).unwrap(), image.pixels().len() as u64);
+            assert!(
+                (pixels..=8 * pixels + 100).contains(&found.work),
+                "{name}: {found:?} of {pixels} pixels"
+            );
             assert!(found.work < MEGAPIXEL);
             let enough = Limits { max_memory: found.memory, max_work: found.work, ..Limits::default() };
             estimate(&bytes, &enough).unwrap_or_else(|e| panic!("{name}: {}", e.report()));
