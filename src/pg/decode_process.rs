@@ -48,7 +48,8 @@ pub fn prepare(bytes: &[u8], preprocessing: &Preprocessing, limits: &Limits) -> 
     }
     let memory = estimate.memory + 2 * bytes.len() as u64 + MARGIN;
     let mut pixels = memory::filled(0, preprocessing.pixel_bytes())?;
-    let (mut channel, child) = Child::start(memory, || image::prepare(bytes, None, preprocessing, limits))?;
+    let (mut channel, child) =
+        Child::start(bytes, memory, |bytes| image::prepare(bytes, None, preprocessing, limits))?;
     let answer = receive(&mut channel, &mut pixels);
     let status = child.end();
     match answer {
@@ -87,8 +88,12 @@ fn unanswered(status: Option<ExitStatus>) -> Error {
 struct Child(libc::pid_t);
 
 impl Child {
-    /// Has `prepare` run in a process with at most `memory` bytes more than this one, and its answer sent to the channel.
-    fn start(memory: u64, prepare: impl FnOnce() -> Result<Vec<u8>>) -> Result<(Channel, Self)> {
+    /// Has `prepare` run on the bytes in a process with at most `memory` bytes more than this one, and its answer sent to the channel.
+    fn start(
+        bytes: &[u8],
+        memory: u64,
+        prepare: impl FnOnce(&[u8]) -> Result<Vec<u8>>,
+    ) -> Result<(Channel, Self)> {
         kill_at_exit();
         let no_process = |e: std::io::Error| {
             let kind = match e.raw_os_error() {
@@ -106,8 +111,13 @@ impl Child {
             descriptor: theirs.as_raw_fd(),
             parents_end: libc::SIGTERM,
         };
-        // SAFETY: a backend has one thread. The decoders use nothing of PostgreSQL; the file's bytes are in memory of this process.
-        let pid = unsafe { forked::fork(&ties, 1, || live(memory, prepare, &theirs)) }.map_err(no_process)?;
+        let pack = || {
+            // A small value lies in the page that it was read from, in shared buffers.
+            let own = memory::copied(bytes);
+            || live(memory, || prepare(&own?), &theirs)
+        };
+        // SAFETY: a backend has one thread. The decoders use nothing of PostgreSQL, and bytes that are their own.
+        let pid = unsafe { forked::fork(&ties, 1, pack) }.map_err(no_process)?;
         CHILD.store(pid, Ordering::Relaxed);
         Ok((channel, Self(pid)))
     }

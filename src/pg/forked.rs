@@ -23,14 +23,16 @@ pub struct Ties {
     pub parents_end: c_int,
 }
 
-/// Forks. The child cuts its ties, runs `live` and leaves with the exit code that it returns, or `panicked` if it panics.
+/// Forks. The child calls `pack`, which may still read shared memory, cuts its ties, runs what `pack` returned and leaves with that one's
+/// exit code, or `panicked` if it panics.
 ///
 /// # Safety
-/// The process must have one thread, which the child then has all of. `live` must call nothing of PostgreSQL.
-pub unsafe fn fork(
+/// The process must have one thread, which the child then has all of. Neither function may call PostgreSQL, and the second may read
+/// no shared memory, where values of a table can be.
+pub unsafe fn fork<Live: FnOnce() -> c_int>(
     ties: &Ties,
     panicked: c_int,
-    live: impl FnOnce() -> c_int,
+    pack: impl FnOnce() -> Live,
 ) -> std::io::Result<libc::pid_t> {
     // SAFETY: signals are blocked around the fork, so no handler of the parent runs in the child.
     unsafe {
@@ -42,6 +44,7 @@ pub unsafe fn fork(
         let pid = libc::fork();
         if pid == 0 {
             let run = std::panic::AssertUnwindSafe(|| {
+                let live = pack();
                 detach(parent, ties);
                 live()
             });

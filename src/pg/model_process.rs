@@ -40,7 +40,7 @@ impl ModelProcess {
             serve(listener, settings, past).code()
         };
         // SAFETY: the supervisor has one thread, and to serve needs nothing of PostgreSQL.
-        let pid = unsafe { forked::fork(&ties, End::NoStart.code(), live) }?;
+        let pid = unsafe { forked::fork(&ties, End::NoStart.code(), || live) }?;
         Ok(Self { pid, started: Instant::now(), asked_to_leave: None })
     }
 
