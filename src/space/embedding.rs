@@ -125,8 +125,16 @@ pub(super) fn check_length(layout: Layout, found: usize) -> Result<()> {
     if found == layout.dimensions() {
         return Ok(());
     }
-    Err(Error::new(Kind::Mismatch, format!("expected {} numbers, not {found}", layout.dimensions()))
-        .detail(format!("Model {layout} has {} subspaces of {}.", layout.subspaces(), layout.subspace_dim())))
+    Err(wrong_length(layout, layout.dimensions(), found))
+}
+
+/// The error of so many numbers where a model has others.
+pub(super) fn wrong_length(layout: Layout, expected: usize, found: usize) -> Error {
+    Error::new(Kind::Mismatch, format!("expected {expected} numbers, not {found}")).detail(format!(
+        "Model {layout} has {} subspaces of {}.",
+        layout.subspaces(),
+        layout.subspace_dim()
+    ))
 }
 
 pub(super) fn not_finite(at: usize, value: &dyn std::fmt::Display) -> Error {

@@ -7,6 +7,7 @@
 //! many times as fast.
 
 use super::binary::MAX_BYTES;
+use super::embedding::wrong_length;
 use super::{Embedding, EmbeddingRef, Layout, Query, QueryRef};
 use crate::error::{abridged, Error, Kind, Result};
 use crate::memory;
@@ -115,7 +116,7 @@ impl FromStr for Embedding {
         let malformed = || malformed("coopvec", text, "8x50@1a2b3c4d:[0.1,0.2,...]");
         let (layout, body) = layout(text.trim()).ok_or_else(malformed)?;
         let layout = layout?;
-        let values = numbers(body, layout.dimensions(), f16::from_f64).ok_or_else(malformed)??;
+        let values = numbers(body, layout, layout.dimensions(), f16::from_f64).ok_or_else(malformed)??;
         Embedding::from_f16(layout, values).map_err(of_text)
     }
 }
@@ -149,7 +150,8 @@ impl FromStr for Query {
             next = k + 1;
             weights[k] = weight.trim().parse().map_err(|_| malformed())?;
             let of_subspace = |e: Error| Error { message: format!("{} in subspace {k}", e.message), ..e };
-            let target = numbers(target, layout.subspace_dim(), |v| v as f32).ok_or_else(malformed)?;
+            let target =
+                numbers(target, layout, layout.subspace_dim(), |v| v as f32).ok_or_else(malformed)?;
             targets.extend(target.map_err(of_subspace)?);
             if weights[k] <= 0.0 {
                 return Err(malformed()
@@ -174,15 +176,18 @@ fn layout(text: &str) -> Option<(Result<Layout>, &str)> {
 }
 
 /// `[v,v,...]` of so many numbers; `None` if it is not of that form. However long the text, no more than those are read and kept.
-fn numbers<T>(text: &str, expected: usize, convert: impl Fn(f64) -> T) -> Option<Result<Vec<T>>> {
+fn numbers<T>(
+    text: &str,
+    layout: Layout,
+    expected: usize,
+    convert: impl Fn(f64) -> T,
+) -> Option<Result<Vec<T>>> {
     let mut rest = text.trim().strip_prefix('[')?.strip_suffix(']')?;
     let mut values = match memory::with_capacity(expected) {
         Ok(values) => values,
         Err(e) => return Some(Err(e)),
     };
-    let wrong_count = |found: usize| {
-        Some(Err(Error::new(Kind::InvalidText, format!("expected {expected} numbers, not {found}"))))
-    };
+    let wrong_count = |found| Some(Err(of_text(wrong_length(layout, expected, found))));
     loop {
         if values.len() == expected {
             return wrong_count(expected + 1 + rest.bytes().filter(|&byte| byte == b',').count());
