@@ -370,6 +370,19 @@ fn the_nearest_are_those_of_brute_force() {
 }
 
 #[test]
+fn the_format_is_the_older_one_until_the_model_changes() {
+    let layout = Layout::new(2, 5, 7).unwrap();
+    let meta = Fixture::new(layout, clustered(layout, 10, 1), 4, 1000, 10).meta;
+    let version = |meta: &Meta| meta.to_bytes()[4..8].to_vec();
+    assert_eq!(version(&meta), (VERSION - 1).to_le_bytes());
+    let changed = Meta { layout: None, tail_generation: 9, horizon: 1 << 40 | 77, ..meta };
+    assert_eq!(version(&changed), VERSION.to_le_bytes());
+    for meta in [meta, changed] {
+        assert_eq!(Meta::from_bytes(&meta.to_bytes()).map_err(Problem::into_error).unwrap(), meta);
+    }
+}
+
+#[test]
 fn without_a_distance_every_row_comes_once() {
     let layout = Layout::new(2, 5, 7).unwrap();
     let fixture = Fixture::new(layout, clustered(layout, 2900, 5), 4, 900, 1000);

@@ -103,17 +103,18 @@ pub fn train(layout: Layout, values: &[f16], cells: usize) -> Result<Quantizer> 
 
 fn subspace(n: usize, rows: &[&[f16]], cells: usize, random: &mut Random) -> Result<Subspace> {
     let centres = centres(n, rows, cells, random)?;
-    // `[n, rows]`.
-    let mut residuals: Vec<f32> = memory::filled(0.0, n * rows.len())?;
+    // `[n, rows]`, each dimension a cache line further on than a power of two may put it: a row is written to all of them.
+    let stride = rows.len() + 16;
+    let mut residuals: Vec<f32> = memory::filled(0.0, n * stride)?;
     for (r, row) in rows.iter().enumerate() {
         let (cell, _) = nearest(row, &centres);
         for (d, (x, c)) in row.iter().zip(&centres[cell * n..]).enumerate() {
-            residuals[d * rows.len() + r] = x.to_f32() - c;
+            residuals[d * stride + r] = x.to_f32() - c;
         }
     }
     let (mut low, mut step) = (memory::with_capacity(n)?, memory::with_capacity(n)?);
     for d in 0..n {
-        let (from, width) = range(&mut residuals[d * rows.len()..(d + 1) * rows.len()]);
+        let (from, width) = range(&mut residuals[d * stride..][..rows.len()]);
         low.push(from);
         step.push(width);
     }
