@@ -4,10 +4,19 @@
 //! aborts. So whatever grows with a user's data is allocated by these, and never by `vec![...]`, `collect` or `to_vec`.
 
 use crate::error::{Error, Kind, Result};
+use std::sync::Mutex;
+
+/// Given back when memory is refused: where many small allocations have taken all there is, an error needs some room to be told in.
+static RESERVE: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+/// Small enough to come from the heap, from which an error's own small allocations come.
+const RESERVED: usize = 64 << 10;
 
 /// The error of an allocation of `bytes` that was refused; in PostgreSQL it has the SQLSTATE 53200, `out_of_memory`.
 #[cold]
 pub fn refused(bytes: usize) -> Error {
+    if let Ok(mut reserve) = RESERVE.lock() {
+        *reserve = Vec::new();
+    }
     Error::new(Kind::OutOfMemory, "out of memory")
         .detail(format!("Failed on an allocation of {bytes} bytes."))
         .hint("Give the server more memory, or ask for less of it at once.")
@@ -19,8 +28,24 @@ pub fn refused(bytes: usize) -> Error {
 /// [`Kind::OutOfMemory`].
 #[inline]
 pub fn reserve<T>(items: &mut Vec<T>, additional: usize) -> Result<()> {
+    if items.capacity() - items.len() >= additional {
+        return Ok(());
+    }
+    keep_reserve()?;
     let total = items.len().saturating_add(additional);
     items.try_reserve(additional).map_err(|_| refused(total.saturating_mul(size_of::<T>())))
+}
+
+/// Sets memory aside for [`refused`], unless there still is some.
+fn keep_reserve() -> Result<()> {
+    let kept = match RESERVE.lock() {
+        Ok(mut reserve) => reserve.try_reserve_exact(RESERVED).is_ok(),
+        Err(_) => true,
+    };
+    if kept {
+        return Ok(());
+    }
+    Err(refused(RESERVED))
 }
 
 /// Appends an item.
@@ -53,6 +78,9 @@ pub fn extend<T: Copy>(items: &mut Vec<T>, more: &[T]) -> Result<()> {
 /// [`Kind::OutOfMemory`].
 pub fn with_capacity<T>(capacity: usize) -> Result<Vec<T>> {
     let mut items = Vec::new();
+    if capacity > 0 {
+        keep_reserve()?;
+    }
     items.try_reserve_exact(capacity).map_err(|_| refused(capacity.saturating_mul(size_of::<T>())))?;
     Ok(items)
 }
@@ -96,6 +124,7 @@ pub fn collect<T>(source: impl IntoIterator<Item = T>) -> Result<Vec<T>> {
 /// [`Kind::OutOfMemory`].
 pub fn text(text: &str) -> Result<String> {
     let mut copy = String::new();
+    keep_reserve()?;
     copy.try_reserve_exact(text.len()).map_err(|_| refused(text.len()))?;
     copy.push_str(text);
     Ok(copy)
