@@ -56,10 +56,10 @@ expect 'as before' "t $BIN/postgres" "$(ask -c "$same") $(executable)"
 configure "engine=$SCRATCH/nothing" device=cpu
 expect 'a program that is not there, too' "cpu (cpu: the program cannot be run, see the server's log)" "$(device)"
 expect 'the log says which' 1 "$(grep -c "computes on the CPU, not on cpu: .*the program is $SCRATCH/nothing: No such file" "$SCRATCH/server.log")"
-# The setting is a superuser's to see.
+# The setting is a superuser's to see (where the library is loaded: before, PostgreSQL knows nothing of it).
 ask -c 'CREATE ROLE plain'
 public() { ask -c 'SET ROLE plain' -c 'TABLE coop_stat_worker' -c 'SELECT coopembed.worker_stats()' -c 'SELECT * FROM coop_status()' 2>&1; }
-ask -c 'SET ROLE plain' -c 'SHOW coopembed.engine' 2>"$SCRATCH/error" && die 'everybody sees where the program is'
+ask -c "LOAD 'coopembed'" -c 'SET ROLE plain' -c 'SHOW coopembed.engine' 2>"$SCRATCH/error" && die 'everybody sees where the program is'
 expect 'nobody else is told where it is' 0 "$(public | grep -c "$SCRATCH")"
 printf '#!/bin/sh\necho "libcublas is not here" >&2\nexit 127\n' >"$SCRATCH/broken"
 chmod 755 "$SCRATCH/broken"
