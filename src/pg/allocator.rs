@@ -150,7 +150,7 @@ mod tests {
             if block.is_null() {
                 break;
             }
-            assert!(reserve.has(block) && block.addr() % layout.align() == 0);
+            assert!(reserve.has(block) && block.addr().is_multiple_of(layout.align()));
             blocks.push((block.addr(), layout.size()));
         }
         assert!(blocks.windows(2).all(|pair| pair[0].0 + pair[0].1 <= pair[1].0));

@@ -3,7 +3,7 @@
 use super::recent;
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::index::{prefetch, tail_page, Ahead, Kind, Meta, Pages, Problem, Read, Tag, PAYLOAD};
-use crate::pg::{compat, OrReport};
+use crate::pg::{compat, encoding, OrReport};
 use pgrx::pg_sys;
 use std::cell::Cell;
 
@@ -71,9 +71,7 @@ impl Index {
     /// Its name, for messages.
     pub fn name(&self) -> String {
         // SAFETY: the relation is open; its name is a C string within.
-        unsafe { std::ffi::CStr::from_ptr((*(*self.relation).rd_rel).relname.data.as_ptr()) }
-            .to_string_lossy()
-            .into_owned()
+        unsafe { encoding::name((*(*self.relation).rd_rel).relname.data.as_ptr()) }
     }
 
     /// Whether changes have to be in the WAL (PostgreSQL's macro RelationNeedsWAL).

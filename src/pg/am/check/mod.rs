@@ -6,10 +6,9 @@ use super::storage::{refuse, Index};
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::memory;
 use crate::pg::run_as::RunAs;
-use crate::pg::{compat, OrReport};
+use crate::pg::{compat, encoding, OrReport};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
-use std::ffi::CStr;
 
 /// Raises an error if the index is damaged or lacks a row of its table; returns how many rows of the table it compared. Of a partitioned
 /// index it checks those of all partitions. Expressions and predicates of the index run as the table's owner.
@@ -53,13 +52,10 @@ fn check_owner(index: pg_sys::Oid) -> Result<()> {
 
 fn not_ours(relation: pg_sys::Oid) -> Error {
     // SAFETY: returns a C string in this memory context, or null.
-    let name = unsafe { pg_sys::get_rel_name(relation) };
-    let name = if name.is_null() {
-        relation.to_u32().to_string()
-    } else {
-        // SAFETY: as above.
-        unsafe { CStr::from_ptr(name) }.to_string_lossy().into_owned()
-    };
+    let mut name = unsafe { encoding::name(pg_sys::get_rel_name(relation)) };
+    if name.is_empty() {
+        name = relation.to_u32().to_string();
+    }
     Error::new(ErrorKind::InvalidParameter, format!("\"{name}\" is not an index of access method coop"))
 }
 
