@@ -2,8 +2,8 @@
 //! refused to it; so larger ones are decoded in a process of their own, which the backend forks and kills when the statement is
 //! over: by its answer, an error, a cancel, a timeout or the end of the session.
 //!
-//! What that costs: 1.5 ms a picture in a session with 128 MB of shared buffers and a few MB of memory of its own, a fiftieth of what
-//! decoding takes of those that it is done for. (Shared memory is not copied by a fork, whatever its size, nor are its page tables.)
+//! What that costs: 1 ms to fork, end and wait, with 128 MB of shared buffers as with 2 GB (neither shared memory nor its page tables are
+//! copied), and 0.03 ms for each MB of the session's own memory: a hundredth of what decoding takes of those that it is done for.
 
 use super::client::Channel;
 use super::forked::{self, Ties};
