@@ -39,7 +39,7 @@ $sql
 \echo ended
 SQL
     grep -q '^limited' "$SCRATCH/found" && grep -q '^ended' "$SCRATCH/found" || die "$what with $megabytes MB: $(cat "$SCRATCH/found"); $(tail -5 "$SCRATCH/server.log")"
-    [ "$(ask -c 'SELECT pg_postmaster_start_time()')" = "$up_since" ] || die "$what with $megabytes MB: the server restarted; $(tail -20 "$SCRATCH/server.log")"
+    [ "$(ask -c 'SELECT pg_postmaster_start_time()')$(crashes)" = "$up_since" ] || die "$what with $megabytes MB: the server restarted; $(tail -20 "$SCRATCH/server.log")"
     ! grep -q prlimit "$SCRATCH/found" || die "$(cat "$SCRATCH/found")"
     if ! grep -q ERROR "$SCRATCH/found"; then
       ok "$what needs no more than $megabytes MB; with less, it failed $errors times and nothing else did"
