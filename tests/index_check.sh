@@ -75,6 +75,8 @@ expect 'one of another method is not' 'parts_id is not an index of access method
 expect 'nor one of no index' 'parts is not an index of access method coop' "$(says parts)"
 file=$(ask -c "SELECT pg_relation_filepath('parts_2b_emb_idx')" -c CHECKPOINT)
 stop_cluster "$SCRATCH"
+# From 18 on PostgreSQL would find the damage by itself.
+as_server "$BIN/pg_checksums" --disable -D "$SCRATCH/data" >/dev/null 2>&1 || true
 printf 'damage!!' | dd of="$SCRATCH/data/$file" bs=1 seek=$((8192 * 2 + 40)) conv=notrunc status=none
 start_cluster "$SCRATCH"
 expect 'and one that is damaged is found' 'index parts_2b_emb_idx is corrupt' "$(says parts_emb | grep -o '^index parts_2b_emb_idx is corrupt')"
