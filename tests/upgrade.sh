@@ -87,6 +87,24 @@ expect 'every version with a script can be updated' '' "$(ask -d new -c "
         SELECT FROM pg_extension_update_paths('coopembed') WHERE source = v.version AND target = '$current' AND path IS NOT NULL)
     AND v.version <> '$current'")"
 
+# What versions before 0.3.0 let anybody do is undone, and their functions work until then.
+"$BIN/createdb" holes
+ask -d holes >/dev/null <<'SQL'
+CREATE EXTENSION coopembed VERSION '0.2.0';
+CREATE TABLE things AS SELECT 1 AS id, '2x2@0000002a:[1,0,0,1]'::coopvec AS emb;
+CREATE ROLE neighbour;
+GRANT CREATE ON SCHEMA public TO neighbour;
+SET ROLE neighbour;
+CREATE VIEW looks AS SELECT 1 AS id, ''::bytea AS digest, '{1}'::integer[] AS neighbours, '{1}'::double precision[] AS distances;
+INSERT INTO coopembed.knn_graphs VALUES ('looks', 'things', 'id', 'emb', 5);
+SQL
+search="SELECT count(*) FROM coop_search(NULL::things, 'emb', '2x2@0000002a:[1,0,0,1]'::coopvec::coopquery, skip_unreachable => true)"
+expect 'functions of 0.2.0 search with the new library' '1 1' "$(ask -d holes -c "$search" -c 'SELECT count(*) FROM coopembed.knn_graphs' | xargs)"
+ask -d holes -c 'ALTER EXTENSION coopembed UPDATE'
+expect 'what was listed as a graph and is none leaves the list, to which nobody adds' '1 0 f f f 0' "$(ask -d holes -c "$search" -c 'SELECT count(*) FROM coopembed.knn_graphs' -c "
+  SELECT relrowsecurity, has_table_privilege('neighbour', oid, 'INSERT'), has_table_privilege('neighbour', oid, 'DELETE'),
+    (SELECT count(*) FROM pg_policy WHERE polrelid = c.oid) FROM pg_class c WHERE oid = 'coopembed.knn_graphs'::regclass" | tr '|' ' ' | xargs)"
+
 if [ $# = 0 ]; then
   for script in "$ROOT"/sql/coopembed--*.sql; do
     version=$(basename "$script" .sql)

@@ -29,6 +29,11 @@ thread_local! {
     static KEPT: RefCell<Option<Client<Channel>>> = const { RefCell::new(None) };
 }
 
+/// Has what a session keeps noted for dropping while there is memory: see `report::rehearse`.
+pub fn on_load() {
+    KEPT.with(|_| ());
+}
+
 /// Runs `request` with a connection to the service, which is started if need be. `patience` bounds each connection's
 /// use; `None` is for ever. `request` is repeated on a new connection if it asks for that.
 ///

@@ -53,4 +53,6 @@ pub extern "C-unwind" fn _PG_init() {
     worker::on_load();
     shards::on_load();
     search::on_load();
+    client::on_load();
+    report::rehearse();
 }

@@ -51,6 +51,13 @@ pub fn with_readable_errors<T>(f: impl FnOnce() -> T) -> T {
         .execute()
 }
 
+/// Raises an error and catches it, when the library is loaded. What Rust, pgrx and we keep for a thread is made when it is first needed, and
+/// glibc aborts the process where it cannot note that such a thing is to be dropped. From then on an error needs none of that, however
+/// short memory is.
+pub fn rehearse() {
+    PgTryBuilder::new(|| raise(Error::new(Kind::Internal, "rehearsal"))).catch_others(|_| ()).execute();
+}
+
 /// Tells the client of `error`, and goes on.
 pub fn warn(error: Error) {
     report(error, PgLogLevel::WARNING);
