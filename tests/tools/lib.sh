@@ -132,7 +132,7 @@ until_true() { # WHAT COMMAND...
   die "never: $what"
 }
 # Lines of a server's log that say that one of its processes crashed. pg_postmaster_start_time() does not tell: the postmaster lives on.
-crashes() { grep -a 'was terminated by signal\|reinitializing\|terminating any other' "${1:-$SCRATCH/server.log}" || true; }
+crashes() { LC_ALL=C grep -a 'was terminated by signal\|reinitializing\|terminating any other' "${1:-$SCRATCH/server.log}" || true; }
 gone() { ! kill -0 "$1" 2>/dev/null; }
 
 # The inference service of the scratch cluster.
