@@ -40,7 +40,7 @@ pub enum Kind {
     Busy,
     /// Somebody else's change came between: another try may work.
     Conflict,
-    /// Memory was refused.
+    /// The system refused an allocation whose size a user chose ([`memory`](crate::memory)); SQLSTATE 53200.
     OutOfMemory,
     /// Reading or writing failed.
     Io,

@@ -46,11 +46,11 @@ pub(super) struct Opened<'a> {
     bytes: &'a [u8],
     frame: Frame,
     grey: bool,
-    /// What decoding takes.
+    /// Memory and work of decoding, by the frame header and the scans that follow it.
     pub(super) estimate: Estimate,
 }
 
-/// Walks the markers.
+/// Walks all markers of a file, and decodes nothing: what its frame and scans say, and what decoding them takes.
 ///
 /// # Errors
 /// As [`decode`](super::decode()).
