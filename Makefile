@@ -10,11 +10,11 @@ help:
 
 ## make demo       install what is missing, build, start a cluster of its own, embed a gallery, answer five queries
 demo: setup
-	tests/tools/demo.sh
+	src/demo/demo.sh
 
 ## make demo-stop  stop the demo's cluster and remove it
 demo-stop:
-	tests/tools/demo.sh stop
+	src/demo/demo.sh stop
 
 ## make test       format, lints, CUDA type check, unit tests, cargo pgrx test, SQL regression tests, the README's SQL
 test: setup lint check-cuda test-core test-pg test-sql
@@ -81,7 +81,7 @@ test-cassert:
 
 ## make third-party  write the licences of all that is linked in, after a dependency has changed
 third-party:
-	.release/third-party.py
+	packaging/third-party.py
 
 ## make deny       licences, sources and known faults of all dependencies, by cargo-deny
 deny:
@@ -89,7 +89,7 @@ deny:
 
 ## make release    Debian packages, source archives and checksums of the last commit, in target/dist
 release:
-	.release/release.sh
+	packaging/release.sh
 
 ## make bench-large  up to 5,000,000 rows (25 GB of disk): building, size, answers, inserting, vacuum, memory, and how each grows
 bench-large: setup

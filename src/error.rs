@@ -40,7 +40,7 @@ pub enum Kind {
     Busy,
     /// Somebody else's change came between: another try may work.
     Conflict,
-    /// The system refused an allocation whose size a user chose ([`memory`](crate::memory)); SQLSTATE 53200.
+    /// The system refused an allocation whose size a user chose ([`memory`](super::memory)); SQLSTATE 53200.
     OutOfMemory,
     /// Reading or writing failed.
     Io,

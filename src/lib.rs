@@ -5,17 +5,23 @@
 //! feature: the extension (`pg15` and its siblings) and the offline program (`cli`).
 #![warn(missing_docs)]
 
+#[cfg(feature = "cli")]
+pub mod commands;
+#[cfg(feature = "cli")]
+pub mod data;
+#[cfg(feature = "cli")]
+pub mod demo;
 pub mod error;
 #[cfg(feature = "cli")]
 pub mod eval;
+#[cfg(feature = "cli")]
+pub mod explorer;
 pub mod graph;
 pub mod image;
 pub mod index;
-#[cfg(feature = "cli")]
-pub mod look;
+pub mod inference;
 pub mod memory;
 pub mod model;
-pub mod serve;
 pub mod space;
 #[cfg(feature = "cli")]
 pub mod train;

@@ -3,7 +3,7 @@
 //! Rust's collections abort the process where memory is refused, and PostgreSQL restarts the whole cluster where a process
 //! aborts. So whatever grows with a user's data is allocated by these, and never by `vec![...]`, `collect` or `to_vec`.
 
-use crate::error::{Error, Kind, Result};
+use super::error::{Error, Kind, Result};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Whether an allocation had to be served from a reserve.

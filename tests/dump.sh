@@ -56,10 +56,10 @@ stop_cluster "$SCRATCH/standby"
 export PGHOST=$SCRATCH PGOPTIONS="-c client_min_messages=warning"
 
 # A database in use, into a new cluster; not only to read from, but to go on with.
-for_server "$SCRATCH" "$ROOT/tests/gallery" >/dev/null
+for_server "$SCRATCH" "$ROOT/src/demo/gallery" >/dev/null
 for_server "$SCRATCH" "$ROOT/model/emoji" >/dev/null
 "$BIN/createdb" used
-psql_ -d used -v gallery="$SCRATCH/gallery" -v model="$SCRATCH/emoji" -f "$ROOT/tests/tools/demo-load.sql"
+psql_ -d used -v gallery="$SCRATCH/gallery" -v model="$SCRATCH/emoji" -f "$ROOT/src/demo/load.sql"
 ask -d used >/dev/null <<'SQL'
 CREATE SCHEMA shop;
 ALTER TABLE products SET SCHEMA shop;

@@ -5,7 +5,7 @@ source "$(dirname "$0")/tools/lib.sh"
 find_postgres
 scratch_cluster
 model=$(for_server "$SCRATCH" "$ROOT/model/emoji")
-gallery=$(for_server "$SCRATCH" "$ROOT/tests/gallery")
+gallery=$(for_server "$SCRATCH" "$ROOT/src/demo/gallery")
 fixtures=$(for_server "$SCRATCH" "$ROOT/tests/fixtures/images")
 export PGDATABASE=postgres PGOPTIONS="-c client_min_messages=warning"
 
@@ -20,7 +20,7 @@ right() { value "count(*) FROM $1 WHERE emb IS NOT NULL AND emb <-> coop_embed(i
 stop_model() { stopped=$(value 'model_process_pid FROM coop_stat_worker'); kill -STOP "$stopped"; }
 trap 'kill -CONT ${stopped:-} 2>/dev/null || true; stop_cluster "$SCRATCH"; rm -rf "$SCRATCH"' EXIT
 
-psql_ -v gallery="$gallery" -v model="$model" -f "$ROOT/tests/tools/demo-load.sql"
+psql_ -v gallery="$gallery" -v model="$model" -f "$ROOT/src/demo/load.sql"
 ask -c 'DELETE FROM products WHERE id > 60' # enough, and quicker where the build is not optimised
 whole=$(value 'count(*) FROM products')
 ask <<SQL

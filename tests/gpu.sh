@@ -16,7 +16,7 @@ if [ ! -x "$program" ]; then
 fi
 scratch_cluster max_connections=150
 model=$(for_server "$SCRATCH" "$ROOT/model/emoji")
-gallery=$(for_server "$SCRATCH" "$ROOT/tests/gallery")
+gallery=$(for_server "$SCRATCH" "$ROOT/src/demo/gallery")
 program=$(for_server "$SCRATCH" "$program")
 export PGDATABASE=postgres PGOPTIONS="-c client_min_messages=warning"
 

@@ -4,14 +4,14 @@
 source "$(dirname "$0")/tools/lib.sh"
 find_postgres
 scratch_cluster max_prepared_transactions=2
-for_server "$SCRATCH" "$ROOT/tests/gallery" >/dev/null
+for_server "$SCRATCH" "$ROOT/src/demo/gallery" >/dev/null
 for_server "$SCRATCH" "$ROOT/model/emoji" >/dev/null
 export PGDATABASE=shop PGOPTIONS="-c client_min_messages=warning"
 "$BIN/createdb" shop
 
 # The superuser's shop.
 ask -c 'CREATE EXTENSION coopembed'
-psql_ -v gallery="$SCRATCH/gallery" -v model="$SCRATCH/emoji" -f "$ROOT/tests/tools/demo-load.sql"
+psql_ -v gallery="$SCRATCH/gallery" -v model="$SCRATCH/emoji" -f "$ROOT/src/demo/load.sql"
 ask <<SQL >/dev/null
 CREATE SCHEMA shop;
 ALTER TABLE products SET SCHEMA shop;

@@ -9,7 +9,7 @@ model=$(for_server "$SCRATCH" "$ROOT/model/emoji")
 fixtures=$(for_server "$SCRATCH" "$ROOT/tests/fixtures/images")
 python3 "$ROOT/tests/tools/expensive_images.py" "$SCRATCH/made" 60
 made=$(mkdir "$SCRATCH/for" && for_server "$SCRATCH/for" "$SCRATCH/made")
-gallery=$(for_server "$SCRATCH" "$ROOT/tests/gallery")
+gallery=$(for_server "$SCRATCH" "$ROOT/src/demo/gallery")
 ask >/dev/null <<SQL
 CREATE EXTENSION coopembed;
 SELECT coop_load_model('m', '$model');

@@ -6,9 +6,9 @@ find_postgres
 scratch_cluster shared_buffers=16MB
 trap 'stop_cluster "$SCRATCH" 2>/dev/null; rm -rf "$SCRATCH"' EXIT
 model=$(for_server "$SCRATCH" "$ROOT/model/emoji")
-gallery=$(for_server "$SCRATCH" "$ROOT/tests/gallery")
+gallery=$(for_server "$SCRATCH" "$ROOT/src/demo/gallery")
 export PGDATABASE=postgres PGOPTIONS="-c client_min_messages=warning"
-psql_ -v gallery="$gallery" -v model="$model" -f "$ROOT/tests/tools/demo-load.sql"
+psql_ -v gallery="$gallery" -v model="$model" -f "$ROOT/src/demo/load.sql"
 ask <<'SQL' >/dev/null
 DELETE FROM products WHERE id > 60;
 CALL coop_embed_table('products', 'image', 'emb');

@@ -26,14 +26,14 @@ chmod 755 "$SCRATCH"
 mkdir "$SCRATCH/old" "$SCRATCH/new"
 give_to_server "$SCRATCH" "$SCRATCH"/*
 trap 'for c in old new; do stop_cluster "$SCRATCH/$c" 2>/dev/null; done; rm -rf "$SCRATCH"' EXIT
-for_server "$SCRATCH" "$ROOT/tests/gallery" >/dev/null
+for_server "$SCRATCH" "$ROOT/src/demo/gallery" >/dev/null
 for_server "$SCRATCH" "$ROOT/model/emoji" >/dev/null
 export PGDATABASE=shop PGOPTIONS="-c client_min_messages=warning"
 
 BIN=$old_bin
 start_cluster "$SCRATCH/old" fsync=off
 PGDATABASE='' "$BIN/createdb" shop
-psql_ -v gallery="$SCRATCH/gallery" -v model="$SCRATCH/emoji" -f "$ROOT/tests/tools/demo-load.sql"
+psql_ -v gallery="$SCRATCH/gallery" -v model="$SCRATCH/emoji" -f "$ROOT/src/demo/load.sql"
 ask >/dev/null <<'SQL'
 CREATE SCHEMA shop;
 ALTER TABLE products SET SCHEMA shop;

@@ -5,11 +5,11 @@
 source "$(dirname "$0")/tools/lib.sh"
 find_postgres
 scratch_cluster
-gallery=$(for_server "$SCRATCH" "$ROOT/tests/gallery")
+gallery=$(for_server "$SCRATCH" "$ROOT/src/demo/gallery")
 model=$(for_server "$SCRATCH" "$ROOT/model/emoji")
 "$BIN/createdb" readme
 export PGDATABASE=readme PGOPTIONS="-c client_min_messages=warning"
-psql_ -v gallery="$gallery" -v model="$model" -f "$ROOT/tests/tools/demo-load.sql"
+psql_ -v gallery="$gallery" -v model="$model" -f "$ROOT/src/demo/load.sql"
 # Pictures are there; the README begins with the extension.
 psql_ -c "DROP EXTENSION coopembed CASCADE"
 

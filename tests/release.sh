@@ -3,7 +3,7 @@
 # same bytes, installs into a system of its own, works there, and leaves nothing behind when it is removed.
 source "$(dirname "$0")/tools/lib.sh"
 find_postgres
-"$ROOT/.release/check.py"
+"$ROOT/packaging/check.py"
 ok "versions, metadata, licences and documents agree"
 
 SCRATCH=$(mktemp -d /tmp/coopembed.XXXXXX)
@@ -12,10 +12,10 @@ trap 'rm -rf "$SCRATCH"' EXIT
 mkdir "$SCRATCH/files" "$SCRATCH/again" "$SCRATCH/first"
 cp "$("$PG_CONFIG" --pkglibdir)/coopembed.so" "$("$PG_CONFIG" --sharedir)"/extension/coopembed* "$SCRATCH/files/"
 export COMPRESS=gzip
-"$ROOT/.release/deb.sh" extension "$PGV" "$SCRATCH/files" "$SCRATCH/first" >/dev/null
+"$ROOT/packaging/deb.sh" extension "$PGV" "$SCRATCH/files" "$SCRATCH/first" >/dev/null
 sleep 1.1
 touch "$SCRATCH"/files/*
-"$ROOT/.release/deb.sh" extension "$PGV" "$SCRATCH/files" "$SCRATCH/again" >/dev/null
+"$ROOT/packaging/deb.sh" extension "$PGV" "$SCRATCH/files" "$SCRATCH/again" >/dev/null
 package=$(cd "$SCRATCH/first" && echo *.deb)
 cmp "$SCRATCH/first/$package" "$SCRATCH/again/$package" || die "the same files make different packages"
 ok "the same files make the same package"

@@ -4,7 +4,7 @@
 source "$(dirname "$0")/tools/lib.sh"
 find_postgres
 scratch_cluster
-for_server "$SCRATCH" "$ROOT/tests/gallery" >/dev/null
+for_server "$SCRATCH" "$ROOT/src/demo/gallery" >/dev/null
 for_server "$SCRATCH" "$ROOT/model/emoji" >/dev/null
 export PGDATABASE=postgres PGOPTIONS="-c client_min_messages=warning"
 
@@ -20,7 +20,7 @@ SQL
 files() { (cd "$SCRATCH/data" && find . -type f -not -path './pg_wal/*' -not -path './pg_xact/*' -not -name 'pg_internal.init' \
   -not -name '*_fsm' -not -name '*_vm' -not -path './pg_stat*' | sort); }
 used() {
-  psql_ -v gallery="$SCRATCH/gallery" -v model="$SCRATCH/emoji" -f "$ROOT/tests/tools/demo-load.sql"
+  psql_ -v gallery="$SCRATCH/gallery" -v model="$SCRATCH/emoji" -f "$ROOT/src/demo/load.sql"
   ask >/dev/null <<'SQL'
 DELETE FROM products WHERE id > 12;
 CREATE TRIGGER embed BEFORE INSERT OR UPDATE OF image ON products FOR EACH ROW EXECUTE FUNCTION coop_embed_trigger('image', 'emb');

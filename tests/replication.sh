@@ -4,7 +4,7 @@
 source "$(dirname "$0")/tools/lib.sh"
 find_postgres
 scratch_cluster wal_level=logical max_wal_senders=8
-for_server "$SCRATCH" "$ROOT/tests/gallery" >/dev/null
+for_server "$SCRATCH" "$ROOT/src/demo/gallery" >/dev/null
 for_server "$SCRATCH" "$ROOT/model/emoji" >/dev/null
 export PGDATABASE=postgres PGOPTIONS="-c client_min_messages=warning"
 trap 'for c in . subscriber standby; do stop_cluster "$SCRATCH/$c" 2>/dev/null; done; rm -rf "$SCRATCH"' EXIT
@@ -16,7 +16,7 @@ for cluster in subscriber standby; do
   give_to_server "$SCRATCH/$cluster"
 done
 
-psql_ -v gallery="$SCRATCH/gallery" -v model="$SCRATCH/emoji" -f "$ROOT/tests/tools/demo-load.sql"
+psql_ -v gallery="$SCRATCH/gallery" -v model="$SCRATCH/emoji" -f "$ROOT/src/demo/load.sql"
 primary >/dev/null <<'SQL'
 CREATE SCHEMA shop;
 ALTER TABLE products SET SCHEMA shop;

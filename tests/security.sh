@@ -4,7 +4,7 @@
 source "$(dirname "$0")/tools/lib.sh"
 find_postgres
 scratch_cluster
-for_server "$SCRATCH" "$ROOT/tests/gallery" >/dev/null
+for_server "$SCRATCH" "$ROOT/src/demo/gallery" >/dev/null
 for_server "$SCRATCH" "$ROOT/model/emoji" >/dev/null
 cp "$ROOT/tests/tools/read.sql" "$SCRATCH/"
 export PGOPTIONS="-c client_min_messages=warning"
@@ -25,7 +25,7 @@ ask -d lists -c 'CREATE ROLE clerk' -c 'CREATE ROLE mallory'
 # One database as most are, without anything hostile; its answers are what the others' have to be.
 "$BIN/createdb" plain
 ask -d plain -c 'CREATE EXTENSION coopembed'
-psql_ -d plain -v gallery="$SCRATCH/gallery" -v model="$SCRATCH/emoji" -f "$ROOT/tests/tools/demo-load.sql"
+psql_ -d plain -v gallery="$SCRATCH/gallery" -v model="$SCRATCH/emoji" -f "$ROOT/src/demo/load.sql"
 ask -d plain -c 'CREATE SCHEMA shop' -c 'ALTER TABLE products SET SCHEMA shop' -c 'DELETE FROM shop.products WHERE id > 60' \
   -c "CALL coop_embed_table('shop.products', 'image', 'emb')" -c 'COPY (SELECT id, category, emb FROM shop.products) TO STDOUT' >"$SCRATCH/products"
 fill() { # DATABASE SCHEMA: the extension, the same model, the same rows, a kept graph, as a superuser does it

@@ -1,23 +1,18 @@
 //! The offline program: data sets, training and evaluation.
 
-use candle_core::{DType, Device, Tensor};
-use clap::{Args, Parser, Subcommand};
-use coopembed::error::{Error, Result};
-use coopembed::eval::experiment::{self, ExperimentArgs};
-use coopembed::eval::html::{self as report, ReportArgs};
-use coopembed::eval::run::{self as eval, EvalArgs};
-use coopembed::image::{prepare, Limits, Preprocessing};
-use coopembed::look::{self, ServeArgs};
-use coopembed::model::{import_backbone, load_backbone, read_backbone, read_directory, Model};
-use coopembed::serve::program::EngineArgs;
-use coopembed::train::emoji::gallery::{self, GalleryArgs};
-use coopembed::train::emoji::{self, EmojiArgs};
-use coopembed::train::fonts::{self, FontArgs};
-use coopembed::train::options::TrainArgs;
-use coopembed::train::run as train;
-use std::path::PathBuf;
+use clap::{Parser, Subcommand};
+use coopembed::commands::eval::{self, EvalArgs};
+use coopembed::commands::experiment::{self, ExperimentArgs};
+use coopembed::commands::import_backbone::{self, ImportArgs};
+use coopembed::commands::report::{self, ReportArgs};
+use coopembed::commands::train::{self, TrainArgs};
+use coopembed::data::emoji::{self, EmojiArgs};
+use coopembed::data::fonts::{self, FontArgs};
+use coopembed::demo::gallery::{self, GalleryArgs};
+use coopembed::error::Result;
+use coopembed::explorer::{self, ServeArgs};
+use coopembed::inference::program::EngineArgs;
 use std::process::ExitCode;
-use std::time::Instant;
 
 /// Cooperative embeddings, offline: data sets, backbones, training, evaluation
 #[derive(Parser)]
@@ -106,15 +101,6 @@ enum Command {
     /// Look at a table of pictures in a browser: click, drop photos, weigh wishes, and see the SQL
     #[command(after_help = SERVE_EXAMPLES)]
     Serve(Box<ServeArgs>),
-    /// Run a backbone as many times as each line of standard input says (for tests/bench/infer.sh)
-    #[command(hide = true)]
-    BenchBackbone(BenchArgs),
-    /// Pictures a second through a whole model, by size of batch (for tests/bench/serve.sh)
-    #[command(hide = true)]
-    BenchModel(BenchModelArgs),
-    /// Decode and scale files as many times as each line of standard input says (for tests/bench/decode.sh)
-    #[command(hide = true)]
-    BenchDecode(BenchDecodeArgs),
 }
 
 #[derive(Subcommand)]
@@ -125,51 +111,6 @@ enum Data {
     Fonts(FontArgs),
     /// A few hundred pictures of the emoji set as a shop's table, for a demonstration
     Gallery(GalleryArgs),
-}
-
-#[derive(Args)]
-struct ImportArgs {
-    /// Checkpoint: .pth or .safetensors
-    file: PathBuf,
-    /// resnet18, resnet34, resnet50 or efficientnet_lite0
-    #[arg(long, value_name = "NAME")]
-    arch: String,
-    /// File to write
-    #[arg(long, value_name = "FILE")]
-    out: PathBuf,
-}
-
-#[derive(Args)]
-struct BenchArgs {
-    /// Weights from import-backbone
-    file: PathBuf,
-    /// Height and width of the pictures
-    #[arg(long, value_name = "PIXELS")]
-    size: usize,
-    /// Pictures that are passed together
-    #[arg(long, value_name = "N")]
-    batch: usize,
-}
-
-#[derive(Args)]
-struct BenchModelArgs {
-    /// Model directory
-    model: PathBuf,
-    /// Sizes of batches
-    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1,2,3,4,6,8,16,32")]
-    batches: Vec<usize>,
-    /// For how long each is measured, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 2.0)]
-    time: f64,
-}
-
-#[derive(Args)]
-struct BenchDecodeArgs {
-    /// A picture
-    file: PathBuf,
-    /// Height and width to scale to
-    #[arg(long, value_name = "PIXELS", default_value_t = 224)]
-    size: u32,
 }
 
 fn main() -> ExitCode {
@@ -187,85 +128,12 @@ fn run(command: Command) -> Result<()> {
         Command::Data(Data::Emoji(args)) => emoji::run(&args),
         Command::Data(Data::Fonts(args)) => fonts::run(&args),
         Command::Data(Data::Gallery(args)) => gallery::run(&args),
-        Command::ImportBackbone(args) => import(&args),
+        Command::ImportBackbone(args) => import_backbone::run(&args),
         Command::Train(args) => train::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Experiment(args) => experiment::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Engine(args) => std::process::exit(args.run().code()),
-        Command::Serve(args) => look::run(&args),
-        Command::BenchBackbone(args) => bench(&args),
-        Command::BenchModel(args) => bench_model(&args),
-        Command::BenchDecode(args) => bench_decode(&args),
+        Command::Serve(args) => explorer::run(&args),
     }
-}
-
-fn import(args: &ImportArgs) -> Result<()> {
-    let weights = import_backbone(&args.file, args.arch.parse()?)?;
-    std::fs::write(&args.out, &weights).map_err(|e| Error::io("write", &args.out, &e))?;
-    println!("wrote {}: {} in {} bytes", args.out.display(), args.arch, weights.len());
-    Ok(())
-}
-
-/// Answers each line with the norm of the features, by which it can be seen that all engines computed the same.
-fn bench(args: &BenchArgs) -> Result<()> {
-    let read = |e| Error::io("read", &args.file, &e);
-    let (arch, tensors) = read_backbone(&std::fs::read(&args.file).map_err(read)?)?;
-    let backbone = load_backbone(arch, &tensors, &Device::Cpu)?;
-    let shape = (args.batch, 3, args.size, args.size);
-    // tests/bench/infer.py makes the same pictures.
-    let numbers = (0..3 * args.batch * args.size * args.size)
-        .map(|i| ((i as u32).wrapping_mul(2_654_435_761) >> 8) as f32 / (1 << 22) as f32 - 2.0);
-    let pictures = Tensor::from_vec(numbers.collect(), shape, &Device::Cpu)?;
-    for line in std::io::stdin().lines() {
-        let passes = line.map_err(read)?.parse().unwrap_or(1u32);
-        let mut norm = 0.0;
-        for _ in 0..passes {
-            norm = backbone
-                .forward(&pictures)?
-                .to_dtype(DType::F64)?
-                .sqr()?
-                .sum_all()?
-                .to_scalar::<f64>()?
-                .sqrt();
-        }
-        println!("{norm}");
-    }
-    Ok(())
-}
-
-fn bench_model(args: &BenchModelArgs) -> Result<()> {
-    let (config, weights) = read_directory(&args.model)?;
-    let model = Model::from_parts(&config, &weights)?;
-    for batch in &args.batches {
-        let bytes = batch * model.config().preprocessing.pixel_bytes();
-        let pixels: Vec<u8> =
-            (0..bytes).map(|i| ((i as u32).wrapping_mul(2_654_435_761) >> 24) as u8).collect();
-        model.embed(&pixels, *batch)?;
-        let (start, mut passes) = (Instant::now(), 0);
-        while start.elapsed().as_secs_f64() < args.time {
-            model.embed(&pixels, *batch)?;
-            passes += 1;
-        }
-        let a_batch = start.elapsed().as_secs_f64() / f64::from(passes);
-        println!("{batch} {:.1} {:.2}", *batch as f64 / a_batch, a_batch * 1000.0);
-    }
-    Ok(())
-}
-
-/// Answers each line with the sum of the pixels.
-fn bench_decode(args: &BenchDecodeArgs) -> Result<()> {
-    let read = |e| Error::io("read", &args.file, &e);
-    let bytes = std::fs::read(&args.file).map_err(read)?;
-    let preprocessing = Preprocessing::imagenet(args.size);
-    for line in std::io::stdin().lines() {
-        let passes = line.map_err(read)?.parse().unwrap_or(1u32);
-        let mut sum = 0;
-        for _ in 0..passes {
-            let pixels = prepare(&bytes, None, &preprocessing, &Limits::default())?;
-            sum = pixels.iter().map(|p| u64::from(*p)).sum::<u64>();
-        }
-        println!("{sum}");
-    }
-    Ok(())
 }

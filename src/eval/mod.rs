@@ -1,14 +1,12 @@
-//! Metrics, the retrieval protocols and their reports.
+//! Metrics, the retrieval protocols and the HTML report.
 
-pub mod experiment;
-pub mod html;
-pub mod learned;
+pub mod html_report;
 pub mod metrics;
+pub mod model_evaluation;
 pub mod nearest;
 pub mod ordered;
 pub mod protocol;
-pub mod report;
-pub mod run;
+pub mod results;
 pub mod tags;
 
 pub use protocol::Protocol;

@@ -6,7 +6,7 @@
 
 use crate::error::Result;
 use crate::space::{squared_l2_f16, Embedding};
-use crate::train::method::{Place, Space};
+use crate::space::{Part, TaskLayout};
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 
@@ -26,7 +26,7 @@ const ERROR: f32 = 2e-5;
 pub fn first_hits(
     queries: &[(usize, &Embedding)],
     gallery: &[(usize, &Embedding)],
-    place: Place,
+    place: Part,
     instance: &(dyn Fn(usize) -> u32 + Sync),
 ) -> Result<Vec<Option<usize>>> {
     let (Some((_, first)), false) = (gallery.first(), queries.is_empty()) else {
@@ -36,7 +36,7 @@ pub fn first_hits(
     for (_, e) in queries.iter().chain(gallery) {
         layout.check_same(&e.layout())?;
     }
-    let range = Space::cooperative(layout.subspaces(), layout.subspace_dim()).range(place);
+    let range = TaskLayout::cooperative(layout.subspaces(), layout.subspace_dim()).range(place);
     let slice = |e: &'_ Embedding| e.as_ref().values[range.clone()].to_vec();
     let matrix = |of: &[(usize, &Embedding)]| -> Result<(Tensor, Vec<f32>)> {
         let numbers: Vec<f32> = of.iter().flat_map(|(_, e)| slice(e)).map(|x| x.to_f32()).collect();
@@ -99,8 +99,8 @@ fn rank_of_first(
 
 #[cfg(test)]
 mod tests {
-    use super::super::metrics::ranking;
     use super::*;
+    use crate::eval::metrics::ranking;
     use crate::space::{embedding_distance, Layout};
     use rand::rngs::StdRng;
     use rand::{Rng, SeedableRng};
@@ -117,7 +117,7 @@ mod tests {
         let embeddings: Vec<Embedding> = (0..700).map(|_| draw()).collect();
         let images: Vec<(usize, &Embedding)> = embeddings.iter().enumerate().collect();
         let instance = |i: usize| (i % 90) as u32;
-        let ranks = first_hits(&images[..300], &images[200..], Place::Whole, &instance).unwrap();
+        let ranks = first_hits(&images[..300], &images[200..], Part::Superspace, &instance).unwrap();
         for (query, rank) in ranks.iter().enumerate() {
             let gallery: Vec<usize> = (200..700).filter(|&i| i != query).collect();
             let distance =
@@ -137,8 +137,8 @@ mod tests {
         let gallery = [(1, &near), (2, &far)];
         let instance = |i: usize| u32::from(i == 1);
         let rank = |place| first_hits(&[(0, &query)], &gallery, place, &instance).unwrap();
-        assert_eq!(rank(Place::Subspace(1)), [Some(1)]); // image 2 is of instance 0, 1 is nearer
-        assert_eq!(rank(Place::Subspace(0)), [Some(0)]);
-        assert_eq!(first_hits(&[(1, &query)], &gallery, Place::Whole, &instance).unwrap(), [None]);
+        assert_eq!(rank(Part::Subspace(1)), [Some(1)]); // image 2 is of instance 0, 1 is nearer
+        assert_eq!(rank(Part::Subspace(0)), [Some(0)]);
+        assert_eq!(first_hits(&[(1, &query)], &gallery, Part::Superspace, &instance).unwrap(), [None]);
     }
 }

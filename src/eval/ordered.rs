@@ -1,10 +1,10 @@
 //! Values read off the space: the value nearest to each image, and by how many ranks ordered attributes miss.
 
 use super::metrics::{mean, rank_of_first_hit, ranking};
+use crate::data::manifest::Manifest;
 use crate::error::Result;
 use crate::model::{Model, Proxies};
 use crate::space::{normalize_subspaces, Layout};
-use crate::train::manifest::Manifest;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -221,7 +221,7 @@ fn squared_distance(a: &[f32], b: &[f32]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::train::manifest::{AttributeEntry, ImageEntry, Split};
+    use crate::data::manifest::{AttributeEntry, ImageEntry, Split};
 
     fn close(got: Option<f64>, want: f64) {
         assert!((got.unwrap() - want).abs() < 1e-12, "{got:?} is not {want}");

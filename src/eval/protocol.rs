@@ -3,18 +3,18 @@
 use super::metrics::{average_precision, mean, ranking};
 use super::nearest::first_hits;
 use super::ordered::Reference;
-use super::report::{Absent, AttributeReport, InstanceReport, RankedReport, Report, ScoredName, Sizes};
+use super::results::{Absent, AttributeReport, InstanceReport, RankedReport, Report, ScoredName, Sizes};
+use crate::data::manifest::{Manifest, Split};
 use crate::error::{Error, Kind, Result};
+use crate::space::Part;
 use crate::space::{distance, Embedding, Query};
-use crate::train::manifest::{Manifest, Split};
-use crate::train::method::Place;
 use rayon::prelude::*;
 
 /// The queries that a model stores, under the names of its vocabulary.
 #[derive(Debug, Clone)]
 pub struct Prototypes {
     /// Where instances are compared.
-    pub instance: Place,
+    pub instance: Part,
     /// Per attribute of the model.
     pub attributes: Vec<NamedQueries>,
     /// The categories'.
@@ -89,7 +89,7 @@ pub fn evaluate(
 
 impl Test<'_> {
     /// Recall at 1 and 10: is one of the nearest gallery images of the query's instance?
-    fn instances(&self, place: Place, leave_one_out: bool) -> Result<InstanceReport> {
+    fn instances(&self, place: Part, leave_one_out: bool) -> Result<InstanceReport> {
         let alone = leave_one_out || self.queries.is_empty();
         let queries = if alone { &self.gallery } else { &self.queries };
         let instance = |image: usize| self.manifest.images[image].instance;
@@ -196,8 +196,8 @@ fn quoted<'a>(names: impl Iterator<Item = &'a String>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::manifest::{AttributeEntry, ImageEntry};
     use crate::space::Layout;
-    use crate::train::manifest::{AttributeEntry, ImageEntry};
 
     fn layout() -> Layout {
         Layout::new(2, 2, 1).unwrap()
@@ -268,7 +268,7 @@ mod tests {
         ];
         let both = |a, b| Some(Query::superspace(layout(), [angle(a), angle(b)].concat()).unwrap());
         Prototypes {
-            instance: Place::Whole,
+            instance: Part::Superspace,
             attributes: vec![
                 NamedQueries { name: "shape".into(), queries: shape },
                 NamedQueries { name: "print".into(), queries: vec![value("dots", 1, 0.0)] },

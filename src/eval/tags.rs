@@ -1,10 +1,10 @@
 //! Are tags right, and as often as their probabilities say?
 
 use super::metrics::mean;
+use crate::data::manifest::Manifest;
 use crate::error::Result;
 use crate::model::{Model, Proxies, Tagger};
 use crate::space::{Embedding, EmbeddingRef};
-use crate::train::manifest::Manifest;
 use serde::Serialize;
 
 /// Bins of equal width between 0 and 1.

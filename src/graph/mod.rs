@@ -10,7 +10,7 @@
 //! of different categories have 7.4 hops and 3.7 changes of category on average. Their longest hop changes the category in
 //! 78.8 ± 2.9 %, any hop in 51.0 ± 1.3 %: the paper's observation holds. Where the category changes once (12 paths) it does so at
 //! the longest hop in 33 ± 14 %, and by chance would in 24 ± 4 %: too few to tell. Two pairs had no path.
-//! (`tests/bench/wander.sh emoji 0`, the set by `coopembed data emoji --out emoji`.)
+//! (`tests/bench/transition.sh emoji 0`, the set by `coopembed data emoji --out emoji`.)
 //!
 //! # Why a swap has to be weighed
 //!
@@ -24,15 +24,15 @@
 //!
 //! For 100,000 rows like the shipped model's (13x50) and k = 5, a graph in everything takes 672 s of processor time, shared by two
 //! sessions, one of hues 212 s; a refresh that finds nothing takes 0.7 s, one after 100 changes 16 s, a path in the kept graph
-//! 0.7 s. (`tests/bench/wander.sh emoji`, on two cores with five times the work they could do: by the clock the first took 949 s,
+//! 0.7 s. (`tests/bench/transition.sh emoji`, on two cores with five times the work they could do: by the clock the first took 949 s,
 //! and 494 s with little beside it.)
 
-mod search;
+mod shortest_path;
 
-pub use search::{NoRoute, Route};
+pub use shortest_path::{NoRoute, Route};
 
-use crate::error::{Error, Kind, Result};
-use crate::memory;
+use super::error::{Error, Kind, Result};
+use super::memory;
 use std::collections::HashMap;
 use std::rc::Rc;
 

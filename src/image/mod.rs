@@ -10,7 +10,7 @@
 //! - **Truncated files** are errors, never half-grey pictures.
 //!
 //! Decoders run on bytes that anyone may have made: sizes are read from the headers and checked before any pixel is
-//! allocated, memory and work are bounded by [`Limits`], memory that is not there is an error, and a panic inside a decoder becomes an [`Error`](crate::error::Error). No
+//! allocated, memory and work are bounded by [`Limits`], memory that is not there is an error, and a panic inside a decoder becomes an [`Error`](super::error::Error). No
 //! panic hook is installed; whichever is there may print or log its line.
 
 mod decode;
@@ -32,7 +32,7 @@ pub use limits::{Estimate, Limits, MEGAPIXEL};
 pub use preprocessing::Preprocessing;
 pub use resize::{prepare_image, CropBox};
 
-use crate::error::Result;
+use super::error::Result;
 
 /// Bytes of an image file to `[size, size, 3]` 8-bit RGB for a network: [`decode`], then [`prepare_image`].
 ///

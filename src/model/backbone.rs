@@ -88,9 +88,9 @@ impl Backbone for ConvNet {
 
 #[cfg(test)]
 mod tests {
-    use super::super::cpu::available;
-    use super::super::synthetic;
     use super::*;
+    use crate::model::cpu::available;
+    use crate::model::synthetic;
 
     /// What PyTorch computes: the norm over two pictures, the first three features of the first and the last three
     /// of the second.

@@ -138,9 +138,9 @@ impl Backbone for DeviceNetwork {
 
 #[cfg(test)]
 mod tests {
-    use super::super::backbone::load_backbone;
-    use super::super::synthetic;
     use super::*;
+    use crate::model::backbone::load_backbone;
+    use crate::model::synthetic;
 
     #[test]
     fn candles_operations_give_what_our_kernels_give() {

@@ -109,9 +109,9 @@ impl Drop for Temporary {
 
 #[cfg(test)]
 mod tests {
-    use super::super::arch::Arch;
-    use super::super::synthetic;
     use super::*;
+    use crate::model::arch::Arch;
+    use crate::model::synthetic;
     use candle_core::{Device, Tensor};
 
     #[test]

@@ -1,4 +1,4 @@
-//! Models: backbones, the projection to the superspace, and the model directory.
+//! Models: backbones, the projection to the cratespace, and the model directory.
 
 pub(crate) mod arch;
 mod backbone;

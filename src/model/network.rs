@@ -182,11 +182,11 @@ impl Projection {
 
 #[cfg(test)]
 mod tests {
-    use super::super::arch::Arch;
-    use super::super::prototypes::Proxies;
-    use super::super::synthetic;
-    use super::super::tensors::{write_tensors, Precision, Tensors};
     use super::*;
+    use crate::model::arch::Arch;
+    use crate::model::prototypes::Proxies;
+    use crate::model::synthetic;
+    use crate::model::tensors::{write_tensors, Precision, Tensors};
     use candle_core::DType;
 
     const ARCH: Arch = Arch::EfficientNetLite0;

@@ -1,58 +1,35 @@
 //! The PostgreSQL glue: types, operators, functions, catalogue, worker, settings. Thin: whatever can be said without
 //! PostgreSQL is said on the floors below. The only place, with the SIMD kernels, where `unsafe` lives.
 
-mod aggregates;
-mod algebra;
 mod allocator;
 mod am;
 mod catalog;
-mod client;
 mod compat;
-mod decode_process;
-mod embed;
-mod embed_table;
 mod encoding;
-mod engine;
+mod ereport;
 #[cfg(any(test, feature = "pg_test"))]
 mod fixture;
 mod fmgr;
-mod fold;
-mod forked;
-mod gallery;
-mod knn;
-mod model_process;
-mod nodes;
-mod operators;
-mod pipeline;
-mod queries;
-mod report;
+mod functions;
+mod guc;
+mod inference;
+mod planner;
 mod run_as;
-mod search;
-mod settings;
-mod shards;
-mod socket;
-mod status;
-mod tags;
 mod text;
-mod trigger;
 mod types;
-mod varlena;
-mod version;
-mod wander;
-mod worker;
 
-pub use report::OrReport;
+pub use ereport::OrReport;
 pub use text::Text;
-pub use varlena::{CoopQuery, CoopVec};
+pub use types::{CoopQuery, CoopVec};
 
 /// Runs when a server process loads the library.
 #[pgrx::pg_guard]
 #[allow(non_snake_case)]
 pub extern "C-unwind" fn _PG_init() {
-    settings::define();
-    worker::on_load();
-    shards::on_load();
-    search::on_load();
-    client::on_load();
-    report::rehearse();
+    guc::define();
+    inference::worker::on_load();
+    planner::shards::on_load();
+    functions::partial_search::on_load();
+    inference::client::on_load();
+    ereport::rehearse();
 }

@@ -105,7 +105,7 @@ macro_rules! read_as_text {
                 // SAFETY: as promised to `unbox_arg_unchecked`.
                 match unsafe { arg.unbox_arg_using_from_datum() } {
                     Some(value) => value,
-                    None => super::report::raise(Error::new(
+                    None => super::ereport::raise(Error::new(
                         Kind::Internal,
                         format!("argument {index} must not be null"),
                     )),

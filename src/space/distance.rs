@@ -255,8 +255,8 @@ mod x86 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Embedding, Layout, Query};
     use super::*;
+    use crate::space::{Embedding, Layout, Query};
 
     /// A small fixed pseudo-random sequence in [-1, 1).
     fn noise(len: usize, mut seed: u64) -> Vec<f32> {

@@ -144,8 +144,8 @@ pub(super) fn not_finite(at: usize, value: &dyn std::fmt::Display) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Query;
     use super::*;
+    use crate::space::Query;
 
     #[test]
     fn each_subspace_gets_unit_length_and_zeros_stay() {

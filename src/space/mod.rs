@@ -1,6 +1,6 @@
 //! The algebra of the cooperative space: layout, embeddings, queries and their masked distance.
 //!
-//! K attributes own one subspace of n dimensions each; the superspace is their direct sum, N = K·n, and attribute k
+//! K attributes own one subspace of n dimensions each; the cratespace is their direct sum, N = K·n, and attribute k
 //! owns dimensions `[k·n, (k+1)·n)`, so that every mask is a union of ranges. For retrieval each subspace is
 //! L2-normalised on its own (Section 3 of arXiv 1904.01421).
 
@@ -10,6 +10,7 @@ mod embedding;
 mod layout;
 mod mean;
 mod query;
+mod task_layout;
 mod text;
 
 pub use distance::{
@@ -19,3 +20,4 @@ pub use embedding::{normalize_subspaces, Embedding, EmbeddingRef};
 pub use layout::{Layout, MAX_DIMENSIONS};
 pub use mean::Mean;
 pub use query::{Query, QueryRef};
+pub use task_layout::{Part, TaskLayout};

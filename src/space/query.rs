@@ -258,8 +258,8 @@ fn out_of_range() -> Error {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{distance, Embedding};
     use super::*;
+    use crate::space::{distance, Embedding};
     use proptest::prelude::*;
 
     const K: usize = 4;

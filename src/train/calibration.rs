@@ -1,6 +1,6 @@
 //! Probabilities that keep their word: temperatures and the signs of absence, learned on images that training has not seen.
 
-use super::manifest::{Manifest, Split};
+use crate::data::manifest::{Manifest, Split};
 use crate::error::Result;
 use crate::model::{softmax, Calibration, ModelConfig, Presence, Proxies, Tagger, Tagging};
 use crate::space::Embedding;

@@ -4,7 +4,7 @@
 //! every z: `-D = 2 f·p − ‖p‖² − ‖f‖²`, so one matrix product ([`negative_distances`]) gives the very same softmax and
 //! gradient without a `[batch, proxies, N]` intermediate.
 //!
-//! [`negative_distances`]: super::distances::negative_distances
+//! [`negative_distances`]: super::pairwise::negative_distances
 
 use crate::error::Result;
 use candle_core::{Device, Tensor, D};

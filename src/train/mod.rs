@@ -1,38 +1,23 @@
-//! Data sets, losses, optimiser and trainer: the offline half of the method.
+//! Losses, methods, optimiser and trainer: what learns.
 
-pub mod assembly;
-pub mod builder;
 pub mod calibration;
-pub mod card;
 pub mod checkpoint;
-pub mod corruption;
-pub mod distances;
-pub mod emoji;
-pub mod feature_cache;
-pub mod features;
-pub mod fonts;
-pub mod learning;
-pub mod loader;
-pub mod log;
+pub mod feature_source;
+pub mod learning_backbone;
+pub mod learning_source;
+pub mod loss_log;
 pub mod losses;
-pub mod manifest;
+pub mod mean_queries;
 pub mod method;
 pub mod methods;
-pub mod network;
 pub mod ops;
 pub mod optimizer;
-pub mod options;
-pub mod queries;
-pub mod rival;
-pub mod run;
+pub mod pairwise;
 pub mod sampler;
-pub mod set;
 pub mod settings;
-pub mod source;
 pub mod trainer;
+pub mod training_set;
 pub mod validation;
 
 #[cfg(test)]
-pub(crate) mod chain_tests;
-#[cfg(test)]
-mod memory_tests;
+mod tests;

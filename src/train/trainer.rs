@@ -1,11 +1,11 @@
 //! The loop: any method over any source of features, epoch by epoch, with checkpoints and early stopping.
 
 use super::checkpoint::{Checkpoints, Progress};
+use super::feature_source::FeatureSource;
 use super::method::{Method, Terms};
 use super::optimizer::{Adam, Parameter};
 use super::sampler;
 use super::settings::Settings;
-use super::source::FeatureSource;
 use super::validation::Validation;
 use crate::error::{Error, Kind, Result};
 use crate::model::Tensors;
@@ -225,5 +225,4 @@ impl Sums {
 }
 
 #[cfg(test)]
-#[path = "trainer_tests.rs"]
 mod tests;

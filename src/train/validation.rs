@@ -1,11 +1,11 @@
 //! Images held out of training, and how well they are retrieved among themselves.
 
+use super::feature_source::FeatureSource;
 use super::losses::unit_subspaces;
-use super::manifest::{Manifest, Split};
-use super::method::{Method, Place, Space};
-use super::source::FeatureSource;
+use super::method::Method;
+use crate::data::manifest::{Manifest, Split};
 use crate::error::{Error, Kind, Result};
-use crate::eval::metrics::mean;
+use crate::space::{Part, TaskLayout};
 use candle_core::{DType, Device, Tensor};
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
@@ -123,16 +123,16 @@ impl Validation {
             let embedded = method.embed(&source.plain(images)?.detach())?.detach();
             rows.push(embedded.to_device(&Device::Cpu)?);
         }
-        self.of_embeddings(&Tensor::cat(&rows, 0)?, &method.space())
+        self.of_embeddings(&Tensor::cat(&rows, 0)?, &method.task_layout())
     }
 
     /// [`Validation::score`] of raw embeddings `[images, S·d]`.
-    fn of_embeddings(&self, embeddings: &Tensor, space: &Space) -> Result<f64> {
+    fn of_embeddings(&self, embeddings: &Tensor, space: &TaskLayout) -> Result<f64> {
         let unit = unit_subspaces(embeddings, space.subspaces)?;
-        let similarities = |place: Place| -> Result<Vec<Vec<f32>>> {
+        let similarities = |place: Part| -> Result<Vec<Vec<f32>>> {
             let part = match place {
-                Place::Whole => unit.clone(),
-                Place::Subspace(s) => unit.narrow(1, s * space.dim, space.dim)?.contiguous()?,
+                Part::Superspace => unit.clone(),
+                Part::Subspace(s) => unit.narrow(1, s * space.dim, space.dim)?.contiguous()?,
             };
             Ok(part.matmul(&part.t()?)?.to_dtype(DType::F32)?.to_vec2()?)
         };
@@ -176,10 +176,16 @@ fn nearest(similarities: &[Vec<f32>], judge: impl Fn(usize, usize) -> Option<(bo
     mean(similarities.iter().enumerate().filter_map(hit))
 }
 
+/// `None` of nothing.
+fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let (count, sum) = values.fold((0usize, 0.0), |(count, sum), value| (count + 1, sum + value));
+    (count > 0).then(|| sum / count as f64)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::corruption::tests::manifest;
     use super::*;
+    use crate::data::corruption::tests::manifest;
 
     #[test]
     fn each_image_is_held_out_of_one_fold_and_variants_together() {
@@ -229,7 +235,7 @@ mod tests {
         // 1 finds 2, right; 2 finds 1 (.70 + .98), right; 3 has none. 1.
         // First attribute: 0 is nearest to 3 (.5), wrong; 1 to 3 (.4), wrong; 2 to 3 (.4), wrong; 3 has none. 0.
         // Second: 1 finds 2 (.2), 2 finds 1, right; 0 has no value, 3 none like it. 1. Attributes: .5.
-        let score = validation.of_embeddings(&x, &Space::cooperative(2, 2)).unwrap();
+        let score = validation.of_embeddings(&x, &TaskLayout::cooperative(2, 2)).unwrap();
         assert!((score - 2.5 / 3.0).abs() < 1e-12, "{score}");
     }
 }

@@ -47,7 +47,7 @@ def main(program, folder):
             photo(width, height).save(file, quality=90, progressive=progressive)
             data = file.read_bytes()
             passes = max(1, 3_000_000 // (width * height))
-            ours = subprocess.Popen([program, "bench-decode", str(file), "--size", str(SIZE)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
+            ours = subprocess.Popen([program, "decode", str(file), "--size", str(SIZE)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
 
             def ask():
                 ours.stdin.write(f"{passes}\n")

@@ -5,5 +5,5 @@
 set -eu
 cd "$(dirname "$0")/../.."
 python=$(tests/bench/venv.sh PIL numpy)
-RUSTFLAGS=" " cargo build --quiet --release --bin coopembed --no-default-features --features cli
-"$python" tests/bench/decode.py target/release/coopembed target/bench-decode
+RUSTFLAGS=" " cargo build --quiet --release --example bench --no-default-features --features cli
+"$python" tests/bench/decode.py target/release/examples/bench target/bench-decode

@@ -235,7 +235,7 @@ def compare(program, folder):
         for batch in map(int, setting("BATCHES", "1 16")):
             for threads in map(int, setting("THREADS", "1 2")):
                 serve = lambda kind: [sys.executable, __file__, "serve", kind, arch, npz, str(batch), str(threads)]
-                ours = [program, "bench-backbone", safe, "--size", str(SIZE), "--batch", str(batch)]
+                ours = [program, "backbone", safe, "--size", str(SIZE), "--batch", str(batch)]
                 peers = [Peer(ours if kind == "coopembed" else serve(kind), threads) for kind in ENGINES]
                 norms = [peer.turn(2, 1) for peer in peers]
                 assert max(norms) <= 1.001 * min(norms), f"{arch}: features of norms {norms}"

@@ -6,5 +6,5 @@
 set -eu
 cd "$(dirname "$0")/../.."
 python=$(tests/bench/venv.sh torch torchvision onnx onnxruntime)
-RUSTFLAGS=" " cargo build --quiet --release --bin coopembed --no-default-features --features cli
-"$python" tests/bench/infer.py compare target/release/coopembed target/bench-infer
+RUSTFLAGS=" " cargo build --quiet --release --example bench --no-default-features --features cli
+"$python" tests/bench/infer.py compare target/release/examples/bench target/bench-infer

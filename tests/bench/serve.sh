@@ -8,16 +8,16 @@
 source "$(dirname "$0")/../tools/lib.sh"
 find_postgres
 seconds=${1:-60} connections=${2:-64}
-(cd "$ROOT" && cargo build --quiet --release --bin coopembed --no-default-features --features cli)
+(cd "$ROOT" && cargo build --quiet --release --bin coopembed --example bench --no-default-features --features cli)
 scratch_cluster max_connections=$((connections + 20)) shared_buffers=256MB max_parallel_workers_per_gather=0
 directory=$ROOT/model/emoji
 if [ -n "${ARCH:-}" ]; then
   directory=$SCRATCH/set/random
   mkdir "$SCRATCH/set"
-  ln -s "$ROOT/tests/gallery/images" "$SCRATCH/set/images"
+  ln -s "$ROOT/src/demo/gallery/images" "$SCRATCH/set/images"
   # What it learns does not matter, so it learns from a few.
   awk -F, 'NR > 40 { exit } NR == 1 { print "path,instance,category,split,half"; next } { print $NF "," $1 ",any,train," NR % 2 }' \
-    "$ROOT/tests/gallery/products.csv" >"$SCRATCH/set/images.csv"
+    "$ROOT/src/demo/gallery/products.csv" >"$SCRATCH/set/images.csv"
   "$("$ROOT/tests/bench/venv.sh" torch torchvision)" -c "
 import sys, torch, torchvision
 torch.save(torchvision.models.get_model('$ARCH', weights=None).state_dict(), sys.argv[1])" "$SCRATCH/backbone.pth"
@@ -25,9 +25,9 @@ torch.save(torchvision.models.get_model('$ARCH', weights=None).state_dict(), sys
     --flip false --cache "$SCRATCH/features" --out "$directory"
 fi
 model=$(for_server "$SCRATCH" "$directory")
-gallery=$(for_server "$SCRATCH" "$ROOT/tests/gallery")
+gallery=$(for_server "$SCRATCH" "$ROOT/src/demo/gallery")
 export PGDATABASE=postgres PGOPTIONS="-c client_min_messages=warning"
-psql_ -v gallery="$gallery" -v model="$model" -f "$ROOT/tests/tools/demo-load.sql"
+psql_ -v gallery="$gallery" -v model="$model" -f "$ROOT/src/demo/load.sql"
 value() { ask -c "SELECT $1"; }
 anonymous() { # PID...: kilobytes of each process's own memory
   local pid
@@ -37,7 +37,7 @@ most() { sort -n | tail -1; }
 clients() { value "string_agg(pid::text, ' ') FROM pg_stat_activity WHERE application_name = 'pgbench'"; }
 
 say "the model alone, on this machine: batch, pictures a second, milliseconds a batch"
-"$TARGET/release/coopembed" bench-model "$directory" | tee "$SCRATCH/alone"
+"$TARGET/release/examples/bench" model "$directory" | tee "$SCRATCH/alone"
 # What decoding takes of the same processors, measured on this table's pictures by the backends themselves.
 ask -c "SELECT count(coop_embed(image)) FROM products" >/dev/null
 best=$(sort -k2 -n "$SCRATCH/alone" | tail -1 | cut -d' ' -f2)

@@ -1,5 +1,5 @@
 -- What the soak works on, and the truth that its answers are compared with. Variables: gallery, model, images (server-side paths), seed.
-\ir ../tools/demo-load.sql
+\ir ../../src/demo/load.sql
 SELECT setseed(:seed % 1000000 / 1000000.0) AS seeded \gset
 -- Embeddings of the gallery's pictures, made while nothing disturbs.
 ALTER TABLE products RENAME TO pictures;

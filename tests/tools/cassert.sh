@@ -42,7 +42,7 @@ cp "$objects"/coopembed* "$("$PG_CONFIG" --sharedir)/extension/"
   scratch_cluster
   expect "the server has assertions" on "$(ask -c 'SHOW debug_assertions')"
 )
-for test in tools/regress.sh index.sh worker.sh embed.sh wander.sh dump.sh shards.sh; do
+for test in tools/regress.sh index.sh worker.sh embed.sh transition.sh dump.sh shards.sh; do
   say "$test"
   "$ROOT/tests/$test"
 done

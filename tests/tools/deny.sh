@@ -6,7 +6,7 @@ command -v cargo-deny >/dev/null || {
   cargo install cargo-deny --debug --locked --root "$TARGET/tools"
 }
 cd "$ROOT"
-deny() { cargo deny --config .release/deny.toml "$@"; }
+deny() { cargo deny --config packaging/deny.toml "$@"; }
 deny check licenses bans sources
 if deny fetch db >"$TARGET/deny.log" 2>&1; then
   deny check advisories

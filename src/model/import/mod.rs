@@ -97,8 +97,8 @@ fn hexadecimal(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::synthetic;
     use super::*;
+    use crate::model::synthetic;
 
     /// A checkpoint file of these tensors, as a training script leaves it.
     fn published(tensors: &Tensors, prefix: &str) -> tempfile::NamedTempFile {
@@ -120,7 +120,7 @@ mod tests {
     fn a_trained_model_gives_its_backbone() {
         let (config, tensors) = synthetic::model(Arch::ResNet18);
         let dir = tempfile::tempdir().unwrap();
-        super::super::write_directory(dir.path(), &config, &tensors, "").unwrap();
+        crate::model::write_directory(dir.path(), &config, &tensors, "").unwrap();
         let bytes = import_backbone(&dir.path().join("model.safetensors"), Arch::ResNet18).unwrap();
         assert_eq!(read_backbone(&bytes).unwrap().0, Arch::ResNet18);
     }

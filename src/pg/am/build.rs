@@ -2,8 +2,8 @@
 
 use super::insert::write_meta;
 use super::model::{check_model, check_size};
-use super::options;
 use super::regroup::GROUP_ROWS;
+use super::reloptions;
 use super::storage::{refuse, Index};
 use super::visit::{visit, Visitor};
 use crate::error::{Kind as ErrorKind, Result};
@@ -63,7 +63,7 @@ fn new_meta(index: &Index) -> Meta {
     Meta {
         layout: None,
         cells: MAX_CELLS as u32,
-        tail_rows: options::tail_rows(index),
+        tail_rows: reloptions::tail_rows(index),
         changes: 0,
         next_generation: 1,
         end: 2,

@@ -1,10 +1,10 @@
 //! What PostgreSQL has to know about the access method.
 
-use super::{build, cost, insert, options, scan, vacuum};
+use super::{build, cost, insert, reloptions, scan, vacuum};
 use pgrx::prelude::*;
 use pgrx::{pg_sys, PgBox};
 
-pgrx::extension_sql_file!("../../../sql/index.sql", name = "index", requires = ["operators"]);
+pgrx::extension_sql_file!("../../../sql/current/am.sql", name = "am", requires = ["operators"]);
 
 crate::pg::fmgr::fmgr_functions! {
     /// The handler: capabilities and callbacks.
@@ -23,7 +23,7 @@ crate::pg::fmgr::fmgr_functions! {
         am.ambulkdelete = Some(vacuum::bulk_delete);
         am.amvacuumcleanup = Some(vacuum::cleanup);
         am.amcostestimate = Some(cost::estimate);
-        am.amoptions = Some(options::parse);
+        am.amoptions = Some(reloptions::parse);
         am.ambuildphasename = Some(build::phase_name);
         am.amvalidate = Some(validate);
         am.ambeginscan = Some(scan::begin);

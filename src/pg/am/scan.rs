@@ -1,11 +1,11 @@
 //! Answering `ORDER BY emb <-> query`: lower bounds in order; the executor computes the distance itself and reorders.
 
 use super::storage::{item_pointer, refuse, Index};
-use super::{model, report};
+use super::{last_scan, model};
 use crate::error::Kind as ErrorKind;
 use crate::index::{Cursor, Meta, Mode, Read, Tid};
 use crate::memory;
-use crate::pg::settings;
+use crate::pg::guc;
 use crate::pg::{CoopQuery, CoopVec, OrReport};
 use crate::space::Query;
 use pgrx::prelude::*;
@@ -45,7 +45,7 @@ impl Scan {
     fn next(&mut self, index: &Index, snapshot: &pg_sys::SnapshotData) -> Read<Option<(Tid, Distance)>> {
         if let Some(cursor) = &mut self.cursor {
             let row = cursor.next(index)?;
-            report::keep(index, cursor.stats());
+            last_scan::keep(index, cursor.stats());
             if self.seen != cursor.changes() {
                 model::check_horizon(index, snapshot)?;
                 self.seen = cursor.changes();
@@ -180,7 +180,7 @@ unsafe fn open(scan: &pg_sys::IndexScanDescData, index: &Index, state: &mut Scan
         } else {
             CoopQuery::from_raw(key.sk_argument).view().to_query()
         };
-        let mode = match settings::probes() {
+        let mode = match guc::probes() {
             0 => Mode::Exact,
             candidates => Mode::Approximate { candidates },
         };

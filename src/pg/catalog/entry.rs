@@ -3,7 +3,7 @@
 use super::statement::{Row, Select};
 use crate::error::{Error, Kind, Result};
 use crate::model::{ModelConfig, ModelDigest};
-use crate::pg::{settings, text};
+use crate::pg::{guc, text};
 use crate::space::Layout;
 use pgrx::pg_sys;
 use std::cell::RefCell;
@@ -49,7 +49,7 @@ pub fn model(name: Option<&str>) -> Result<ModelEntry> {
     if let Some(name) = name {
         return find(name)?.ok_or_else(|| unknown(name));
     }
-    if let Some(default) = settings::model()? {
+    if let Some(default) = guc::model()? {
         return find(&default)?.ok_or_else(|| {
             let error = unknown(&default);
             let detail = error.detail.clone().unwrap_or_else(|| "It is the setting coopembed.model.".into());

@@ -4,7 +4,7 @@ use super::entry::model;
 use super::lookup::check_attribute;
 use super::statement::Select;
 use crate::model::backbone_and_input_size;
-use crate::pg::{settings, text, OrReport, Text};
+use crate::pg::{guc, text, OrReport, Text};
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
@@ -62,7 +62,7 @@ fn coop_models() -> TableIterator<
         name!(loaded_at, TimestampWithTimeZone),
     ),
 > {
-    let default = settings::model().or_report();
+    let default = guc::model().or_report();
     let mut rows = MODELS.rows(&[], |row| {
         let name = row.text(1);
         let is_default = default.as_ref() == Some(&name);

@@ -1,12 +1,10 @@
-//! The catalogue: models, their vocabulary and their queries as rows of schema `coopembed` (see `sql/catalog.sql`).
+//! The catalogue: models, their vocabulary and their queries as rows of schema `coopembed` (see `sql/current/catalog.sql`).
 //!
 //! Everything here reads and writes as the owner of these tables, with statements that name each object and operator
 //! by its schema: what a user may see or do is decided by the rights on the SQL functions, never by a `search_path`.
 
 mod define;
 mod entry;
-#[cfg(any(test, feature = "pg_test"))]
-pub mod fixture;
 mod lists;
 mod load;
 mod lookup;
@@ -25,7 +23,7 @@ use crate::error::{Error, Kind};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
-extension_sql_file!("../../../sql/catalog.sql", name = "catalog", requires = ["types"]);
+extension_sql_file!("../../../sql/current/catalog.sql", name = "catalog", requires = ["types"]);
 
 /// The oid of a table of schema `coopembed`.
 fn relation(name: &std::ffi::CStr) -> pg_sys::Oid {
@@ -35,7 +33,7 @@ fn relation(name: &std::ffi::CStr) -> pg_sys::Oid {
         pg_sys::get_relname_relid(name.as_ptr(), schema)
     };
     if oid == pg_sys::InvalidOid {
-        super::report::raise(
+        super::ereport::raise(
             Error::new(Kind::Unavailable, "coopembed's tables are not in this database")
                 .hint("Run CREATE EXTENSION coopembed."),
         );

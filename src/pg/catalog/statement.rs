@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Kind};
 use crate::memory;
-use crate::pg::report::raise;
+use crate::pg::ereport::raise;
 use crate::pg::run_as::RunAs;
 use crate::pg::{OrReport, Text};
 use pgrx::pg_sys;

@@ -2,10 +2,10 @@
 
 #[pgrx::pg_schema]
 mod tests {
-    use super::super::fixture::{failure, text, Folder, Garments};
-    use super::super::load::with_latest_rows;
-    use super::super::{entry, lookup};
     use crate::model::contents;
+    use crate::pg::catalog::load::with_latest_rows;
+    use crate::pg::catalog::{entry, lookup};
+    use crate::pg::fixture::model::{failure, text, Folder, Garments};
     use candle_core::{DType, Device, Tensor};
     use pgrx::prelude::*;
 

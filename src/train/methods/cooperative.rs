@@ -1,17 +1,18 @@
 //! The paper's method: one projection, proxies of instances and values, all losses together (Eq. 6 and 7).
 
-use super::super::distances::negative_distances;
-use super::super::losses::{
-    mean_cross_entropy, order_norm, rank_similarities, unit_subspaces, BatchLabels, LossWeights, SegmentMean,
-};
-use super::super::method::{Method, Space, Terms};
-use super::super::optimizer::{Group, Parameter};
-use super::super::set::{AttributeShape, TrainingSet};
-use super::super::settings::Settings;
 use super::layers::{Initializer, Linear};
 use super::sum::Sum;
 use crate::error::{Error, Result};
 use crate::model::standardized;
+use crate::space::TaskLayout;
+use crate::train::losses::{
+    mean_cross_entropy, order_norm, rank_similarities, unit_subspaces, BatchLabels, LossWeights, SegmentMean,
+};
+use crate::train::method::{Method, Terms};
+use crate::train::optimizer::{Group, Parameter};
+use crate::train::pairwise::negative_distances;
+use crate::train::settings::Settings;
+use crate::train::training_set::{AttributeShape, TrainingSet};
 use candle_core::Tensor;
 use rand::rngs::StdRng;
 
@@ -146,9 +147,9 @@ impl Method for Cooperative<'_> {
         Some(&self.parameters)
     }
 
-    fn space(&self) -> Space {
+    fn task_layout(&self) -> TaskLayout {
         let k = self.set.attributes.len();
-        Space::cooperative(k, self.parameters.projection.bias.elem_count() / k)
+        TaskLayout::cooperative(k, self.parameters.projection.bias.elem_count() / k)
     }
 }
 

@@ -1,8 +1,8 @@
 //! What methods are built from: linear layers and proxies, and how they start.
 
-use super::super::distances::product;
-use super::super::optimizer::{Group, Parameter};
 use crate::error::{Error, Kind, Result};
+use crate::train::optimizer::{Group, Parameter};
+use crate::train::pairwise::product;
 use candle_core::{DType, Device, Tensor, Var};
 use rand::rngs::StdRng;
 use rand_distr::{Distribution, Normal, Uniform};

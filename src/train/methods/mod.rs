@@ -8,8 +8,8 @@ pub mod sum;
 pub mod triplets;
 
 use super::method::Method;
-use super::set::TrainingSet;
 use super::settings::Settings;
+use super::training_set::TrainingSet;
 use crate::error::Result;
 pub use cooperative::Cooperative;
 use layers::Initializer;
@@ -65,7 +65,5 @@ impl MethodKind {
     }
 }
 
-#[cfg(test)]
-mod parity_tests;
 #[cfg(test)]
 mod tests;

@@ -4,15 +4,16 @@
 //! Classifiers serve training only. In retrieval, all questions are asked in the one embedding at unit length: instances by
 //! its distance, values and categories by the mean of the training images that show them.
 
-use super::super::losses::{mean_cross_entropy, unit_subspaces, LossWeights};
-use super::super::method::{Method, Place, Space, Terms};
-use super::super::optimizer::{Group, Parameter};
-use super::super::set::TrainingSet;
-use super::super::settings::Settings;
 use super::layers::{Initializer, Linear};
 use super::sum::Sum;
 use super::triplets::{sample, triplet_loss};
 use crate::error::Result;
+use crate::space::{Part, TaskLayout};
+use crate::train::losses::{mean_cross_entropy, unit_subspaces, LossWeights};
+use crate::train::method::{Method, Terms};
+use crate::train::optimizer::{Group, Parameter};
+use crate::train::settings::Settings;
+use crate::train::training_set::TrainingSet;
 use candle_core::Tensor;
 use rand::rngs::StdRng;
 
@@ -102,13 +103,13 @@ impl Method for Multitask<'_> {
         self.projection.forward(features)
     }
 
-    fn space(&self) -> Space {
-        Space {
+    fn task_layout(&self) -> TaskLayout {
+        TaskLayout {
             subspaces: 1,
             dim: self.projection.bias.elem_count(),
-            instance: Place::Whole,
-            attributes: vec![Place::Whole; self.attributes.len()],
-            category: Place::Whole,
+            instance: Part::Superspace,
+            attributes: vec![Part::Superspace; self.attributes.len()],
+            category: Part::Superspace,
         }
     }
 }

@@ -8,15 +8,16 @@
 //!
 //! Each embedding is taken at unit length, in training as in retrieval. A task asks in its own embedding only.
 
-use super::super::losses::{unit_subspaces, LossWeights};
-use super::super::method::{Method, Place, Space, Terms};
-use super::super::optimizer::{Group, Parameter};
-use super::super::set::TrainingSet;
-use super::super::settings::Settings;
 use super::layers::{Initializer, Linear};
 use super::sum::Sum;
 use super::triplets::{sample, triplet_loss};
 use crate::error::Result;
+use crate::space::{Part, TaskLayout};
+use crate::train::losses::{unit_subspaces, LossWeights};
+use crate::train::method::{Method, Terms};
+use crate::train::optimizer::{Group, Parameter};
+use crate::train::settings::Settings;
+use crate::train::training_set::TrainingSet;
 use candle_core::Tensor;
 use rand::rngs::StdRng;
 
@@ -124,14 +125,14 @@ impl Method for Separate<'_> {
         }
     }
 
-    fn space(&self) -> Space {
+    fn task_layout(&self) -> TaskLayout {
         let k = self.set.attributes.len();
-        Space {
+        TaskLayout {
             subspaces: k + 2,
             dim: self.dim,
-            instance: Place::Subspace(k),
-            attributes: (0..k).map(Place::Subspace).collect(),
-            category: Place::Subspace(k + 1),
+            instance: Part::Subspace(k),
+            attributes: (0..k).map(Part::Subspace).collect(),
+            category: Part::Subspace(k + 1),
         }
     }
 }

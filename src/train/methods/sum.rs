@@ -1,7 +1,7 @@
 //! Gathering the losses of a batch.
 
-use super::super::method::Terms;
 use crate::error::Result;
+use crate::train::method::Terms;
 use candle_core::Tensor;
 
 /// [`Terms`] under construction.

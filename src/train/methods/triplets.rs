@@ -1,7 +1,7 @@
 //! Triplet losses over the images of a batch.
 
-use super::super::distances::negative_distances;
 use crate::error::Result;
+use crate::train::pairwise::negative_distances;
 use candle_core::{Tensor, D};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;

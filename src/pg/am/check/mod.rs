@@ -17,7 +17,7 @@ use pgrx::prelude::*;
 fn coop_index_check(index: pg_sys::Oid) -> i64 {
     // Before anybody has to wait for a lock.
     check_owner(index).or_report();
-    let root = Locked::open(index).or_report().unwrap_or_else(|| crate::pg::report::raise(not_ours(index)));
+    let root = Locked::open(index).or_report().unwrap_or_else(|| crate::pg::ereport::raise(not_ours(index)));
     // It may be another one's by now.
     check_owner(index).or_report();
     root.check_state().or_report();

@@ -2,7 +2,7 @@
 
 #[pgrx::pg_schema]
 mod tests {
-    use crate::pg::catalog::fixture::{failure, text, Garments};
+    use crate::pg::fixture::model::{failure, text, Garments};
     use crate::space::Embedding;
     use pgrx::prelude::*;
 

@@ -1,0 +1,291 @@
+//! The paper's tables as lists of trainings.
+
+use crate::data::corruption::Corruption;
+use crate::train::methods::MethodKind;
+use crate::train::settings::Settings;
+use serde::{Deserialize, Serialize};
+
+/// Which table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum TableName {
+    /// Which losses take part
+    Table1a,
+    /// Dimensions of a subspace
+    Table1b,
+    /// Ordered attributes with and without the order regulariser
+    Table1c,
+    /// Fixed or learned proxies
+    Table2a,
+    /// Corrupted attribute labels
+    Table2b,
+    /// Weight of the embeddings' norm
+    Table2c,
+    /// The cooperative method against its rivals
+    Table3,
+    /// Beyond the paper: options one by one and together
+    Options,
+}
+
+/// A table: its trainings and what to show of them.
+pub struct Table {
+    /// Of the files.
+    pub name: &'static str,
+    /// What it is about.
+    pub title: &'static str,
+    /// What the rows differ in.
+    pub differs: &'static str,
+    /// Trainings.
+    pub rows: Vec<Row>,
+    /// Figures.
+    pub columns: Vec<Column>,
+}
+
+/// One training, but for its seed.
+pub struct Row {
+    /// What it is called.
+    pub name: String,
+    /// What it is.
+    pub run: Run,
+}
+
+/// Everything that decides a training on given features.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    /// How it learns.
+    pub settings: Settings,
+    /// What is wrong with its labels: how, and in which share of the instances.
+    pub corruption: Option<(Corruption, f64)>,
+}
+
+/// A figure of [`super::figures::Figures`] as a table shows it.
+#[derive(Clone, Copy)]
+pub struct Column {
+    /// Its name there.
+    pub figure: &'static str,
+    /// Its name here.
+    pub title: &'static str,
+    /// What it is multiplied with: 100 for percent.
+    pub factor: f64,
+}
+
+const fn percent(figure: &'static str, title: &'static str) -> Column {
+    Column { figure, title, factor: 100.0 }
+}
+
+/// The three figures of every table of the paper.
+const MAIN: [Column; 3] = [
+    percent("instance_recall_at_1", "instance R@1"),
+    percent("attribute_map", "attribute mAP"),
+    percent("category_map", "category mAP"),
+];
+
+/// Those of ordered attributes, means over the attributes that are.
+const ORDERED: [Column; 4] = [
+    Column { figure: "ordered_mae_micro", title: "MAE, micro", factor: 1.0 },
+    Column { figure: "ordered_mae_macro", title: "MAE, macro", factor: 1.0 },
+    Column { figure: "ordered_mrr_micro", title: "MRR, micro", factor: 1.0 },
+    Column { figure: "ordered_mrr_macro", title: "MRR, macro", factor: 1.0 },
+];
+
+impl TableName {
+    /// The table around `base`: its rows change that in what they differ.
+    pub fn table(self, base: &Settings) -> Table {
+        match self {
+            Self::Table1a => losses(base),
+            Self::Table1b => dimensions(base),
+            Self::Table1c => order(base),
+            Self::Table2a => proxies(base),
+            Self::Table2b => corruption(base),
+            Self::Table2c => regularization(base),
+            Self::Table3 => rivals(base),
+            Self::Options => options(base),
+        }
+    }
+}
+
+fn row(name: impl Into<String>, base: &Settings, change: impl FnOnce(&mut Settings)) -> Row {
+    let mut settings = base.clone();
+    change(&mut settings);
+    Row { name: name.into(), run: Run { settings, corruption: None } }
+}
+
+fn losses(base: &Settings) -> Table {
+    let rows = [
+        ("instance", [1.0, 0.0, 0.0]),
+        ("attribute", [0.0, 1.0, 0.0]),
+        ("category", [0.0, 0.0, 1.0]),
+        ("instance + category", [1.0, 0.0, 1.0]),
+        ("attribute + category", [0.0, 1.0, 1.0]),
+        ("instance + attribute", [1.0, 1.0, 0.0]),
+        ("all", [1.0; 3]),
+    ];
+    Table {
+        name: "table1a",
+        title: "Table 1a: losses that take part",
+        differs: "losses",
+        rows: rows
+            .into_iter()
+            .map(|(name, [instance, attribute, category])| {
+                row(name, base, |s| {
+                    s.losses.instance *= instance;
+                    s.losses.attribute *= attribute;
+                    s.losses.category *= category;
+                })
+            })
+            .collect(),
+        columns: MAIN.to_vec(),
+    }
+}
+
+fn dimensions(base: &Settings) -> Table {
+    Table {
+        name: "table1b",
+        title: "Table 1b: dimensions of a subspace",
+        differs: "n",
+        rows: [1, 5, 25, 50, 100].map(|n| row(n.to_string(), base, |s| s.subspace_dim = n)).into(),
+        columns: MAIN.to_vec(),
+    }
+}
+
+fn order(base: &Settings) -> Table {
+    let with = |lambda: f64| {
+        let name = if lambda > 0.0 { format!("order, weight {lambda}") } else { "no order".into() };
+        row(name, base, |s| s.losses.order = lambda)
+    };
+    Table {
+        name: "table1c",
+        title: "Table 1c: ordered attributes, by the order regulariser's weight",
+        differs: "regulariser",
+        rows: [0.0, 0.1, 1.0].map(with).into(),
+        columns: [ORDERED.as_slice(), &MAIN].concat(),
+    }
+}
+
+fn proxies(base: &Settings) -> Table {
+    let rows = [("F", "F"), ("L", "F"), ("F", "L"), ("L", "L")];
+    Table {
+        name: "table2a",
+        title: "Table 2a: proxies fixed (F) or learned (L), of instances and of attributes",
+        differs: "instances, attributes",
+        rows: rows
+            .map(|(instances, attributes)| {
+                row(format!("{instances} {attributes}"), base, |s| {
+                    s.fixed_instance_proxies = instances == "F";
+                    s.fixed_attribute_proxies = attributes == "F";
+                })
+            })
+            .into(),
+        columns: MAIN.to_vec(),
+    }
+}
+
+fn corruption(base: &Settings) -> Table {
+    let mut rows = vec![row("none", base, |_| ())];
+    for (name, kind) in
+        [("absence", Corruption::Absence), ("swap", Corruption::Swap), ("both", Corruption::Both)]
+    {
+        for share in [0.2, 0.4] {
+            let mut row = row(format!("{name}, {:.0} %", share * 100.0), base, |_| ());
+            row.run.corruption = Some((kind, share));
+            rows.push(row);
+        }
+    }
+    Table {
+        name: "table2b",
+        title: "Table 2b: one attribute corrupted, by the share of instances",
+        differs: "corruption",
+        rows,
+        columns: MAIN.to_vec(),
+    }
+}
+
+fn regularization(base: &Settings) -> Table {
+    let weights = [0.0, 0.005, 0.05, 0.5, 1.0];
+    Table {
+        name: "table2c",
+        title: "Table 2c: weight of the embeddings' squared norm",
+        differs: "weight",
+        rows: weights.map(|w| row(w.to_string(), base, |s| s.losses.regularization = w)).into(),
+        columns: MAIN.to_vec(),
+    }
+}
+
+fn rivals(base: &Settings) -> Table {
+    let rows = [
+        ("multitask", MethodKind::Multitask),
+        ("multitask + triplet", MethodKind::MultitaskTriplet),
+        ("concatenation", MethodKind::Concatenation),
+        ("modulation", MethodKind::Modulation),
+        ("cooperative", MethodKind::Cooperative),
+    ];
+    Table {
+        name: "table3",
+        title: "Table 3: the cooperative method and its rivals",
+        differs: "method",
+        rows: rows.map(|(name, method)| row(name, base, |s| method.choose(s))).into(),
+        columns: MAIN.to_vec(),
+    }
+}
+
+fn options(base: &Settings) -> Table {
+    let unit = |scale: f64| {
+        move |s: &mut Settings| {
+            s.normalize = true;
+            s.scale = scale;
+            s.learning_rate = 1e-3;
+        }
+    };
+    Table {
+        name: "options",
+        title: "Beyond the paper: options on and off",
+        differs: "option",
+        rows: vec![
+            row("the paper", base, |_| ()),
+            row("learning rate 3e-4", base, |s| s.learning_rate = 3e-4),
+            row("unit subspaces, scale 16, rate 1e-3", base, unit(16.0)),
+            row("unit subspaces, scale 9 (ProxyNCA++), rate 1e-3", base, unit(9.0)),
+            row("unit subspaces, scale learned from 16, rate 1e-3", base, |s| {
+                unit(16.0)(s);
+                s.learned_scale = true;
+            }),
+            row("4 images of an instance together", base, |s| s.images_per_instance = Some(4)),
+            row("standardised features", base, |s| s.standardize_features = true),
+            row("no decay of proxies", base, |s| s.proxy_weight_decay = Some(0.0)),
+            row("proxies start close (0.03)", base, |s| s.proxy_std = 0.03),
+            row("absence has a proxy", base, |s| s.absent_proxies = true),
+            row("weight decay 2e-3", base, |s| s.weight_decay = 2e-3),
+            row("norm term 0.05", base, |s| s.losses.regularization = 0.05),
+            row("queries normalised again", base, |s| s.renormalize_queries = true),
+            row("cosine schedule", base, |s| s.schedule = crate::train::settings::Schedule::Cosine),
+        ],
+        columns: MAIN.to_vec(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::ValueEnum;
+
+    #[test]
+    fn rows_have_names_of_their_own_and_settings_that_can_be_trained_with() {
+        for name in TableName::value_variants() {
+            let table = name.table(&Settings::default());
+            assert_eq!(Some(table.name), name.to_possible_value().as_ref().map(|v| v.get_name()));
+            for (i, row) in table.rows.iter().enumerate() {
+                row.run.settings.check().unwrap();
+                let others = || table.rows[..i].iter();
+                assert!(others().all(|o| o.name != row.name && o.run != row.run), "{}", row.name);
+            }
+        }
+    }
+
+    #[test]
+    fn tables_share_the_row_of_the_paper() {
+        let base = Settings::default();
+        let paper = Run { settings: base.clone(), corruption: None };
+        for name in TableName::value_variants() {
+            assert_eq!(name.table(&base).rows.iter().filter(|r| r.run == paper).count(), 1, "{name:?}");
+        }
+    }
+}

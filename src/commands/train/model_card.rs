@@ -1,0 +1,123 @@
+//! The README.md of a model directory.
+
+use super::args::CardArgs;
+use crate::eval::results::percent;
+use crate::model::ModelConfig;
+use std::fmt::Write as _;
+
+/// A model card: what the model is, its vocabulary, data, figures, how to make it again, its limits.
+pub fn card(config: &ModelConfig, args: &CardArgs) -> String {
+    let mut out = String::new();
+    let dataset = config.dataset["name"].as_str().unwrap_or_default();
+    let title = args.title.as_deref().unwrap_or(dataset);
+    let (k, n) = (config.attributes.len(), config.subspace_dim);
+    let settings = &config.training["settings"];
+    let mut section = |text: String| {
+        out.push_str(&text);
+        out.push('\n');
+    };
+    section(format!(
+        "# {title}\n\n\
+         A cooperative embedding (arXiv 1904.01421) for coopembed: {k} attributes of {n} dimensions each on a frozen \
+         {} at {size} x {size} pixels.\n",
+        config.architecture.backbone,
+        size = config.preprocessing.size,
+    ));
+    section(vocabulary(config));
+    section(format!(
+        "## Data\n\n{dataset}: {} training, {} query and {} gallery images, {} instances.\n\n{}\n",
+        config.dataset["train_images"],
+        config.dataset["query_images"],
+        config.dataset["gallery_images"],
+        config.dataset["instances"],
+        args.origin.as_deref().unwrap_or_default().trim()
+    ));
+    section(format!(
+        "## Training\n\n{} epochs, batches of {}, learning rate {}, seed {}; all settings are in config.json.\n\n\
+         Made again by\n\n```sh\n{}\n```\n",
+        settings["epochs"],
+        settings["batch_size"],
+        settings["learning_rate"],
+        settings["seed"],
+        rebuild(args)
+    ));
+    section(figures(config));
+    if let Some(limits) = &args.limits {
+        section(format!("## Limits\n\n{}\n", limits.trim()));
+    }
+    let licence = if config.licence.is_empty() { "not stated" } else { &config.licence };
+    section(format!("## Licence\n\n{licence}"));
+    out
+}
+
+fn vocabulary(config: &ModelConfig) -> String {
+    let mut out = "## Vocabulary\n\n| attribute | values |\n|---|---|\n".to_owned();
+    for a in &config.attributes {
+        let values: Vec<&str> = a.values.iter().map(|v| v.name.as_str()).collect();
+        let separator = if a.ordered { " < " } else { ", " };
+        let _ = writeln!(out, "| {} | {} |", a.name, values.join(separator));
+    }
+    let _ = writeln!(out, "\n{} categories; `SELECT coop_categories()` lists them.", config.categories.len());
+    out
+}
+
+fn figures(config: &ModelConfig) -> String {
+    let m = &config.metrics;
+    if m.is_null() {
+        return "## Figures\n\nNot evaluated: the data set has no gallery.\n".into();
+    }
+    let mut out = format!(
+        "## Figures\n\nOf the weights as they are here, on {} queries and {} gallery images (`coopembed eval`), in percent.\n\n\
+         | figure | value |\n|---|---|\n",
+        m["sizes"]["queries"], m["sizes"]["gallery"]
+    );
+    for (name, key) in [
+        ("instance R@1", "instance_recall_at_1"),
+        ("instance R@10", "instance_recall_at_10"),
+        ("attribute mAP, mean over values", "attribute_map"),
+        ("category mAP", "category_map"),
+    ] {
+        let _ = writeln!(out, "| {name} | {} |", percent(m[key].as_f64()));
+    }
+    if let Some(attributes) = m["attribute_map_by_attribute"].as_object() {
+        for a in &config.attributes {
+            let map = attributes.get(&a.name).and_then(serde_json::Value::as_f64);
+            let _ = writeln!(out, "| mAP of {} | {} |", a.name, percent(map));
+        }
+    }
+    out + &tags(config)
+}
+
+/// How right tags are, if the model has them.
+fn tags(config: &ModelConfig) -> String {
+    let reports = config.metrics["tags"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if reports.is_empty() {
+        return String::new();
+    }
+    let mut out = "\nTags: how often the likeliest value is right, and for comparison the value with the nearest mean; and the expected \
+                   calibration error of its probability (of \"none\", too, where the model can tell).\n\n\
+                   | tags of | accuracy | of the nearest mean | calibration error | labelled images |\n|---|---|---|---|---|\n"
+        .to_owned();
+    for t in reports {
+        let figure = |key: &str| percent(t[key].as_f64());
+        let [accuracy, mean, error] =
+            ["accuracy", "accuracy_of_nearest_mean", "expected_calibration_error"].map(figure);
+        let name = t["name"].as_str().unwrap_or_default();
+        let _ = writeln!(out, "| {name} | {accuracy} | {mean} | {error} | {} |", t["labelled"]);
+    }
+    out
+}
+
+/// The command given, or the one that runs.
+fn rebuild(args: &CardArgs) -> String {
+    let quoted = |a: String| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_./,=:".contains(c);
+        if !a.is_empty() && a.chars().all(plain) {
+            a
+        } else {
+            format!("'{}'", a.replace('\'', r"'\''"))
+        }
+    };
+    let command = || std::iter::once("coopembed".to_owned()).chain(std::env::args().skip(1).map(quoted));
+    args.rebuild.clone().unwrap_or_else(|| command().collect::<Vec<_>>().join(" "))
+}

@@ -1,0 +1,119 @@
+//! Labels made worse on purpose, to see what that costs (Table 2b of the paper).
+
+use super::manifest::{Manifest, Split};
+use rand::rngs::StdRng;
+use rand::seq::{IndexedRandom, SliceRandom};
+use rand::{Rng, SeedableRng};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What happens to a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Corruption {
+    /// It is forgotten.
+    Absence,
+    /// It becomes another value of its attribute.
+    Swap,
+    /// One or the other, by the toss of a coin.
+    Both,
+}
+
+/// The manifest with one attribute corrupted in `share` of the training instances, in all training images of an instance
+/// alike: with a swap, each value moves on by the same number of values. Attributes of a single value are left alone, and so
+/// are query and gallery images: the questions stay right.
+pub fn corrupted(manifest: &Manifest, corruption: Corruption, share: f64, seed: u64) -> Manifest {
+    let mut rng = StdRng::seed_from_u64(seed);
+    let mut corrupted = manifest.clone();
+    let mut images: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+    for i in manifest.split(Split::Train) {
+        images.entry(manifest.images[i].instance).or_default().push(i);
+    }
+    let shown = |of: &[usize]| -> Vec<usize> {
+        let attributes = of.iter().flat_map(|&i| {
+            let values = manifest.images[i].values.iter().enumerate();
+            values.filter_map(|(k, v)| (v.is_some() && manifest.attributes[k].values.len() > 1).then_some(k))
+        });
+        attributes.collect::<BTreeSet<_>>().into_iter().collect()
+    };
+    let mut candidates: Vec<(&Vec<usize>, Vec<usize>)> =
+        images.values().map(|of| (of, shown(of))).filter(|(_, shown)| !shown.is_empty()).collect();
+    candidates.shuffle(&mut rng);
+    let count = (images.len() as f64 * share).round() as usize;
+    for (of, shown) in candidates.into_iter().take(count) {
+        let Some(&k) = shown.choose(&mut rng) else { continue };
+        let values = manifest.attributes[k].values.len() as u32;
+        let shift = match corruption {
+            Corruption::Absence => None,
+            Corruption::Swap => Some(rng.random_range(1..values)),
+            Corruption::Both => rng.random_bool(0.5).then(|| rng.random_range(1..values)),
+        };
+        for &i in of {
+            let value = &mut corrupted.images[i].values[k];
+            *value = value.and_then(|v| Some((v + shift?) % values));
+        }
+    }
+    corrupted
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::data::manifest::{AttributeEntry, ImageEntry};
+
+    /// 50 instances of two training images and a gallery image: a colour of three, a size of one, sometimes a print of two.
+    pub fn manifest() -> Manifest {
+        let attribute = |name: &str, values: usize| AttributeEntry {
+            name: name.into(),
+            ordered: false,
+            values: (0..values).map(|v| v.to_string()).collect(),
+        };
+        let image = |i: u32, split| ImageEntry {
+            path: format!("{i}"),
+            instance: i / 3,
+            category: 0,
+            split,
+            crop: None,
+            values: vec![Some(i / 3 % 3), Some(0), (i % 6 < 3).then_some(i / 3 % 4 / 2)],
+        };
+        Manifest {
+            root: "".into(),
+            images: (0..150)
+                .map(|i| image(i, if i % 3 == 2 { Split::Gallery } else { Split::Train }))
+                .collect(),
+            attributes: vec![attribute("colour", 3), attribute("size", 1), attribute("print", 2)],
+            instances: (0..50).map(|i| i.to_string()).collect(),
+            categories: vec!["c".into()],
+            instance_category: vec![0; 50],
+            instance_group: (0..50).collect(),
+            warnings: vec![],
+        }
+    }
+
+    /// Instances with a changed label, how many of them lost one, and how many attributes an instance has changed at most.
+    fn changes(before: &Manifest, after: &Manifest) -> (usize, usize, usize) {
+        let mut of: BTreeMap<u32, BTreeSet<(usize, bool)>> = BTreeMap::new();
+        for (b, a) in before.images.iter().zip(&after.images) {
+            for k in 0..3 {
+                if b.values[k] != a.values[k] {
+                    assert!(b.split == Split::Train && b.values[k].is_some() && k != 1);
+                    of.entry(b.instance).or_default().insert((k, a.values[k].is_none()));
+                }
+            }
+        }
+        let lost = of.values().filter(|c| c.iter().any(|&(_, none)| none)).count();
+        (of.len(), lost, of.values().map(BTreeSet::len).max().unwrap_or(0))
+    }
+
+    #[test]
+    fn one_attribute_changes_in_the_share_of_instances() {
+        let m = manifest();
+        assert_eq!(changes(&m, &corrupted(&m, Corruption::Absence, 0.2, 1)), (10, 10, 1));
+        assert_eq!(changes(&m, &corrupted(&m, Corruption::Swap, 0.4, 1)), (20, 0, 1));
+        let (instances, lost, most) = changes(&m, &corrupted(&m, Corruption::Both, 0.4, 1));
+        assert!(instances == 20 && (4..=16).contains(&lost) && most == 1, "{lost}");
+        assert_eq!(corrupted(&m, Corruption::Both, 0.4, 1), corrupted(&m, Corruption::Both, 0.4, 1));
+        assert_ne!(corrupted(&m, Corruption::Both, 0.4, 1), corrupted(&m, Corruption::Both, 0.4, 2));
+        assert_eq!(corrupted(&m, Corruption::Swap, 0.0, 1), m);
+    }
+}

@@ -1,0 +1,190 @@
+//! Attributes that only the picture tells: its hue, its aspect ratio, whether it is symmetric.
+
+use super::render::Picture;
+use crate::data::builder::row::NUMBERS;
+
+/// What one designer's picture of an emoji looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Look {
+    /// The colour of most visible pixels.
+    pub hue: &'static str,
+    /// Width to height of what is visible, from tall (1) to wide (5).
+    pub aspect: &'static str,
+    /// Whether left and right mirror each other.
+    pub symmetric: &'static str,
+}
+
+/// Width to height from which on the next wider class begins.
+const ASPECTS: [f64; 4] = [0.6, 0.85, 1.18, 1.7];
+/// Mean absolute difference of a channel in `[0, 1]` between a picture and its mirror image, below which the picture
+/// is called symmetric.
+const ASYMMETRY: f32 = 0.035;
+
+/// Measures `picture`; nothing if it has no visible pixel.
+pub fn look(picture: &Picture) -> Option<Look> {
+    let n = picture.size;
+    let mut colors = Vec::new();
+    let (mut left, mut right, mut top, mut bottom) = (n, 0, n, 0);
+    for (i, [r, g, b, alpha]) in picture.premultiplied.iter().copied().enumerate() {
+        if alpha <= 0.5 {
+            continue;
+        }
+        let (x, y) = (i % n, i / n);
+        (left, right, top, bottom) = (left.min(x), right.max(x), top.min(y), bottom.max(y));
+        colors.push([r, g, b].map(|c| (c.clamp(0.0, 255.0) / alpha.max(1e-3) / 255.0).clamp(0.0, 1.0)));
+    }
+    if colors.is_empty() {
+        return None;
+    }
+    let ratio = (right - left + 1) as f64 / (bottom - top + 1) as f64;
+    let aspect = NUMBERS[ASPECTS.iter().filter(|t| ratio > **t).count()];
+    let mut difference = 0f64;
+    for y in top..=bottom {
+        for x in left..=right {
+            let (a, b) = (picture.over_white[y * n + x], picture.over_white[y * n + left + right - x]);
+            for (a, b) in a.into_iter().zip(b) {
+                difference += f64::from((f32::from(a) / 255.0 - f32::from(b) / 255.0).abs());
+            }
+        }
+    }
+    let mean = (difference / ((right - left + 1) * (bottom - top + 1) * 3) as f64) as f32;
+    let symmetric = if mean < ASYMMETRY { "yes" } else { "no" };
+    Some(Look { hue: dominant(&colors), aspect, symmetric })
+}
+
+/// The name that most colours have; of equally many, the one that comes first.
+fn dominant(colors: &[[f32; 3]]) -> &'static str {
+    most_common(colors.iter().map(|c| hue(*c))).map_or("grey", |(name, _)| name)
+}
+
+/// The most frequent of `names` with its count; of equally frequent ones, the one that comes first.
+pub fn most_common(names: impl Iterator<Item = &'static str>) -> Option<(&'static str, usize)> {
+    let mut counts: Vec<(&'static str, usize)> = Vec::new();
+    for name in names {
+        match counts.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, n)) => *n += 1,
+            None => counts.push((name, 1)),
+        }
+    }
+    let most = counts.iter().map(|(_, n)| *n).max()?;
+    counts.into_iter().find(|(_, n)| *n == most)
+}
+
+/// The name of a colour, channels in `[0, 1]`.
+fn hue([r, g, b]: [f32; 3]) -> &'static str {
+    let (max, min) = (r.max(g).max(b), r.min(g).min(b));
+    let range = max - min;
+    if max < 0.22 {
+        return "black";
+    }
+    let saturation = range / max.max(1e-6);
+    if saturation < 0.18 || range < 0.06 {
+        return if max > 0.88 { "white" } else { "grey" };
+    }
+    let sixth = range.max(1e-6);
+    let sextant = if max == r {
+        ((g - b) / sixth).rem_euclid(6.0)
+    } else if max == g {
+        (b - r) / sixth + 2.0
+    } else {
+        (r - g) / sixth + 4.0
+    };
+    let degrees = sextant * 60.0;
+    if !(20.0..330.0).contains(&degrees) && saturation < 0.5 && max > 0.8 {
+        return "pink";
+    }
+    if (8.0..46.0).contains(&degrees) && max < 0.68 {
+        return "brown";
+    }
+    const UP_TO: [(f32, &str); 8] = [
+        (14.0, "red"),
+        (40.0, "orange"),
+        (66.0, "yellow"),
+        (165.0, "green"),
+        (196.0, "cyan"),
+        (256.0, "blue"),
+        (296.0, "purple"),
+        (346.0, "pink"),
+    ];
+    UP_TO.iter().find(|(limit, _)| degrees < *limit).map_or("red", |(_, name)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A square picture of red, blue, white and (.) transparent pixels.
+    fn picture(lines: [&str; 8]) -> Picture {
+        let rgba = |c| match c {
+            'r' => [255, 0, 0, 255],
+            'b' => [0, 0, 255, 255],
+            'w' => [255, 255, 255, 255],
+            _ => [0, 0, 0, 0],
+        };
+        let pixels: Vec<[u8; 4]> = lines.iter().flat_map(|l| l.chars()).map(rgba).collect();
+        Picture {
+            size: 8,
+            premultiplied: pixels.iter().map(|p| [p[0], p[1], p[2], p[3] / 255].map(f32::from)).collect(),
+            over_white: pixels
+                .iter()
+                .map(|p| if p[3] == 0 { [255; 3] } else { [p[0], p[1], p[2]] })
+                .collect(),
+        }
+    }
+
+    fn parts(lines: [&str; 8]) -> Option<(&str, &str, &str)> {
+        look(&picture(lines)).map(|l| (l.hue, l.aspect, l.symmetric))
+    }
+
+    // Expected: what the working specification in Python measured on the same pixels.
+    #[test]
+    fn a_pole_is_tall_and_a_plank_is_wide() {
+        let pole =
+            ["........", "...rr...", "...rr...", "...rr...", "...rr...", "...rr...", "...rr...", "........"];
+        assert_eq!(parts(pole), Some(("red", "1", "yes")));
+        let plank =
+            ["........", "........", ".rrrrrr.", ".bbbbbb.", "........", "........", "........", "........"];
+        assert_eq!(parts(plank), Some(("red", "5", "yes")), "of equally many colours, the first");
+    }
+
+    #[test]
+    fn a_picture_with_two_different_halves_is_not_symmetric() {
+        let flag =
+            ["........", "........", ".rrrbbb.", ".rrrbbb.", ".rrrbbb.", ".rrrbbb.", ".rrrrbb.", "........"];
+        assert_eq!(parts(flag), Some(("red", "4", "no")));
+    }
+
+    #[test]
+    fn the_colour_of_most_pixels_is_the_hue() {
+        let page =
+            ["........", ".wwwwww.", ".wrrrrw.", ".wwwwww.", ".wwwwww.", ".wwwwww.", ".wwwwww.", "........"];
+        assert_eq!(parts(page), Some(("white", "3", "yes")));
+        assert_eq!(parts(["........"; 8]), None);
+    }
+
+    // [hue_of(np.array([c], np.float32)) for c in colours]
+    #[test]
+    fn colours_have_the_names_of_the_specification() {
+        for (color, name) in [
+            ([1.0, 0.0, 0.0], "red"),
+            ([0.9, 0.05, 0.1], "red"),
+            ([1.0, 0.5, 0.0], "orange"),
+            ([0.9, 0.8, 0.7], "orange"),
+            ([1.0, 1.0, 0.0], "yellow"),
+            ([0.0, 1.0, 0.0], "green"),
+            ([0.0, 1.0, 1.0], "cyan"),
+            ([0.0, 0.0, 1.0], "blue"),
+            ([0.5, 0.0, 1.0], "purple"),
+            ([1.0, 0.0, 0.8], "pink"),
+            ([1.0, 0.7, 0.75], "pink"),
+            ([0.4, 0.2, 0.05], "brown"),
+            ([0.1, 0.1, 0.1], "black"),
+            ([0.21, 0.0, 0.0], "black"),
+            ([0.5, 0.5, 0.5], "grey"),
+            ([0.3, 0.3, 0.36], "grey"),
+            ([1.0, 1.0, 1.0], "white"),
+        ] {
+            assert_eq!(hue(color), name, "{color:?}");
+        }
+    }
+}

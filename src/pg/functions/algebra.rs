@@ -1,0 +1,103 @@
+//! Embeddings changed in some subspaces, and what a distance is made of; `sql/current/algebra.sql` declares them.
+
+use super::queries::names;
+use crate::error::Result;
+use crate::pg::catalog::{attribute_names, attribute_query_of, subspaces_of};
+use crate::pg::{CoopQuery, CoopVec, OrReport, Text};
+use crate::space::{Embedding, EmbeddingRef, Query, QueryRef};
+use pgrx::prelude::*;
+
+extension_sql_file!("../../../sql/current/algebra.sql", name = "algebra", requires = ["queries"]);
+
+/// "This one, with long sleeves": the attribute's subspace holds the value's query, at unit length.
+#[pg_extern(sql = false)]
+fn coop_replace(embedding: CoopVec<'_>, attribute: Text<'_>, value: Text<'_>) -> CoopVec<'static> {
+    let replaced =
+        |e: EmbeddingRef<'_>| e.replaced(&attribute_query_of(e.layout, &attribute, &value)?.as_ref());
+    replaced(embedding.view()).or_report().into()
+}
+
+/// This one, but as the query wishes wherever it has a weight, at unit length; how large the weights are does not matter.
+#[pg_extern(sql = false)]
+fn coop_replace_by(embedding: CoopVec<'_>, query: CoopQuery<'_>) -> CoopVec<'static> {
+    embedding.view().replaced(&query.view()).or_report().into()
+}
+
+/// The first, but in these attributes as the second.
+#[pg_extern(sql = false)]
+fn coop_blend(
+    embedding: CoopVec<'_>,
+    other: CoopVec<'_>,
+    attributes: VariadicArray<'_, Text<'_>>,
+) -> CoopVec<'static> {
+    let blend = || -> Result<Embedding> {
+        let (embedding, other) = (embedding.view(), other.view());
+        embedding.layout.check_same(&other.layout)?;
+        embedding.blended(&other, &subspaces_of(embedding.layout, &names(&attributes)?)?)
+    };
+    blend().or_report().into()
+}
+
+/// The n numbers of an embedding in the subspace of an attribute.
+#[pg_extern(sql = false)]
+fn coop_subspace(embedding: CoopVec<'_>, attribute: Text<'_>) -> Vec<f32> {
+    let embedding = embedding.view();
+    let subspaces = subspaces_of(embedding.layout, &[attribute.into_owned()]).or_report();
+    let ranges = subspaces.into_iter().map(|k| embedding.layout.range(k));
+    ranges.flat_map(|range| embedding.values[range].iter().map(|v| v.to_f32())).collect()
+}
+
+/// Attribute, weight, distance and contribution.
+type Contribution = (Option<Text<'static>>, Option<f32>, Option<f64>, f64);
+
+/// Why did this match? For each attribute that the query weighs, its weight, the distance in its subspace, and what it
+/// adds to the squared distance; in a row without attribute what no embedding can avoid, if there is such.
+#[pg_extern(sql = false)]
+#[allow(clippy::type_complexity)] // pgrx reads the columns from the signature
+fn coop_explain(
+    embedding: CoopVec<'_>,
+    query: CoopQuery<'_>,
+) -> TableIterator<
+    'static,
+    (
+        name!(attribute, Option<Text<'static>>),
+        name!(weight, Option<f32>),
+        name!(distance, Option<f64>),
+        name!(contribution, f64),
+    ),
+> {
+    TableIterator::new(contributions(embedding.view(), query.view()).or_report())
+}
+
+/// The same of two embeddings, every weight 1.
+#[pg_extern(sql = false)]
+#[allow(clippy::type_complexity)] // as above
+fn coop_explain_other(
+    embedding: CoopVec<'_>,
+    other: CoopVec<'_>,
+) -> TableIterator<
+    'static,
+    (
+        name!(attribute, Option<Text<'static>>),
+        name!(weight, Option<f32>),
+        name!(distance, Option<f64>),
+        name!(contribution, f64),
+    ),
+> {
+    let other = other.view();
+    let query = Query::superspace(other.layout, other.to_f32()).or_report();
+    TableIterator::new(contributions(embedding.view(), query.as_ref()).or_report())
+}
+
+fn contributions(embedding: EmbeddingRef<'_>, query: QueryRef<'_>) -> Result<Vec<Contribution>> {
+    let parts = query.contributions(embedding)?;
+    let names = attribute_names(embedding.layout)?;
+    let rows = parts.into_iter().map(move |(k, w, d)| {
+        (names.get(k).cloned().map(Text::from), Some(w), Some(d), f64::from(w) * d * d)
+    });
+    let constant = (query.constant > 0.0).then_some((None, None, None, query.constant));
+    Ok(rows.chain(constant).collect())
+}
+
+#[cfg(any(test, feature = "pg_test"))]
+mod tests;

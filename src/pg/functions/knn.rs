@@ -1,0 +1,79 @@
+//! The list of kept graphs, `coopembed.knn_graphs`: who may add to it and take from it. `sql/current/knn.sql` builds the graphs themselves, with the
+//! rights of whoever asks.
+
+use crate::error::{Error, Kind, Result};
+use crate::pg::catalog::{failed, AsOwner};
+use crate::pg::fmgr::{fmgr_functions, Call};
+use crate::pg::{compat, OrReport};
+use pgrx::datum::DatumWithOid;
+use pgrx::pg_sys::{self, Oid};
+use pgrx::prelude::*;
+
+extension_sql_file!("../../../sql/current/knn.sql", name = "knn", requires = ["retrieval", "queries"]);
+
+fmgr_functions! {
+    /// `(graph regclass, relation regclass, id_column name, emb_column name, k integer, attribute text)`: adds a graph to the list.
+    fn coop_knn_add_graph(call) {
+        const TYPES: [Oid; 6] = [
+            pg_sys::REGCLASSOID, pg_sys::REGCLASSOID, pg_sys::NAMEOID, pg_sys::NAMEOID, pg_sys::INT4OID, pg_sys::TEXTOID,
+        ];
+        // SAFETY: declared with these arguments.
+        let (graph, row) = unsafe { (call.nullable_arg(0), arguments(call, &TYPES)) };
+        check_own_table(graph.map_or(pg_sys::InvalidOid, |graph| Oid::from(graph.value() as u32))).or_report();
+        run("INSERT INTO coopembed.knn_graphs VALUES ($1, $2, $3, $4, $5, $6)", &row).or_report();
+        pg_sys::Datum::null()
+    }
+
+    /// `()`: takes out graphs that were dropped, and the caller's whose tables were.
+    fn coop_knn_remove_gone(_call) {
+        // SAFETY: reads a variable of this process; a plain value of its type.
+        let caller = unsafe { DatumWithOid::new(pg_sys::GetUserId(), pg_sys::OIDOID) };
+        run(
+            "DELETE FROM coopembed.knn_graphs g
+             WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) g.graph::pg_catalog.oid)
+             OR NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) g.relation::pg_catalog.oid)
+                AND (SELECT pg_catalog.pg_has_role($1, c.relowner, 'USAGE') FROM pg_catalog.pg_class c
+                    WHERE c.oid OPERATOR(pg_catalog.=) g.graph::pg_catalog.oid)",
+            &[caller],
+        )
+        .or_report();
+        pg_sys::Datum::null()
+    }
+}
+
+/// # Safety
+/// The function must be declared with arguments of these types.
+unsafe fn arguments(call: Call, types: &[Oid]) -> Vec<DatumWithOid<'static>> {
+    let argument = |(i, of): (usize, &Oid)| {
+        // SAFETY: as promised; a value outlives the call that it is an argument of.
+        match unsafe { call.nullable_arg(i) } {
+            Some(value) => unsafe { DatumWithOid::new(value, *of) },
+            None => DatumWithOid::null_oid(*of),
+        }
+    };
+    types.iter().enumerate().map(argument).collect()
+}
+
+/// Graphs are ordinary tables, and their owner's to register.
+fn check_own_table(graph: Oid) -> Result<()> {
+    // SAFETY: looks the catalogue up; the error names the table, or shows that there is none.
+    unsafe {
+        if pg_sys::get_rel_relkind(graph) as u8 != pg_sys::RELKIND_RELATION {
+            return Err(Error::new(
+                Kind::InvalidParameter,
+                "a graph of nearest neighbours must be an ordinary table",
+            ));
+        }
+        if !compat::owns_relation(graph, pg_sys::GetUserId()) {
+            let kind = pg_sys::ObjectType::OBJECT_TABLE;
+            pg_sys::aclcheck_error(pg_sys::AclResult::ACLCHECK_NOT_OWNER, kind, pg_sys::get_rel_name(graph));
+        }
+    }
+    Ok(())
+}
+
+/// Changes the list, as its owner.
+fn run(sql: &str, arguments: &[DatumWithOid<'_>]) -> Result<()> {
+    let _owner = AsOwner::enter();
+    Spi::connect_mut(|client| client.update(sql, None, arguments).map(|_| ()).map_err(failed))
+}

@@ -1,0 +1,5 @@
+//! What the extension tells the planner.
+
+pub mod initplan;
+pub mod nodes;
+pub mod shards;

@@ -1,8 +1,0 @@
-//! What the data sets that this program builds have in common: fetched packages, the folder they are written to, and the
-//! report of what came out.
-
-pub mod chance;
-pub mod output;
-pub mod packages;
-pub mod report;
-pub mod row;

@@ -1,0 +1,127 @@
+//! The stored queries: the mean of the training embeddings that show a value, or are of a category.
+
+use crate::data::manifest::{Manifest, Split};
+use crate::model::{Attribute, Named};
+use crate::space::TaskLayout;
+
+/// The mean queries of a model and how many images each rests on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MeanQueries {
+    /// Per attribute `[V_k · n]` (`n` of its place), row by row; zeros where no training image shows the value.
+    pub attributes: Vec<Vec<f32>>,
+    /// `[C · N]` (`N` of the categories' place).
+    pub categories: Vec<f32>,
+    /// The vocabulary with its counts of training images.
+    pub vocabulary: Vec<Attribute>,
+    /// The categories with theirs.
+    pub named_categories: Vec<Named>,
+}
+
+impl MeanQueries {
+    /// Queries from the embeddings (each subspace at unit length) of the training images of a manifest, in its order, in the
+    /// part of `space` where each question is asked. A mean is not normalised again: for attributes that would not change any
+    /// order, for categories the length of each subspace says how much the images agree in it.
+    pub fn new(manifest: &Manifest, space: &TaskLayout, embeddings: &[Vec<f32>]) -> Self {
+        let train: Vec<_> = manifest.split(Split::Train).into_iter().map(|i| &manifest.images[i]).collect();
+        let mut attributes = Vec::new();
+        let mut vocabulary = Vec::new();
+        for (k, (attribute, place)) in manifest.attributes.iter().zip(&space.attributes).enumerate() {
+            let labels = train.iter().map(|i| i.values[k]);
+            let range = space.range(*place);
+            let slices = embeddings.iter().map(|e| &e[range.clone()]);
+            let (means, counts) = means(attribute.values.len(), range.len(), labels.zip(slices));
+            attributes.push(means);
+            vocabulary.push(Attribute {
+                name: attribute.name.clone(),
+                ordered: attribute.ordered,
+                values: named(&attribute.values, &counts),
+            });
+        }
+        let labels = train.iter().map(|i| Some(i.category));
+        let range = space.range(space.category);
+        let slices = embeddings.iter().map(|e| &e[range.clone()]);
+        let (categories, counts) = means(manifest.categories.len(), range.len(), labels.zip(slices));
+        Self { attributes, categories, vocabulary, named_categories: named(&manifest.categories, &counts) }
+    }
+
+    /// The same with each subspace of each query at unit length (zeros stay).
+    pub fn renormalized(mut self, dim: usize) -> Self {
+        let subspaces = self.attributes.iter_mut().chain([&mut self.categories]);
+        for subspace in subspaces.flat_map(|queries| queries.chunks_exact_mut(dim)) {
+            let norm = subspace.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt();
+            if norm > 0.0 {
+                subspace.iter_mut().for_each(|x| *x = (f64::from(*x) / norm) as f32);
+            }
+        }
+        self
+    }
+}
+
+/// `[rows · dims]`: the mean of the vectors of each label, and how many there were.
+fn means<'a>(
+    rows: usize,
+    dims: usize,
+    labelled: impl Iterator<Item = (Option<u32>, &'a [f32])>,
+) -> (Vec<f32>, Vec<usize>) {
+    let mut sums = vec![0f64; rows * dims];
+    let mut counts = vec![0usize; rows];
+    for (label, vector) in labelled {
+        let Some(row) = label.map(|l| l as usize) else { continue };
+        counts[row] += 1;
+        for (sum, &x) in sums[row * dims..(row + 1) * dims].iter_mut().zip(vector) {
+            *sum += f64::from(x);
+        }
+    }
+    let means =
+        sums.iter().enumerate().map(|(i, sum)| (sum / counts[i / dims].max(1) as f64) as f32).collect();
+    (means, counts)
+}
+
+fn named(names: &[String], counts: &[usize]) -> Vec<Named> {
+    names.iter().zip(counts).map(|(name, &images)| Named { name: name.clone(), images }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::manifest::{AttributeEntry, ImageEntry};
+
+    #[test]
+    fn a_query_is_the_mean_of_the_training_images_that_show_it() {
+        let image = |split, category, value| ImageEntry {
+            path: String::new(),
+            instance: 0,
+            category,
+            split,
+            crop: None,
+            values: vec![value],
+        };
+        let manifest = Manifest {
+            root: "".into(),
+            images: vec![
+                image(Split::Train, 1, Some(0)),
+                image(Split::Gallery, 1, Some(0)),
+                image(Split::Train, 1, None),
+                image(Split::Train, 1, Some(0)),
+            ],
+            attributes: vec![AttributeEntry {
+                name: "size".into(),
+                ordered: true,
+                values: vec!["s".into(), "m".into()],
+            }],
+            instances: vec!["i".into()],
+            categories: vec!["x".into(), "y".into()],
+            instance_category: vec![1],
+            instance_group: vec![0],
+            warnings: vec![],
+        };
+        let embeddings = [vec![1.0, 0.0], vec![0.0, -1.0], vec![0.0, 1.0]];
+        let q = MeanQueries::new(&manifest, &TaskLayout::cooperative(1, 2), &embeddings);
+        assert_eq!(q.attributes, [vec![0.5, 0.5, 0.0, 0.0]]);
+        assert_eq!(q.categories, [0.0, 0.0, (1.0f64 / 3.0) as f32, 0.0]);
+        assert_eq!(q.clone().renormalized(2).categories, [0.0, 0.0, 1.0, 0.0]);
+        assert_eq!(q.vocabulary[0].values[0], Named { name: "s".into(), images: 2 });
+        assert_eq!(q.vocabulary[0].values[1].images, 0);
+        assert_eq!(q.named_categories[1], Named { name: "y".into(), images: 3 });
+    }
+}
