@@ -27,7 +27,7 @@ serve() {
   "$TARGET/debug/coopembed" serve --listen 127.0.0.1:0 "$@" >"$SCRATCH/page.log" 2>&1 &
   server=$!
   for _ in $(seq 200); do
-    url=$(sed -n 's/^look at //p' "$SCRATCH/page.log")
+    url=$(sed -n 's/^listening on //p' "$SCRATCH/page.log")
     [ -z "$url" ] || return 0
     kill -0 "$server" 2>/dev/null || die "the page did not start: $(cat "$SCRATCH/page.log")"
     sleep 0.05
@@ -45,7 +45,7 @@ refuses() { # WHAT PATTERN OPTIONS...
 body=$SCRATCH/body
 get() { curl -s -o "$body" -D "$SCRATCH/headers" -w '%{http_code}' "${@:2}" "$url$1"; }
 post() { get "$1" -H 'Content-Type: application/json' --data-binary "$2"; }
-search() { post /api/search "{\"wishes\":[$1],\"limit\":5}"; }
+search() { post /api/search "{\"terms\":[$1],\"limit\":5}"; }
 # field PATH: of the body's JSON, as PostgreSQL reads paths.
 field() { printf '\\set doc `cat %s`\nSELECT :%s::jsonb #>> %s;\n' "$body" "'doc'" "'{$1}'" | ask; }
 ids() { printf '\\set doc `cat %s`\nSELECT string_agg(r ->> %s, %s) FROM jsonb_array_elements(:%s::jsonb -> %s) r;\n' "$body" "'id'" "','" "'doc'" "'rows'" | ask; }
@@ -63,7 +63,7 @@ refuses 'a server that is not there is said' 'onnect' --db "postgres:///shop?hos
 psql_ -c 'CREATE TABLE pairs AS SELECT id, emb AS front, emb AS back FROM products LIMIT 1'
 refuses 'two columns of embeddings are ambiguous' 'They are front, back' --table pairs
 
-serve --db "postgres:///shop?host=$SCRATCH&user=reader" --table products --category-column category --max-photo 1 --timeout 2
+serve --db "postgres:///shop?host=$SCRATCH&user=reader" --table products --category-column category --max-upload 1 --timeout 2
 expect 'a table without an index is said to have none' 1 "$(grep -c '^NOTICE:.*CREATE INDEX ON products USING coop (emb)' "$SCRATCH/page.log")"
 expect 'the page is there' 200 "$(get /)"
 grep -o '\(src\|href\)="/[^"]*"' "$body" | cut -d'"' -f2 >"$SCRATCH/files"
@@ -79,30 +79,30 @@ expect 'without a wish the table is shown as it is' '200 1,2,3,4,5' "$(search ''
 pool='{"kind":"like","id":"41"}'
 expect 'a picture asks for those like it' '200 41' "$(search "$pool") $(field rows,0,id)"
 same_as_typed 'like a row'
-expect 'why it matches comes with it' '0.0' "$(field why,41,0,distance)"
+expect 'why it matches comes with it' '0.0' "$(field explanations,41,0,distance)"
 search '{"kind":"value","attribute":"gender","value":"woman","weight":1},{"kind":"value","attribute":"skin_tone","value":"5","weight":2}' >/dev/null
 expect 'weighted wishes give the rows of the README' '297,298,300,299,293' "$(ids)"
 same_as_typed 'weighted wishes'
-search '{"kind":"like","id":"211","how":{"swaps":[["skin_tone","1"]],"weights":[["skin_tone",1],["people",1],["hue",0.5],["age",0]]}}' >/dev/null
+search '{"kind":"like","id":"211","matching":{"replacements":[["skin_tone","1"]],"weights":[["skin_tone",1],["people",1],["hue",0.5],["age",0]]}}' >/dev/null
 same_as_typed 'a swap in chosen attributes'
-post /api/search '{"wishes":[{"kind":"category","name":"tool","weight":1}],"category":"transport-ground","limit":3}' >/dev/null
+post /api/search '{"terms":[{"kind":"category","name":"tool","weight":1}],"category":"transport-ground","limit":3}' >/dev/null
 same_as_typed 'a category and a filter'
 expect 'only rows with the filter'\''s value come' transport-ground "$(ask -c "SELECT DISTINCT category FROM products WHERE id IN ($(ids))")"
 expect 'what a row shows' '200 green' "$(get '/api/tags?id=243') $(field tags,attributes,hue,value)"
 
-photo() { get /api/photo --data-binary "@$1"; }
+drop_image() { get /api/dropped --data-binary "@$1"; }
 pictures=("$gallery"/*/*.png)
 picture=${pictures[0]}
-cp "$picture" "$SCRATCH/photo.jpg"
-expect 'a photo is taken' 200 "$(photo "$picture")"
-key=$(field photo)
-expect 'a photo asks' 200 "$(search "{\"kind\":\"photo\",\"photo\":\"$key\"}")"
+cp "$picture" "$SCRATCH/image.jpg"
+expect 'a photo is taken' 200 "$(drop_image "$picture")"
+key=$(field key)
+expect 'a photo asks' 200 "$(search "{\"kind\":\"image\",\"key\":\"$key\"}")"
 same_as_typed 'a photo'
-expect 'a photo that nobody dropped is gone' '410 the photo is no longer kept' "$(search '{"kind":"photo","photo":"00"}') $(field message)"
+expect 'a photo that nobody dropped is gone' '410 the image is no longer kept' "$(search '{"kind":"image","key":"00"}') $(field message)"
 head -c 2000000 /dev/zero >"$SCRATCH/large"
-expect 'a huge photo is refused in words' '413 the photo is too large' "$(photo "$SCRATCH/large") $(field message)"
-photo "$ROOT/README.md" >/dev/null
-expect 'what is no picture is the server'\''s error, as it is' '400 22000' "$(search "{\"kind\":\"photo\",\"photo\":\"$(field photo)\"}") $(field sqlstate)"
+expect 'a huge photo is refused in words' '413 the image is too large' "$(drop_image "$SCRATCH/large") $(field message)"
+drop_image "$ROOT/README.md" >/dev/null
+expect 'what is no picture is the server'\''s error, as it is' '400 22000' "$(search "{\"kind\":\"image\",\"key\":\"$(field key)\"}") $(field sqlstate)"
 
 expect 'an unknown attribute is an error with the nearest names' '400 42704' "$(search '{"kind":"value","attribute":"neckline","value":"v","weight":1}') $(field sqlstate)"
 field hint | grep -q '"people"' || die "no hint: $(cat "$body")"
@@ -141,7 +141,7 @@ before=$(ask -c 'SELECT count(*), md5(string_agg(p::text, NULL ORDER BY id)) FRO
 for nasty in "1'); DROP TABLE products; --" "1; DELETE FROM products" "\\\\'; DROP TABLE products; --" '$1' '1 OR true'; do
   for wish in "{\"kind\":\"like\",\"id\":\"$nasty\"}" "{\"kind\":\"category\",\"name\":\"$nasty\",\"weight\":1}" \
     "{\"kind\":\"value\",\"attribute\":\"$nasty\",\"value\":\"$nasty\",\"weight\":1}" \
-    "{\"kind\":\"like\",\"id\":\"41\",\"how\":{\"weights\":[[\"$nasty\",1]],\"swaps\":[[\"$nasty\",\"$nasty\"]]}}"; do
+    "{\"kind\":\"like\",\"id\":\"41\",\"matching\":{\"weights\":[[\"$nasty\",1]],\"replacements\":[[\"$nasty\",\"$nasty\"]]}}"; do
     case $(search "$wish") in 400 | 404) ;; *) die "$wish was answered: $(cat "$body")" ;; esac
   done
 done
@@ -195,7 +195,7 @@ serve --db odd --table '"My ""Shop"""."Pro;ducts"' --id 'the id' --model "it's" 
 export PGDATABASE=odd
 expect 'odd names: like a row' '200 no 41' "$(search '{"kind":"like","id":"no 41"},{"kind":"value","attribute":"hue","value":"green","weight":0.5}') $(field rows,0,id)"
 same_as_typed 'odd names'
-post /api/search '{"wishes":[{"kind":"value","attribute":"hue","value":"green","weight":2},{"kind":"category","name":"tool","weight":3}],"limit":4}' >/dev/null
+post /api/search '{"terms":[{"kind":"value","attribute":"hue","value":"green","weight":2},{"kind":"category","name":"tool","weight":3}],"limit":4}' >/dev/null
 same_as_typed 'odd names, weights'
 expect 'odd names: a picture' '200 image/png' "$(get /image/no%2041) $(header content-type)"
 expect 'odd names: tags' 200 "$(get '/api/tags?id=no%2041')"
