@@ -1,4 +1,4 @@
-//! Crop and squash to a network's input.
+//! Crops an image and squashes it to a network's input size.
 
 use super::Preprocessing;
 use crate::error::{Error, Kind, Result};
@@ -10,24 +10,24 @@ use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 use std::borrow::Cow;
 
 /// A box in pixels of the upright image: columns `x1..x2`, rows `y1..y2`, counted from 0 at the top left, the second corner
-/// exclusive. What lies outside of the image is cut away.
+/// exclusive. Parts outside of the image are ignored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CropBox {
-    /// Left edge.
+    /// First column of the box.
     pub x1: i32,
-    /// Top edge.
+    /// First row of the box.
     pub y1: i32,
     /// First column right of the box.
     pub x2: i32,
-    /// First row under the box.
+    /// First row below the box.
     pub y2: i32,
 }
 
 /// Crops an upright image and squashes it to `[size, size, 3]`, 8 bits each, by bilinear interpolation that is antialiased as
-/// Pillow's `resize(..., Resampling.BILINEAR)` is. An image that has the right size already is not touched.
+/// Pillow's `resize(..., Resampling.BILINEAR)` is. An image that already has the right size is returned unchanged.
 ///
 /// # Errors
-/// [`Kind::InvalidParameter`] for a box without a pixel of the image or an image without pixels.
+/// [`Kind::InvalidParameter`] for a box that has no pixel of the image, and for an image without pixels.
 pub fn prepare_image(
     image: &RgbImage,
     crop: Option<CropBox>,
@@ -48,12 +48,12 @@ pub fn prepare_image(
         let (w, h) = image.dimensions();
         Error::new(Kind::InvalidParameter, format!("could not resize {w}x{h} pixels to {size}x{size}: {e}"))
     };
-    // One of the two passes, whose result the resizer holds, and tables of both.
+    // The resizer holds the result of its first pass, and coefficient tables of both.
     let (width, height) = image.dimensions();
     let one_pass = size as usize * width.max(height) as usize * 3;
     memory::headroom(preprocessing.pixel_bytes() + one_pass + (1 << 20))?;
     let mut pixels = vec![0; preprocessing.pixel_bytes()];
-    // Views of known pixel type: the untyped ones make the compiler build this for 13 pixel types.
+    // Views of one pixel type: with untyped ones the compiler would build the resizer for 13 pixel types.
     let source = TypedImageRef::<U8x3>::from_buffer(image.width(), image.height(), image.as_raw());
     let source = source.map_err(|e| failed(&e))?;
     let mut target = TypedImage::<U8x3>::from_buffer(size, size, &mut pixels).map_err(|e| failed(&e))?;
@@ -62,7 +62,7 @@ pub fn prepare_image(
     Ok(pixels)
 }
 
-/// The part of `image` in `crop`; a copy, because a filter may not look over the edge.
+/// The part of `image` in `crop`; a copy, because the resizing filter must not read past the box's edge.
 fn cropped(image: &RgbImage, crop: CropBox) -> Result<Cow<'_, RgbImage>> {
     let (w, h) = image.dimensions();
     let clip = |v: i32, end: u32| u32::try_from(v).unwrap_or(0).min(end);
