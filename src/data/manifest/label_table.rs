@@ -1,38 +1,39 @@
-//! A data set before names become numbers, whichever layout it was read from.
+//! Images labelled by name, as the reader of every layout returns them; and the step that resolves names to numbers and checks the
+//! set as a whole.
 
+use super::dataset::{AttributeEntry, ImageEntry, Manifest, Split};
 use super::problems::Problems;
-use super::warnings::Vocabulary;
-use super::{AttributeEntry, ImageEntry, Manifest, Split};
+use super::warnings::{self, DatasetNames};
 use crate::error::{Error, Kind, Result};
 use crate::image::CropBox;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::Path;
 
-/// Declared attributes by name.
-pub type Declarations = BTreeMap<String, Declared>;
+/// What `attributes.json` declares, by attribute name.
+pub type DeclaredAttributes = BTreeMap<String, DeclaredAttribute>;
 
-/// What is declared of an attribute.
+/// The declaration of one attribute.
 #[derive(Deserialize)]
-pub struct Declared {
-    /// Whether the order of its values means something.
+pub struct DeclaredAttribute {
+    /// Whether its values have an order.
     #[serde(default)]
     pub ordered: bool,
-    /// All values, in their order if they have one.
+    /// Names of all values, in their order if they have one.
     pub values: Vec<String>,
 }
 
-/// What `attributes.json` at `path` declares; nothing if it is not there.
+/// Reads the `attributes.json` at `path`; `None` if there is no such file.
 ///
 /// # Errors
-/// [`Kind::Io`](crate::error::Kind::Io) if it is there and cannot be read.
-pub fn declared_attributes(path: &Path, problems: &mut Problems) -> Result<Option<Declarations>> {
+/// [`Kind::Io`] if it exists and cannot be read.
+pub fn read_declared_attributes(path: &Path, problems: &mut Problems) -> Result<Option<DeclaredAttributes>> {
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(Error::io("read", path, &e)),
     };
-    let declared: Declarations = match serde_json::from_str(&text) {
+    let declared: DeclaredAttributes = match serde_json::from_str(&text) {
         Ok(declared) => declared,
         Err(e) => {
             problems.add(format!("attributes.json: {e}"));
@@ -51,79 +52,79 @@ pub fn declared_attributes(path: &Path, problems: &mut Problems) -> Result<Optio
     Ok(Some(declared))
 }
 
-/// Rows of images under a list of attributes.
+/// All images of a set, with the names of the attributes that they are labelled with.
 #[derive(Default)]
-pub struct Table {
-    /// Names of the attributes.
+pub struct LabelTable {
+    /// Names of the attributes, in the order of [`LabelRow::values`].
     pub attributes: Vec<String>,
-    /// One for each image.
-    pub rows: Vec<Row>,
-    /// What is odd but usable, one sentence each.
+    /// One row per image.
+    pub rows: Vec<LabelRow>,
+    /// Oddities found so far, one sentence each.
     pub warnings: Vec<String>,
 }
 
-/// One image, by names.
-pub struct Row {
-    /// Where it was read, for messages.
+/// One image with its labels, by name.
+pub struct LabelRow {
+    /// File and line that it was read from, for messages.
     pub at: String,
-    /// Relative to the set's folder.
+    /// Path of the image, relative to the set's folder.
     pub path: String,
-    /// Name of its instance.
+    /// Name of the instance.
     pub instance: String,
-    /// Name of the instances that this one belongs to; empty if it stands alone.
+    /// Name of the group of instances; empty if the instance is in none.
     pub group: String,
-    /// Name of its category.
+    /// Name of the category.
     pub category: String,
-    /// What it is for.
+    /// Train, query or gallery.
     pub split: Split,
-    /// What to crop to.
+    /// The box to crop to.
     pub crop: Option<CropBox>,
-    /// Name of its value of each attribute; empty where absent.
+    /// Name of the value of each attribute; empty where the label is absent.
     pub values: Vec<String>,
 }
 
-impl Table {
-    /// The same with some of the attributes only, in the order of `names`.
+impl LabelTable {
+    /// Keeps only the attributes `names`, in that order.
     ///
     /// # Errors
-    /// [`Kind::UnknownName`] for one that is not there, [`Kind::DuplicateName`] for one that is named twice.
+    /// [`Kind::UnknownName`] for one that the set does not have, [`Kind::DuplicateName`] for one that is named twice.
     pub fn with_attributes(mut self, names: &[String]) -> Result<Self> {
-        let mut places = Vec::new();
+        let mut columns = Vec::new();
         for name in names {
             let known = self.attributes.iter().position(|a| a == name);
-            let place = known.ok_or_else(|| Error::unknown("attribute", name, &self.attributes))?;
-            if places.contains(&place) {
+            let column = known.ok_or_else(|| Error::unknown("attribute", name, &self.attributes))?;
+            if columns.contains(&column) {
                 return Err(Error::new(Kind::DuplicateName, format!("attribute \"{name}\" is named twice")));
             }
-            places.push(place);
+            columns.push(column);
         }
         self.attributes = names.to_vec();
         for row in &mut self.rows {
-            row.values = places.iter().map(|&p| row.values[p].clone()).collect();
+            row.values = columns.iter().map(|&c| row.values[c].clone()).collect();
         }
         Ok(self)
     }
 
-    /// Names to numbers, and every check that looks at more than one row.
+    /// Resolves names to numbers, and makes every check that concerns more than one row.
     ///
-    /// Images whose file is missing are problems, or left out and counted.
+    /// An image whose file is missing is a problem, or is skipped and counted (`--skip-missing`).
     pub fn resolve(
         mut self,
         root: &Path,
-        declared: Option<&Declarations>,
+        declared: Option<&DeclaredAttributes>,
         problems: &mut Problems,
     ) -> Manifest {
         let mut paths = HashSet::new();
         self.rows.retain(|row| {
             if !paths.insert(row.path.clone()) {
-                problems.add(format!("{}: \"{}\" is there a second time", row.at, row.path));
+                problems.add(format!("{}: \"{}\" is listed twice", row.at, row.path));
                 return true;
             }
-            root.join(&row.path).is_file() || !problems.missing(&row.at, &row.path)
+            root.join(&row.path).is_file() || !problems.add_missing(&row.at, &row.path)
         });
         if self.rows.is_empty() && problems.is_empty() {
-            if let Some(left_out) = problems.count_missing() {
-                problems.add(format!("no image is left: {left_out} have no file"));
+            if let Some(missing) = problems.count_missing() {
+                problems.add(format!("no image is left: {missing} have no file"));
             }
         }
         let attributes: Vec<AttributeEntry> = self
@@ -134,15 +135,15 @@ impl Table {
                 Some(d) => {
                     AttributeEntry { name: name.clone(), ordered: d.ordered, values: d.values.clone() }
                 }
-                None => occurring(name, self.rows.iter().map(|r| &r.values[k])),
+                None => undeclared_attribute(name, self.rows.iter().map(|r| &r.values[k])),
             })
             .collect();
-        let instances = Names::of(self.rows.iter().map(|r| &r.instance));
-        let categories = Names::of(self.rows.iter().map(|r| &r.category));
+        let instances = SortedNames::of(self.rows.iter().map(|r| &r.instance));
+        let categories = SortedNames::of(self.rows.iter().map(|r| &r.category));
         let values: Vec<HashMap<&String, u32>> =
             attributes.iter().map(|a| a.values.iter().zip(0..).collect()).collect();
 
-        let groups = Names::of(self.rows.iter().map(|r| &r.group).filter(|g| !g.is_empty()));
+        let groups = SortedNames::of(self.rows.iter().map(|r| &r.group).filter(|g| !g.is_empty()));
         let mut images = Vec::with_capacity(self.rows.len());
         let mut instance_group: Vec<Option<Option<u32>>> = vec![None; instances.names.len()];
         let mut instance_category: Vec<Option<u32>> = vec![None; instances.names.len()];
@@ -175,19 +176,22 @@ impl Table {
             });
         }
         let mut warnings = std::mem::take(&mut self.warnings);
-        warnings.extend(problems.left_out());
-        let names = Vocabulary {
+        warnings.extend(problems.skipped_images());
+        let names = DatasetNames {
             instances: &instances.names,
             categories: &categories.names,
             attributes: &attributes,
         };
-        warnings.extend(super::warnings::warnings(&images, &names));
+        warnings.extend(warnings::find(&images, &names));
         Manifest {
             root: root.to_owned(),
             images,
             attributes,
             instance_category: instance_category.into_iter().map(Option::unwrap_or_default).collect(),
-            instance_group: alone_after(instance_group.into_iter().map(Option::flatten), groups.names.len()),
+            instance_group: number_groups(
+                instance_group.into_iter().map(Option::flatten),
+                groups.names.len(),
+            ),
             instances: instances.names,
             categories: categories.names,
             warnings,
@@ -195,31 +199,31 @@ impl Table {
     }
 }
 
-/// A box from the texts of its corners, a fraction of a pixel counting as the whole pixel; nothing for what is no box.
-pub fn crop_box(texts: [&str; 4]) -> Option<CropBox> {
+/// Parses a box from the texts of its corners, widened to whole pixels; `None` if it is not a box.
+pub fn parse_crop_box(texts: [&str; 4]) -> Option<CropBox> {
     let mut corners = [0f64; 4];
     for (corner, text) in corners.iter_mut().zip(texts) {
         *corner = text.parse().ok().filter(|c: &f64| c.abs() < 1e9)?;
     }
     let [x1, y1, x2, y2] = corners;
-    let whole =
+    let widened =
         CropBox { x1: x1.floor() as i32, y1: y1.floor() as i32, x2: x2.ceil() as i32, y2: y2.ceil() as i32 };
-    (x1 < x2 && y1 < y2).then_some(whole)
+    (x1 < x2 && y1 < y2).then_some(widened)
 }
 
-/// Numbers of groups; an instance without one is a group of its own, counted on from `groups`.
-fn alone_after(of_instances: impl Iterator<Item = Option<u32>>, groups: usize) -> Vec<u32> {
-    let mut alone = groups as u32..;
-    of_instances.map(|group| group.or_else(|| alone.next()).unwrap_or_default()).collect()
+/// The group of each instance; one without a group becomes a group of its own, numbered from `groups` on.
+fn number_groups(of_instances: impl Iterator<Item = Option<u32>>, groups: usize) -> Vec<u32> {
+    let mut next = groups as u32..;
+    of_instances.map(|group| group.or_else(|| next.next()).unwrap_or_default()).collect()
 }
 
-/// Distinct names, sorted, and their places.
-struct Names<'a> {
+/// Distinct names, sorted, with their indices.
+struct SortedNames<'a> {
     names: Vec<String>,
     index: HashMap<&'a String, u32>,
 }
 
-impl<'a> Names<'a> {
+impl<'a> SortedNames<'a> {
     fn of(all: impl Iterator<Item = &'a String>) -> Self {
         let sorted: BTreeSet<&String> = all.collect();
         Self {
@@ -229,8 +233,8 @@ impl<'a> Names<'a> {
     }
 }
 
-/// An undeclared attribute: unordered, its values what occurs, as numbers if all are numbers.
-fn occurring<'a>(name: &str, values: impl Iterator<Item = &'a String>) -> AttributeEntry {
+/// An attribute that is not declared: unordered, with the values that occur, sorted as numbers if all are numbers.
+fn undeclared_attribute<'a>(name: &str, values: impl Iterator<Item = &'a String>) -> AttributeEntry {
     let mut values: Vec<String> =
         values.filter(|v| !v.is_empty()).collect::<BTreeSet<_>>().into_iter().cloned().collect();
     if values.iter().all(|v| v.parse::<f64>().is_ok()) {
