@@ -9,9 +9,10 @@ use super::inputs::{cache_folder, read_backbone_file, read_manifest};
 use crate::train::calibration::{calibrate, Round};
 use assembly::{assemble, Assembled, Parts};
 
-use crate::data::features::{backbone_digest, bar, FrozenBackbone};
-use crate::data::image_loader::{Augmentation, Pictures};
+use crate::data::features::{backbone_digest, FrozenBackbone};
+use crate::data::image_loader::{Augmentation, TrainingImages};
 use crate::data::manifest::{Manifest, Split};
+use crate::data::progress::progress_bar;
 use crate::train::checkpoint::Checkpoints;
 use crate::train::learning_backbone::{LearningBackbone, Mode};
 use crate::train::learning_source::LearningSource;
@@ -194,7 +195,7 @@ impl Course<'_> {
             None => Some(LossLog::create(&self.log()?, done)?),
             Some(_) => None,
         };
-        let progress = bar("training", 0);
+        let progress = progress_bar("training", 0);
         let validation =
             settings.validation.map(|_| Validation::new(manifest, &sides.validation, sides.train.len()));
         let plan = Plan {
@@ -252,7 +253,7 @@ impl Course<'_> {
     fn learning(&self, images: Vec<usize>) -> Result<LearningSource> {
         let Self { settings, device, .. } = self;
         let backbone = LearningBackbone::load(self.backbone.arch, self.tensors, device)?;
-        let pictures = Pictures {
+        let pictures = TrainingImages {
             manifest: self.manifest.clone(),
             images,
             preprocessing: self.preprocessing.clone(),

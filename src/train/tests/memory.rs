@@ -1,7 +1,7 @@
 //! Memory over epochs. Measured in a process of its own, because the resident size is the process's and other tests run beside.
 
 use crate::data::fixture::draw;
-use crate::data::image_loader::{Augmentation, Pictures};
+use crate::data::image_loader::{Augmentation, TrainingImages};
 use crate::data::manifest::Manifest;
 use crate::image::Preprocessing;
 use crate::model::{synthetic, Arch};
@@ -64,7 +64,7 @@ fn measure() {
 
     let backbone =
         LearningBackbone::load(Arch::ResNet18, &synthetic::backbone(Arch::ResNet18), &Device::Cpu).unwrap();
-    let pictures = Pictures {
+    let pictures = TrainingImages {
         manifest: manifest.clone(),
         images,
         preprocessing: Preprocessing::imagenet(32),

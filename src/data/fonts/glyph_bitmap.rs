@@ -1,39 +1,43 @@
-//! One large letter as black and white pixels, to measure strokes on.
+//! A large letter as black and white pixels, on which strokes can be measured.
 
 use super::typeface::Typeface;
 use crate::error::{Error, Kind, Result};
 use resvg::tiny_skia::{FillRule, Mask, Transform};
 
-/// Pixels per em at which letters are measured.
-pub const SIZE: f32 = 400.0;
+/// Resolution of a letter, in pixels per em.
+pub const PIXELS_PER_EM: f32 = 400.0;
 /// White pixels around the letter.
 const MARGIN: i32 = 4;
 
-/// A letter in the frame of its ink and its advance.
+/// A letter as pixels; the bitmap covers its outline and its advance width.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ink {
+pub struct GlyphBitmap {
     width: usize,
-    /// `[height * width]`; true where at least half of the pixel is covered.
+    /// `[height * width]`; true where the outline covers at least half of the pixel.
     black: Vec<bool>,
 }
 
-impl Ink {
-    /// Draws a letter; the base line is between two rows of pixels.
+impl GlyphBitmap {
+    /// Draws a letter; the baseline is between two rows of pixels.
     ///
     /// # Errors
     /// [`Kind::InvalidData`] if the font has no such letter.
     pub fn of(typeface: &Typeface, letter: char) -> Result<Self> {
-        let line = typeface.set(letter.encode_utf8(&mut [0; 4]))?;
+        let line = typeface.layout_line(letter.encode_utf8(&mut [0; 4]))?;
         let missing = || Error::new(Kind::InvalidData, format!("the font has no letter \"{letter}\""));
-        let (path, bounds) = line.ink.ok_or_else(missing)?;
-        let (left, right) =
-            ((bounds.left() * SIZE).floor().min(0.0), (bounds.right().max(line.advance) * SIZE).ceil());
-        let (top, bottom) = ((bounds.top() * SIZE).floor(), (bounds.bottom() * SIZE).ceil());
+        let (path, bounds) = line.outline.ok_or_else(missing)?;
+        let (left, right) = (
+            (bounds.left() * PIXELS_PER_EM).floor().min(0.0),
+            (bounds.right().max(line.advance) * PIXELS_PER_EM).ceil(),
+        );
+        let (top, bottom) =
+            ((bounds.top() * PIXELS_PER_EM).floor(), (bounds.bottom() * PIXELS_PER_EM).ceil());
         let side = |from: f32, to: f32| u32::try_from((to - from) as i32 + 2 * MARGIN).unwrap_or(0);
         let mut mask = Mask::new(side(left, right), side(top, bottom)).ok_or_else(missing)?;
         let margin = MARGIN as f32;
-        let place = Transform::from_row(SIZE, 0.0, 0.0, SIZE, margin - left, margin - top);
-        mask.fill_path(&path, FillRule::Winding, true, place);
+        let position =
+            Transform::from_row(PIXELS_PER_EM, 0.0, 0.0, PIXELS_PER_EM, margin - left, margin - top);
+        mask.fill_path(&path, FillRule::Winding, true, position);
         Ok(Self { width: mask.width() as usize, black: mask.data().iter().map(|c| *c > 127).collect() })
     }
 
@@ -45,36 +49,38 @@ impl Ink {
         self.black[y * self.width + x]
     }
 
-    /// The rows that have ink, from the top.
+    /// The rows with black pixels, from the top.
     pub fn rows(&self) -> Vec<usize> {
         (0..self.height()).filter(|y| (0..self.width).any(|x| self.at(x, *y))).collect()
     }
 
-    /// The columns that have ink, from the left.
+    /// The columns with black pixels, from the left.
     pub fn columns(&self) -> Vec<usize> {
         (0..self.width).filter(|x| (0..self.height()).any(|y| self.at(*x, y))).collect()
     }
 
     /// Lengths of the runs of black in row `y`, from the left.
     pub fn row_runs(&self, y: usize) -> Vec<usize> {
-        runs((0..self.width).map(|x| self.at(x, y)))
+        run_lengths((0..self.width).map(|x| self.at(x, y)))
     }
 
     /// Lengths of the runs of black in column `x`, from the top.
     pub fn column_runs(&self, x: usize) -> Vec<usize> {
-        runs((0..self.height()).map(|y| self.at(x, y)))
+        run_lengths((0..self.height()).map(|y| self.at(x, y)))
     }
 
-    /// The share of pixels that differ when both letters are squashed to a square of `side` pixels.
+    /// The share of pixels that differ between two letters, each squashed to a square of `side` pixels.
     pub fn difference(&self, other: &Self, side: usize) -> f64 {
         let nearest = |i: usize, of: usize| ((i as f64 + 0.5) * of as f64 / side as f64) as usize;
-        let of = |ink: &Self, x, y| ink.at(nearest(x, ink.width), nearest(y, ink.height()));
+        let sample = |b: &Self, x, y| b.at(nearest(x, b.width), nearest(y, b.height()));
         let pixels = (0..side).flat_map(|y| (0..side).map(move |x| (x, y)));
-        pixels.filter(|&(x, y)| of(self, x, y) != of(other, x, y)).count() as f64 / (side * side) as f64
+        pixels.filter(|&(x, y)| sample(self, x, y) != sample(other, x, y)).count() as f64
+            / (side * side) as f64
     }
 }
 
-fn runs(line: impl Iterator<Item = bool>) -> Vec<usize> {
+/// Lengths of the runs of black in a line of pixels.
+fn run_lengths(line: impl Iterator<Item = bool>) -> Vec<usize> {
     let (mut out, mut length) = (Vec::new(), 0);
     for black in line.chain([false]) {
         if black {
@@ -91,14 +97,14 @@ fn runs(line: impl Iterator<Item = bool>) -> Vec<usize> {
 mod tests {
     use super::*;
 
-    fn ink(lines: &[&str]) -> Ink {
+    fn bitmap(lines: &[&str]) -> GlyphBitmap {
         let black = lines.iter().flat_map(|l| l.chars()).map(|c| c == '#').collect();
-        Ink { width: lines[0].len(), black }
+        GlyphBitmap { width: lines[0].len(), black }
     }
 
     #[test]
     fn runs_of_black_are_measured_along_rows_and_columns() {
-        let letter = ink(&["......", ".##.#.", ".#..#.", "......"]);
+        let letter = bitmap(&["......", ".##.#.", ".#..#.", "......"]);
         assert_eq!((letter.rows(), letter.columns()), (vec![1, 2], vec![1, 2, 4]));
         assert_eq!((letter.row_runs(1), letter.row_runs(0)), (vec![2, 1], vec![]));
         assert_eq!((letter.column_runs(1), letter.column_runs(4)), (vec![2], vec![2]));
@@ -106,8 +112,8 @@ mod tests {
 
     #[test]
     fn letters_are_compared_at_one_size() {
-        let (small, large) = (ink(&["#.", ".."]), ink(&["##..", "##..", "....", "...."]));
+        let (small, large) = (bitmap(&["#.", ".."]), bitmap(&["##..", "##..", "....", "...."]));
         assert_eq!(small.difference(&large, 4), 0.0);
-        assert_eq!(small.difference(&ink(&["..", ".."]), 4), 0.25);
+        assert_eq!(small.difference(&bitmap(&["..", ".."]), 4), 0.25);
     }
 }

@@ -1,14 +1,14 @@
-//! Where each designer's drawing of an emoji is: by code point tables, by names, or by file names.
+//! Finds each designer's drawing of an emoji, by a table of code points, by names, or by file names.
 
-use super::codes::normal;
-use super::ordered::Ordered;
-use super::vocabulary::View;
+use super::codes::normalize;
+use super::designers::View;
+use super::ordered_map::OrderedMap;
 use crate::data::builder::packages;
 use crate::error::{Error, Kind, Result};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-/// One drawing: the inner part of an SVG, with its view box where it is not the set's.
+/// One drawing: the body of an SVG, and its view box where that differs from the icon set's.
 #[derive(Debug, Clone, serde::Deserialize)]
 struct Icon {
     body: String,
@@ -20,7 +20,7 @@ struct Icon {
     top: f64,
 }
 
-/// Another name of a drawing, perhaps turned.
+/// Another name of a drawing, which may rotate or flip it.
 #[derive(Debug, Clone, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Alias {
@@ -36,26 +36,26 @@ struct Alias {
 /// `icons.json` of an Iconify package.
 #[derive(Debug, Clone, serde::Deserialize)]
 struct IconSet {
-    icons: Ordered<Icon>,
+    icons: OrderedMap<Icon>,
     #[serde(default)]
-    aliases: Ordered<Alias>,
-    #[serde(default = "default_side")]
+    aliases: OrderedMap<Alias>,
+    #[serde(default = "default_size")]
     width: f64,
-    #[serde(default = "default_side")]
+    #[serde(default = "default_size")]
     height: f64,
 }
 
-/// Iconify's own default.
-fn default_side() -> f64 {
+/// Iconify's default size.
+fn default_size() -> f64 {
     16.0
 }
 
-/// Gradients that lost an identity transform when their package was made: they inherit a mirroring one from the
+/// Gradients that lost an identity transform when their package was made. Without it they inherit a mirroring transform from the
 /// gradient that they refer to, and three yellow faces are filled with the orange of their rim.
 const LOST_TRANSFORM: [&str; 3] = ["SVGzQhR8cin", "SVGvHHieeVb", "SVGcE9Zyc6y"];
 
-/// The body of a drawing with the transforms that it lost.
-fn repaired(body: &str) -> String {
+/// Restores the lost transforms in the body of a drawing.
+fn restore_transforms(body: &str) -> String {
     LOST_TRANSFORM.iter().fold(body.to_owned(), |body, id| {
         let gradient = format!("<radialGradient id=\"{id}\"");
         body.replace(&gradient, &format!("{gradient} gradientTransform=\"scale(1)\""))
@@ -63,7 +63,7 @@ fn repaired(body: &str) -> String {
 }
 
 impl IconSet {
-    /// The SVG of the drawing called `name`; nothing for a turned copy of another drawing.
+    /// The SVG of the drawing `name`; `None` for a rotated or flipped copy of another drawing.
     fn svg(&self, name: &str) -> Option<String> {
         let icon = match (self.icons.get(name), self.aliases.get(name)) {
             (Some(icon), _) => icon,
@@ -76,43 +76,45 @@ impl IconSet {
              viewBox=\"{} {} {width} {height}\">{}</svg>",
             icon.left,
             icon.top,
-            repaired(&icon.body)
+            restore_transforms(&icon.body)
         ))
     }
 }
 
-/// A picture that is still to be drawn.
+/// A drawing that can be rendered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
+pub enum DrawingSource {
     /// The text of an SVG.
     Svg(String),
     /// An image file.
     File(PathBuf),
 }
 
-/// The drawings of one view by code.
+/// The drawings of one view.
 #[derive(Debug)]
-enum Drawings {
+enum ViewDrawings {
+    /// SVGs in an Iconify package; `names` maps codes to icon names.
     Icons { set: IconSet, names: HashMap<String, String> },
+    /// Image files, by code.
     Files(HashMap<String, PathBuf>),
 }
 
-/// Finds the drawings of all views.
+/// The drawings of all views.
 #[derive(Debug)]
-pub struct Atlas {
-    views: Vec<Drawings>,
+pub struct Drawings {
+    views: Vec<ViewDrawings>,
 }
 
-impl Atlas {
-    /// Reads the packages of `views`, unpacked in `folders`.
+impl Drawings {
+    /// Reads the packages of `views`, which are unpacked in `folders`.
     ///
     /// # Errors
-    /// [`Kind::InvalidData`] if a package is not as expected.
+    /// [`Kind::InvalidData`] if a package cannot be parsed or has no drawings.
     pub fn read(views: &[&View], folders: &[PathBuf]) -> Result<Self> {
         let mut sets = Vec::new();
         for folder in folders {
             sets.push(if folder.join("icons.json").is_file() {
-                Some((packages::read_json::<IconSet>(folder, "icons.json")?, code_table(folder)?))
+                Some((packages::read_json::<IconSet>(folder, "icons.json")?, read_codes(folder)?))
             } else {
                 None
             });
@@ -121,14 +123,14 @@ impl Atlas {
         let mut out = Vec::new();
         for ((set, folder), view) in sets.into_iter().zip(folders).zip(views) {
             let drawings = match set {
-                None => Drawings::Files(image_files(folder)?),
+                None => ViewDrawings::Files(image_files(folder)?),
                 Some((set, chars)) if chars.is_empty() => {
                     let names = names.match_icons(&set);
-                    Drawings::Icons { set, names }
+                    ViewDrawings::Icons { set, names }
                 }
                 Some((set, chars)) => {
                     let names = chars.into_iter().map(|(name, code)| (code, name)).collect();
-                    Drawings::Icons { set, names }
+                    ViewDrawings::Icons { set, names }
                 }
             };
             if drawings.is_empty() {
@@ -144,16 +146,16 @@ impl Atlas {
         Ok(Self { views: out })
     }
 
-    /// The drawing of `code` in the view at `view`, if there is one.
-    pub fn source(&self, view: usize, code: &str) -> Option<Source> {
+    /// The drawing of `code` in view number `view`, if there is one.
+    pub fn source(&self, view: usize, code: &str) -> Option<DrawingSource> {
         match &self.views[view] {
-            Drawings::Files(files) => files.get(code).cloned().map(Source::File),
-            Drawings::Icons { set, names } => set.svg(names.get(code)?).map(Source::Svg),
+            ViewDrawings::Files(files) => files.get(code).cloned().map(DrawingSource::File),
+            ViewDrawings::Icons { set, names } => set.svg(names.get(code)?).map(DrawingSource::Svg),
         }
     }
 }
 
-impl Drawings {
+impl ViewDrawings {
     fn is_empty(&self) -> bool {
         match self {
             Self::Files(files) => files.is_empty(),
@@ -162,18 +164,18 @@ impl Drawings {
     }
 }
 
-/// `chars.json`: the code of each icon name.
-fn code_table(folder: &Path) -> Result<Ordered<String>> {
-    let table: Ordered<String> = packages::read_json(folder, "chars.json")?;
-    let mut out = Ordered::default();
+/// Reads `chars.json`: the code of each icon name.
+fn read_codes(folder: &Path) -> Result<OrderedMap<String>> {
+    let table: OrderedMap<String> = packages::read_json(folder, "chars.json")?;
+    let mut out = OrderedMap::default();
     for (code, name) in table {
-        out.insert(name, normal(&code));
+        out.insert(name, normalize(&code));
     }
     Ok(out)
 }
 
-/// The pictures in `assets/`, each named by its code. Some codes come twice, written in two ways
-/// (`0039-fe0f-20e3`, `39-fe0f-20e3`): the fuller name is taken.
+/// The image files in `assets/`, which are named by code. Where two names have the same normal form (`0039-fe0f-20e3`,
+/// `39-fe0f-20e3`), the longer one is used.
 fn image_files(folder: &Path) -> Result<HashMap<String, PathBuf>> {
     let assets = folder.join("assets");
     let entries = std::fs::read_dir(&assets).map_err(|e| Error::io("read", &assets, &e))?;
@@ -182,20 +184,21 @@ fn image_files(folder: &Path) -> Result<HashMap<String, PathBuf>> {
         .filter_map(|entry| Some(entry.file_name().to_str()?.strip_suffix(".webp")?.to_owned()))
         .collect();
     names.sort_by_key(|name| (name.len(), name.clone()));
-    Ok(names.into_iter().map(|name| (normal(&name), assets.join(name + ".webp"))).collect())
+    Ok(names.into_iter().map(|name| (normalize(&name), assets.join(name + ".webp"))).collect())
 }
 
-/// Codes by the CLDR names that the sets with a code point table use, for the sets that have none.
+/// Maps CLDR names to codes, for icon sets without a code table; built from the sets that have one.
 struct NameIndex {
-    exact: Ordered<String>,
-    squashed: HashMap<String, String>,
+    exact: OrderedMap<String>,
+    /// The same without hyphens.
+    without_hyphens: HashMap<String, String>,
 }
 
 impl NameIndex {
-    fn new<'a>(sets: impl Iterator<Item = &'a (IconSet, Ordered<String>)>) -> Self {
+    fn new<'a>(sets: impl Iterator<Item = &'a (IconSet, OrderedMap<String>)>) -> Self {
         let mut sets: Vec<_> = sets.collect();
         sets.sort_by_key(|(_, chars)| std::cmp::Reverse(chars.len()));
-        let mut exact = Ordered::default();
+        let mut exact = OrderedMap::default();
         for (set, chars) in sets {
             let mut names = chars.clone();
             for (alias, of) in set.aliases.iter() {
@@ -207,14 +210,14 @@ impl NameIndex {
                 exact.insert_new(name, code);
             }
         }
-        let mut squashed = HashMap::new();
+        let mut without_hyphens = HashMap::new();
         for (name, code) in exact.iter() {
-            squashed.entry(name.replace('-', "")).or_insert_with(|| code.clone());
+            without_hyphens.entry(name.replace('-', "")).or_insert_with(|| code.clone());
         }
-        Self { exact, squashed }
+        Self { exact, without_hyphens }
     }
 
-    /// Code to icon name, by the icon's own name or the first of its aliases that is known.
+    /// Maps codes to icon names, by the icon's own name or its first alias that the index has.
     fn match_icons(&self, set: &IconSet) -> HashMap<String, String> {
         let mut aliases: HashMap<&str, Vec<&str>> = HashMap::new();
         for (alias, of) in set.aliases.iter() {
@@ -230,12 +233,13 @@ impl NameIndex {
         out
     }
 
+    /// The code of an icon name, if the index has it.
     fn code(&self, name: &str) -> Option<&String> {
         let name = match name.strip_prefix("flag-for-") {
             Some(rest) => format!("flag-{}", rest.strip_prefix("flag-").unwrap_or(rest)),
             None => name.to_owned(),
         };
-        self.exact.get(&name).or_else(|| self.squashed.get(&name.replace('-', "")))
+        self.exact.get(&name).or_else(|| self.without_hyphens.get(&name.replace('-', "")))
     }
 }
 
@@ -248,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn view_boxes_are_the_icons_or_the_sets() {
+    fn view_boxes_come_from_the_icon_or_else_the_set() {
         let set = set(
             r#"{"icons": {"a": {"body": "<g/>"}, "b": {"body": "", "height": 25.22, "left": -1}}, "width": 36, "height": 36}"#,
         );
@@ -258,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn turned_copies_are_not_drawn() {
+    fn rotated_and_flipped_copies_are_not_drawn() {
         let set = set(
             r#"{"icons": {"left": {"body": "<g/>"}}, "aliases": {"west": {"parent": "left"}, "right": {"parent": "left", "hFlip": true}}}"#,
         );
@@ -267,20 +271,20 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_identity_transform_is_put_back() {
+    fn a_lost_identity_transform_is_restored() {
         let body = "<radialGradient id=\"SVGzQhR8cin\" cy=\"62.9\" fy=\"62.9\" href=\"#SVG47aqDHPK\"/>";
         let fixed = "<radialGradient id=\"SVGzQhR8cin\" gradientTransform=\"scale(1)\" cy=\"62.9\" fy=\"62.9\" href=\"#SVG47aqDHPK\"/>";
-        assert_eq!(repaired(body), fixed);
-        assert_eq!(repaired("<radialGradient id=\"other\"/>"), "<radialGradient id=\"other\"/>");
+        assert_eq!(restore_transforms(body), fixed);
+        assert_eq!(restore_transforms("<radialGradient id=\"other\"/>"), "<radialGradient id=\"other\"/>");
     }
 
     #[test]
-    fn sets_without_codes_are_matched_by_name_alias_and_spelling() {
+    fn sets_without_codes_are_matched_by_name_alias_or_spelling() {
         let known = set(
             r#"{"icons": {"flag-andorra": {"body": ""}, "grinning-face": {"body": ""}, "tshirt": {"body": ""}},
                 "aliases": {"happy": {"parent": "grinning-face"}}}"#,
         );
-        let mut chars = Ordered::default();
+        let mut chars = OrderedMap::default();
         for (name, code) in [("flag-andorra", "1F1E6-1F1E9"), ("grinning-face", "1F600"), ("tshirt", "1F455")]
         {
             chars.insert(name.to_owned(), code.to_owned());
@@ -293,12 +297,12 @@ mod tests {
         let names = index.match_icons(&nameless);
         assert_eq!(names.len(), 3);
         assert_eq!(names["1F1E6-1F1E9"], "flag-for-flag-andorra");
-        assert_eq!(names["1F600"], "smiley", "the first icon in the file stays");
+        assert_eq!(names["1F600"], "smiley", "the first icon in the file is kept");
         assert_eq!(names["1F455"], "t-shirt");
     }
 
     #[test]
-    fn of_two_files_of_one_code_the_fuller_name_is_taken() {
+    fn of_two_files_of_one_code_the_longer_name_is_used() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("assets")).unwrap();
         for name in ["39-fe0f-20e3.webp", "0039-fe0f-20e3.webp", "26a7.webp", "26a7-fe0f.webp", "notes.txt"] {

@@ -1,21 +1,21 @@
-//! Attributes that the CLDR short name and the code points of an emoji tell.
+//! Labels from an emoji's CLDR short name and code points.
 
-use super::codes::tone;
+use super::attributes::{Labels, ATTRIBUTES};
+use super::codes;
 use super::sequences::Emoji;
-use super::vocabulary::{Labels, ATTRIBUTES};
 use crate::data::builder::row::NUMBERS;
 use regex::Regex;
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
-/// Values with the pattern of the names that have them.
+/// Attribute values, each with the pattern of the names that have it.
 type Patterns = Vec<(&'static str, Regex)>;
 
 fn patterns(table: &[(&'static str, &str)]) -> Patterns {
     table.iter().map(|(value, pattern)| (*value, pattern_of(pattern))).collect()
 }
 
-/// The patterns are constants of this file.
+/// Compiles a pattern; all of them are constants in this file.
 fn pattern_of(pattern: &str) -> Regex {
     Regex::new(pattern).expect("a valid pattern")
 }
@@ -33,7 +33,7 @@ static HAIR: LazyLock<Patterns> = LazyLock::new(|| {
     ])
 });
 
-/// The first that matches counts: the more telling ones come first.
+/// The first pattern that matches counts, so the more specific ones come first.
 static EXPRESSION: LazyLock<Patterns> = LazyLock::new(|| {
     patterns(&[
         ("love", "heart"),
@@ -56,7 +56,7 @@ static EXPRESSION: LazyLock<Patterns> = LazyLock::new(|| {
 static COLOR: LazyLock<Regex> =
     LazyLock::new(|| pattern_of(r"\b(red|orange|yellow|green|blue|purple|brown|black|white|gr[ae]y|pink)\b"));
 
-/// Names in which a color word is not the color of the picture.
+/// Names in which a colour word is not the colour of the emoji.
 static COLORLESS: LazyLock<Regex> = LazyLock::new(|| pattern_of("hair|cane|flag: "));
 
 static DIRECTION: LazyLock<Patterns> = LazyLock::new(|| {
@@ -73,12 +73,12 @@ static CLOCK: LazyLock<Regex> = LazyLock::new(|| pattern_of(r"^(\w+)(?: o'clock|
 const HOURS: [&str; 12] =
     ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"];
 
-/// The subgroups whose names tell which way the picture points.
+/// The subgroups whose names tell the direction in which the emoji points.
 const POINTING: [&str; 6] =
     ["arrow", "hand-single-finger", "hand-fingers-open", "hand-fingers-partial", "av-symbol", "hands"];
 
-/// The labels of `emoji` that need no look at a picture.
-pub fn attributes(emoji: &Emoji) -> Labels {
+/// The labels of an emoji that follow from its name and code.
+pub fn labels_from_name(emoji: &Emoji) -> Labels {
     let mut out = Labels::default();
     let mut set = |attribute: &str, value: Option<&'static str>| {
         if let Some(value) = value {
@@ -109,9 +109,9 @@ pub fn attributes(emoji: &Emoji) -> Labels {
     out
 }
 
-/// The tone, if all people in the sequence have the same.
+/// The skin tone, if all people in the sequence have the same.
 fn skin_tone(code: &str) -> Option<&'static str> {
-    let mut tones = code.split('-').filter_map(tone);
+    let mut tones = code.split('-').filter_map(codes::skin_tone);
     let first = tones.next()?;
     tones.all(|t| t == first).then_some(first)
 }
@@ -125,7 +125,7 @@ fn any(words: &HashSet<&str>, of: &[&str]) -> bool {
     of.iter().any(|w| words.contains(w))
 }
 
-/// Nothing for a picture of both.
+/// `None` for an emoji that shows both.
 fn gender(words: &HashSet<&str>) -> Option<&'static str> {
     let female = any(words, &["woman", "women", "girl", "girls", "mrs", "princess", "mother"]);
     let male = any(words, &["man", "men", "boy", "boys", "prince", "santa", "father"]);
@@ -137,7 +137,7 @@ fn gender(words: &HashSet<&str>) -> Option<&'static str> {
     }
 }
 
-/// A family has several ages.
+/// `None` for a family, which has several ages.
 fn age(emoji: &Emoji, words: &HashSet<&str>) -> Option<&'static str> {
     let family = emoji.subgroup == "family";
     if any(words, &["baby", "child", "boy", "girl"]) && !family && !words.contains("feeding") {
@@ -149,7 +149,7 @@ fn age(emoji: &Emoji, words: &HashSet<&str>) -> Option<&'static str> {
     }
 }
 
-/// How many people: as many as the sequence names, and two where the name says so.
+/// The number of people: as many as the sequence has, or two where the name says so.
 fn people(emoji: &Emoji, words: &HashSet<&str>) -> &'static str {
     const PEOPLE: [&str; 7] = ["1F466", "1F467", "1F468", "1F469", "1F9D1", "1F9D2", "1F476"];
     let mut n = emoji.code.split('-').filter(|p| PEOPLE.contains(p)).count();
@@ -172,7 +172,7 @@ fn last_match(patterns: &Patterns, name: &str) -> Option<&'static str> {
     patterns.iter().rev().find(|(_, p)| p.is_match(name)).map(|(value, _)| *value)
 }
 
-/// The value of `attribute` that is spelled `word`.
+/// The value of `attribute` with the name `word`.
 fn value(attribute: &str, word: &str) -> Option<&'static str> {
     let attribute = ATTRIBUTES.iter().find(|a| a.name == attribute)?;
     attribute.values.iter().find(|v| **v == word).copied()
@@ -181,8 +181,8 @@ fn value(attribute: &str, word: &str) -> Option<&'static str> {
 fn color(emoji: &Emoji, person: bool) -> Option<&'static str> {
     let word = COLOR.find(&emoji.name)?.as_str();
     let plain_flag = matches!(emoji.name.as_str(), "white flag" | "black flag");
-    let tells = !person && !COLORLESS.is_match(&emoji.name) && emoji.group != "Flags";
-    if tells || plain_flag {
+    let names_colour = !person && !COLORLESS.is_match(&emoji.name) && emoji.group != "Flags";
+    if names_colour || plain_flag {
         value("color", &word.replace("gray", "grey"))
     } else {
         None
@@ -203,7 +203,7 @@ fn direction(emoji: &Emoji) -> Option<&'static str> {
     }
 }
 
-/// Hour and minute of a clock face's name, say `"ten-thirty"`.
+/// Hour and minute in the name of a clock face, such as `"ten-thirty"`.
 fn time(name: &str) -> Option<(&'static str, &'static str)> {
     let hour = CLOCK.captures(name)?.get(1)?.as_str();
     let hour = HOURS.iter().position(|h| *h == hour)?;
@@ -214,7 +214,7 @@ fn time(name: &str) -> Option<(&'static str, &'static str)> {
 mod tests {
     use super::*;
 
-    /// Code, CLDR name, group, subgroup and the labels that the working specification in Python gave:
+    /// Code, CLDR name, group, subgroup and the labels that the prototype in Python gave:
     /// `' '.join(f'{k}={v}' for k, v in attributes(code, name, group, subgroup).items())`.
     #[rustfmt::skip]
     const EXPECTED: &[(&str, &str, &str, &str, &str)] = &[
@@ -264,17 +264,17 @@ mod tests {
     ];
 
     #[test]
-    fn names_and_code_points_give_the_labels_of_the_specification() {
+    fn names_and_code_points_give_the_labels_of_the_prototype() {
         for (code, name, group, subgroup, expected) in EXPECTED {
             let [code, name, group, subgroup] = [code, name, group, subgroup].map(|s| s.to_string());
-            let labels = attributes(&Emoji { code, name: name.clone(), group, subgroup });
-            let found: Vec<String> = labels.known().map(|(k, v)| format!("{k}={v}")).collect();
+            let labels = labels_from_name(&Emoji { code, name: name.clone(), group, subgroup });
+            let found: Vec<String> = labels.present().map(|(k, v)| format!("{k}={v}")).collect();
             assert_eq!(found.join(" "), *expected, "{name}");
         }
     }
 
     #[test]
-    fn two_tones_in_one_picture_are_no_tone() {
+    fn two_different_tones_are_no_tone() {
         assert_eq!(skin_tone("1F9D1-1F3FB-200D-1F91D-200D-1F9D1-1F3FB"), Some("1"));
         assert_eq!(skin_tone("1F9D1-1F3FB-200D-1F91D-200D-1F9D1-1F3FF"), None);
         assert_eq!(skin_tone("1F600"), None);

@@ -1,60 +1,60 @@
-//! A map that keeps the order in which its keys came.
+//! A map that keeps the order in which its keys were added.
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use std::collections::HashMap;
 
-/// A JSON object that remembers the order of its keys, on which depends which of two candidates is taken.
+/// A JSON object that keeps the order of its keys: where two entries fit, the first is taken.
 #[derive(Debug, Clone)]
-pub struct Ordered<V> {
+pub struct OrderedMap<V> {
     entries: Vec<(String, V)>,
-    places: HashMap<String, usize>,
+    positions: HashMap<String, usize>,
 }
 
-impl<V> Default for Ordered<V> {
+impl<V> Default for OrderedMap<V> {
     fn default() -> Self {
-        Self { entries: Vec::new(), places: HashMap::new() }
+        Self { entries: Vec::new(), positions: HashMap::new() }
     }
 }
 
-impl<V> Ordered<V> {
-    /// The value of a key.
+impl<V> OrderedMap<V> {
+    /// The value of a key, if the map has it.
     pub fn get(&self, key: &str) -> Option<&V> {
-        self.places.get(key).map(|i| &self.entries[*i].1)
+        self.positions.get(key).map(|i| &self.entries[*i].1)
     }
 
-    /// A key that is there keeps its place and gets the new value.
+    /// Sets the value of a key. An existing key keeps its position.
     pub fn insert(&mut self, key: String, value: V) {
-        match self.places.get(&key) {
+        match self.positions.get(&key) {
             Some(i) => self.entries[*i].1 = value,
             None => self.insert_new(key, value),
         }
     }
 
-    /// A key that is there keeps its value too.
+    /// Adds a key, unless the map has it already.
     pub fn insert_new(&mut self, key: String, value: V) {
-        if !self.places.contains_key(&key) {
-            self.places.insert(key.clone(), self.entries.len());
+        if !self.positions.contains_key(&key) {
+            self.positions.insert(key.clone(), self.entries.len());
             self.entries.push((key, value));
         }
     }
 
-    /// How many keys there are.
+    /// The number of keys.
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// True if there is no key.
+    /// Whether the map has no keys.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// Keys and values in order.
+    /// Keys and values, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &V)> {
         self.entries.iter().map(|(k, v)| (k.as_str(), v))
     }
 }
 
-impl<V> IntoIterator for Ordered<V> {
+impl<V> IntoIterator for OrderedMap<V> {
     type Item = (String, V);
     type IntoIter = std::vec::IntoIter<(String, V)>;
     fn into_iter(self) -> Self::IntoIter {
@@ -62,16 +62,19 @@ impl<V> IntoIterator for Ordered<V> {
     }
 }
 
-impl<'de, V: Deserialize<'de>> Deserialize<'de> for Ordered<V> {
+impl<'de, V: Deserialize<'de>> Deserialize<'de> for OrderedMap<V> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
         struct Entries<V>(std::marker::PhantomData<V>);
         impl<'de, V: Deserialize<'de>> Visitor<'de> for Entries<V> {
-            type Value = Ordered<V>;
+            type Value = OrderedMap<V>;
             fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
                 f.write_str("an object")
             }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Ordered<V>, A::Error> {
-                let mut out = Ordered::default();
+            fn visit_map<A: MapAccess<'de>>(
+                self,
+                mut map: A,
+            ) -> std::result::Result<OrderedMap<V>, A::Error> {
+                let mut out = OrderedMap::default();
                 while let Some((key, value)) = map.next_entry()? {
                     out.insert(key, value);
                 }

@@ -1,31 +1,30 @@
-//! Attributes that only the picture tells: its hue, its aspect ratio, whether it is symmetric.
+//! Labels measured from a rendered image: hue, aspect ratio, symmetry.
 
-use super::render::Picture;
+use super::render::RenderedImage;
 use crate::data::builder::row::NUMBERS;
 
-/// What one designer's picture of an emoji looks like.
+/// The measured labels of one image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Look {
-    /// The colour of most visible pixels.
+pub struct ImageLabels {
+    /// The most common colour of visible pixels.
     pub hue: &'static str,
-    /// Width to height of what is visible, from tall (1) to wide (5).
+    /// Width over height of the visible part, from tall (1) to wide (5).
     pub aspect: &'static str,
-    /// Whether left and right mirror each other.
+    /// `yes` if left and right mirror each other, else `no`.
     pub symmetric: &'static str,
 }
 
-/// Width to height from which on the next wider class begins.
-const ASPECTS: [f64; 4] = [0.6, 0.85, 1.18, 1.7];
-/// Mean absolute difference of a channel in `[0, 1]` between a picture and its mirror image, below which the picture
-/// is called symmetric.
-const ASYMMETRY: f32 = 0.035;
+/// Thresholds of width over height between the five classes.
+const ASPECT_THRESHOLDS: [f64; 4] = [0.6, 0.85, 1.18, 1.7];
+/// An image is symmetric if it differs from its mirror image by less than this: the mean absolute difference of channels in `[0, 1]`.
+const MAX_ASYMMETRY: f32 = 0.035;
 
-/// Measures `picture`; nothing if it has no visible pixel.
-pub fn look(picture: &Picture) -> Option<Look> {
-    let n = picture.size;
+/// Measures an image; `None` if it has no visible pixel.
+pub fn measure(image: &RenderedImage) -> Option<ImageLabels> {
+    let n = image.size;
     let mut colors = Vec::new();
     let (mut left, mut right, mut top, mut bottom) = (n, 0, n, 0);
-    for (i, [r, g, b, alpha]) in picture.premultiplied.iter().copied().enumerate() {
+    for (i, [r, g, b, alpha]) in image.premultiplied.iter().copied().enumerate() {
         if alpha <= 0.5 {
             continue;
         }
@@ -37,27 +36,27 @@ pub fn look(picture: &Picture) -> Option<Look> {
         return None;
     }
     let ratio = (right - left + 1) as f64 / (bottom - top + 1) as f64;
-    let aspect = NUMBERS[ASPECTS.iter().filter(|t| ratio > **t).count()];
+    let aspect = NUMBERS[ASPECT_THRESHOLDS.iter().filter(|t| ratio > **t).count()];
     let mut difference = 0f64;
     for y in top..=bottom {
         for x in left..=right {
-            let (a, b) = (picture.over_white[y * n + x], picture.over_white[y * n + left + right - x]);
+            let (a, b) = (image.over_white[y * n + x], image.over_white[y * n + left + right - x]);
             for (a, b) in a.into_iter().zip(b) {
                 difference += f64::from((f32::from(a) / 255.0 - f32::from(b) / 255.0).abs());
             }
         }
     }
     let mean = (difference / ((right - left + 1) * (bottom - top + 1) * 3) as f64) as f32;
-    let symmetric = if mean < ASYMMETRY { "yes" } else { "no" };
-    Some(Look { hue: dominant(&colors), aspect, symmetric })
+    let symmetric = if mean < MAX_ASYMMETRY { "yes" } else { "no" };
+    Some(ImageLabels { hue: most_common_hue(&colors), aspect, symmetric })
 }
 
-/// The name that most colours have; of equally many, the one that comes first.
-fn dominant(colors: &[[f32; 3]]) -> &'static str {
-    most_common(colors.iter().map(|c| hue(*c))).map_or("grey", |(name, _)| name)
+/// The name that most of the colours have; of equally common ones, the first.
+fn most_common_hue(colors: &[[f32; 3]]) -> &'static str {
+    most_common(colors.iter().map(|c| hue_name(*c))).map_or("grey", |(name, _)| name)
 }
 
-/// The most frequent of `names` with its count; of equally frequent ones, the one that comes first.
+/// The most common of `names` with its count; of equally common ones, the first.
 pub fn most_common(names: impl Iterator<Item = &'static str>) -> Option<(&'static str, usize)> {
     let mut counts: Vec<(&'static str, usize)> = Vec::new();
     for name in names {
@@ -70,8 +69,8 @@ pub fn most_common(names: impl Iterator<Item = &'static str>) -> Option<(&'stati
     counts.into_iter().find(|(_, n)| *n == most)
 }
 
-/// The name of a colour, channels in `[0, 1]`.
-fn hue([r, g, b]: [f32; 3]) -> &'static str {
+/// The name of a colour with channels in `[0, 1]`.
+fn hue_name([r, g, b]: [f32; 3]) -> &'static str {
     let (max, min) = (r.max(g).max(b), r.min(g).min(b));
     let range = max - min;
     if max < 0.22 {
@@ -113,8 +112,8 @@ fn hue([r, g, b]: [f32; 3]) -> &'static str {
 mod tests {
     use super::*;
 
-    /// A square picture of red, blue, white and (.) transparent pixels.
-    fn picture(lines: [&str; 8]) -> Picture {
+    /// An image of red, blue, white and (.) transparent pixels.
+    fn image(lines: [&str; 8]) -> RenderedImage {
         let rgba = |c| match c {
             'r' => [255, 0, 0, 255],
             'b' => [0, 0, 255, 255],
@@ -122,7 +121,7 @@ mod tests {
             _ => [0, 0, 0, 0],
         };
         let pixels: Vec<[u8; 4]> = lines.iter().flat_map(|l| l.chars()).map(rgba).collect();
-        Picture {
+        RenderedImage {
             size: 8,
             premultiplied: pixels.iter().map(|p| [p[0], p[1], p[2], p[3] / 255].map(f32::from)).collect(),
             over_white: pixels
@@ -132,39 +131,39 @@ mod tests {
         }
     }
 
-    fn parts(lines: [&str; 8]) -> Option<(&str, &str, &str)> {
-        look(&picture(lines)).map(|l| (l.hue, l.aspect, l.symmetric))
+    fn labels(lines: [&str; 8]) -> Option<(&str, &str, &str)> {
+        measure(&image(lines)).map(|l| (l.hue, l.aspect, l.symmetric))
     }
 
-    // Expected: what the working specification in Python measured on the same pixels.
+    // Expected values: measured by the prototype in Python on the same pixels.
     #[test]
     fn a_pole_is_tall_and_a_plank_is_wide() {
         let pole =
             ["........", "...rr...", "...rr...", "...rr...", "...rr...", "...rr...", "...rr...", "........"];
-        assert_eq!(parts(pole), Some(("red", "1", "yes")));
+        assert_eq!(labels(pole), Some(("red", "1", "yes")));
         let plank =
             ["........", "........", ".rrrrrr.", ".bbbbbb.", "........", "........", "........", "........"];
-        assert_eq!(parts(plank), Some(("red", "5", "yes")), "of equally many colours, the first");
+        assert_eq!(labels(plank), Some(("red", "5", "yes")), "of equally many colours, the first");
     }
 
     #[test]
-    fn a_picture_with_two_different_halves_is_not_symmetric() {
+    fn an_image_with_two_different_halves_is_not_symmetric() {
         let flag =
             ["........", "........", ".rrrbbb.", ".rrrbbb.", ".rrrbbb.", ".rrrbbb.", ".rrrrbb.", "........"];
-        assert_eq!(parts(flag), Some(("red", "4", "no")));
+        assert_eq!(labels(flag), Some(("red", "4", "no")));
     }
 
     #[test]
-    fn the_colour_of_most_pixels_is_the_hue() {
+    fn the_most_common_colour_is_the_hue() {
         let page =
             ["........", ".wwwwww.", ".wrrrrw.", ".wwwwww.", ".wwwwww.", ".wwwwww.", ".wwwwww.", "........"];
-        assert_eq!(parts(page), Some(("white", "3", "yes")));
-        assert_eq!(parts(["........"; 8]), None);
+        assert_eq!(labels(page), Some(("white", "3", "yes")));
+        assert_eq!(labels(["........"; 8]), None);
     }
 
     // [hue_of(np.array([c], np.float32)) for c in colours]
     #[test]
-    fn colours_have_the_names_of_the_specification() {
+    fn colours_have_the_names_of_the_prototype() {
         for (color, name) in [
             ([1.0, 0.0, 0.0], "red"),
             ([0.9, 0.05, 0.1], "red"),
@@ -184,7 +183,7 @@ mod tests {
             ([0.3, 0.3, 0.36], "grey"),
             ([1.0, 1.0, 1.0], "white"),
         ] {
-            assert_eq!(hue(color), name, "{color:?}");
+            assert_eq!(hue_name(color), name, "{color:?}");
         }
     }
 }

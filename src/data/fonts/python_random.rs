@@ -1,8 +1,8 @@
-//! Python's random numbers: the set was specified in Python, and has the same words in the same places as there.
+//! Python's random numbers. The set was first specified in Python, and these numbers give the same words in the same places.
 
 /// MT19937 (Matsumoto and Nishimura 1998), seeded and read as `random.Random(seed)` of Python 3.11 and later does.
 #[derive(Debug, Clone)]
-pub struct Mersenne {
+pub struct PythonRandom {
     state: [u32; N],
     next: usize,
 }
@@ -10,8 +10,8 @@ pub struct Mersenne {
 const N: usize = 624;
 const M: usize = 397;
 
-impl Mersenne {
-    /// `random.Random(seed)`.
+impl PythonRandom {
+    /// `random.Random(seed)` of Python.
     pub fn new(seed: u64) -> Self {
         let words = [seed as u32, (seed >> 32) as u32];
         let key = if words[1] == 0 { &words[..1] } else { &words[..] };
@@ -21,7 +21,7 @@ impl Mersenne {
             let before = state[i - 1];
             state[i] = (before ^ before >> 30).wrapping_mul(1_812_433_253).wrapping_add(i as u32);
         }
-        // "init_by_array" of the authors' program.
+        // `init_by_array` of the reference implementation.
         let (mut i, mut j) = (1, 0);
         let step = |state: &mut [u32; N], i: &mut usize, factor: u32, add: u32| {
             let before = state[*i - 1];
@@ -44,7 +44,8 @@ impl Mersenne {
         Self { state, next: N }
     }
 
-    fn word(&mut self) -> u32 {
+    /// The next 32 bits.
+    fn next_u32(&mut self) -> u32 {
         if self.next == N {
             for i in 0..N {
                 let y = self.state[i] & 0x8000_0000 | self.state[(i + 1) % N] & 0x7fff_ffff;
@@ -61,9 +62,9 @@ impl Mersenne {
         y ^ y >> 18
     }
 
-    /// `random()`: in `[0, 1)`, 53 bits.
+    /// `random()`: a number in `[0, 1)` with 53 random bits.
     pub fn random(&mut self) -> f64 {
-        let (a, b) = (self.word() >> 5, self.word() >> 6);
+        let (a, b) = (self.next_u32() >> 5, self.next_u32() >> 6);
         (f64::from(a) * 67_108_864.0 + f64::from(b)) / 9_007_199_254_740_992.0
     }
 
@@ -72,20 +73,20 @@ impl Mersenne {
         low + (high - low) * self.random()
     }
 
-    /// `randrange(n)`: below `n`, which must be at least 1 and below 2^32.
+    /// `randrange(n)`: a number below `n`, which must be at least 1 and below 2^32.
     pub fn below(&mut self, n: usize) -> usize {
         let bits = usize::BITS - n.leading_zeros();
         loop {
-            let drawn = (self.word() >> (32 - bits)) as usize;
+            let drawn = (self.next_u32() >> (32 - bits)) as usize;
             if drawn < n {
                 return drawn;
             }
         }
     }
 
-    /// `sample(range(n), k)`: `k` (at most `n`) different numbers below `n`.
+    /// `sample(range(n), k)`: `k` different numbers below `n`; `k` is at most `n`.
     pub fn sample(&mut self, n: usize, k: usize) -> Vec<usize> {
-        // Python draws from a list where that takes less room than a set of what is taken.
+        // Like Python, draws from a list if that takes less memory than a set of the numbers taken.
         let mut set_size = 21;
         if k > 5 {
             set_size += 4usize.pow((k as f64 * 3.0).log(4.0).ceil() as u32);
@@ -106,7 +107,7 @@ impl Mersenne {
     }
 }
 
-/// Takes what is at `at`, and moves what is at `last` there.
+/// Takes the number at `at`, and replaces it by the one at `last`.
 fn pool_draw(pool: &mut [usize], at: usize, last: usize) -> usize {
     let drawn = pool[at];
     pool[at] = pool[last];
@@ -120,8 +121,8 @@ mod tests {
     // r = random.Random(12345678901234567890)
     // r.random(), r.random(), r.random(), r.sample(range(1700), 8), r.sample(range(30), 8), r.choice('abc'), r.uniform(-3, 3)
     #[test]
-    fn numbers_are_pythons() {
-        let mut r = Mersenne::new(12_345_678_901_234_567_890);
+    fn numbers_equal_pythons() {
+        let mut r = PythonRandom::new(12_345_678_901_234_567_890);
         let first = [r.random(), r.random(), r.random()];
         assert_eq!(first, [0.5120180983871961, 0.9318805526703359, 0.6423121128048344]);
         assert_eq!(r.sample(1700, 8), [668, 725, 1076, 470, 1170, 976, 744, 266]);
@@ -132,7 +133,7 @@ mod tests {
 
     // random.Random(7).random()
     #[test]
-    fn a_small_seed_is_one_word() {
-        assert_eq!(Mersenne::new(7).random(), 0.32383276483316237);
+    fn a_seed_below_2_to_the_32_is_one_word() {
+        assert_eq!(PythonRandom::new(7).random(), 0.32383276483316237);
     }
 }
