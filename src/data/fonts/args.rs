@@ -3,7 +3,7 @@
 use super::image_plan::InstanceKind;
 use std::path::PathBuf;
 
-/// Build the fonts retrieval set: short words set in 106 families
+/// Build the fonts retrieval set: short words in 106 font families
 ///
 /// The families are fetched as npm packages (@fontsource/*), once. An instance is a family, a category is a kind of type, and 7
 /// attributes come from file names and outlines. The split is by family: half of each category is for training; of the other families'
