@@ -49,7 +49,7 @@ CREATE TABLE wishes AS SELECT coop_attr_query('hue', 'green') AS wish;
 CREATE VIEW greens AS SELECT id FROM shop.products ORDER BY emb <-> coop_attr_query('hue', 'green'), id LIMIT 5;
 SQL
 answers() {
-  ask -v ext=public -f "$ROOT/tests/tools/read.sql" 2>&1
+  ask -v ext=public -f "$ROOT/tests/tools/reading_functions.sql" 2>&1
   ask -c "SELECT md5(string_agg(coopvec_send(emb)::text, ' ' ORDER BY id)) FROM shop.products" -c 'SELECT md5(wish::text) FROM wishes' \
     -c 'TABLE greens' -c 'TABLE shop.graph' -c "SELECT md5(string_agg(bytes, '' ORDER BY part)) FROM coopembed.model_weights" \
     -c "SELECT coop_index_check('shop.products_emb')" \
