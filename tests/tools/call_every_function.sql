@@ -1,12 +1,12 @@
--- Writes a call of every function, procedure, aggregate, operator, cast, view and table of the extension, as the catalogue lists them: one that is
--- new is called as well, or it is said that nobody knows with what. Each call names all by schema, so that it means the same in any session.
--- They read schema shop, which tests/hostile_neighbour.sh makes. Variables: ext, the extension's schema; model, the directory of a model.
+-- Makes a view `calls`: a call of every function, procedure, aggregate, operator, cast, view and table of the extension that the catalogue
+-- lists, also of new ones, or null where the tables below have no arguments for it. Each call names everything by schema, so that it means the
+-- same in any session. They read schema shop, which tests/security/hostile_neighbour.sh makes. Variables: ext, the extension's schema; model, the directory of a model.
 CREATE TEMP TABLE samples (name text, type text, value text);
 -- Values by a parameter's name and type, or by its type alone.
 INSERT INTO samples VALUES
     ('', 'coopvec', '(SELECT emb FROM shop.products WHERE id OPERATOR(pg_catalog.=) 1)'),
-    ('', 'coopquery', '(SELECT query FROM shop.wish)'),
-    ('', 'coopquery[]', 'ARRAY[(SELECT query FROM shop.wish)]'),
+    ('', 'coopquery', '(SELECT query FROM shop.query)'),
+    ('', 'coopquery[]', 'ARRAY[(SELECT query FROM shop.query)]'),
     ('', 'cstring', NULL), ('', 'boolean', 'true'), ('', 'integer', '1'), ('', 'bigint', '1'), ('', 'double precision', '2'),
     ('', 'integer[]', '''{1,1,1}'''), ('', 'double precision[]', '''{1,1,1}'''), ('', 'text[]', '''{hue}'''), ('', 'real[]', 'shop.numbers()'),
     ('', 'oid[]', '''{}'''), ('', 'interval', '''1 s'''), ('', 'anyelement', 'CAST(NULL AS shop.products)'), ('', 'regtype', '''shop.products'''),
@@ -29,18 +29,18 @@ CREATE TEMP TABLE special (function text, arguments text);
 INSERT INTO special VALUES
     ('coop_blend(coopvec, coopvec, text[])', '(SELECT emb FROM shop.products WHERE id OPERATOR(pg_catalog.=) 1), (SELECT emb FROM shop.products WHERE id OPERATOR(pg_catalog.=) 2), ''hue'''),
     ('coop_like(coopvec, text[])', '(SELECT emb FROM shop.products WHERE id OPERATOR(pg_catalog.=) 1), ''hue'''),
-    ('coopembed.open_search(text, coopquery, oid[])', '''SELECT id FROM shop.parts AS parts ORDER BY parts.emb OPERATOR(EXT.<->) $1 LIMIT 1'', (SELECT query FROM shop.wish), ARRAY[''shop.away''::pg_catalog.regclass::pg_catalog.oid]'),
+    ('coopembed.open_search(text, coopquery, oid[])', '''SELECT id FROM shop.parts AS parts ORDER BY parts.emb OPERATOR(EXT.<->) $1 LIMIT 1'', (SELECT query FROM shop.query), ARRAY[''shop.away''::pg_catalog.regclass::pg_catalog.oid]'),
     ('coopembed.route(text, text[], double precision[], text, text)', 'id::pg_catalog.text, ''{2}'', ''{1}'', ''1'', ''2'''),
     ('coop_define_attribute_value(text, text, coopvec)', '''hue'', ''mine'', (SELECT emb FROM shop.products WHERE id OPERATOR(pg_catalog.=) 1)'),
-    ('coop_define_attribute_value(text, text, coopquery)', '''hue'', ''mine'', (SELECT query FROM shop.wish)'),
+    ('coop_define_attribute_value(text, text, coopquery)', '''hue'', ''mine'', (SELECT query FROM shop.query)'),
     ('coop_define_category(text, coopvec)', '''mine'', (SELECT emb FROM shop.products WHERE id OPERATOR(pg_catalog.=) 1)'),
-    ('coop_define_category(text, coopquery)', '''mine'', (SELECT query FROM shop.wish)'),
+    ('coop_define_category(text, coopquery)', '''mine'', (SELECT query FROM shop.query)'),
     ('coop_drop_attribute_value(text, text)', '''hue'', ''ours'''), ('coop_drop_attribute_value(text, text, text)', '''hue'', ''ours'', ''emoji'''),
     ('coop_drop_category(text)', '''ours'''), ('coop_drop_category(text, text)', '''ours'', ''emoji'''), ('coop_drop_model(text)', '''emoji'''),
     ('coop_load_model(text, text)', '''other'', ''MODEL'''), ('coop_load_model(text, text, bytea)', NULL),
     ('coop_vector(real[], text)', 'shop.numbers(), ''emoji'''),
     ('coopembed.full_name(text)', '''shop.products'''), ('coopembed.search_unreachable(text, coopquery, regclass)',
-        '''SELECT id FROM shop.parts AS parts ORDER BY parts.emb OPERATOR(EXT.<->) $1 LIMIT 0'', (SELECT query FROM shop.wish), ''shop.parts'''),
+        '''SELECT id FROM shop.parts AS parts ORDER BY parts.emb OPERATOR(EXT.<->) $1 LIMIT 0'', (SELECT query FROM shop.query), ''shop.parts'''),
     ('coopembed.knn_open(regclass, name, name, text, integer, text)', '''shop.products'', ''id'', ''emb'', ''shop.graph'', 8, NULL'),
     ('coop_build_knn(regclass, name, name, text, integer, text)', '''shop.products'', ''id'', ''emb'', ''shop.graph'', 8, NULL'),
     ('coopembed.knn_add_graph(regclass, regclass, name, name, integer, text)', '''shop.not_a_graph'', ''shop.products'', ''id'', ''emb'', 8, NULL'),
@@ -48,9 +48,9 @@ INSERT INTO special VALUES
     ('coopembed.walk(regclass, name, name, text, text, coopquery, text[], integer, regclass)', '''shop.products'', ''id'', ''emb'', ''1'', ''60'', NULL, NULL, 8, NULL'),
     ('coopembed.check_walk(regclass, name, name, integer, text[], regclass)', '''shop.products'', ''id'', ''emb'', 8, NULL, ''shop.graph'''),
     ('coop_transition(regclass, name, name, anycompatible, anycompatible, text, integer, regclass)', '''shop.products'', ''id'', ''emb'', 1, 60, NULL, 8, NULL'),
-    ('coop_transition_to(regclass, name, name, anycompatible, coopquery, text, integer, regclass)', '''shop.products'', ''id'', ''emb'', 1, (SELECT query FROM shop.wish), NULL, 20, NULL'),
+    ('coop_transition_to(regclass, name, name, anycompatible, coopquery, text, integer, regclass)', '''shop.products'', ''id'', ''emb'', 1, (SELECT query FROM shop.query), NULL, 20, NULL'),
     ('coopembed.check_plain(regclass)', '''shop.graph'''), ('coop_embed(bytea, text)', '(SELECT image FROM shop.products WHERE id OPERATOR(pg_catalog.=) 1), ''emoji'''),
-    ('coop_search(anyelement, name, coopquery, integer, text, regclass, boolean)', 'CAST(NULL AS shop.parts), ''emb'', (SELECT query FROM shop.wish), 5, ''true'', NULL, true');
+    ('coop_search(anyelement, name, coopquery, integer, text, regclass, boolean)', 'CAST(NULL AS shop.parts), ''emb'', (SELECT query FROM shop.query), 5, ''true'', NULL, true');
 UPDATE samples SET value = replace(replace(value, 'EXT', quote_ident(:'ext')), 'MODEL', :'model');
 UPDATE special SET arguments = replace(replace(arguments, 'EXT', quote_ident(:'ext')), 'MODEL', :'model');
 

@@ -1,5 +1,5 @@
--- What an extension consists of, a line for each fact and no OIDs: databases that have the same extension give the same lines.
--- Variable: extension.
+-- Describes all objects of an extension, one line per fact and without OIDs, so that two databases with the same extension give the same
+-- lines. Variable: extension, its name.
 SET search_path TO pg_catalog;
 CREATE TEMP VIEW members AS
     SELECT e.extname, d.classid, d.objid, i.type, i.identity FROM pg_depend d

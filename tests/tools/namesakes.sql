@@ -1,12 +1,12 @@
--- What somebody who may create objects in a schema can put there to be called in place of PostgreSQL's own: operators and functions of
--- the same names for other types, or for the very same, tables and types. Each raises "trapped". Variables: schema, and functions, the
--- names of functions separated by spaces.
-SELECT set_config('traps.schema', :'schema', false), set_config('traps.functions', :'functions', false) \gset
+-- Creates objects that could be called in place of PostgreSQL's own: operators and functions of the same names for other types or the very
+-- same, views and types. Each raises "trapped" when it is used. Variables: schema, where they are created; functions, the names of functions,
+-- separated by spaces.
+SELECT set_config('namesakes.schema', :'schema', false), set_config('namesakes.functions', :'functions', false) \gset
 DO $do$
 DECLARE
     types text[] := '{int2,int4,int8,float4,float8,numeric,bool,text,varchar,name,bytea,oid,regclass,regtype,timestamptz,interval,jsonb}';
     few text[] := '{int4,int8,float8,numeric,text,name,regclass}';
-    s text := quote_ident(current_setting('traps.schema'));
+    s text := quote_ident(current_setting('namesakes.schema'));
     body text := $$LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RAISE EXCEPTION ''trapped''; END'$$;
     l text; r text; o text;
 BEGIN
@@ -21,7 +21,7 @@ BEGIN
             END LOOP;
         END LOOP;
     END LOOP;
-    FOREACH o IN ARRAY string_to_array(current_setting('traps.functions'), ' ') LOOP
+    FOREACH o IN ARRAY string_to_array(current_setting('namesakes.functions'), ' ') LOOP
         FOREACH l IN ARRAY types LOOP
             EXECUTE format('CREATE FUNCTION %s.%I(pg_catalog.%I) RETURNS pg_catalog.%3$I %s', s, o, l, body);
         END LOOP;
@@ -31,7 +31,7 @@ BEGIN
             END LOOP;
         END LOOP;
     END LOOP;
-    -- Last: from here on their names may mean these.
+    -- Last, because from here on these names may mean the new objects.
     FOREACH o IN ARRAY '{pg_class,pg_attribute,pg_type,pg_inherits,pg_index,pg_namespace,pg_roles,pg_stat_activity}'::text[] LOOP
         EXECUTE format('CREATE VIEW %s.%I AS SELECT %1$s.trap_compute(1::pg_catalog.int4, 1::pg_catalog.int4) AS oid', s, o);
     END LOOP;

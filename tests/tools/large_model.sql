@@ -1,4 +1,4 @@
--- A model as coop_load_model() stores one, but for its weights: 33 MB of them, in two parts.
+-- A model "garments" as coop_load_model() stores one, with 33 MB of made-up weights in two parts; a table of embeddings and a view on it.
 INSERT INTO coopembed.models (name, digest, subspaces, subspace_dim, config)
     VALUES ('garments', decode('0000002a' || repeat('00', 28), 'hex'), 2, 2,
             '{"architecture": {"backbone": "none"}, "preprocessing": {"size": 64}}');

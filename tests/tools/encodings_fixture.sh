@@ -1,27 +1,29 @@
-#!/usr/bin/env bash
-# Databases that are not in UTF-8: the same model, words, names, ids and messages as in one that is.
-# usage: encodings.sh [MODEL-DIRECTORY]
-source "$(dirname "$0")/tools/lib.sh"
-find_postgres
-scratch_cluster
-source_model=${1:-$ROOT/model/emoji}
-export PGDATABASE=postgres PGCLIENTENCODING=UTF8
+# Sourced by tests/encodings/*.sh: databases that are not in UTF8 have to give the same models, names, ids and messages as one that is.
+# shellcheck shell=bash
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-# model_with DIRECTORY ATTRIBUTE VALUE CATEGORY NOTE: the model with the words "hue", "red" and "drink" replaced, and another licence.
+encodings_cluster() {
+  find_postgres
+  scratch_cluster
+  export PGDATABASE=postgres PGCLIENTENCODING=UTF8
+  twin=$(twin_of "$(for_server "$SCRATCH" "$ROOT/model/emoji")")
+}
+
+# model_with DIRECTORY ATTRIBUTE VALUE CATEGORY LICENCE: the shipped model with the names "hue", "red" and "drink" replaced, and another licence.
 model_with() {
   local to=$SCRATCH/$1 header length data
   mkdir "$to"
-  sed "s/\"hue\"/\"$2\"/; s/\"red\"/\"$3\"/; s/\"drink\"/\"$4\"/; s/\"licence\": \"[^\"]*\"/\"licence\": \"$5\"/" "$source_model/config.json" >"$to/config.json"
-  length=$(od -An -tu8 -N8 "$source_model/model.safetensors" | xargs)
-  # Tensors are called by the attribute; that they were written with another config is not said.
-  header=$(head -c $((8 + length)) "$source_model/model.safetensors" | tail -c +9 |
+  sed "s/\"hue\"/\"$2\"/; s/\"red\"/\"$3\"/; s/\"drink\"/\"$4\"/; s/\"licence\": \"[^\"]*\"/\"licence\": \"$5\"/" "$ROOT/model/emoji/config.json" >"$to/config.json"
+  length=$(od -An -tu8 -N8 "$ROOT/model/emoji/model.safetensors" | xargs)
+  # Tensors are named after the attribute; the metadata, which names the config they were written with, goes.
+  header=$(head -c $((8 + length)) "$ROOT/model/emoji/model.safetensors" | tail -c +9 |
     sed "s/\"__metadata__\":{[^}]*},//; s/\(queries\|proxies\)\.\(attribute\|absent\)\.hue\"/\1.\2.$2\"/g")
   data=$((9 + length))
   {
     length=$(printf %s "$header" | wc -c)
     for i in 0 8 16 24 32 40 48 56; do printf "\\x$(printf %02x $((length >> i & 255)))"; done
     printf %s "$header"
-    tail -c "+$data" "$source_model/model.safetensors"
+    tail -c "+$data" "$ROOT/model/emoji/model.safetensors"
   } >"$to/model.safetensors"
   give_to_server "$to"
 }
@@ -29,7 +31,7 @@ database() { # NAME ENCODING
   "$BIN/createdb" -T template0 -E "$2" --locale=C "$1"
 }
 
-# Everything that words and names go in and out by. What is an error is shown with its SQLSTATE, DETAIL and HINT.
+# A table whose name, columns and ids hold WORD, and two models.
 fill() { # DATABASE DIRECTORY ATTRIBUTE VALUE CATEGORY WORD
   for_server "$SCRATCH" "$ROOT/tests/fixtures/images/jpeg_420.jpg" >/dev/null
   ask -d "$1" -v model="modèle" 2>&1 <<SQL
@@ -46,7 +48,8 @@ INSERT INTO "$6" SELECT '$6-' || i, NULL, coop_vector(ARRAY(
     SELECT ((hashint4(i * 1000 + j) & 1023) / 1023.0 - 0.5)::real FROM generate_series(1, 650) j)), '$4' || i % 3 FROM generate_series(1, 60) i;
 SQL
 }
-questions() { # DATABASE ATTRIBUTE VALUE CATEGORY WORD
+# Everything that names and ids go in and out by. Errors come with SQLSTATE, DETAIL and HINT.
+statements() { # DATABASE ATTRIBUTE VALUE CATEGORY WORD
   ask -d "$1" 2>&1 <<SQL | sed 's/^psql:<stdin>:[0-9]*: //; s/^LOCATION: .*//'
 \\set ON_ERROR_STOP off
 \\set VERBOSITY verbose
@@ -132,8 +135,10 @@ SELECT coop_load_model('$5 2', '$SCRATCH/no $5');
 SELECT coop_drop_model('no $5');
 SQL
 }
-# check ENCODING ATTRIBUTE VALUE CATEGORY WORD NOTE: a database of this encoding answers as one in UTF-8, and so does a dump of it there, and back.
-check() {
+
+# same_as_utf8 ENCODING ATTRIBUTE VALUE CATEGORY WORD LICENCE: a database of this encoding answers as one in UTF8, and so does a dump of it there, and
+# a dump of that back here.
+same_as_utf8() {
   local name=${1,,} words=("$2" "$3" "$4" "$5")
   model_with "model_$name" "$2" "$3" "$4" "$6"
   database "$name" "$1"
@@ -141,57 +146,19 @@ check() {
   fill "utf8_$name" "model_$name" "${words[@]}" >"$SCRATCH/loaded.utf8" || die "UTF8: $(cat "$SCRATCH/loaded.utf8")"
   fill "$name" "model_$name" "${words[@]}" >"$SCRATCH/loaded" || die "$1: $(cat "$SCRATCH/loaded")"
   expect "$1: the model has the same fingerprint" "$(cat "$SCRATCH/loaded.utf8")" "$(cat "$SCRATCH/loaded")"
-  # Before the questions, some of which change rows.
+  # Before the statements, some of which change rows.
   database "there_$name" UTF8
   "$BIN/pg_dump" "$name" | ask -d "there_$name" >/dev/null
   database "back_$name" "$1"
   "$BIN/pg_dump" "there_$name" | ask -d "back_$name" >/dev/null
-  questions "utf8_$name" "${words[@]}" >"$SCRATCH/answers.utf8"
-  questions "$name" "${words[@]}" | sed "s/utf8_$name/$name/g" >"$SCRATCH/answers"
-  diff "$SCRATCH/answers.utf8" "$SCRATCH/answers" || die "$1 answers something else than UTF8"
-  ok "$1: $(wc -l <"$SCRATCH/answers") lines of answers and errors are those of UTF8"
-  # A question that is wrong itself would be answered alike everywhere.
-  ! grep 'XX000\|42601\|42602\|42P01\|42883\|42703' "$SCRATCH/answers" || die 'internal errors, or wrong questions'
-  for word in "$@"; do [ "$word" = "$1" ] || [ "$word" = "$6" ] || expect_in "$1: they show $word" "$word" "$SCRATCH/answers"; done
+  statements "utf8_$name" "${words[@]}" >"$SCRATCH/answers.utf8"
+  statements "$name" "${words[@]}" | sed "s/utf8_$name/$name/g" >"$SCRATCH/answers"
+  expect "$1: $(wc -l <"$SCRATCH/answers") lines of answers and errors are those of UTF8" '' "$(diff "$SCRATCH/answers.utf8" "$SCRATCH/answers")"
+  # A statement that is wrong itself would be answered alike everywhere.
+  expect "$1: there are no internal errors and no wrong statements" '' "$(grep 'XX000\|42601\|42602\|42P01\|42883\|42703' "$SCRATCH/answers" || true)"
+  for word in "$@"; do [ "$word" = "$1" ] || [ "$word" = "$6" ] || expect_in "$1: they have $word" "$word" "$SCRATCH/answers"; done
   ask -d "there_$name" -c "ALTER DATABASE there_$name SET coopembed.model = '$5'"
-  questions "there_$name" "${words[@]}" | diff "$SCRATCH/answers" - || die "$1: a dump answers something else in UTF8"
-  ok "$1: a dump answers the same in UTF8"
+  expect "$1: a dump answers the same in UTF8" '' "$(statements "there_$name" "${words[@]}" | diff "$SCRATCH/answers" -)"
   ask -d "back_$name" -c "ALTER DATABASE back_$name SET coopembed.model = '$5'"
-  questions "back_$name" "${words[@]}" | diff "$SCRATCH/answers" - || die "$1: a dump answers something else back in $1"
-  ok "$1: and back"
+  expect "$1: a dump of that answers the same in $1" '' "$(statements "back_$name" "${words[@]}" | diff "$SCRATCH/answers" -)"
 }
-
-twin=$(twin_of "$(for_server "$SCRATCH" "$source_model")")
-check LATIN1 'teinté' 'écarlate' 'thé à la menthe' 'modèle' 'CC0 – année 2026'
-check EUC_JP '色相' '赤' '飲み物' '絵文字' 'CC0 😀'
-check UTF8 '色相 é' 'red 🔴' 'thé 🍵' 'modèle 絵' 'CC0'
-# What is said in UTF-8 passes, as the database says nothing about its texts.
-check SQL_ASCII 'teinté' '赤' 'thé' 'modèle' 'CC0 😀'
-ask -d sql_ascii -c "SELECT coop_category_query(convert_from('\\xe9', 'SQL_ASCII'))" 2>"$SCRATCH/error" && die 'no text has this byte'
-expect_in 'bytes that are not UTF-8 are a clear error' 'ERROR:  invalid byte sequence for encoding "UTF8": 0xe9' "$SCRATCH/error"
-expect 'ids of any bytes come back' 1 "$(ask -d sql_ascii <<'SQL'
-CREATE VIEW odd AS SELECT convert_from(convert_to("nomodèle", 'SQL_ASCII') || '\xe9ff'::bytea, 'SQL_ASCII') AS id, "emodèle" AS emb FROM "modèle";
-SELECT count(*) FROM coop_transition('odd', 'id', 'emb', convert_from('modèle-1'::bytea || '\xe9ff', 'SQL_ASCII'), convert_from('modèle-7'::bytea || '\xe9ff', 'SQL_ASCII')) t
-  JOIN odd ON odd.id = t.id WHERE step = 0;
-SQL
-)"
-
-# What users' own code raises on the way is theirs; pgrx cannot carry what is not UTF-8, and what it carries is a text.
-ask -d euc_jp -v VERBOSITY=verbose >"$SCRATCH/error" 2>&1 <<'SQL' && die 'the trigger did not fire'
-CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE 'no 絵文字 here' USING HINT = '赤'; END$$;
-CREATE TRIGGER refuse BEFORE UPDATE OF "e絵文字" ON "絵文字" FOR EACH ROW WHEN (NEW."no絵文字" = '絵文字-2') EXECUTE FUNCTION refuse();
-ALTER TABLE "絵文字" DISABLE TRIGGER refuse;
-UPDATE "絵文字" SET "i絵文字" = pg_read_binary_file(current_setting('data_directory') || '/../jpeg_420.jpg'), "e絵文字" = NULL WHERE "no絵文字" = '絵文字-2';
-ALTER TABLE "絵文字" ENABLE TRIGGER refuse;
-CALL coop_embed_table('"絵文字"', 'i絵文字', 'e絵文字');
-SQL
-expect_in "an error of a user's trigger" 'ERROR:  P0001: no .* here' "$SCRATCH/error"
-
-# A word that the encoding lacks.
-model_with model_kanji hue red '日本語' CC0
-ask -d latin1 -v VERBOSITY=verbose -c "SELECT coop_load_model('m', '$SCRATCH/model_kanji')" 2>"$SCRATCH/error" && die 'LATIN1 has no kanji'
-expect_in 'a word that cannot be written is an error' 'ERROR:  22P05: "\\u65e5\\u672c\\u8a9e" cannot be written in the encoding of this database' "$SCRATCH/error"
-expect_in 'that says which character' 'DETAIL:  LATIN1 lacks the character U+65E5' "$SCRATCH/error"
-expect_in 'and what to do' 'HINT:  Use a database in UTF8' "$SCRATCH/error"
-expect 'and nothing of it is stored' 0 "$(ask -d latin1 -c "SELECT count(*) FROM coop_models() WHERE name = 'm'")"
-echo "$passed passed, 0 failed"
