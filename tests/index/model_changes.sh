@@ -4,7 +4,7 @@
 source "$(dirname "$0")/../tools/index_model_fixture.sh"
 two_models_cluster
 other_model='index free_emb holds embeddings of another model The index: model 2x3@0000000a. The new row: model 2x3@0000000b.'
-short() { grep -o '^index [a-z]* holds embeddings of another model'; }
+short() { grep -o '^index [a-z_]* holds embeddings of another model'; }
 ask -c 'CREATE TABLE free (id int, emb coopvec)' -c 'CREATE INDEX free_emb ON free USING coop (emb) WITH (tail_rows = 64)'
 ask -c 'BEGIN' -c "$(insert free a 1 10)" -c 'ROLLBACK'
 expect 'after a rollback the index answers queries of any model' 't|t|nothing t|t|nothing' "$(answers "'free', 'a'") $(answers "'free', 'b'")"
