@@ -1,8 +1,7 @@
 //! The order of the crate's folders: a lower floor never imports a higher one, and no circle of imports spans folders.
 //!
-//! Reads `src/**/*.rs` as text: every path that begins with `crate`, `super`, `self`, a module that a `use` has brought in, or a child
-//! module, in `use` declarations and elsewhere. A path is followed through `pub use` to the file that defines the item. Test modules
-//! do not count.
+//! Reads `src/**/*.rs` as text. An import is any path, in a `use` or elsewhere, that begins with `crate`, `super`, `self`, a child module, or a
+//! module that a `use` has brought in. It is followed through `pub use` to the file that defines the item. Test modules do not count.
 
 #![cfg(feature = "cli")]
 
@@ -10,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-/// The floors from the ground up. A folder (or a file) of `src` may import those of its own line and of the lines above.
+/// The floors from the ground up. A folder or file of `src` may import those of its own floor and of lower ones, which are the lines above it here.
 const FLOORS: [&[&str]; 7] = [
     &["error", "memory"],
     &["space", "image"],
@@ -20,21 +19,21 @@ const FLOORS: [&[&str]; 7] = [
     &["commands", "demo"],
     &["bin"],
 ];
-/// Of one floor, and yet none imports the other.
+/// Folders of one floor that must not import each other.
 const APART: [[&str; 2]; 2] = [["train", "eval"], ["pg", "explorer"]];
 
 #[test]
 fn no_floor_imports_a_higher_one() {
-    let crate_ = Crate::read();
+    let sources = Sources::read();
     let floor = |name: &str| FLOORS.iter().position(|floor| floor.contains(&name));
     let mut faults = String::new();
-    for file in crate_.files.values() {
+    for file in sources.files.values() {
         if floor(file.top()).is_none() && !file.modules.is_empty() {
             let _ = writeln!(faults, "{} is on no floor of this test's table", file.path);
         }
     }
-    for import in crate_.imports() {
-        let (from, to) = (crate_.top(&import.from), crate_.top(&import.to));
+    for import in sources.imports() {
+        let (from, to) = (sources.top(&import.from), sources.top(&import.to));
         let apart = APART.iter().any(|pair| pair.contains(&from) && pair.contains(&to) && from != to);
         if floor(to) > floor(from) && floor(from).is_some() || apart {
             let _ = writeln!(faults, "{} imports {} from {}", import.from, import.path, import.to);
@@ -45,14 +44,14 @@ fn no_floor_imports_a_higher_one() {
 
 #[test]
 fn no_circle_of_imports_spans_folders() {
-    let crate_ = Crate::read();
-    let imports = crate_.imports();
+    let sources = Sources::read();
+    let imports = sources.imports();
     let mut faults = String::new();
     for circle in circles(&imports) {
-        // Folders that all of the circle's files are in.
-        let mut common = crate_.files[circle.first().expect("not empty")].folders();
+        // A circle inside one folder is allowed: is there a folder that has all its files?
+        let mut common = sources.files[circle.first().expect("not empty")].folders();
         for file in &circle {
-            let folders = crate_.files[file].folders();
+            let folders = sources.files[file].folders();
             common.retain(|folder| folders.contains(folder));
         }
         if common.is_empty() {
@@ -65,12 +64,12 @@ fn no_circle_of_imports_spans_folders() {
     assert!(faults.is_empty(), "{faults}");
 }
 
-/// One path in the source text of a file that leads into another file.
+/// A path in the text of a file that names an item of another file.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Import {
     from: String,
     to: String,
-    /// As it is in the text, with `super` resolved.
+    /// From the crate's root on.
     path: String,
 }
 
@@ -81,9 +80,9 @@ struct File {
     modules: Vec<String>,
     /// Without comments, literals and test items.
     tokens: Vec<String>,
-    /// Where it may be imported from: `pub use` and `use`, by the name that is brought in; globs by `*`.
+    /// What its `use` declarations bring in: the name, `*` for a glob, and the path from the crate's root on.
     uses: Vec<(String, Vec<String>)>,
-    /// Whether another file of a folder with this file's name is its child.
+    /// There is a folder of the same name beside it, with its child modules.
     has_children: bool,
 }
 
@@ -113,14 +112,15 @@ impl File {
     }
 }
 
-struct Crate {
+/// All files of `src` but tests.
+struct Sources {
     /// By their path from `src` on.
     files: BTreeMap<String, File>,
     /// Which file a module is.
     modules: BTreeMap<Vec<String>, String>,
 }
 
-impl Crate {
+impl Sources {
     fn read() -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
         let mut paths = Vec::new();
@@ -145,15 +145,15 @@ impl Crate {
             !file.modules.iter().any(|m| m == "tests") && !(0..=file.modules.len()).any(of_tests)
         });
         let modules = files.values().map(|file| (file.modules.clone(), file.path.clone())).collect();
-        let mut crate_ = Self { files, modules };
-        let names: Vec<_> = crate_.files.keys().cloned().collect();
+        let mut sources = Self { files, modules };
+        let names: Vec<_> = sources.files.keys().cloned().collect();
         for name in names {
             let uses =
-                crate_.paths(&crate_.files[&name]).into_iter().filter_map(|p| Some((p.alias?, p.path)));
+                sources.paths(&sources.files[&name]).into_iter().filter_map(|p| Some((p.alias?, p.path)));
             let uses = uses.collect();
-            crate_.files.get_mut(&name).expect("listed").uses = uses;
+            sources.files.get_mut(&name).expect("listed").uses = uses;
         }
-        crate_
+        sources
     }
 
     fn top(&self, file: &str) -> &str {
