@@ -8,7 +8,7 @@
 //! | `png`, `webp`, `gif`, `tiff` | per format: what to check before the decoder allocates |
 //! | `decode_error`, `limits` | errors of all formats; limits on size, memory and work |
 //! | `flatten` | any sample type and alpha to 8-bit RGB over white |
-//! | `resize`, `preprocessing` | crop and resize to a network's input; a model's settings for that |
+//! | `prepare`, `preprocessing` | crops and resizes to a network's input; a model's settings for that |
 //!
 //! What decoding means:
 //!
@@ -32,8 +32,8 @@ mod jpeg;
 mod jpeg_markers;
 mod limits;
 mod png;
+mod prepare;
 mod preprocessing;
-mod resize;
 mod tiff;
 mod webp;
 
@@ -42,20 +42,5 @@ mod tests;
 
 pub use decode::{decode, estimate};
 pub use limits::{Estimate, Limits, MEGAPIXEL};
+pub use prepare::{prepare, prepare_image, CropBox};
 pub use preprocessing::Preprocessing;
-pub use resize::{prepare_image, CropBox};
-
-use super::error::Result;
-
-/// Turns an image file into network input, `[size, size, 3]` 8-bit RGB: [`decode()`], then [`prepare_image`].
-///
-/// # Errors
-/// Those of [`decode()`] and [`prepare_image`].
-pub fn prepare(
-    bytes: &[u8],
-    crop: Option<CropBox>,
-    preprocessing: &Preprocessing,
-    limits: &Limits,
-) -> Result<Vec<u8>> {
-    prepare_image(&decode(bytes, limits)?, crop, preprocessing)
-}

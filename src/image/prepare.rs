@@ -1,6 +1,8 @@
-//! Crops an image and squashes it to a network's input size.
+//! Prepares images for a network: decodes, crops, and squashes to the input size.
 
-use super::Preprocessing;
+use super::decode::decode;
+use super::limits::Limits;
+use super::preprocessing::Preprocessing;
 use crate::error::{Error, Kind, Result};
 use crate::memory;
 use ::image::{imageops, RgbImage};
@@ -21,6 +23,19 @@ pub struct CropBox {
     pub x2: i32,
     /// First row below the box.
     pub y2: i32,
+}
+
+/// Turns an image file into network input, `[size, size, 3]` 8-bit RGB: [`decode`], then [`prepare_image`].
+///
+/// # Errors
+/// Those of [`decode`] and [`prepare_image`].
+pub fn prepare(
+    bytes: &[u8],
+    crop: Option<CropBox>,
+    preprocessing: &Preprocessing,
+    limits: &Limits,
+) -> Result<Vec<u8>> {
+    prepare_image(&decode(bytes, limits)?, crop, preprocessing)
 }
 
 /// Crops an upright image and squashes it to `[size, size, 3]`, 8 bits each, by bilinear interpolation that is antialiased as
