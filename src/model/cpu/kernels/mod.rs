@@ -13,6 +13,7 @@
 //! | `region` | lets several threads write parts of one map |
 //! | `buffer` | buffers aligned to cache lines |
 //! | `matrix_product` | matrix products over slices, for training |
+#![allow(unsafe_code)]
 
 mod buffer;
 mod depthwise_row;
