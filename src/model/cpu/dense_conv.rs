@@ -1,9 +1,9 @@
 //! Dense convolutions (every filter covers all channels), as products of packed pixels and packed weights.
 
-use super::conv_layer::LayerCall;
 use super::kernels::{
     for_each_region, BlockLayout, Buffer, Kernels, Packing, Partition, Product, Region, BLOCK,
 };
+use super::layer_call::LayerCall;
 use crate::model::layers::ConvSpec;
 use crate::model::map_shape::{MapShape, Window};
 use std::cell::RefCell;

@@ -1,7 +1,7 @@
 //! Depthwise convolutions: one filter per channel.
 
-use super::conv_layer::LayerCall;
 use super::kernels::{for_each_region, Buffer, DepthwiseRow, Kernels, Partition, Region, Strip, CHANNELS};
+use super::layer_call::LayerCall;
 use crate::model::layers::ConvSpec;
 use crate::model::map_shape::{MapShape, Window};
 use std::cell::RefCell;

@@ -8,7 +8,7 @@
 //! | file | what is in it |
 //! |---|---|
 //! | `network` | a whole backbone: images to pooled features, buffers, threads |
-//! | `conv_layer` | one layer, of either kind |
+//! | `conv_layer`, `layer_call` | one layer, of either kind, and the arguments of a run |
 //! | `dense_conv` | convolutions whose filters cover all channels |
 //! | `depthwise_conv` | convolutions with one filter per channel |
 //! | `pooling` | max pool, average pool, change of layout |
@@ -18,6 +18,7 @@ mod conv_layer;
 mod dense_conv;
 mod depthwise_conv;
 pub(crate) mod kernels;
+mod layer_call;
 mod network;
 mod pooling;
 #[cfg(test)]

@@ -7,7 +7,7 @@ pub const CHANNELS: usize = 16;
 
 /// A row of output pixels, over padded input rows `[rows, pitch, CHANNELS]`.
 #[derive(Debug, Clone, Copy)]
-pub struct Row {
+pub struct RowPointers {
     /// The number under the first tap of the first pixel.
     pub input: *const f32,
     /// Numbers from one input row to the next.
@@ -40,10 +40,10 @@ const TOGETHER: usize = 8;
 /// Computes a row.
 ///
 /// # Safety
-/// The processor must have the instruction set of `V`. The pointers must be valid for what [`Row`] describes, and no other
+/// The processor must have the instruction set of `V`. The pointers must be valid for what [`RowPointers`] describes, and no other
 /// thread may access the part of the map that is written.
 #[inline(always)]
-pub unsafe fn row<V: Vector, const KERNEL: usize, const STRIDE: usize>(r: &Row) {
+pub unsafe fn row<V: Vector, const KERNEL: usize, const STRIDE: usize>(r: &RowPointers) {
     let groups = r.pixels.div_ceil(TOGETHER);
     for group in 0..groups {
         let (start, end) = (group * r.pixels / groups, (group + 1) * r.pixels / groups);
@@ -69,7 +69,7 @@ pub unsafe fn row<V: Vector, const KERNEL: usize, const STRIDE: usize>(r: &Row) 
 /// As for [`row`]; the pixels must lie within the row.
 #[inline(always)]
 unsafe fn pixels<V: Vector, const KERNEL: usize, const STRIDE: usize, const COUNT: usize>(
-    r: &Row,
+    r: &RowPointers,
     start: usize,
 ) {
     let (kernel, stride) = if KERNEL == 0 { (r.kernel, r.stride) } else { (KERNEL, STRIDE) };

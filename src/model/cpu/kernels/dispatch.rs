@@ -1,6 +1,6 @@
 //! The loops compiled once per instruction set (portable, AVX2, AVX-512), and the choice of the best at run time.
 
-use super::depthwise_row::{self, Row, CHANNELS};
+use super::depthwise_row::{self, RowPointers, CHANNELS};
 use super::pack::{self, tile_range, Packing, Strip};
 use super::region::Region;
 use super::tile::{self, Tile, BLOCK, LINE};
@@ -24,7 +24,7 @@ pub struct Kernels {
     pack: fn(&Packing<'_>, &mut [[f32; BLOCK]]),
     strip: fn(&[f32], &Window, &Strip, &mut [[f32; CHANNELS]]),
     /// Chooses the loop for a kernel size and a stride.
-    depthwise: fn(usize, usize) -> unsafe fn(&Row),
+    depthwise: fn(usize, usize) -> unsafe fn(&RowPointers),
     maximum: fn(&mut [f32], &[f32]),
     add: fn(&mut [f32], &[f32]),
 }
@@ -61,7 +61,7 @@ macro_rules! instruction_set {
     ($module:ident, $vector:ty, [$(#[$target:meta])*], rows [$last:literal: $($row:literal)*], $columns:literal) => {
         mod $module {
             use super::{depthwise_row, pack, portable_loops, tile, vector};
-            use super::{vector::Vector, Kernels, Packing, Row, Strip, Tile, Window, BLOCK, CHANNELS};
+            use super::{vector::Vector, Kernels, Packing, RowPointers, Strip, Tile, Window, BLOCK, CHANNELS};
 
             pub static KERNELS: Kernels = Kernels {
                 name: stringify!($module),
@@ -93,7 +93,7 @@ macro_rules! instruction_set {
             }
 
             $(#[$target])*
-            unsafe fn row<const KERNEL: usize, const STRIDE: usize>(r: &Row) {
+            unsafe fn row<const KERNEL: usize, const STRIDE: usize>(r: &RowPointers) {
                 // SAFETY: the caller upholds the same contract, and this function enables the instruction set.
                 unsafe { depthwise_row::row::<$vector, KERNEL, STRIDE>(r) }
             }
@@ -281,7 +281,7 @@ impl Kernels {
                 && row.residual.is_none_or(|r| r.len() >= pixels.end * region.pitch()),
             "shapes of a depthwise row that do not fit"
         );
-        let r = Row {
+        let r = RowPointers {
             input: row.strip.as_ptr().cast(),
             pitch: row.pitch * CHANNELS,
             weights: row.weights.as_ptr().cast(),
