@@ -3,7 +3,7 @@
 use crate::error::{Error, Kind, Result};
 use serde::{Deserialize, Serialize};
 
-/// How tags get their probabilities: a softmax over squared distances from proxies, see [`super::tagging`].
+/// How tags get their probabilities: a softmax over squared distances from proxies, see `tagging.rs`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TaggingConfig {
     /// Whether training compared unit vectors. If so, proxies are scaled to unit length in each subspace and all radii are 1.
@@ -31,7 +31,7 @@ pub struct TagCalibration {
 }
 
 /// Logistic regression: an image has a value with probability σ(slope · score + offset), where the score is
-/// [`super::tagging::AttributeProxies::presence_score`].
+/// [`super::Tagger::presence_score`].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct PresenceModel {
     /// At least 0: a higher score never makes a value less likely.
