@@ -105,7 +105,7 @@ impl Batcher {
         let mut state = lock(&self.shared.state);
         let nearest = state.queue.next_deadline().is_none_or(|next| job.deadline < next);
         let (priority, since, deadline) = (job.priority, job.since, job.deadline);
-        match state.queue.push(Waiting { priority, since, deadline, what: job }) {
+        match state.queue.push(Waiting { priority, since, deadline, request: job }) {
             Ok(()) => {
                 let enough = state.busy
                     && state.gathered_ahead.is_none()

@@ -3,3 +3,4 @@
 pub mod initplan;
 pub mod nodes;
 pub mod shards;
+pub mod skipped_partitions;
