@@ -1,4 +1,4 @@
-//! The list of stored neighbor graphs, `coopembed.knn_graphs`: who may add to it and remove from it. The graphs themselves are tables that
+//! The list of stored neighbour graphs, `coopembed.knn_graphs`: who may add to it and remove from it. The graphs themselves are tables that
 //! `sql/current/knn.sql` builds, with the privileges of whoever calls `coop_build_knn()`.
 
 use crate::error::{Error, Kind, Result};
@@ -63,7 +63,10 @@ fn check_own_table(graph: Oid) -> Result<()> {
     // aclcheck_error accepts.
     unsafe {
         if pg_sys::get_rel_relkind(graph) as u8 != pg_sys::RELKIND_RELATION {
-            return Err(Error::new(Kind::InvalidParameter, "a neighbor graph must be an ordinary table"));
+            return Err(Error::new(
+                Kind::InvalidParameter,
+                "a graph of nearest neighbours must be an ordinary table",
+            ));
         }
         if !compat::owns_relation(graph, pg_sys::GetUserId()) {
             let kind = pg_sys::ObjectType::OBJECT_TABLE;

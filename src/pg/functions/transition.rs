@@ -45,7 +45,7 @@ fmgr_functions! {
     /// out.
     fn coop_route_step(call) {
         // SAFETY: declared with these types. PostgreSQL passes a state that this function returned, or NULL.
-        let (state, list) = unsafe { (state(call), NeighborList::of(call)) };
+        let (state, list) = unsafe { (state(call), NeighbourList::of(call)) };
         let Some(list) = list else { return state.map_or_else(|| call.null(), Datum::from) };
         let state = state.unwrap_or_else(|| {
             // SAFETY: arguments 4 and 5 are declared as text.
@@ -120,13 +120,13 @@ fn aggregate_context(call: Call) -> pg_sys::MemoryContext {
 }
 
 /// The neighbours of one image, as the arguments of `coop_route_step`.
-struct NeighborList<'a> {
+struct NeighbourList<'a> {
     id: Option<String>,
     neighbours: Array<'a, OpaqueText<'a>>,
     distances: Array<'a, f64>,
 }
 
-impl NeighborList<'_> {
+impl NeighbourList<'_> {
     /// # Safety
     /// Arguments 1 to 3 must be declared `text`, `text[]` and `double precision[]`.
     unsafe fn of(call: Call) -> Option<Self> {

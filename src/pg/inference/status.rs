@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[pg_test]
-    fn the_status_counts() {
+    fn the_status_counts_images() {
         Garments::new("spring").load_as("garments");
         embed_one();
         let count = |name: &str| -> i64 {
