@@ -18,7 +18,7 @@ pub fn keep(index: &Index, stats: Stats) {
 
 /// The last index scan of this session: how many rows the index had, of how many it bounded the distance, for how many
 /// with all bits, and how many it returned. EXPLAIN in PostgreSQL 15 has no place for it.
-#[pg_extern(volatile, parallel_restricted)]
+#[pg_extern(sql = false)]
 fn coop_last_scan() -> TableIterator<
     'static,
     (

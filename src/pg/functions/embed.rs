@@ -12,6 +12,8 @@ use pgrx::prelude::*;
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
+extension_sql_file!("../../../sql/current/embed.sql", name = "embed", requires = ["initplan"]);
+
 /// Beyond its time in the queue, a request may take this long: the model's transfer and the batch it is part of.
 pub const COMPUTE: Duration = Duration::from_secs(300);
 
@@ -22,23 +24,16 @@ const BULK_FROM: u32 = 4;
 ///
 /// Stable, not immutable: models can be loaded and dropped. It changes nothing in the database, so parallel workers may
 /// run it, each with its own connection to the service.
-#[pg_extern(stable, strict, parallel_safe, cost = 100000)]
+#[pg_extern(sql = false)]
 fn coop_embed(image: &[u8]) -> CoopVec<'static> {
     embed(image, None).or_report().into()
 }
 
 /// The embedding of a picture by a named model.
-#[pg_extern(stable, strict, parallel_safe, cost = 100000, name = "coop_embed")]
+#[pg_extern(sql = false)]
 fn coop_embed_with(image: &[u8], model: Text<'_>) -> CoopVec<'static> {
     embed(image, Some(&model)).or_report().into()
 }
-
-extension_sql!(
-    "ALTER FUNCTION coop_embed(bytea) SUPPORT coop_fold_support;
-     ALTER FUNCTION coop_embed(bytea, text) SUPPORT coop_fold_support;",
-    name = "embed_once",
-    requires = [coop_embed, coop_embed_with, "operators"]
-);
 
 /// The embedding of a picture.
 ///

@@ -1,17 +1,29 @@
-//! The list of kept graphs, `coopembed.knn_graphs`: who may add to it and take from it. `sql/current/knn.sql` builds the graphs themselves, with the
-//! rights of whoever asks.
+//! Kept graphs of nearest neighbours: the list of them, `coopembed.knn_graphs`, and who may add to it and remove from it; digests of
+//! embeddings; and the test of an embedding against many targets. `sql/current/knn.sql` builds the graphs with the caller's rights.
 
 use crate::error::{Error, Kind, Result};
 use crate::pg::catalog::{failed, AsOwner};
 use crate::pg::fmgr::{fmgr_functions, Call};
-use crate::pg::{compat, OrReport};
-use pgrx::datum::DatumWithOid;
+use crate::pg::{compat, CoopQuery, CoopVec, OrReport};
+use crate::space::{distance, EmbeddingRef};
+use pgrx::datum::{Array, DatumWithOid};
 use pgrx::pg_sys::{self, Oid};
 use pgrx::prelude::*;
+use sha2::{Digest, Sha256};
 
 extension_sql_file!("../../../sql/current/knn.sql", name = "knn", requires = ["retrieval", "queries"]);
 
 fmgr_functions! {
+    /// 128 bits of the SHA-256 of an embedding: its model's fingerprint and shape, and its numbers.
+    fn coop_digest(call) {
+        // SAFETY: declared STRICT with a coopvec.
+        let embedding = unsafe { CoopVec::from_raw(call.arg(0)) };
+        match digest(embedding.view()).as_slice().into_datum() {
+            Some(digest) => digest,
+            None => call.null(),
+        }
+    }
+
     /// `(graph regclass, relation regclass, id_column name, emb_column name, k integer, attribute text)`: adds a graph to the list.
     fn coop_knn_add_graph(call) {
         const TYPES: [Oid; 6] = [
@@ -39,6 +51,28 @@ fmgr_functions! {
         .or_report();
         pg_sys::Datum::null()
     }
+}
+
+/// PostgreSQL's own sha256() copies its argument and asks OpenSSL for the algorithm each time, which takes four times as long;
+/// a path through a kept graph makes a digest of every row.
+fn digest(embedding: EmbeddingRef<'_>) -> [u8; 16] {
+    let (layout, values) = (embedding.layout, embedding.values);
+    // SAFETY: the bytes of a slice of plain numbers.
+    let bytes = unsafe { std::slice::from_raw_parts(values.as_ptr().cast::<u8>(), size_of_val(values)) };
+    let shape = [layout.fingerprint(), layout.subspaces() as u32, layout.subspace_dim() as u32];
+    let mut sha = Sha256::new();
+    shape.iter().for_each(|number| sha.update(number.to_le_bytes()));
+    sha.update(bytes);
+    let mut digest = [0; 16];
+    digest.copy_from_slice(&sha.finalize()[..16]);
+    digest
+}
+
+/// Whether one of `targets` is nearer to the embedding than `distance`.
+#[pg_extern(sql = false)]
+fn coop_any_nearer(embedding: CoopVec<'_>, targets: Array<'_, CoopQuery<'_>>, within: f64) -> bool {
+    let embedding = embedding.view();
+    targets.iter().flatten().any(|target| distance(embedding, target.view()).or_report() < within)
 }
 
 /// # Safety

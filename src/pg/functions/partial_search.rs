@@ -20,6 +20,12 @@ use std::ffi::CStr;
 use std::ptr::null_mut;
 use std::sync::OnceLock;
 
+extension_sql_file!(
+    "../../../sql/current/partial_search.sql",
+    name = "partial_search",
+    requires = ["retrieval", "queries"]
+);
+
 static PREVIOUS: OnceLock<pg_sys::set_rel_pathlist_hook_type> = OnceLock::new();
 
 thread_local! {

@@ -1,5 +1,5 @@
-//! Wandering from image to image: the parts of it that SQL cannot say. `sql/current/knn.sql` keeps graphs of nearest neighbours,
-//! `sql/current/transition.sql` finds paths; both run with the rights of whoever asks.
+//! Transitions from image to image: the parts that SQL cannot express. `sql/current/transition.sql` finds paths with them, in graphs
+//! of nearest neighbours (`sql/current/knn.sql`), with the caller's rights.
 
 use super::queries::not_null;
 use crate::error::{Error, Kind, Result};
@@ -10,13 +10,12 @@ use crate::pg::encoding::{from_opaque, from_server};
 use crate::pg::ereport::raise;
 use crate::pg::fmgr::{fmgr_functions, Call};
 use crate::pg::text::{opaque_jsonb, OpaqueText};
-use crate::pg::{CoopQuery, CoopVec, OrReport, Text};
-use crate::space::{distance, EmbeddingRef, Query, QueryRef};
+use crate::pg::{CoopQuery, OrReport, Text};
+use crate::space::{Query, QueryRef};
 use pgrx::datum::Array;
 use pgrx::pg_sys::{self, Datum};
 use pgrx::prelude::*;
 use pgrx::PgMemoryContexts;
-use sha2::{Digest, Sha256};
 
 extension_sql_file!("../../../sql/current/transition.sql", name = "transition", requires = ["knn"]);
 
@@ -28,16 +27,6 @@ struct Wander {
 }
 
 fmgr_functions! {
-    /// 128 bits of the SHA-256 of an embedding: its model's fingerprint and shape, and its numbers.
-    fn coop_digest(call) {
-        // SAFETY: declared STRICT with a coopvec.
-        let embedding = unsafe { CoopVec::from_raw(call.arg(0)) };
-        match digest(embedding.view()).as_slice().into_datum() {
-            Some(digest) => digest,
-            None => call.null(),
-        }
-    }
-
     /// One more image: `(internal, id, neighbours, distances, start, goal)`. An image whose list is null does not take part.
     fn coop_route_step(call) {
         // SAFETY: declared with these types; the state is one of ours.
@@ -66,21 +55,6 @@ fmgr_functions! {
             None => call.null(),
         }
     }
-}
-
-/// PostgreSQL's own sha256() copies its argument and asks OpenSSL for the algorithm each time, which takes four times as long;
-/// a path through a kept graph makes a digest of every row.
-fn digest(embedding: EmbeddingRef<'_>) -> [u8; 16] {
-    let (layout, values) = (embedding.layout, embedding.values);
-    // SAFETY: the bytes of a slice of plain numbers.
-    let bytes = unsafe { std::slice::from_raw_parts(values.as_ptr().cast::<u8>(), size_of_val(values)) };
-    let shape = [layout.fingerprint(), layout.subspaces() as u32, layout.subspace_dim() as u32];
-    let mut sha = Sha256::new();
-    shape.iter().for_each(|number| sha.update(number.to_le_bytes()));
-    sha.update(bytes);
-    let mut digest = [0; 16];
-    digest.copy_from_slice(&sha.finalize()[..16]);
-    digest
 }
 
 /// # Safety
@@ -182,13 +156,6 @@ fn path(graph: &Graph, start: Id<'_>, goal: Id<'_>) -> Result<serde_json::Value>
 
 /// Bytes that a step of a path takes as JSON, in memory (one node of a B-tree of 11 names and values) and as text, without its id.
 const STEP: usize = 1024;
-
-/// Whether one of `targets` is nearer to the embedding than `distance`.
-#[pg_extern(sql = false)]
-fn coop_any_nearer(embedding: CoopVec<'_>, targets: Array<'_, CoopQuery<'_>>, within: f64) -> bool {
-    let embedding = embedding.view();
-    targets.iter().flatten().any(|target| distance(embedding, target.view()).or_report() < within)
-}
 
 /// The attributes that a query asks for; null if it asks for all of them.
 #[pg_extern(sql = false)]

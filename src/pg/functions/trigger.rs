@@ -9,6 +9,8 @@ use pgrx::pg_sys;
 use pgrx::prelude::*;
 use std::ffi::CStr;
 
+extension_sql_file!("../../../sql/current/trigger.sql", name = "trigger", requires = ["types"]);
+
 const USAGE: &str = "CREATE TRIGGER ... BEFORE INSERT OR UPDATE ON ... FOR EACH ROW EXECUTE FUNCTION \
                      coop_embed_trigger('image_column', 'emb_column' [, 'model']).";
 
@@ -70,7 +72,7 @@ fn firing(call: Call) -> Result<Firing> {
         old: if update { data.tg_trigtuple } else { std::ptr::null_mut() },
         new: if update { data.tg_newtuple } else { data.tg_trigtuple },
         descriptor,
-        image: column(relation, descriptor, image, pg_sys::BYTEAOID, "pictures", "bytea")?,
+        image: column(relation, descriptor, image, pg_sys::BYTEAOID, "images", "bytea")?,
         emb: column(relation, descriptor, emb, coopvec(types), "embeddings", "coopvec")?,
         model,
     })
@@ -172,7 +174,7 @@ fn column(
     }
     // SAFETY: as above.
     let found = unsafe { encoding::name(pg_sys::format_type_be(found)) };
-    let message = format!("column \"{name}\" of relation \"{table}\" holds no {what}");
+    let message = format!("column \"{name}\" of relation \"{table}\" does not contain {what}");
     Err(Error::new(Kind::Mismatch, message)
         .detail(format!("Its type is {found}, expected {type_name}."))
         .hint(USAGE))

@@ -9,14 +9,14 @@ use pgrx::prelude::*;
 use serde_json::{json, Map, Value};
 use std::time::Duration;
 
-extension_sql_file!("../../../sql/current/status.sql", name = "status", requires = [coop_status, "catalog"]);
+extension_sql_file!("../../../sql/current/status.sql", name = "status", requires = ["catalog"]);
 
 /// A service that does not even say what it is doing is an error after this long: monitoring must not hang.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What the inference service does and did since its model process started. `running` is 0, and alone, when it has not
 /// been started yet.
-#[pg_extern(volatile, parallel_restricted, cost = 1000)]
+#[pg_extern(sql = false)]
 fn coop_status() -> TableIterator<'static, (name!(name, Text<'static>), name!(value, i64))> {
     let status = status().or_report();
     let running = [("running".to_owned(), i64::from(status.is_some()))];

@@ -22,6 +22,8 @@ use pgrx::pg_sys::{self, Datum, FuncExpr, Node, NodeTag, PlannerInfo, Query, Sub
 use std::ffi::c_int;
 use std::ptr::null_mut;
 
+pgrx::extension_sql_file!("../../../sql/current/initplan.sql", name = "initplan", requires = ["types"]);
+
 fmgr_functions! {
     /// Answers the planner's request to simplify a call, and no other.
     fn coop_fold_support(call) {

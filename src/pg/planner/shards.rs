@@ -13,7 +13,7 @@
 //!             -> Limit -> Index Scan on products_3     a partition that lies here
 //! ```
 //!
-//! `sql/current/shards.sql` has what SQL can say: `coop_search()`, which can go on without servers that are down (`search.rs`).
+//! `coop_search()` can also do without servers that are down: [`crate::pg::functions::partial_search`].
 //!
 //! `postgres_fdw` itself sends a limit only if all of a query is one server's. Its paths can be told to (the same two flags that its own
 //! planning of such queries leaves in `fdw_private`); what comes of it is looked at before the plan is offered: the remote statement
@@ -28,8 +28,6 @@ use pgrx::prelude::*;
 use std::ffi::c_void;
 use std::ptr::null_mut;
 use std::sync::OnceLock;
-
-extension_sql_file!("../../../sql/current/shards.sql", name = "shards", requires = ["retrieval", "queries"]);
 
 static PREVIOUS: OnceLock<pg_sys::create_upper_paths_hook_type> = OnceLock::new();
 

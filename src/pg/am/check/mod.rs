@@ -13,7 +13,7 @@ use pgrx::prelude::*;
 /// Raises an error if the index is damaged or lacks a row of its table; returns how many rows of the table it compared. Of a partitioned
 /// index it checks those of all partitions. Expressions and predicates of the index run as the table's owner.
 /// Writers wait meanwhile; on a standby, replay does not, and a check that it disturbs has to be repeated.
-#[pg_extern(volatile, strict, parallel_unsafe, sql = false)]
+#[pg_extern(sql = false)]
 fn coop_index_check(index: pg_sys::Oid) -> i64 {
     // Before anybody has to wait for a lock.
     check_owner(index).or_report();
