@@ -1,4 +1,4 @@
--- Kept graphs of nearest neighbours: coop_build_knn() builds and refreshes them. src/pg/functions/knn.rs implements the list of
+-- Stored graphs of nearest neighbours: coop_build_knn() builds and refreshes them. src/pg/functions/knn.rs implements the list of
 -- graphs, digests, and the test of many targets at once.
 --
 -- A graph is a table that belongs to whoever built it, with one row for each image:
@@ -169,7 +169,7 @@ CREATE FUNCTION coopembed.knn_open(rel regclass, id_column name, emb_column name
     LANGUAGE plpgsql SET search_path TO pg_catalog, pg_temp AS $$
 DECLARE
     emb text := coopembed.embedding_column(rel, emb_column);
-    kept regclass;
+    stored regclass;
     known coopembed.knn_graphs;
 BEGIN
     IF rel IS NULL OR id_column IS NULL OR emb_column IS NULL OR name IS NULL THEN
@@ -183,31 +183,31 @@ BEGIN
     -- If two sessions begin at the same time, one of them creates the table.
     PERFORM pg_advisory_xact_lock(hashtext('coop_build_knn'), hashtext(name));
     PERFORM coopembed.knn_remove_gone();
-    kept := to_regclass(name);
-    SELECT * INTO known FROM coopembed.knn_graphs g WHERE g.graph = kept;
+    stored := to_regclass(name);
+    SELECT * INTO known FROM coopembed.knn_graphs g WHERE g.graph = stored;
     IF known.graph IS NOT NULL THEN
         IF (known.relation, known.id_column, known.emb_column, known.k) <> (rel, id_column, emb_column, k)
             OR known.attribute IS DISTINCT FROM attribute THEN
-            RAISE duplicate_object USING MESSAGE = format('%s is a graph of something else', kept),
+            RAISE duplicate_object USING MESSAGE = format('%s is a graph of something else', stored),
                 DETAIL = format('It was built for %s (%I, %I), k = %s%s.', known.relation, known.id_column, known.emb_column, known.k,
                     COALESCE(', attribute "' || known.attribute || '"', '')),
                 HINT = 'Name another table, or drop this one.';
         END IF;
-        PERFORM coopembed.knn_to_refresh(kept);
-        RETURN kept;
-    ELSIF kept IS NOT NULL THEN
-        RAISE duplicate_table USING MESSAGE = format('%s exists and is not a graph of coop_build_knn()', kept),
+        PERFORM coopembed.knn_to_refresh(stored);
+        RETURN stored;
+    ELSIF stored IS NOT NULL THEN
+        RAISE duplicate_table USING MESSAGE = format('%s exists and is not a graph of coop_build_knn()', stored),
             HINT = 'Name another table, or drop this one.';
     END IF;
     PERFORM coopembed.check_unique(rel, id_column, emb);
     EXECUTE format('CREATE TABLE %1$s AS SELECT %2$I AS id, NULL::bytea AS digest, ARRAY[%2$I] AS neighbours,
         NULL::double precision[] AS distances FROM %3$s WITH NO DATA', name, id_column, coopembed.qualified(rel));
-    kept := to_regclass(name);
-    EXECUTE format('ALTER TABLE %s ADD PRIMARY KEY (id), ALTER COLUMN digest SET NOT NULL', coopembed.qualified(kept));
-    EXECUTE format('CREATE INDEX ON %s (id) WHERE neighbours IS NULL', coopembed.qualified(kept));
-    EXECUTE format('COMMENT ON TABLE %s IS %L', coopembed.qualified(kept), format('nearest neighbours of %s, by coop_build_knn()', rel));
-    PERFORM coopembed.knn_add_graph(kept, rel, id_column, emb_column, k, attribute);
-    RETURN kept;
+    stored := to_regclass(name);
+    EXECUTE format('ALTER TABLE %s ADD PRIMARY KEY (id), ALTER COLUMN digest SET NOT NULL', coopembed.qualified(stored));
+    EXECUTE format('CREATE INDEX ON %s (id) WHERE neighbours IS NULL', coopembed.qualified(stored));
+    EXECUTE format('COMMENT ON TABLE %s IS %L', coopembed.qualified(stored), format('nearest neighbours of %s, by coop_build_knn()', rel));
+    PERFORM coopembed.knn_add_graph(stored, rel, id_column, emb_column, k, attribute);
+    RETURN stored;
 END $$;
 COMMENT ON FUNCTION coopembed.knn_open(regclass, name, name, text, integer, text) IS 'internal: the table of a graph, created if it does not exist';
 
@@ -359,7 +359,7 @@ COMMENT ON FUNCTION coopembed.knn_count(regclass) IS 'internal: number of images
 CREATE PROCEDURE coop_build_knn(rel regclass, id_column name, emb_column name, graph text, k integer DEFAULT 5, attribute text DEFAULT NULL)
     LANGUAGE plpgsql AS $$
 DECLARE
-    kept pg_catalog.regclass := coopembed.knn_open(rel, id_column, emb_column, coopembed.full_name(graph), k, attribute);
+    stored pg_catalog.regclass := coopembed.knn_open(rel, id_column, emb_column, coopembed.full_name(graph), k, attribute);
     more boolean;
     told pg_catalog.timestamptz := pg_catalog.clock_timestamp();
     progress pg_catalog.record;
@@ -367,29 +367,29 @@ BEGIN
     LOOP
         COMMIT;
         SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
-        PERFORM coopembed.knn_forget(kept);
+        PERFORM coopembed.knn_forget(stored);
         LOOP
             COMMIT;
             SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
-            more := coopembed.knn_register(kept);
+            more := coopembed.knn_register(stored);
             EXIT WHEN NOT more;
         END LOOP;
-        progress := coopembed.knn_count(kept);
+        progress := coopembed.knn_count(stored);
         more := progress.waiting OPERATOR(pg_catalog.>) 0;
         EXIT WHEN NOT more;
         LOOP
             COMMIT;
             SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
-            more := coopembed.knn_batch(kept) OPERATOR(pg_catalog.>) 0;
+            more := coopembed.knn_batch(stored) OPERATOR(pg_catalog.>) 0;
             EXIT WHEN NOT more;
             IF pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) told OPERATOR(pg_catalog.>) '10 seconds'::pg_catalog.interval THEN
                 told := pg_catalog.clock_timestamp();
-                progress := coopembed.knn_count(kept);
-                RAISE NOTICE 'graph %: % of % images still to be computed', kept, progress.waiting, progress.images;
+                progress := coopembed.knn_count(stored);
+                RAISE NOTICE 'graph %: % of % images still to be computed', stored, progress.waiting, progress.images;
             END IF;
         END LOOP;
     END LOOP;
-    EXECUTE pg_catalog.format('ANALYZE %s', coopembed.qualified(kept));
+    EXECUTE pg_catalog.format('ANALYZE %s', coopembed.qualified(stored));
 END $$;
 COMMENT ON PROCEDURE coop_build_knn(regclass, name, name, text, integer, text) IS
     'builds or refreshes a table with the k nearest neighbours (1 to 1000) of each row, over all attributes or in one; commits as it goes, resumes after a cancel, and shares work with other sessions that call it';

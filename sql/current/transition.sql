@@ -47,7 +47,7 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION coopembed.image_id(regclass, name, name, text) IS 'internal: an id as its column writes it, or an error';
 
--- The kept graph that fits and that the caller may read, if there is one. Any user may build a graph of a table, so only graphs of the
+-- The stored graph that fits and that the caller may read, if there is one. Any user may build a graph of a table, so only graphs of the
 -- caller, of a superuser or of the table's owner are used, and none to which code is attached.
 CREATE FUNCTION coopembed.kept_graph(rel regclass, id_column name, emb_column name, k integer, attributes text[]) RETURNS regclass
     LANGUAGE sql STABLE SET search_path TO pg_catalog, pg_temp AS $$
@@ -58,7 +58,7 @@ CREATE FUNCTION coopembed.kept_graph(rel regclass, id_column name, emb_column na
         AND coopembed.is_plain(c.oid) AND has_table_privilege(c.oid, 'SELECT') AND has_schema_privilege(c.relnamespace, 'USAGE')
         AND (coopembed.is_trusted(c.oid) OR c.relowner = t.relowner)
     ORDER BY owner.rolname <> current_user, g.k, c.relname LIMIT 1 $$;
-COMMENT ON FUNCTION coopembed.kept_graph(regclass, name, name, integer, text[]) IS 'internal: the kept graph that fits, null if there is none';
+COMMENT ON FUNCTION coopembed.kept_graph(regclass, name, name, integer, text[]) IS 'internal: the stored graph that fits, null if there is none';
 
 -- SQL that computes the lists of neighbours of the rows r for which `cond` is true: (id, neighbours, distances).
 CREATE FUNCTION coopembed.lists(rel regclass, id_column name, emb text, attributes text[], k integer, cond text) RETURNS text
@@ -72,7 +72,7 @@ CREATE FUNCTION coopembed.lists(rel regclass, id_column name, emb text, attribut
 COMMENT ON FUNCTION coopembed.lists(regclass, name, text, text[], integer, text) IS 'internal: SQL that computes lists of neighbours';
 
 -- The path from one image to another or, if `goal` is null, to the point `target`, measured in some attributes or, if those are null,
--- in all. It only leads through rows that the caller may read, even in a kept graph: its lists are joined with those rows.
+-- in all. It only leads through rows that the caller may read, even in a stored graph: its lists are joined with those rows.
 CREATE FUNCTION coopembed.walk(rel regclass, id_column name, emb_column name, start text, goal text, target coopquery, attributes text[],
         k integer, graph regclass)
     RETURNS TABLE (step integer, id text, distance double precision, is_crossing boolean)
@@ -80,17 +80,17 @@ CREATE FUNCTION coopembed.walk(rel regclass, id_column name, emb_column name, st
 DECLARE
     emb text := coopembed.embedding_column(rel, emb_column);
     id_type text := coopembed.id_type(rel, id_column);
-    kept regclass := COALESCE(graph, coopembed.kept_graph(rel, id_column, emb_column, k, attributes));
-    -- SQL for (id, neighbours, distances, whether the kept graph lacks the row as it is now; null if no kept graph was used for it)
+    stored regclass := COALESCE(graph, coopembed.kept_graph(rel, id_column, emb_column, k, attributes));
+    -- SQL for (id, neighbours, distances, whether the stored graph lacks the row as it is now; null if no stored graph was used for it)
     lists text;
     outdated bigint;
     used bigint;
     path jsonb;
 BEGIN
-    IF kept IS NULL THEN
+    IF stored IS NULL THEN
         IF (SELECT reltuples > 20000 FROM pg_class WHERE oid = rel) THEN
-            RAISE NOTICE 'there is no kept graph of %, so one is built for this statement alone', rel
-                USING HINT = 'CALL coop_build_knn() builds one that is kept; coop_knn_graphs() lists them.';
+            RAISE NOTICE 'there is no stored graph of %, so one is built for this statement alone', rel
+                USING HINT = 'CALL coop_build_knn() builds a stored one; coop_knn_graphs() lists those there are.';
         END IF;
         lists := format('SELECT l.*, NULL::boolean FROM (%s) l', coopembed.lists(rel, id_column, emb, attributes, k, 'true'));
     ELSE
@@ -98,9 +98,9 @@ BEGIN
         lists := format('SELECT r.%1$I::text, g.neighbours[:%2$s]::text[], g.distances[:%2$s], g.neighbours IS NULL
             FROM %3$s r LEFT JOIN %4$s g ON g.id = r.%1$I AND g.digest = coopembed.digest(r.%5$s)
             WHERE r.%1$I IS NOT NULL AND r.%5$s IS NOT NULL
-            UNION ALL SELECT l.*, NULL FROM (%6$s) l', id_column, k, coopembed.qualified(rel), coopembed.qualified(kept), emb,
+            UNION ALL SELECT l.*, NULL FROM (%6$s) l', id_column, k, coopembed.qualified(rel), coopembed.qualified(stored), emb,
             coopembed.lists(rel, id_column, emb, attributes, k, format('r.%1$I IN ($1::%2$s, $2::%2$s) AND NOT EXISTS (SELECT FROM %3$s g
-                WHERE g.id = r.%1$I AND g.digest = coopembed.digest(r.%4$s) AND g.neighbours IS NOT NULL)', id_column, id_type, coopembed.qualified(kept), emb)));
+                WHERE g.id = r.%1$I AND g.digest = coopembed.digest(r.%4$s) AND g.neighbours IS NOT NULL)', id_column, id_type, coopembed.qualified(stored), emb)));
     END IF;
     IF goal IS NULL THEN
         lists := lists || format(' UNION ALL SELECT NULL, COALESCE(array_agg(n.id::text ORDER BY n.d), ''{}''),
@@ -109,8 +109,8 @@ BEGIN
     EXECUTE format('SELECT coopembed.route(id, neighbours, distances, $1, $2), count(*) FILTER (WHERE outdated),
         count(*) FILTER (WHERE NOT outdated) FROM (%s) l (id, neighbours, distances, outdated)', lists)
         INTO path, outdated, used USING start, goal, target;
-    IF kept IS NOT NULL THEN
-        PERFORM coopembed.tell_outdated(kept, outdated, used);
+    IF stored IS NOT NULL THEN
+        PERFORM coopembed.tell_outdated(stored, outdated, used);
     END IF;
     IF jsonb_typeof(path) = 'object' THEN
         RAISE no_data_found USING MESSAGE = format('no path leads from "%s" to %s', start, COALESCE('"' || goal || '"', 'the target')),
@@ -124,7 +124,7 @@ END $$;
 COMMENT ON FUNCTION coopembed.walk(regclass, name, name, text, text, coopquery, text[], integer, regclass) IS
     'internal: the path of coop_transition() and coop_transition_to()';
 
--- A NOTICE if a kept graph is not what a refresh would make it. Rows that the caller may not read do not count as gone.
+-- A NOTICE if a stored graph is not what a refresh would make it. Rows that the caller may not read do not count as gone.
 CREATE FUNCTION coopembed.tell_outdated(graph regclass, outdated bigint, used bigint) RETURNS void
     LANGUAGE plpgsql STABLE SET search_path TO pg_catalog, pg_temp AS $$
 DECLARE
@@ -135,12 +135,12 @@ BEGIN
         EXECUTE format('SELECT count(*) FROM %s WHERE neighbours IS NOT NULL', coopembed.qualified(graph)) INTO lists;
     END IF;
     IF outdated > 0 OR lists > used THEN
-        RAISE NOTICE 'the kept graph % is out of date: % rows are new or changed, % of its rows are gone or changed', graph, outdated, lists - used
+        RAISE NOTICE 'the stored graph % is out of date: % rows are new or changed, % of its rows are gone or changed', graph, outdated, lists - used
             USING HINT = format('CALL coop_build_knn(%L, %L, %L, %L, %s%s) refreshes it.', g.relation, g.id_column, g.emb_column, graph, g.k,
                 COALESCE(', ' || quote_literal(g.attribute), ''));
     END IF;
 END $$;
-COMMENT ON FUNCTION coopembed.tell_outdated(regclass, bigint, bigint) IS 'internal: a NOTICE if a kept graph is out of date';
+COMMENT ON FUNCTION coopembed.tell_outdated(regclass, bigint, bigint) IS 'internal: a NOTICE if a stored graph is out of date';
 
 -- Checks the arguments of both functions below; `graph` is null or the graph that the caller named.
 CREATE FUNCTION coopembed.check_walk(rel regclass, id_column name, emb_column name, k integer, attributes text[], graph regclass) RETURNS void
@@ -192,7 +192,7 @@ BEGIN
         USING rel, id_column, emb_column, start, goal, attributes, k, graph;
 END $$;
 COMMENT ON FUNCTION coop_transition(regclass, name, name, anycompatible, anycompatible, text, integer, regclass) IS
-    'the shortest path from one image to another along k nearest neighbours, over all attributes or in one, in a kept graph or one built for the statement; is_crossing marks its longest hop';
+    'the shortest path from one image to another along k nearest neighbours, over all attributes or in one, in a stored graph or one built for the statement; is_crossing marks its longest hop';
 
 -- The path ends at a point: the target of a category, of an attribute value, or of a sum of queries. Distances are measured in the
 -- attribute that is named or, without one, in all attributes in which the target has a weight. How large the weights are does not

@@ -1,4 +1,4 @@
-//! Kept graphs of nearest neighbours: the list of them, `coopembed.knn_graphs`, and who may add to it and remove from it; digests of
+//! Stored graphs of nearest neighbours: the list of them, `coopembed.knn_graphs`, and who may add to it and remove from it; digests of
 //! embeddings; and the test of an embedding against many targets. `sql/current/knn.sql` builds the graphs with the caller's rights.
 
 use crate::error::{Error, Kind, Result};
@@ -54,7 +54,7 @@ fmgr_functions! {
 }
 
 /// PostgreSQL's own sha256() copies its argument and asks OpenSSL for the algorithm each time, which takes four times as long;
-/// a path through a kept graph makes a digest of every row.
+/// a path through a stored graph makes a digest of every row.
 fn digest(embedding: EmbeddingRef<'_>) -> [u8; 16] {
     let (layout, values) = (embedding.layout, embedding.values);
     // SAFETY: the bytes of a slice of plain numbers.
