@@ -278,7 +278,6 @@ CREATE OR REPLACE FUNCTION coopembed.embed_targets(rel regclass, image_column na
 DECLARE
     found regtype;
     kind "char" := (SELECT relkind FROM pg_class WHERE oid = rel);
-    odd regclass;
 BEGIN
     IF rel IS NULL OR image_column IS NULL OR emb_column IS NULL THEN
         RAISE null_value_not_allowed USING MESSAGE = 'the table and its columns must not be null';
