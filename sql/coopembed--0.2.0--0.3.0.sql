@@ -183,7 +183,7 @@ BEGIN
     IF found = embeddings THEN
         RETURN quote_ident(name);
     END IF;
-    SELECT COALESCE('It has embeddings in: ' || string_agg(quote_ident(attname), ', ' ORDER BY attnum) || '.',
+    SELECT COALESCE('Its columns of type coopvec: ' || string_agg(quote_ident(attname), ', ' ORDER BY attnum) || '.',
         'It has no column of type coopvec.') INTO hint
     FROM pg_attribute WHERE attrelid = rel AND atttypid = embeddings AND attnum > 0 AND NOT attisdropped;
     IF found IS NULL THEN
@@ -620,7 +620,7 @@ BEGIN
     IF known.graph IS NOT NULL THEN
         IF (known.relation, known.id_column, known.emb_column, known.k) <> (rel, id_column, emb_column, k)
             OR known.attribute IS DISTINCT FROM attribute THEN
-            RAISE duplicate_object USING MESSAGE = format('%s is a graph of something else', stored),
+            RAISE duplicate_object USING MESSAGE = format('graph %s already exists with other arguments', stored),
                 DETAIL = format('It was built for %s (%I, %I), k = %s%s.', known.relation, known.id_column, known.emb_column, known.k,
                     COALESCE(', attribute "' || known.attribute || '"', '')),
                 HINT = 'Name another table, or drop this one.';
@@ -919,7 +919,7 @@ DECLARE
 BEGIN
     IF stored IS NULL THEN
         IF (SELECT reltuples > 20000 FROM pg_class WHERE oid = rel) THEN
-            RAISE NOTICE 'there is no stored graph of %, so one is built for this statement alone', rel
+            RAISE NOTICE 'no stored graph of % fits, so one is built for this statement alone', rel
                 USING HINT = 'CALL coop_build_knn() stores one; coop_knn_graphs() lists the stored graphs.';
         END IF;
         lists := format('SELECT l.*, NULL::boolean FROM (%s) l', coopembed.lists(rel, id_column, emb, attributes, k, 'true'));

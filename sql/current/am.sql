@@ -13,13 +13,12 @@ COMMENT ON OPERATOR FAMILY coopvec_ops USING coop IS 'ORDER BY embedding <-> que
 COMMENT ON OPERATOR CLASS coopvec_ops USING coop IS
     'ORDER BY embedding <-> query or embedding; WITH (tail_rows = N): how many new rows are collected before they are packed into groups, default 2048';
 
--- In am/check.
 CREATE FUNCTION coop_index_check(index regclass) RETURNS bigint
     AS 'MODULE_PATHNAME', 'coop_index_check_wrapper' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION coop_index_check(regclass) IS
     'compares an index with its table and returns the number of rows compared; an error (XX002) says what is damaged or missing. For the owner of the index';
 
--- In am/last_scan.rs. EXPLAIN of PostgreSQL 15 has no place for an access method's own counters.
+-- EXPLAIN of PostgreSQL 15 has no place for an access method's own counters.
 CREATE FUNCTION coop_last_scan()
     RETURNS TABLE (index_oid oid, indexed_rows bigint, rows_bounded bigint, rows_refined bigint, rows_returned bigint)
     AS 'MODULE_PATHNAME', 'coop_last_scan_wrapper' LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;

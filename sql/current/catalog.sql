@@ -121,7 +121,7 @@ GRANT USAGE ON SCHEMA coopembed TO PUBLIC;
 GRANT SELECT ON coopembed.models, coopembed.attributes, coopembed.attribute_values, coopembed.categories,
     coopembed.proxies TO PUBLIC;
 
--- Load and drop models (catalog/load.rs).
+-- Load and drop models.
 
 CREATE FUNCTION coop_load_model(name text, directory text) RETURNS text
     AS 'MODULE_PATHNAME', 'coop_load_model_directory_wrapper' LANGUAGE C STRICT COST 1000000;
@@ -144,7 +144,7 @@ REVOKE ALL ON FUNCTION coop_drop_model(text) FROM PUBLIC;
 -- The function itself checks, too, that the caller may read the server's files.
 GRANT EXECUTE ON FUNCTION coop_load_model(text, text) TO pg_read_server_files;
 
--- List models and their vocabulary (catalog/lists.rs).
+-- List models and their vocabulary.
 --
 -- COST 1000 stands for a lookup in the catalogue, some tens of microseconds. Where a model is optional there are two functions, not
 -- one with a default of NULL: a NULL passed by mistake gives NULL, as everywhere in SQL, and never the default model.
@@ -185,7 +185,7 @@ COMMENT ON FUNCTION coop_categories() IS
     'the categories of the default model: number of training images, whether coop_category_query() has a query for it, whether coop_define_category() defined it';
 COMMENT ON FUNCTION coop_categories(text) IS 'the categories of a model, with the same columns as for the default model';
 
--- Define attribute values and categories from rows that somebody labelled (catalog/define.rs):
+-- Define attribute values and categories from rows that somebody labelled:
 -- coop_define_attribute_value('fit', 'boxy', avg(emb)). Like loading a model this changes what everybody finds, so only those may
 -- to whom an administrator grants it. Not STRICT: to define something by the mean of no rows is an error.
 

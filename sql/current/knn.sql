@@ -188,7 +188,7 @@ BEGIN
     IF known.graph IS NOT NULL THEN
         IF (known.relation, known.id_column, known.emb_column, known.k) <> (rel, id_column, emb_column, k)
             OR known.attribute IS DISTINCT FROM attribute THEN
-            RAISE duplicate_object USING MESSAGE = format('%s is a graph of something else', stored),
+            RAISE duplicate_object USING MESSAGE = format('graph %s already exists with other arguments', stored),
                 DETAIL = format('It was built for %s (%I, %I), k = %s%s.', known.relation, known.id_column, known.emb_column, known.k,
                     COALESCE(', attribute "' || known.attribute || '"', '')),
                 HINT = 'Name another table, or drop this one.';

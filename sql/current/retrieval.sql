@@ -18,7 +18,7 @@ BEGIN
     IF found = embeddings THEN
         RETURN quote_ident(name);
     END IF;
-    SELECT COALESCE('It has embeddings in: ' || string_agg(quote_ident(attname), ', ' ORDER BY attnum) || '.',
+    SELECT COALESCE('Its columns of type coopvec: ' || string_agg(quote_ident(attname), ', ' ORDER BY attnum) || '.',
         'It has no column of type coopvec.') INTO hint
     FROM pg_attribute WHERE attrelid = rel AND atttypid = embeddings AND attnum > 0 AND NOT attisdropped;
     IF found IS NULL THEN

@@ -89,7 +89,7 @@ DECLARE
 BEGIN
     IF stored IS NULL THEN
         IF (SELECT reltuples > 20000 FROM pg_class WHERE oid = rel) THEN
-            RAISE NOTICE 'there is no stored graph of %, so one is built for this statement alone', rel
+            RAISE NOTICE 'no stored graph of % fits, so one is built for this statement alone', rel
                 USING HINT = 'CALL coop_build_knn() stores one; coop_knn_graphs() lists the stored graphs.';
         END IF;
         lists := format('SELECT l.*, NULL::boolean FROM (%s) l', coopembed.lists(rel, id_column, emb, attributes, k, 'true'));
