@@ -31,7 +31,7 @@ pub fn from_server(bytes: &[u8]) -> Result<Cow<'_, str>> {
             .map(Cow::Borrowed)
             .map_err(|e| not_utf8(&bytes[e.valid_up_to()..]));
     }
-    let length = c_int::try_from(bytes.len()).map_err(|_| memory::refused(bytes.len()))?;
+    let length = c_int::try_from(bytes.len()).map_err(|_| memory::out_of_memory(bytes.len()))?;
     // SAFETY: reads `length` bytes; the answer is another, zero-terminated, as the encoding differs and the text is not empty.
     let copy = unsafe {
         let converted = pg_sys::pg_server_to_any(bytes.as_ptr().cast(), length, UTF8);
@@ -104,7 +104,7 @@ pub fn to_opaque(bytes: &[u8]) -> Result<Cow<'_, str>> {
             .map_err(|e| not_utf8(&bytes[e.valid_up_to()..]));
     }
     let mut text = String::new();
-    text.try_reserve(2 * bytes.len()).map_err(|_| memory::refused(2 * bytes.len()))?;
+    text.try_reserve(2 * bytes.len()).map_err(|_| memory::out_of_memory(2 * bytes.len()))?;
     text.extend(bytes.iter().copied().map(char::from));
     Ok(Cow::Owned(text))
 }

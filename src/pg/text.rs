@@ -150,7 +150,7 @@ impl Jsonb {
     fn datum(&self) -> Option<pg_sys::Datum> {
         let mut text = Fallible(Vec::new());
         serde_json::to_writer(&mut text, &self.0)
-            .map_err(|_| memory::refused(text.0.capacity().saturating_mul(2)))
+            .map_err(|_| memory::out_of_memory(text.0.capacity().saturating_mul(2)))
             .or_report();
         let text = std::str::from_utf8(&text.0).unwrap_or_default();
         jsonb(&to_server(text).or_report())

@@ -8,8 +8,8 @@ use super::storage::{refuse, Index};
 use super::visit::{visit, Visitor};
 use crate::error::{Kind as ErrorKind, Result};
 use crate::index::{
-    encode, tail_page, Batch, Directory, Encoder, Entry, Extent, Kind, Meta, NullPage, Reservoir, State, Tag,
-    Tid, DIRECTORY_ENTRIES, MAX_CELLS, NO_BLOCK, PAYLOAD,
+    encode_group, tail_page, DirectoryEntry, DirectoryPage, EncodedRows, Encoder, Extent, ExtentState, Meta,
+    NullPage, PageKind, PageTag, Reservoir, Tid, DIRECTORY_ENTRIES, MAX_CELLS, NO_BLOCK, PAYLOAD,
 };
 use crate::memory;
 use crate::pg::OrReport;
@@ -52,8 +52,8 @@ pub unsafe extern "C-unwind" fn build_empty(relation: pg_sys::Relation) {
     let meta = new_meta(&index);
     let mut bytes = [0; Meta::SIZE];
     write_meta(&mut bytes, &meta);
-    index.new_page_in(fork, 0).fill_unlogged(Tag::of(Kind::Meta), &bytes);
-    index.new_page_in(fork, meta.directory).fill_unlogged(Tag::of(Kind::Directory), &[]);
+    index.new_page_in(fork, 0).fill_unlogged(PageTag::of(PageKind::Meta), &bytes);
+    index.new_page_in(fork, meta.directory).fill_unlogged(PageTag::of(PageKind::Directory), &[]);
     // SAFETY: the relation is open. The INIT fork is logged even though the others are not.
     unsafe { pg_sys::log_newpage_range(relation, fork, 0, index.fork_blocks(fork), true) };
 }
@@ -64,7 +64,7 @@ fn new_meta(index: &Index) -> Meta {
         layout: None,
         cells: MAX_CELLS as u32,
         tail_rows: reloptions::tail_rows(index),
-        changes: 0,
+        reorganizations: 0,
         next_generation: 1,
         end: 2,
         directory: 1,
@@ -225,9 +225,9 @@ struct Build<'a> {
     encoder: Option<Encoder>,
     /// The first rows, as they are: if no more come, they are the tail.
     first: Vec<(Tid, Vec<f16>)>,
-    batch: Option<Batch>,
+    batch: Option<EncodedRows>,
     group_rows: usize,
-    groups: Vec<Entry>,
+    groups: Vec<DirectoryEntry>,
     nulls: Vec<Tid>,
     rows: u64,
     /// There were deleted rows of other models, which have no entries.
@@ -287,7 +287,7 @@ impl<'a> Build<'a> {
         // Encoded rows, the bytes of the group, and sorting.
         // SAFETY: a setting of this backend.
         let memory = unsafe { pg_sys::maintenance_work_mem }.unsigned_abs() as usize * 1024;
-        self.group_rows = (memory / (3 * Batch::row_memory(layout))).clamp(256, GROUP_ROWS);
+        self.group_rows = (memory / (3 * EncodedRows::row_memory(layout))).clamp(256, GROUP_ROWS);
         Ok(())
     }
 
@@ -303,7 +303,7 @@ impl<'a> Build<'a> {
             }
         };
         let quantizer = reservoir.train(self.meta.cells as usize)?;
-        let entry = self.write(Kind::Quantizer, &quantizer.to_bytes()?)?;
+        let entry = self.write(PageKind::Quantizer, &quantizer.to_bytes()?)?;
         self.meta.quantizer = entry.first;
         self.meta.quantizer_generation = entry.generation;
         self.encoder = Some(quantizer.into_encoder()?);
@@ -315,7 +315,7 @@ impl<'a> Build<'a> {
 
     fn encode(&mut self, tid: Tid, values: &[f16]) -> Result<()> {
         let (Some(encoder), Some(layout)) = (&self.encoder, self.meta.layout) else { return Ok(()) };
-        let batch = self.batch.get_or_insert_with(|| Batch::new(layout));
+        let batch = self.batch.get_or_insert_with(|| EncodedRows::new(layout));
         encoder.push(batch, tid, values)?;
         if batch.rows() >= self.group_rows {
             self.write_group()?;
@@ -325,26 +325,29 @@ impl<'a> Build<'a> {
 
     fn write_group(&mut self) -> Result<()> {
         let Some(mut batch) = self.batch.take().filter(|b| b.rows() > 0) else { return Ok(()) };
-        let (shape, bytes) = encode(&batch, self.meta.cells as usize)?;
-        let entry = self.write(Kind::Group, &bytes)?;
+        let (shape, bytes) = encode_group(&batch, self.meta.cells as usize)?;
+        let entry = self.write(PageKind::Group, &bytes)?;
         let rows = shape.rows as u32;
-        memory::push(&mut self.groups, Entry { state: State::Group, rows, live: rows, ..entry })?;
+        memory::push(
+            &mut self.groups,
+            DirectoryEntry { state: ExtentState::Group, rows, live: rows, ..entry },
+        )?;
         batch.clear();
         self.batch = Some(batch);
         Ok(())
     }
 
     /// Writes pages after all others.
-    fn write(&mut self, kind: Kind, bytes: &[u8]) -> Result<Entry> {
+    fn write(&mut self, kind: PageKind, bytes: &[u8]) -> Result<DirectoryEntry> {
         let (first, generation, pages) =
             (self.meta.end, self.meta.next_generation, Extent::pages(bytes.len()));
         self.meta.end = first.checked_add(pages).ok_or_else(|| super::insert::full(self.index))?;
         self.meta.next_generation += 1;
         for (block, bytes) in (first..).zip(bytes.chunks(PAYLOAD)) {
             pgrx::check_for_interrupts!();
-            self.index.new_page(block).fill_unlogged(Tag { kind, generation }, bytes);
+            self.index.new_page(block).fill_unlogged(PageTag { kind, generation }, bytes);
         }
-        Ok(Entry { state: State::Building, first, pages, generation, rows: 0, live: 0 })
+        Ok(DirectoryEntry { state: ExtentState::Building, first, pages, generation, rows: 0, live: 0 })
     }
 
     /// Writes what is left: the last group or the tail, directory, metapage.
@@ -358,18 +361,18 @@ impl<'a> Build<'a> {
         loop {
             bytes.fill(0);
             for (i, entry) in chunks.next().unwrap_or_default().iter().enumerate() {
-                Directory::set_entry(&mut bytes, i, *entry);
+                DirectoryPage::set_entry(&mut bytes, i, *entry);
             }
             let next = chunks.peek().map(|_| self.meta.end);
-            Directory::set_next(&mut bytes, next.unwrap_or(NO_BLOCK));
-            self.index.new_page(block).fill_unlogged(Tag::of(Kind::Directory), &bytes);
+            DirectoryPage::set_next(&mut bytes, next.unwrap_or(NO_BLOCK));
+            self.index.new_page(block).fill_unlogged(PageTag::of(PageKind::Directory), &bytes);
             let Some(next) = next else { break };
             self.meta.end = next + 1;
             block = next;
         }
         let mut bytes = [0; Meta::SIZE];
         write_meta(&mut bytes, &self.meta);
-        self.index.new_page(0).fill_unlogged(Tag::of(Kind::Meta), &bytes);
+        self.index.new_page(0).fill_unlogged(PageTag::of(PageKind::Meta), &bytes);
         Ok(())
     }
 
@@ -385,7 +388,7 @@ impl<'a> Build<'a> {
             self.meta.nulls_open = block;
             NullPage::set_tids(&mut bytes, tids);
             NullPage::set_next(&mut bytes, chunks.peek().map_or(NO_BLOCK, |_| block + 1));
-            self.index.new_page(block).fill_unlogged(Tag::of(Kind::Nulls), &bytes);
+            self.index.new_page(block).fill_unlogged(PageTag::of(PageKind::Nulls), &bytes);
         }
         Ok(())
     }
@@ -411,7 +414,7 @@ impl<'a> Build<'a> {
             self.meta.tail_last = block;
             self.meta.tail_pages += 1;
             tail_page::set_next(&mut bytes, if rows.peek().is_some() { self.meta.end } else { NO_BLOCK });
-            self.index.new_page(block).fill_unlogged(Tag::of(Kind::Tail), &bytes);
+            self.index.new_page(block).fill_unlogged(PageTag::of(PageKind::Tail), &bytes);
         }
         Ok(())
     }

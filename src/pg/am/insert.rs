@@ -3,7 +3,7 @@
 use super::storage::{refuse, tid, Change, Index};
 use super::{model, regroup};
 use crate::error::{Error, Kind as ErrorKind, Result};
-use crate::index::{tail_page, Kind, Meta, NullPage, Problem, Tag, TailPage, Tid, NO_BLOCK};
+use crate::index::{tail_page, Meta, NullPage, PageError, PageKind, PageTag, TailPage, Tid, NO_BLOCK};
 use crate::pg::{CoopVec, OrReport};
 use crate::space::{EmbeddingRef, Layout};
 use pgrx::pg_sys;
@@ -65,7 +65,9 @@ unsafe fn append(index: &Index, heap: pg_sys::Relation, row: Tid, embedding: Emb
                         return Ok(());
                     }
                 }
-                Err(problem) if index.meta()?.changes == meta.changes => return Err(problem.into_error()),
+                Err(problem) if index.meta()?.reorganizations == meta.reorganizations => {
+                    return Err(problem.into_error())
+                }
                 Err(_) => continue,
             }
         }
@@ -80,7 +82,8 @@ fn append_null(index: &Index, row: Tid) -> Result<()> {
     loop {
         let meta = index.meta()?;
         if meta.nulls_open != NO_BLOCK {
-            let mut page = index.lock(meta.nulls_open, Tag::of(Kind::Nulls)).map_err(Problem::into_error)?;
+            let mut page =
+                index.lock(meta.nulls_open, PageTag::of(PageKind::Nulls)).map_err(PageError::into_error)?;
             let change = Change::new(index);
             if NullPage::append(change.edit(&mut page), row) {
                 change.commit();
@@ -93,14 +96,14 @@ fn append_null(index: &Index, row: Tid) -> Result<()> {
 
 /// Goes on to the page after `full`, or makes it, unless somebody else just did.
 fn open_null_page(index: &Index, full_page: u32) -> Result<()> {
-    let tag = Tag::of(Kind::Nulls);
+    let tag = PageTag::of(PageKind::Nulls);
     let (mut meta_page, mut meta) = index.lock_meta()?;
     if meta.nulls_open != full_page {
         return Ok(());
     }
     let mut last = match full_page {
         NO_BLOCK => None,
-        block => Some(index.lock(block, tag).map_err(Problem::into_error)?),
+        block => Some(index.lock(block, tag).map_err(PageError::into_error)?),
     };
     let mut next = last.as_ref().map_or(NO_BLOCK, |page| NullPage::next(page.payload()));
     let mut new = None;
@@ -140,10 +143,10 @@ fn add_page(index: &Index, layout: Layout) -> Result<bool> {
     let tag = meta.tail_tag();
     let mut last = match meta.tail_last {
         NO_BLOCK => None,
-        last => Some(index.lock(last, tag).map_err(Problem::into_error)?),
+        last => Some(index.lock(last, tag).map_err(PageError::into_error)?),
     };
     if let Some(last) = &last {
-        if TailPage::new(last.payload(), layout).map_err(Problem::into_error)?.has_room() {
+        if TailPage::new(last.payload(), layout).map_err(PageError::into_error)?.has_room() {
             return Ok(meta.tail_pages > meta.tail_limit());
         }
     }
@@ -155,7 +158,7 @@ fn add_page(index: &Index, layout: Layout) -> Result<bool> {
             (block, index.new_page(block))
         }
         free => {
-            let page = index.lock_free_tail(free).map_err(Problem::into_error)?;
+            let page = index.lock_free_tail(free).map_err(PageError::into_error)?;
             meta.free = tail_page::next(page.payload());
             (free, page)
         }

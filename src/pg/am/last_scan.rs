@@ -1,17 +1,17 @@
 //! What this session's last index scan did.
 
 use super::storage::Index;
-use crate::index::Stats;
+use crate::index::SearchStats;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 use std::cell::Cell;
 
 thread_local! {
-    static LAST: Cell<Option<(pg_sys::Oid, Stats)>> = const { Cell::new(None) };
+    static LAST: Cell<Option<(pg_sys::Oid, SearchStats)>> = const { Cell::new(None) };
 }
 
 /// Remembers what a scan has done so far.
-pub fn keep(index: &Index, stats: Stats) {
+pub fn keep(index: &Index, stats: SearchStats) {
     // SAFETY: the relation is open.
     LAST.set(Some((unsafe { (*index.relation()).rd_id }, stats)));
 }

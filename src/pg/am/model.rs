@@ -9,8 +9,8 @@ use super::regroup::{lock_directory, replace, slots, unused_slot};
 use super::storage::{item_pointer, refuse, Change, Index, MoveRight};
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::index::{
-    tail_page, Directory, Entry, Extent, Meta, Pages, Problem, Quantizer, State, TailPage, Tid,
-    MAX_INDEX_DIMENSIONS, NO_BLOCK,
+    tail_page, DirectoryEntry, DirectoryPage, Extent, ExtentState, Meta, PageError, Pages, Quantizer,
+    TailPage, Tid, MAX_INDEX_DIMENSIONS, NO_BLOCK,
 };
 use crate::memory;
 use crate::space::Layout;
@@ -110,7 +110,7 @@ pub unsafe fn replace_dead(index: &Index, heap: pg_sys::Relation, layout: Layout
         let Some(ours) = meta.layout.filter(|ours| *ours != layout) else { return Ok(()) };
         let end = check_dead(&meta, ours)?;
         keep_horizon(index)?;
-        for slot in slots(index, &meta)?.into_iter().filter(|slot| slot.entry.state == State::Group) {
+        for slot in slots(index, &meta)?.into_iter().filter(|slot| slot.entry.state == ExtentState::Group) {
             replace(index, &[slot], None)?;
         }
         if forget(&right, &end)? {
@@ -129,7 +129,8 @@ fn deleted(index: &Index, ours: Layout, theirs: Layout, tid: Tid) -> Error {
 pub fn release_if_empty(right: &MoveRight<'_>) -> Result<()> {
     let index = right.index();
     let meta = index.meta()?;
-    if meta.layout.is_none() || slots(index, &meta)?.iter().any(|slot| slot.entry.state == State::Group) {
+    if meta.layout.is_none() || slots(index, &meta)?.iter().any(|slot| slot.entry.state == ExtentState::Group)
+    {
         return Ok(());
     }
     let mut left = false;
@@ -157,12 +158,12 @@ fn find_end(index: &Index, meta: &Meta, look: &mut dyn FnMut(Tid) -> Result<()>)
         }
         Ok(())
     })
-    .map_err(Problem::into_error)?;
+    .map_err(PageError::into_error)?;
     tids.into_iter().rev().try_for_each(&mut *look)?;
     let mut bytes = Vec::new();
-    for slot in slots(index, meta)?.into_iter().filter(|slot| slot.entry.state == State::Group) {
-        let (extent, shape) = meta.group(slot.entry, index.blocks()).map_err(Problem::into_error)?;
-        extent.copy(index, 0..shape.tid(shape.rows), &mut bytes).map_err(Problem::into_error)?;
+    for slot in slots(index, meta)?.into_iter().filter(|slot| slot.entry.state == ExtentState::Group) {
+        let (extent, shape) = meta.group(slot.entry, index.blocks()).map_err(PageError::into_error)?;
+        extent.copy(index, 0..shape.tid(shape.rows), &mut bytes).map_err(PageError::into_error)?;
         let tids = bytes.as_chunks().0.iter().map(|bytes| Tid::from_bytes(*bytes));
         tids.filter(|tid| tid.is_live()).try_for_each(&mut *look)?;
     }
@@ -239,10 +240,10 @@ fn forget(right: &MoveRight<'_>, end: &End) -> Result<bool> {
     let Some(layout) = meta.layout else { return Ok(true) };
     let mut last = match meta.tail_last {
         NO_BLOCK => None,
-        block => Some(index.lock(block, meta.tail_tag()).map_err(Problem::into_error)?),
+        block => Some(index.lock(block, meta.tail_tag()).map_err(PageError::into_error)?),
     };
     let rows = match &last {
-        Some(page) => TailPage::new(page.payload(), layout).map_err(Problem::into_error)?.rows(),
+        Some(page) => TailPage::new(page.payload(), layout).map_err(PageError::into_error)?.rows(),
         None => 0,
     };
     if (meta.tail_last, rows) != (end.block, end.rows) {
@@ -252,8 +253,13 @@ fn forget(right: &MoveRight<'_>, end: &End) -> Result<bool> {
     let change = Change::new(index);
     if let (Some(slot), Some(page)) = (slot, &mut directory) {
         let pages = Extent::pages(Quantizer::size(layout, meta.cells as usize));
-        let free = Entry { state: State::Free, first: meta.quantizer, pages, ..Entry::UNUSED };
-        Directory::set_entry(change.edit(page), slot.number, free);
+        let free = DirectoryEntry {
+            state: ExtentState::Free,
+            first: meta.quantizer,
+            pages,
+            ..DirectoryEntry::UNUSED
+        };
+        DirectoryPage::set_entry(change.edit(page), slot.number, free);
     }
     if let Some(page) = &mut last {
         // Whoever still takes it for the tail's last page finds no room.
@@ -266,7 +272,7 @@ fn forget(right: &MoveRight<'_>, end: &End) -> Result<bool> {
     (meta.quantizer, meta.quantizer_generation) = (NO_BLOCK, 0);
     meta.tail_generation = meta.next_generation;
     meta.next_generation = meta.next_generation.wrapping_add(1).max(1);
-    meta.changes = meta.changes.wrapping_add(1);
+    meta.reorganizations = meta.reorganizations.wrapping_add(1);
     meta.layout = None;
     write_meta(change.edit(&mut meta_page), &meta);
     change.commit();

@@ -8,8 +8,9 @@ use super::insert::{full, write_meta};
 use super::storage::{Buffer, Change, Index, MoveRight};
 use crate::error::Result;
 use crate::index::{
-    encode, tail_page, train, Batch, Directory, Entry, Extent, Kind, Meta, Problem, Quantizer, State, Tag,
-    TailPage, Tid, DIRECTORY_ENTRIES, NO_BLOCK, PAYLOAD,
+    encode_group, tail_page, train_quantizer, DirectoryEntry, DirectoryPage, EncodedRows, Extent,
+    ExtentState, Meta, PageError, PageKind, PageTag, Quantizer, TailPage, Tid, DIRECTORY_ENTRIES, NO_BLOCK,
+    PAYLOAD,
 };
 use crate::memory;
 use half::f16;
@@ -22,7 +23,7 @@ pub const GROUP_ROWS: usize = 16_384;
 pub struct Slot {
     pub page: u32,
     pub number: usize,
-    pub entry: Entry,
+    pub entry: DirectoryEntry,
 }
 
 /// All entries. They stay as they are as long as the caller has the right to move rows.
@@ -31,13 +32,13 @@ pub fn slots(index: &Index, meta: &Meta) -> Result<Vec<Slot>> {
     meta.scan_directory(index, &mut |page, number, entry| {
         Ok(memory::push(&mut slots, Slot { page, number, entry })?)
     })
-    .map_err(Problem::into_error)?;
+    .map_err(PageError::into_error)?;
     Ok(slots)
 }
 
 /// Locks a page of the directory.
 pub fn lock_directory(index: &Index, block: u32) -> Result<Buffer> {
-    index.lock(block, Tag::of(Kind::Directory)).map_err(Problem::into_error)
+    index.lock(block, PageTag::of(PageKind::Directory)).map_err(PageError::into_error)
 }
 
 /// Makes a group of the tail if it is long enough and nobody else is moving rows.
@@ -66,16 +67,16 @@ fn read_head(index: &Index, meta: &Meta) -> Result<Head> {
     let Some(layout) = meta.layout else { return Ok(head) };
     let mut block = meta.tail_first;
     while block != NO_BLOCK && head.tids.len() < GROUP_ROWS {
-        let mut page = index.lock(block, meta.tail_tag()).map_err(Problem::into_error)?;
-        if TailPage::new(page.payload(), layout).map_err(Problem::into_error)?.has_room() {
+        let mut page = index.lock(block, meta.tail_tag()).map_err(PageError::into_error)?;
+        if TailPage::new(page.payload(), layout).map_err(PageError::into_error)?.has_room() {
             let change = Change::new(index);
             tail_page::seal(change.edit(&mut page));
             change.commit();
         }
-        let rows = TailPage::new(page.payload(), layout).map_err(Problem::into_error)?;
+        let rows = TailPage::new(page.payload(), layout).map_err(PageError::into_error)?;
         for i in (0..rows.rows()).filter(|&i| rows.tid(i).is_live()) {
             memory::push(&mut head.tids, rows.tid(i))?;
-            memory::extend(&mut head.values, rows.values(i).map_err(Problem::into_error)?)?;
+            memory::extend(&mut head.values, rows.values(i).map_err(PageError::into_error)?)?;
         }
         head.last = block;
         head.pages += 1;
@@ -94,15 +95,15 @@ pub fn group_tail(right: &MoveRight<'_>, meta: &Meta) -> Result<()> {
     }
     let cells = meta.cells as usize;
     let (quantizer, learned) = match meta.quantizer_extent() {
-        Some(extent) => (Quantizer::read(index, extent, layout, cells).map_err(Problem::into_error)?, None),
+        Some(extent) => (Quantizer::read(index, extent, layout, cells).map_err(PageError::into_error)?, None),
         None if head.tids.is_empty() => return drop_head(index, layout, &head, None),
         None => {
-            let quantizer = train(layout, &head.values, cells)?;
-            let slot = write(right, Kind::Quantizer, &quantizer.to_bytes()?)?;
+            let quantizer = train_quantizer(layout, &head.values, cells)?;
+            let slot = write(right, PageKind::Quantizer, &quantizer.to_bytes()?)?;
             (quantizer, Some(slot))
         }
     };
-    let mut batch = Batch::new(layout);
+    let mut batch = EncodedRows::new(layout);
     let encoder = quantizer.into_encoder()?;
     for (tid, values) in head.tids.iter().zip(head.values.chunks_exact(layout.dimensions())) {
         encoder.push(&mut batch, *tid, values)?;
@@ -125,7 +126,7 @@ fn adopt_quantizer(index: &Index, slot: &Slot) -> Result<()> {
     meta.quantizer_generation = slot.entry.generation;
     let change = Change::new(index);
     // It stays for as long as the model: the metapage knows its pages.
-    Directory::set_entry(change.edit(&mut page), slot.number, Entry::UNUSED);
+    DirectoryPage::set_entry(change.edit(&mut page), slot.number, DirectoryEntry::UNUSED);
     write_meta(change.edit(&mut meta_page), &meta);
     change.commit();
     Ok(())
@@ -134,8 +135,8 @@ fn adopt_quantizer(index: &Index, slot: &Slot) -> Result<()> {
 /// Cuts the first pages off the tail, keeps them for later, and links the group that has their rows, in one step.
 fn drop_head(index: &Index, layout: crate::space::Layout, head: &Head, group: Option<Slot>) -> Result<()> {
     let (mut meta_page, mut meta) = index.lock_meta()?;
-    let mut last = index.lock(head.last, meta.tail_tag()).map_err(Problem::into_error)?;
-    let next = TailPage::new(last.payload(), layout).map_err(Problem::into_error)?.next();
+    let mut last = index.lock(head.last, meta.tail_tag()).map_err(PageError::into_error)?;
+    let next = TailPage::new(last.payload(), layout).map_err(PageError::into_error)?.next();
     let (free, first) = (meta.free, meta.tail_first);
     meta.free = first;
     meta.tail_first = next;
@@ -143,12 +144,16 @@ fn drop_head(index: &Index, layout: crate::space::Layout, head: &Head, group: Op
         meta.tail_last = NO_BLOCK;
     }
     meta.tail_pages = meta.tail_pages.saturating_sub(head.pages);
-    meta.changes = meta.changes.wrapping_add(1);
+    meta.reorganizations = meta.reorganizations.wrapping_add(1);
     let mut directory = group.map(|slot| lock_directory(index, slot.page)).transpose()?;
     let change = Change::new(index);
     tail_page::set_next(change.edit(&mut last), free);
     if let (Some(slot), Some(page)) = (group, &mut directory) {
-        Directory::set_entry(change.edit(page), slot.number, Entry { state: State::Group, ..slot.entry });
+        DirectoryPage::set_entry(
+            change.edit(page),
+            slot.number,
+            DirectoryEntry { state: ExtentState::Group, ..slot.entry },
+        );
     }
     write_meta(change.edit(&mut meta_page), &meta);
     change.commit();
@@ -156,19 +161,19 @@ fn drop_head(index: &Index, layout: crate::space::Layout, head: &Head, group: Op
 }
 
 /// Writes a group that is not linked yet.
-pub fn write_group(right: &MoveRight<'_>, batch: &Batch, cells: usize) -> Result<Slot> {
-    let (shape, bytes) = encode(batch, cells)?;
-    let mut slot = write(right, Kind::Group, &bytes)?;
+pub fn write_group(right: &MoveRight<'_>, batch: &EncodedRows, cells: usize) -> Result<Slot> {
+    let (shape, bytes) = encode_group(batch, cells)?;
+    let mut slot = write(right, PageKind::Group, &bytes)?;
     slot.entry.rows = shape.rows as u32;
     slot.entry.live = shape.rows as u32;
     Ok(slot)
 }
 
 /// Writes a stream of bytes into pages of its own.
-fn write(right: &MoveRight<'_>, kind: Kind, bytes: &[u8]) -> Result<Slot> {
+fn write(right: &MoveRight<'_>, kind: PageKind, bytes: &[u8]) -> Result<Slot> {
     let index = right.index();
     let slot = reserve(right, Extent::pages(bytes.len()))?;
-    let tag = Tag { kind, generation: slot.entry.generation };
+    let tag = PageTag { kind, generation: slot.entry.generation };
     // Four pages are what a record takes.
     for (i, bytes) in bytes.chunks(4 * PAYLOAD).enumerate() {
         pgrx::check_for_interrupts!();
@@ -189,7 +194,7 @@ pub fn unused_slot(right: &MoveRight<'_>) -> Result<Slot> {
     let index = right.index();
     loop {
         let slots = slots(index, &index.meta()?)?;
-        match slots.iter().find(|slot| slot.entry.state == State::Unused) {
+        match slots.iter().find(|slot| slot.entry.state == ExtentState::Unused) {
             Some(slot) => return Ok(*slot),
             None => add_directory_page(index, &slots)?,
         }
@@ -202,9 +207,9 @@ fn reserve(right: &MoveRight<'_>, pages: u32) -> Result<Slot> {
     let slots = slots(index, &index.meta()?)?;
     let free = slots
         .iter()
-        .filter(|s| s.entry.state == State::Free && s.entry.pages >= pages)
+        .filter(|s| s.entry.state == ExtentState::Free && s.entry.pages >= pages)
         .min_by_key(|s| s.entry.pages);
-    let unused = slots.iter().find(|s| s.entry.state == State::Unused);
+    let unused = slots.iter().find(|s| s.entry.state == ExtentState::Unused);
     let target = match (free, unused) {
         (Some(free), _) if free.entry.pages == pages => free,
         (_, Some(unused)) => unused,
@@ -224,7 +229,7 @@ fn reserve(right: &MoveRight<'_>, pages: u32) -> Result<Slot> {
             first
         }
     };
-    let entry = Entry { state: State::Building, first, pages, generation, rows: 0, live: 0 };
+    let entry = DirectoryEntry { state: ExtentState::Building, first, pages, generation, rows: 0, live: 0 };
     let mut target_page = lock_directory(index, target.page)?;
     let rest = match free {
         Some(free) if free.entry.pages > pages => Some(free),
@@ -236,11 +241,11 @@ fn reserve(right: &MoveRight<'_>, pages: u32) -> Result<Slot> {
     };
     let change = Change::new(index);
     let edited = change.edit(&mut target_page);
-    Directory::set_entry(edited, target.number, entry);
+    DirectoryPage::set_entry(edited, target.number, entry);
     if let Some(rest) = rest {
-        let shorter = Entry { first: first + pages, pages: rest.entry.pages - pages, ..rest.entry };
+        let shorter = DirectoryEntry { first: first + pages, pages: rest.entry.pages - pages, ..rest.entry };
         let page = rest_page.as_mut().map_or(edited, |page| change.edit(page));
-        Directory::set_entry(page, rest.number, shorter);
+        DirectoryPage::set_entry(page, rest.number, shorter);
     }
     write_meta(change.edit(&mut meta_page), &meta);
     change.commit();
@@ -257,8 +262,8 @@ fn add_directory_page(index: &Index, slots: &[Slot]) -> Result<()> {
     meta.end = block.checked_add(1).ok_or_else(|| full(index))?;
     let mut page = index.new_page(block);
     let change = Change::new(index);
-    change.fill(&mut page, Tag::of(Kind::Directory));
-    Directory::set_next(change.edit(&mut last), block);
+    change.fill(&mut page, PageTag::of(PageKind::Directory));
+    DirectoryPage::set_next(change.edit(&mut last), block);
     write_meta(change.edit(&mut meta_page), &meta);
     change.commit();
     Ok(())
@@ -268,7 +273,7 @@ fn add_directory_page(index: &Index, slots: &[Slot]) -> Result<()> {
 pub fn replace(index: &Index, old: &[Slot], new: Option<Slot>) -> Result<()> {
     let Some(first) = old.first() else { return Ok(()) };
     let (mut meta_page, mut meta) = index.lock_meta()?;
-    meta.changes = meta.changes.wrapping_add(1);
+    meta.reorganizations = meta.reorganizations.wrapping_add(1);
     let mut page = lock_directory(index, first.page)?;
     let mut other = match new {
         Some(new) if new.page != first.page => Some(lock_directory(index, new.page)?),
@@ -277,12 +282,16 @@ pub fn replace(index: &Index, old: &[Slot], new: Option<Slot>) -> Result<()> {
     let change = Change::new(index);
     let entries = change.edit(&mut page);
     for slot in old {
-        let free = Entry { state: State::Free, rows: 0, live: 0, ..slot.entry };
-        Directory::set_entry(entries, slot.number, free);
+        let free = DirectoryEntry { state: ExtentState::Free, rows: 0, live: 0, ..slot.entry };
+        DirectoryPage::set_entry(entries, slot.number, free);
     }
     if let Some(new) = new {
         let entries = other.as_mut().map_or(entries, |page| change.edit(page));
-        Directory::set_entry(entries, new.number, Entry { state: State::Group, ..new.entry });
+        DirectoryPage::set_entry(
+            entries,
+            new.number,
+            DirectoryEntry { state: ExtentState::Group, ..new.entry },
+        );
     }
     write_meta(change.edit(&mut meta_page), &meta);
     change.commit();

@@ -3,7 +3,7 @@
 use super::storage::{item_pointer, refuse, Index};
 use super::{last_scan, model};
 use crate::error::Kind as ErrorKind;
-use crate::index::{Cursor, Meta, Mode, Read, Tid};
+use crate::index::{Cursor, Meta, PageResult, SearchMode, Tid};
 use crate::memory;
 use crate::pg::guc;
 use crate::pg::{CoopQuery, CoopVec, OrReport};
@@ -42,13 +42,17 @@ impl Scan {
     const NEW: Self = Self { cursor: None, started: false, null: false, nulls: None, seen: None };
 
     /// The next row, which `snapshot` may see or not.
-    fn next(&mut self, index: &Index, snapshot: &pg_sys::SnapshotData) -> Read<Option<(Tid, Distance)>> {
+    fn next(
+        &mut self,
+        index: &Index,
+        snapshot: &pg_sys::SnapshotData,
+    ) -> PageResult<Option<(Tid, Distance)>> {
         if let Some(cursor) = &mut self.cursor {
             let row = cursor.next(index)?;
             last_scan::keep(index, cursor.stats());
-            if self.seen != cursor.changes() {
+            if self.seen != cursor.reorganizations() {
                 model::check_horizon(index, snapshot)?;
-                self.seen = cursor.changes();
+                self.seen = cursor.reorganizations();
             }
             if let Some((tid, bound)) = row {
                 return Ok(Some((
@@ -181,8 +185,8 @@ unsafe fn open(scan: &pg_sys::IndexScanDescData, index: &Index, state: &mut Scan
             CoopQuery::from_raw(key.sk_argument).view().to_query()
         };
         let mode = match guc::probes() {
-            0 => Mode::Exact,
-            candidates => Mode::Approximate { candidates },
+            0 => SearchMode::Exact,
+            candidates => SearchMode::Approximate { candidates },
         };
         state.cursor = Some(Cursor::new(query, mode));
     }

@@ -2,7 +2,9 @@
 
 use super::recent;
 use crate::error::{Error, Kind as ErrorKind, Result};
-use crate::index::{prefetch, tail_page, Ahead, Kind, Meta, Pages, Problem, Read, Tag, PAYLOAD};
+use crate::index::{
+    prefetch, tail_page, Meta, PageError, PageKind, PageResult, PageTag, Pages, PrefetchTarget, PAYLOAD,
+};
 use crate::pg::{compat, encoding, OrReport};
 use pgrx::pg_sys;
 use std::cell::Cell;
@@ -120,53 +122,53 @@ impl Index {
     }
 
     /// A page to change, locked exclusively, if it is what `tag` says.
-    pub fn lock(&self, block: u32, tag: Tag) -> Read<Buffer> {
+    pub fn lock(&self, block: u32, tag: PageTag) -> PageResult<Buffer> {
         if !self.exists(block) {
-            return Err(Problem::Stale(block));
+            return Err(PageError::Stale(block));
         }
         let buffer = self.buffer(block, pg_sys::BUFFER_LOCK_EXCLUSIVE);
         if buffer.tag() == Some(tag) {
             Ok(buffer)
         } else {
-            Err(Problem::Stale(block))
+            Err(PageError::Stale(block))
         }
     }
 
     /// A page of a former tail, be it another model's, locked exclusively.
-    pub fn lock_free_tail(&self, block: u32) -> Read<Buffer> {
+    pub fn lock_free_tail(&self, block: u32) -> PageResult<Buffer> {
         if !self.exists(block) {
-            return Err(Problem::Stale(block));
+            return Err(PageError::Stale(block));
         }
         let buffer = self.buffer(block, pg_sys::BUFFER_LOCK_EXCLUSIVE);
-        if buffer.tag().is_some_and(|tag| tag.kind == Kind::Tail) {
+        if buffer.tag().is_some_and(|tag| tag.kind == PageKind::Tail) {
             Ok(buffer)
         } else {
-            Err(Problem::Stale(block))
+            Err(PageError::Stale(block))
         }
     }
 
     /// The page after a page of former tails.
-    pub fn next_free_tail(&self, block: u32) -> Read<u32> {
+    pub fn next_free_tail(&self, block: u32) -> PageResult<u32> {
         if !self.exists(block) {
-            return Err(Problem::Stale(block));
+            return Err(PageError::Stale(block));
         }
         let buffer = self.buffer(block, pg_sys::BUFFER_LOCK_SHARE);
         match buffer.tag() {
-            Some(tag) if tag.kind == Kind::Tail => Ok(tail_page::next(buffer.payload())),
-            _ => Err(Problem::Stale(block)),
+            Some(tag) if tag.kind == PageKind::Tail => Ok(tail_page::next(buffer.payload())),
+            _ => Err(PageError::Stale(block)),
         }
     }
 
     /// The metapage, locked exclusively, and what it says.
     pub fn lock_meta(&self) -> Result<(Buffer, Meta)> {
-        let buffer = self.lock(0, Tag::of(Kind::Meta)).map_err(Problem::into_error)?;
-        let meta = Meta::from_bytes(buffer.payload()).map_err(Problem::into_error)?;
+        let buffer = self.lock(0, PageTag::of(PageKind::Meta)).map_err(PageError::into_error)?;
+        let meta = Meta::from_bytes(buffer.payload()).map_err(PageError::into_error)?;
         Ok((buffer, meta))
     }
 
     /// What the metapage says.
     pub fn meta(&self) -> Result<Meta> {
-        Meta::read(self).map_err(Problem::into_error)
+        Meta::read(self).map_err(PageError::into_error)
     }
 
     /// A block that belongs to nobody, to be filled: pinned and locked exclusively. The file grows as needed; whoever
@@ -207,30 +209,36 @@ impl Index {
 }
 
 impl Pages for Index {
-    fn read(&self, block: u32, tag: Tag, look: &mut dyn FnMut(&[u8])) -> Read<()> {
+    fn read(&self, block: u32, tag: PageTag, look: &mut dyn FnMut(&[u8])) -> PageResult<()> {
         pgrx::check_for_interrupts!();
         if !self.exists(block) {
-            return Err(Problem::Stale(block));
+            return Err(PageError::Stale(block));
         }
         let buffer = self.buffer(block, pg_sys::BUFFER_LOCK_SHARE);
         if buffer.tag() != Some(tag) {
-            return Err(Problem::Stale(block));
+            return Err(PageError::Stale(block));
         }
         look(buffer.payload());
         Ok(())
     }
 
-    fn read_before(&self, block: u32, tag: Tag, next: u32, look: &mut dyn FnMut(&[u8], Ahead)) -> Read<()> {
+    fn read_before(
+        &self,
+        block: u32,
+        tag: PageTag,
+        next: u32,
+        look: &mut dyn FnMut(&[u8], PrefetchTarget),
+    ) -> PageResult<()> {
         pgrx::check_for_interrupts!();
         if !self.exists(block) {
-            return Err(Problem::Stale(block));
+            return Err(PageError::Stale(block));
         }
         // Both pins before the lock: the next page may have to come from disk.
         let pinned = self.pin(block);
-        let mut ahead = Ahead::NOWHERE;
+        let mut ahead = PrefetchTarget::NONE;
         if self.exists(next) {
             let next = self.pin(next);
-            ahead = Ahead::new(next.page().wrapping_add(HEADER));
+            ahead = PrefetchTarget::new(next.page().wrapping_add(HEADER));
             // What is looked at before its bytes.
             prefetch(next.page());
             prefetch(next.page().wrapping_add(HEADER + PAYLOAD));
@@ -238,7 +246,7 @@ impl Pages for Index {
         }
         let buffer = pinned.lock(pg_sys::BUFFER_LOCK_SHARE);
         if buffer.tag() != Some(tag) {
-            return Err(Problem::Stale(block));
+            return Err(PageError::Stale(block));
         }
         look(buffer.payload(), ahead);
         Ok(())
@@ -259,7 +267,7 @@ impl Buffer {
     }
 
     /// What the page says it is; `None` if it is none of ours.
-    fn tag(&self) -> Option<Tag> {
+    fn tag(&self) -> Option<PageTag> {
         // SAFETY: a locked page of BLCKSZ bytes.
         let page = unsafe { std::slice::from_raw_parts(self.page(), pg_sys::BLCKSZ as usize) };
         let [kind, kind_high, id, id_high, generation @ ..] = *page.last_chunk::<SPECIAL>()?;
@@ -268,15 +276,15 @@ impl Buffer {
             return None;
         }
         let kind = match u16::from_le_bytes([kind, kind_high]) {
-            1 => Kind::Meta,
-            2 => Kind::Directory,
-            3 => Kind::Quantizer,
-            4 => Kind::Group,
-            5 => Kind::Tail,
-            6 => Kind::Nulls,
+            1 => PageKind::Meta,
+            2 => PageKind::Directory,
+            3 => PageKind::Quantizer,
+            4 => PageKind::Group,
+            5 => PageKind::Tail,
+            6 => PageKind::Nulls,
             _ => return None,
         };
-        Some(Tag { kind, generation: u32::from_le_bytes(generation) })
+        Some(PageTag { kind, generation: u32::from_le_bytes(generation) })
     }
 
     /// Our bytes of it.
@@ -286,7 +294,7 @@ impl Buffer {
     }
 
     /// Fills a new page without WAL: for builds, which log the whole file in the end.
-    pub fn fill_unlogged(&self, tag: Tag, bytes: &[u8]) {
+    pub fn fill_unlogged(&self, tag: PageTag, bytes: &[u8]) {
         // SAFETY: a page that is pinned and locked exclusively.
         unsafe {
             initialize(self.page(), tag);
@@ -309,7 +317,7 @@ impl Drop for Buffer {
 
 /// # Safety
 /// `page` must be BLCKSZ bytes that are ours to write.
-unsafe fn initialize(page: *mut u8, tag: Tag) {
+unsafe fn initialize(page: *mut u8, tag: PageTag) {
     // SAFETY: as promised.
     unsafe {
         pg_sys::PageInit(page.cast(), pg_sys::BLCKSZ as usize, SPECIAL);
@@ -350,7 +358,7 @@ impl Change {
     }
 
     /// A page to fill, whatever was there.
-    pub fn fill<'a>(&'a self, buffer: &'a mut Buffer, tag: Tag) -> &'a mut [u8] {
+    pub fn fill<'a>(&'a self, buffer: &'a mut Buffer, tag: PageTag) -> &'a mut [u8] {
         let image = pg_sys::GENERIC_XLOG_FULL_IMAGE as i32;
         // SAFETY: as above.
         unsafe {
@@ -413,9 +421,9 @@ impl Drop for MoveRight<'_> {
 }
 
 /// Raises what reading pages came to.
-impl<T> OrReport<T> for Read<T> {
+impl<T> OrReport<T> for PageResult<T> {
     fn or_report(self) -> T {
-        self.map_err(Problem::into_error).or_report()
+        self.map_err(PageError::into_error).or_report()
     }
 }
 

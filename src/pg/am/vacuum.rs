@@ -6,8 +6,8 @@ use super::regroup::{group_tail, lock_directory, replace, slots, write_group, Sl
 use super::storage::{item_pointer, Change, Index, MoveRight};
 use crate::error::Result;
 use crate::index::{
-    decode, tail_page, Batch, Directory, Entry, Kind, Meta, NullPage, Pages, Problem, State, Tag, Tid,
-    NO_BLOCK, PAYLOAD,
+    decode_group, tail_page, DirectoryEntry, DirectoryPage, EncodedRows, ExtentState, Meta, NullPage,
+    PageError, PageKind, PageTag, Pages, Tid, NO_BLOCK, PAYLOAD,
 };
 use crate::memory;
 use crate::pg::{compat, OrReport};
@@ -71,7 +71,7 @@ impl Sweep<'_> {
     fn run(&mut self) -> Result<()> {
         let meta = self.index.meta()?;
         for slot in slots(self.index, &meta)? {
-            if slot.entry.state == State::Group {
+            if slot.entry.state == ExtentState::Group {
                 self.group(&meta, slot)?;
             }
         }
@@ -86,22 +86,23 @@ impl Sweep<'_> {
     fn nulls(&mut self, meta: &Meta) -> Result<()> {
         let mut blocks = Vec::new();
         meta.scan_nulls(self.index, &mut |block, _| Ok(memory::push(&mut blocks, block)?))
-            .map_err(Problem::into_error)?;
+            .map_err(PageError::into_error)?;
         let mut room = false;
         for block in blocks {
             let mut tids = Ok(Vec::new());
             self.index
-                .read(block, Tag::of(Kind::Nulls), &mut |bytes| tids = NullPage::tids(bytes))
-                .map_err(Problem::into_error)?;
-            let tids = tids.map_err(Problem::into_error)?;
+                .read(block, PageTag::of(PageKind::Nulls), &mut |bytes| tids = NullPage::tids(bytes))
+                .map_err(PageError::into_error)?;
+            let tids = tids.map_err(PageError::into_error)?;
             let dead = self.dead(&tids)?;
             if dead.is_empty() {
                 continue;
             }
             room = true;
-            let mut buffer = self.index.lock(block, Tag::of(Kind::Nulls)).map_err(Problem::into_error)?;
+            let mut buffer =
+                self.index.lock(block, PageTag::of(PageKind::Nulls)).map_err(PageError::into_error)?;
             // Rows may have been added since; none moved.
-            let mut left = NullPage::tids(buffer.payload()).map_err(Problem::into_error)?;
+            let mut left = NullPage::tids(buffer.payload()).map_err(PageError::into_error)?;
             let mut number = 0..;
             left.retain(|_| number.next().is_some_and(|i| dead.binary_search(&i).is_err()));
             let change = Change::new(self.index);
@@ -139,7 +140,7 @@ impl Sweep<'_> {
     }
 
     fn group(&mut self, meta: &Meta, slot: Slot) -> Result<()> {
-        let (extent, shape) = meta.group(slot.entry, self.index.blocks()).map_err(Problem::into_error)?;
+        let (extent, shape) = meta.group(slot.entry, self.index.blocks()).map_err(PageError::into_error)?;
         let before = self.left;
         for (page, first) in (0..shape.rows).step_by(TIDS).enumerate() {
             let block = extent.first + page as u32;
@@ -149,12 +150,12 @@ impl Sweep<'_> {
                 .read(block, extent.tag, &mut |bytes| {
                     tids.extend(bytes.as_chunks().0.iter().take(count).map(|b| Tid::from_bytes(*b)));
                 })
-                .map_err(Problem::into_error)?;
+                .map_err(PageError::into_error)?;
             let dead = self.dead(&tids)?;
             if dead.is_empty() {
                 continue;
             }
-            let mut buffer = self.index.lock(block, extent.tag).map_err(Problem::into_error)?;
+            let mut buffer = self.index.lock(block, extent.tag).map_err(PageError::into_error)?;
             let change = Change::new(self.index);
             let bytes = change.edit(&mut buffer);
             for i in dead {
@@ -166,7 +167,11 @@ impl Sweep<'_> {
         if live != slot.entry.live {
             let mut page = lock_directory(self.index, slot.page)?;
             let change = Change::new(self.index);
-            Directory::set_entry(change.edit(&mut page), slot.number, Entry { live, ..slot.entry });
+            DirectoryPage::set_entry(
+                change.edit(&mut page),
+                slot.number,
+                DirectoryEntry { live, ..slot.entry },
+            );
             change.commit();
         }
         Ok(())
@@ -185,18 +190,18 @@ impl Sweep<'_> {
                     page.next()
                 });
             })
-            .map_err(Problem::into_error)?;
+            .map_err(PageError::into_error)?;
         let dead = self.dead(&tids?)?;
         if !dead.is_empty() {
-            let mut buffer = self.index.lock(block, tag).map_err(Problem::into_error)?;
+            let mut buffer = self.index.lock(block, tag).map_err(PageError::into_error)?;
             let change = Change::new(self.index);
             let bytes = change.edit(&mut buffer);
             for i in dead {
-                tail_page::kill(bytes, layout, i);
+                tail_page::mark_dead(bytes, layout, i);
             }
             change.commit();
         }
-        next.map_err(Problem::into_error)
+        next.map_err(PageError::into_error)
     }
 }
 
@@ -236,9 +241,8 @@ fn tidy(right: &MoveRight<'_>) -> Result<()> {
     for slot in slots(index, &meta)? {
         match slot.entry {
             // Whoever was writing it has the right no more.
-            Entry { state: State::Building, .. } | Entry { state: State::Group, live: 0, .. } => {
-                replace(index, &[slot], None)?
-            }
+            DirectoryEntry { state: ExtentState::Building, .. }
+            | DirectoryEntry { state: ExtentState::Group, live: 0, .. } => replace(index, &[slot], None)?,
             _ => {}
         }
     }
@@ -255,9 +259,9 @@ fn pack(right: &MoveRight<'_>) -> Result<bool> {
     let meta = index.meta()?;
     let Some(layout) = meta.layout else { return Ok(false) };
     let all = slots(index, &meta)?;
-    let sparse = |e: &Entry| e.live < e.rows / 2;
+    let sparse = |e: &DirectoryEntry| e.live < e.rows / 2;
     let small = |s: &&Slot| {
-        s.entry.state == State::Group && (sparse(&s.entry) || (s.entry.live as usize) < GROUP_ROWS / 2)
+        s.entry.state == ExtentState::Group && (sparse(&s.entry) || (s.entry.live as usize) < GROUP_ROWS / 2)
     };
     let mut chosen: Vec<Slot> = Vec::new();
     let mut live = 0;
@@ -273,10 +277,10 @@ fn pack(right: &MoveRight<'_>) -> Result<bool> {
     if !worth_it {
         return Ok(false);
     }
-    let mut batch = Batch::new(layout);
+    let mut batch = EncodedRows::new(layout);
     for slot in &chosen {
-        let (extent, shape) = meta.group(slot.entry, index.blocks()).map_err(Problem::into_error)?;
-        batch.extend_live(&decode(index, extent, &shape).map_err(Problem::into_error)?)?;
+        let (extent, shape) = meta.group(slot.entry, index.blocks()).map_err(PageError::into_error)?;
+        batch.extend_live(&decode_group(index, extent, &shape).map_err(PageError::into_error)?)?;
     }
     let packed = match batch.rows() {
         0 => None,
@@ -289,7 +293,7 @@ fn pack(right: &MoveRight<'_>) -> Result<bool> {
 /// Makes one free extent of two neighbours. False if there are none.
 fn join(index: &Index) -> Result<bool> {
     let mut free = slots(index, &index.meta()?)?;
-    free.retain(|s| s.entry.state == State::Free);
+    free.retain(|s| s.entry.state == ExtentState::Free);
     free.sort_by_key(|s| s.entry.first);
     let neighbours = |w: &&[Slot]| w[0].entry.first + w[0].entry.pages == w[1].entry.first;
     let Some(&[a, b]) = free.windows(2).find(neighbours) else { return Ok(false) };
@@ -297,9 +301,13 @@ fn join(index: &Index) -> Result<bool> {
     let mut other = if b.page == a.page { None } else { Some(lock_directory(index, b.page)?) };
     let change = Change::new(index);
     let entries = change.edit(&mut page);
-    Directory::set_entry(entries, a.number, Entry { pages: a.entry.pages + b.entry.pages, ..a.entry });
+    DirectoryPage::set_entry(
+        entries,
+        a.number,
+        DirectoryEntry { pages: a.entry.pages + b.entry.pages, ..a.entry },
+    );
     let entries = other.as_mut().map_or(entries, |page| change.edit(page));
-    Directory::set_entry(entries, b.number, Entry::UNUSED);
+    DirectoryPage::set_entry(entries, b.number, DirectoryEntry::UNUSED);
     change.commit();
     Ok(true)
 }

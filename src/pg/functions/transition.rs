@@ -3,7 +3,7 @@
 
 use super::queries::not_null;
 use crate::error::{Error, Kind, Result};
-use crate::graph::{Graph, Id};
+use crate::graph::{Graph, NodeId};
 use crate::memory;
 use crate::pg::catalog::{attribute_names, subspaces_of};
 use crate::pg::encoding::{from_opaque, from_server};
@@ -142,7 +142,7 @@ impl List<'_> {
         let neighbours = memory::collect(self.neighbours.iter())?;
         let pairs =
             neighbours.iter().zip(self.distances.iter()).filter_map(|(id, d)| Some((id.as_deref()?, d?)));
-        graph.list(self.id.as_deref(), pairs).map_err(readable)
+        graph.add_neighbours(self.id.as_deref(), pairs).map_err(readable)
     }
 }
 
@@ -153,11 +153,11 @@ fn readable(error: Error) -> Error {
     Error { message, ..error }
 }
 
-fn path(graph: &Graph, start: Id<'_>, goal: Id<'_>) -> Result<serde_json::Value> {
+fn path(graph: &Graph, start: NodeId<'_>, goal: NodeId<'_>) -> Result<serde_json::Value> {
     let wait = || {
         pgrx::check_for_interrupts!();
     };
-    let route = match graph.route(start, goal, wait)? {
+    let route = match graph.shortest_path(start, goal, wait)? {
         Ok(route) => route,
         Err(none) => {
             return Ok(serde_json::json!({
@@ -168,7 +168,7 @@ fn path(graph: &Graph, start: Id<'_>, goal: Id<'_>) -> Result<serde_json::Value>
     // A step is a map of three small values, and its id; then the text of it all.
     let names: usize = route.ids.iter().flatten().map(String::len).sum();
     memory::headroom(route.ids.len() * STEP + 8 * names)?;
-    let crossing = route.crossing();
+    let crossing = route.longest_hop();
     let hops = std::iter::once(None).chain(route.hops.iter().copied().enumerate().map(Some));
     let step = |(id, hop): (&Option<String>, Option<(usize, f64)>)| {
         serde_json::json!({

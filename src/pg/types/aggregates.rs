@@ -7,7 +7,7 @@ use crate::error::{Error, Kind};
 use crate::pg::ereport::raise;
 use crate::pg::fmgr::{fmgr_functions, Call};
 use crate::pg::{CoopVec, OrReport};
-use crate::space::{Layout, Mean};
+use crate::space::{EmbeddingMean, Layout};
 use pgrx::pg_sys::{self, Datum};
 use pgrx::prelude::*;
 
@@ -67,7 +67,7 @@ fmgr_functions! {
         // SAFETY: declared STRICT with a bytea, which lives as long as the call.
         let bytes: &[u8] = unsafe { <&[u8]>::from_datum(call.arg(0), false) }.unwrap_or_default();
         let place = Place::of(call);
-        Datum::from(place.keep(Mean::from_bytes(bytes, |count| place.zeros(count)).or_report()))
+        Datum::from(place.keep(EmbeddingMean::from_bytes(bytes, |count| place.zeros(count)).or_report()))
     }
 
     /// The mean, or NULL of no rows.
@@ -85,7 +85,7 @@ fmgr_functions! {
 ///
 /// # Safety
 /// The argument must be declared `internal` and hold a state of this aggregate or NULL.
-unsafe fn state(call: Call, i: usize) -> Option<*mut Mean<'static>> {
+unsafe fn state(call: Call, i: usize) -> Option<*mut EmbeddingMean<'static>> {
     // SAFETY: passed on.
     unsafe { call.nullable_arg(i) }.map(|datum| datum.cast_mut_ptr())
 }
@@ -117,17 +117,18 @@ impl Place {
         }
     }
 
-    fn keep(self, mean: Mean<'static>) -> *mut Mean<'static> {
+    fn keep(self, mean: EmbeddingMean<'static>) -> *mut EmbeddingMean<'static> {
         // SAFETY: room for one, aligned; nothing in it needs dropping.
         unsafe {
-            let place = pg_sys::MemoryContextAlloc(self.0, size_of::<Mean>()).cast::<Mean<'static>>();
+            let place = pg_sys::MemoryContextAlloc(self.0, size_of::<EmbeddingMean>())
+                .cast::<EmbeddingMean<'static>>();
             place.write(mean);
             place
         }
     }
 
-    fn empty(self, layout: Layout) -> *mut Mean<'static> {
-        self.keep(Mean::new(layout, self.zeros(layout.dimensions())))
+    fn empty(self, layout: Layout) -> *mut EmbeddingMean<'static> {
+        self.keep(EmbeddingMean::new(layout, self.zeros(layout.dimensions())))
     }
 }
 

@@ -2,7 +2,8 @@
 
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::index::{
-    decode, Batch, Encoder, Extent, Meta, Pages, Problem, Quantizer, Shape, State, Tid, NO_BLOCK,
+    decode_group, EncodedRows, Encoder, Extent, ExtentState, GroupShape, Meta, PageError, Pages, Quantizer,
+    Tid, NO_BLOCK,
 };
 use crate::memory;
 use crate::pg::am::regroup::slots;
@@ -31,12 +32,12 @@ enum Place {
 struct Check<'a> {
     index: &'a Index,
     meta: Meta,
-    groups: Vec<(Extent, Shape)>,
+    groups: Vec<(Extent, GroupShape)>,
     places: HashMap<Tid, Place>,
     tail: HashMap<Tid, Vec<f16>>,
     encoder: Option<Encoder>,
     /// Groups that were looked at last.
-    decoded: Vec<(u32, Batch)>,
+    decoded: Vec<(u32, EncodedRows)>,
     rows: i64,
     /// What was found to be wrong first.
     damage: Option<Error>,
@@ -83,7 +84,7 @@ pub fn check(heap: pg_sys::Relation, index: &Index) -> Result<i64> {
         damage: None,
     };
     let outcome = check.compare(heap, &snapshot);
-    if index.meta()?.changes != meta.changes {
+    if index.meta()?.reorganizations != meta.reorganizations {
         return Err(refuse(index, ErrorKind::Busy, "changed while it was checked").hint("Check it again."));
     }
     outcome.map(|()| check.rows)
@@ -107,9 +108,9 @@ impl Check<'_> {
                 memory::push(&mut owned, (slot.page, 1, "directory"))?;
             }
             let what = match slot.entry.state {
-                State::Group => "group",
-                State::Free | State::Building => "free pages",
-                State::Unused => continue,
+                ExtentState::Group => "group",
+                ExtentState::Free | ExtentState::Building => "free pages",
+                ExtentState::Unused => continue,
             };
             memory::push(&mut owned, (slot.entry.first, slot.entry.pages, what))?;
         }
@@ -123,7 +124,7 @@ impl Check<'_> {
                 pages += 1;
                 Ok(memory::push(&mut owned, (block, 1, "tail"))?)
             })
-            .map_err(Problem::into_error)?;
+            .map_err(PageError::into_error)?;
             if pages != meta.tail_pages {
                 return Err(damaged(
                     self.index,
@@ -138,12 +139,12 @@ impl Check<'_> {
             }
             most -= 1;
             memory::push(&mut owned, (block, 1, "free page of the tail"))?;
-            block = self.index.next_free_tail(block).map_err(Problem::into_error)?;
+            block = self.index.next_free_tail(block).map_err(PageError::into_error)?;
         }
         meta.scan_nulls(self.index, &mut |block, _| {
             Ok(memory::push(&mut owned, (block, 1, "rows without embedding"))?)
         })
-        .map_err(Problem::into_error)?;
+        .map_err(PageError::into_error)?;
         owned.sort_unstable();
         for pair in owned.windows(2) {
             let ((first, pages, what), (next, _, other)) = (pair[0], pair[1]);
@@ -171,12 +172,12 @@ impl Check<'_> {
                 found.extend(tids.iter().map(|tid| (*tid, Place::Null)));
                 Ok(())
             })
-            .map_err(Problem::into_error)?;
+            .map_err(PageError::into_error)?;
         if let Some(layout) = self.meta.layout {
             self.groups_and_tail(layout, &mut found)?;
         }
         let bytes = found.len().saturating_mul(2 * size_of::<(Tid, Place)>());
-        self.places.try_reserve(found.len()).map_err(|_| memory::refused(bytes))?;
+        self.places.try_reserve(found.len()).map_err(|_| memory::out_of_memory(bytes))?;
         for (tid, place) in found {
             let at = format!("({},{})", tid.block, tid.offset);
             if tid.block >= heap_blocks {
@@ -193,10 +194,10 @@ impl Check<'_> {
     }
 
     fn groups_and_tail(&mut self, layout: Layout, found: &mut Vec<(Tid, Place)>) -> Result<()> {
-        for slot in slots(self.index, &self.meta)?.iter().filter(|s| s.entry.state == State::Group) {
+        for slot in slots(self.index, &self.meta)?.iter().filter(|s| s.entry.state == ExtentState::Group) {
             let (extent, shape) =
-                self.meta.group(slot.entry, self.index.blocks()).map_err(Problem::into_error)?;
-            let batch = decode(self.index, extent, &shape).map_err(Problem::into_error)?;
+                self.meta.group(slot.entry, self.index.blocks()).map_err(PageError::into_error)?;
+            let batch = decode_group(self.index, extent, &shape).map_err(PageError::into_error)?;
             let number = self.groups.len() as u32;
             let live = (0..).zip(&batch.tids).filter(|(_, tid)| tid.is_live());
             memory::reserve(found, batch.rows())?;
@@ -209,15 +210,15 @@ impl Check<'_> {
                 for i in (0..page.rows()).filter(|&i| page.tid(i).is_live()) {
                     memory::push(found, (page.tid(i), Place::Tail))?;
                     let bytes = tail.len().saturating_mul(2 * size_of::<(Tid, Vec<f16>)>());
-                    tail.try_reserve(1).map_err(|_| memory::refused(bytes))?;
+                    tail.try_reserve(1).map_err(|_| memory::out_of_memory(bytes))?;
                     tail.insert(page.tid(i), memory::copied(page.values(i)?)?);
                 }
                 Ok(())
             })
-            .map_err(Problem::into_error)?;
+            .map_err(PageError::into_error)?;
         if let Some(extent) = self.meta.quantizer_extent() {
             let quantizer = Quantizer::read(self.index, extent, layout, self.meta.cells as usize);
-            self.encoder = Some(quantizer.map_err(Problem::into_error)?.into_encoder()?);
+            self.encoder = Some(quantizer.map_err(PageError::into_error)?.into_encoder()?);
         } else if !self.groups.is_empty() {
             return Err(damaged(self.index, "There are groups but no quantizer."));
         }
@@ -251,21 +252,21 @@ impl Check<'_> {
         if !self.decoded.iter().any(|(number, _)| *number == group) {
             // Rows of a group lie close together in the table, mostly.
             self.decoded.truncate(3);
-            let batch = decode(self.index, extent, &shape).map_err(Problem::into_error)?;
+            let batch = decode_group(self.index, extent, &shape).map_err(PageError::into_error)?;
             self.decoded.insert(0, (group, batch));
         }
         let stored = self.decoded.iter().find(|(number, _)| *number == group);
         let (Some((_, stored)), Some(encoder)) = (stored, &self.encoder) else { return Ok(false) };
-        let mut fresh = Batch::new(shape.layout);
+        let mut fresh = EncodedRows::new(shape.layout);
         encoder.push(&mut fresh, stored.tids[row], values)?;
         let (n, k) = (shape.layout.dimensions(), shape.layout.subspaces());
-        let marks = stored.marks[row * k..(row + 1) * k].iter().zip(&fresh.marks);
+        let metadata = stored.metadata[row * k..(row + 1) * k].iter().zip(&fresh.metadata);
         Ok(stored.codes[row * n..(row + 1) * n] == fresh.codes
-            && marks.into_iter().all(|(s, f)| {
-                (s.cell, s.error4, s.error8) == (f.cell, f.error4, f.error8)
-                    && s.inner <= f.inner
-                    && s.outer >= f.outer
-                    && s.norm <= f.norm
+            && metadata.into_iter().all(|(s, f)| {
+                (s.cell, s.coarse_error, s.fine_error) == (f.cell, f.coarse_error, f.fine_error)
+                    && s.min_radius <= f.min_radius
+                    && s.max_radius >= f.max_radius
+                    && s.min_squared_norm <= f.min_squared_norm
             }))
     }
 }
