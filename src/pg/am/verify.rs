@@ -1,27 +1,27 @@
-//! What an index says, compared with itself and with the rows of its table.
+//! Compares an index with itself and with the rows of its table, for `coop_index_check()`.
 
+use super::build_callback::{build_callback, RowSink};
+use super::extents::{directory_slots, group_slots};
+use super::relation::IndexRelation;
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::index::{
     decode_group, EncodedRows, Encoder, Extent, ExtentState, GroupShape, Meta, PageError, Pages, Quantizer,
     Tid, NO_BLOCK,
 };
 use crate::memory;
-use crate::pg::am::regroup::slots;
-use crate::pg::am::storage::{refuse, Index};
-use crate::pg::am::visit::{visit, Visitor};
 use crate::space::{EmbeddingRef, Layout};
 use half::f16;
 use pgrx::pg_sys;
 use std::collections::HashMap;
 
-fn damaged(index: &Index, detail: impl Into<String>) -> Error {
-    refuse(index, ErrorKind::Corrupted, "is corrupt").detail(detail).hint("Rebuild it with REINDEX.")
+fn corrupt(index: &IndexRelation, detail: impl Into<String>) -> Error {
+    index.error(ErrorKind::Corrupted, "is corrupt").detail(detail).hint("Rebuild it with REINDEX.")
 }
 
-/// Where a row is.
+/// Where the index has a row's entry.
 #[derive(Clone, Copy)]
-enum Place {
-    /// In a group, by its number, and which of its rows.
+enum EntryLocation {
+    /// In a group: its number in [`Verification::groups`], and which of its rows.
     Group(u32, u32),
     /// In the tail.
     Tail,
@@ -29,81 +29,90 @@ enum Place {
     Null,
 }
 
-struct Check<'a> {
-    index: &'a Index,
+/// The state of a comparison.
+struct Verification<'a> {
+    index: &'a IndexRelation,
+    /// The metapage when the comparison began.
     meta: Meta,
+    /// All groups.
     groups: Vec<(Extent, GroupShape)>,
-    places: HashMap<Tid, Place>,
+    /// The entry of each row.
+    entries: HashMap<Tid, EntryLocation>,
+    /// The embeddings of the rows of the tail.
     tail: HashMap<Tid, Vec<f16>>,
+    /// Encodes rows of the table as the index does; `None` if it has no quantizer.
     encoder: Option<Encoder>,
-    /// Groups that were looked at last.
+    /// The groups that were used last, by number, decoded.
     decoded: Vec<(u32, EncodedRows)>,
+    /// Rows of the table compared so far.
     rows: i64,
-    /// What was found to be wrong first.
-    damage: Option<Error>,
+    /// The first difference that was found between table and index.
+    difference: Option<Error>,
 }
 
-/// What the newest snapshot sees, until dropped.
-struct Newest(pg_sys::Snapshot);
+/// A snapshot that is registered until dropped.
+struct RegisteredSnapshot(pg_sys::Snapshot);
 
-impl Newest {
-    /// One that an older transaction holds may see rows that the index need not have.
-    fn register() -> Self {
-        // SAFETY: there is a transaction; the snapshot is registered until dropped.
+impl RegisteredSnapshot {
+    /// The newest there is. The transaction's own may be older, and see rows that the index need not have.
+    fn latest() -> Self {
+        // SAFETY: a SQL function runs in a transaction; the drop unregisters the snapshot.
         Self(unsafe { pg_sys::RegisterSnapshot(pg_sys::GetLatestSnapshot()) })
     }
 }
 
-impl Drop for Newest {
+impl Drop for RegisteredSnapshot {
     fn drop(&mut self) {
-        // After an error the end of the transaction lets go of it.
+        // After an error the end of the transaction unregisters it.
         if !std::thread::panicking() {
-            // SAFETY: registered, and not used any more.
+            // SAFETY: it was registered by this value, and is not used any more.
             unsafe { pg_sys::UnregisterSnapshot(self.0) }
         }
     }
 }
 
-/// How many rows of the table were compared; both are locked.
+/// Compares an index with its table, which the caller has locked against writers, and returns how many rows of the table it compared.
 ///
 /// # Errors
-/// [`ErrorKind::Corrupted`] for the first that is wrong, [`ErrorKind::Busy`] if rows moved meanwhile, which happens on a standby.
-pub fn check(heap: pg_sys::Relation, index: &Index) -> Result<i64> {
-    // Before the index is read: rows that come later, on a standby, are not looked for.
-    let snapshot = Newest::register();
+/// [`ErrorKind::Corrupted`] for the first thing that is wrong; [`ErrorKind::Busy`] if the index was reorganized meanwhile, which happens on a
+/// standby only, where replay does not wait.
+pub fn verify(heap: pg_sys::Relation, index: &IndexRelation) -> Result<i64> {
+    // Before the index is read: on a standby, the table may have newer rows than the index that was read.
+    let snapshot = RegisteredSnapshot::latest();
     let meta = index.meta()?;
-    let mut check = Check {
+    let mut verification = Verification {
         index,
         meta,
         groups: Vec::new(),
-        places: HashMap::new(),
+        entries: HashMap::new(),
         tail: HashMap::new(),
         encoder: None,
         decoded: Vec::new(),
         rows: 0,
-        damage: None,
+        difference: None,
     };
-    let outcome = check.compare(heap, &snapshot);
+    let outcome = verification.run(heap, &snapshot);
     if index.meta()?.reorganizations != meta.reorganizations {
-        return Err(refuse(index, ErrorKind::Busy, "changed while it was checked").hint("Check it again."));
+        let error = index.error(ErrorKind::Busy, "changed while it was checked");
+        return Err(error.hint("Check it again."));
     }
-    outcome.map(|()| check.rows)
+    outcome.map(|()| verification.rows)
 }
 
-impl Check<'_> {
-    fn compare(&mut self, heap: pg_sys::Relation, snapshot: &Newest) -> Result<()> {
-        self.structure()?;
-        self.entries(heap)?;
-        self.table(heap, snapshot);
-        self.damage.take().map_or(Ok(()), Err)
+impl Verification<'_> {
+    fn run(&mut self, heap: pg_sys::Relation, snapshot: &RegisteredSnapshot) -> Result<()> {
+        self.check_pages()?;
+        self.read_entries(heap)?;
+        self.compare_table(heap, snapshot);
+        self.difference.take().map_or(Ok(()), Err)
     }
 
-    /// Every page belongs to one thing only.
-    fn structure(&self) -> Result<()> {
+    /// Checks that no page belongs to two things.
+    fn check_pages(&self) -> Result<()> {
         let meta = &self.meta;
         let mut owned: Vec<(u32, u32, &str)> = Vec::new();
         memory::push(&mut owned, (0, 1, "metapage"))?;
-        for slot in slots(self.index, meta)? {
+        for slot in directory_slots(self.index, meta)? {
             if slot.number == 0 {
                 memory::push(&mut owned, (slot.page, 1, "directory"))?;
             }
@@ -126,18 +135,19 @@ impl Check<'_> {
             })
             .map_err(PageError::into_error)?;
             if pages != meta.tail_pages {
-                return Err(damaged(
+                return Err(corrupt(
                     self.index,
                     format!("The tail has {pages} pages, not {}.", meta.tail_pages),
                 ));
             }
         }
-        let (mut block, mut most) = (meta.free, self.index.blocks());
+        // No list is longer than the file: one that is runs in a circle.
+        let (mut block, mut steps_left) = (meta.free, self.index.blocks());
         while block != NO_BLOCK {
-            if most == 0 {
-                return Err(damaged(self.index, "The free pages of the tail run in a circle."));
+            if steps_left == 0 {
+                return Err(corrupt(self.index, "The free pages of the tail run in a circle."));
             }
-            most -= 1;
+            steps_left -= 1;
             memory::push(&mut owned, (block, 1, "free page of the tail"))?;
             block = self.index.next_free_tail(block).map_err(PageError::into_error)?;
         }
@@ -149,66 +159,67 @@ impl Check<'_> {
         for pair in owned.windows(2) {
             let ((first, pages, what), (next, _, other)) = (pair[0], pair[1]);
             if first.checked_add(pages).is_none_or(|end| end > next) {
-                return Err(damaged(self.index, format!("Block {next} is both {what} and {other}.")));
+                return Err(corrupt(self.index, format!("Block {next} is both {what} and {other}.")));
             }
         }
         match owned.last() {
             Some(&(first, pages, what)) if first.checked_add(pages).is_none_or(|end| end > meta.end) => {
-                Err(damaged(self.index, format!("Block {first} ({what}) lies beyond the end.")))
+                Err(corrupt(self.index, format!("Block {first} ({what}) lies beyond the end.")))
             }
             _ => Ok(()),
         }
     }
 
-    /// Every group can be read, and no row of the table has two entries.
-    fn entries(&mut self, heap: pg_sys::Relation) -> Result<()> {
+    /// Reads all entries, and checks that each leads to a block of the table, and no two to one row.
+    fn read_entries(&mut self, heap: pg_sys::Relation) -> Result<()> {
         // SAFETY: the table is open.
         let heap_blocks =
             unsafe { pg_sys::RelationGetNumberOfBlocksInFork(heap, pg_sys::ForkNumber::MAIN_FORKNUM) };
-        let mut found: Vec<(Tid, Place)> = Vec::new();
+        let mut found: Vec<(Tid, EntryLocation)> = Vec::new();
         self.meta
             .scan_nulls(self.index, &mut |_, tids| {
                 memory::reserve(&mut found, tids.len())?;
-                found.extend(tids.iter().map(|tid| (*tid, Place::Null)));
+                found.extend(tids.iter().map(|tid| (*tid, EntryLocation::Null)));
                 Ok(())
             })
             .map_err(PageError::into_error)?;
         if let Some(layout) = self.meta.layout {
-            self.groups_and_tail(layout, &mut found)?;
+            self.read_groups_and_tail(layout, &mut found)?;
         }
-        let bytes = found.len().saturating_mul(2 * size_of::<(Tid, Place)>());
-        self.places.try_reserve(found.len()).map_err(|_| memory::out_of_memory(bytes))?;
-        for (tid, place) in found {
+        let bytes = found.len().saturating_mul(2 * size_of::<(Tid, EntryLocation)>());
+        self.entries.try_reserve(found.len()).map_err(|_| memory::out_of_memory(bytes))?;
+        for (tid, location) in found {
             let at = format!("({},{})", tid.block, tid.offset);
             if tid.block >= heap_blocks {
-                return Err(damaged(
+                return Err(corrupt(
                     self.index,
                     format!("An entry leads to row {at}, which the table does not have."),
                 ));
             }
-            if self.places.insert(tid, place).is_some() {
-                return Err(damaged(self.index, format!("Row {at} has two entries.")));
+            if self.entries.insert(tid, location).is_some() {
+                return Err(corrupt(self.index, format!("Row {at} has two entries.")));
             }
         }
         Ok(())
     }
 
-    fn groups_and_tail(&mut self, layout: Layout, found: &mut Vec<(Tid, Place)>) -> Result<()> {
-        for slot in slots(self.index, &self.meta)?.iter().filter(|s| s.entry.state == ExtentState::Group) {
+    /// Reads the entries and the quantizer of an index that has a model.
+    fn read_groups_and_tail(&mut self, layout: Layout, found: &mut Vec<(Tid, EntryLocation)>) -> Result<()> {
+        for slot in group_slots(self.index, &self.meta)? {
             let (extent, shape) =
                 self.meta.group(slot.entry, self.index.blocks()).map_err(PageError::into_error)?;
             let batch = decode_group(self.index, extent, &shape).map_err(PageError::into_error)?;
             let number = self.groups.len() as u32;
             let live = (0..).zip(&batch.tids).filter(|(_, tid)| tid.is_live());
             memory::reserve(found, batch.rows())?;
-            found.extend(live.map(|(row, tid)| (*tid, Place::Group(number, row))));
+            found.extend(live.map(|(row, tid)| (*tid, EntryLocation::Group(number, row))));
             memory::push(&mut self.groups, (extent, shape))?;
         }
         let tail = &mut self.tail;
         self.meta
             .scan_tail(self.index, layout, &mut |_, page| {
                 for i in (0..page.rows()).filter(|&i| page.tid(i).is_live()) {
-                    memory::push(found, (page.tid(i), Place::Tail))?;
+                    memory::push(found, (page.tid(i), EntryLocation::Tail))?;
                     let bytes = tail.len().saturating_mul(2 * size_of::<(Tid, Vec<f16>)>());
                     tail.try_reserve(1).map_err(|_| memory::out_of_memory(bytes))?;
                     tail.insert(page.tid(i), memory::copied(page.values(i)?)?);
@@ -220,17 +231,18 @@ impl Check<'_> {
             let quantizer = Quantizer::read(self.index, extent, layout, self.meta.cells as usize);
             self.encoder = Some(quantizer.map_err(PageError::into_error)?.into_encoder()?);
         } else if !self.groups.is_empty() {
-            return Err(damaged(self.index, "There are groups but no quantizer."));
+            return Err(corrupt(self.index, "There are groups but no quantizer."));
         }
         Ok(())
     }
 
-    /// Every row of the table has an entry that says what the row says.
-    fn table(&mut self, heap: pg_sys::Relation, snapshot: &Newest) {
-        // SAFETY: table and index are open; the snapshot is registered while it is used.
+    /// Checks that every row of the table has an entry with the row's value.
+    fn compare_table(&mut self, heap: pg_sys::Relation, snapshot: &RegisteredSnapshot) {
+        // SAFETY: table and index are open, and the snapshot is registered while it is used. The callback gets this Verification, which nobody
+        // else uses during the scan.
         unsafe {
             let info = pg_sys::BuildIndexInfo(self.index.relation());
-            // Takes what the snapshot sees, and is content with that.
+            // As in a concurrent build: scan with the snapshot, and expect nothing of rows that it does not see.
             (*info).ii_Concurrent = true;
             let scan = pg_sys::table_beginscan_strat(heap, snapshot.0, 0, std::ptr::null_mut(), true, true);
             pg_sys::table_index_build_scan(
@@ -239,18 +251,18 @@ impl Check<'_> {
                 info,
                 true,
                 false,
-                Some(visit::<Self>),
+                Some(build_callback::<Self>),
                 std::ptr::from_mut(self).cast(),
                 scan,
             );
         }
     }
 
-    /// Whether a row of a group is what encoding these numbers gives.
-    fn encodes(&mut self, group: u32, row: usize, values: &[f16]) -> Result<bool> {
+    /// Whether a row of a group has the code of these numbers.
+    fn is_code_of(&mut self, group: u32, row: usize, values: &[f16]) -> Result<bool> {
         let (extent, shape) = self.groups[group as usize];
         if !self.decoded.iter().any(|(number, _)| *number == group) {
-            // Rows of a group lie close together in the table, mostly.
+            // Rows of a group mostly lie close together in the table, so few groups are decoded at a time.
             self.decoded.truncate(3);
             let batch = decode_group(self.index, extent, &shape).map_err(PageError::into_error)?;
             self.decoded.insert(0, (group, batch));
@@ -269,38 +281,36 @@ impl Check<'_> {
                     && s.min_squared_norm <= f.min_squared_norm
             }))
     }
-}
 
-impl Check<'_> {
-    /// Whether a row of the table has an entry that says what the row says.
-    fn row_of_table(&mut self, tid: Tid, embedding: Option<EmbeddingRef<'_>>) -> Result<()> {
+    /// Checks that a row of the table has an entry with the row's value.
+    fn compare_row(&mut self, tid: Tid, embedding: Option<EmbeddingRef<'_>>) -> Result<()> {
         let at = format!("({},{})", tid.block, tid.offset);
         let same_model = |e: &EmbeddingRef<'_>| self.meta.layout == Some(e.layout);
-        let right = match (self.places.get(&tid), embedding.filter(same_model), embedding) {
-            (None, ..) => return Err(damaged(self.index, format!("Row {at} of the table has no entry."))),
-            (Some(Place::Null), _, None) => true,
-            (Some(Place::Tail), Some(embedding), _) => self.tail.get(&tid).is_some_and(|stored| {
+        let is_right = match (self.entries.get(&tid), embedding.filter(same_model), embedding) {
+            (None, ..) => return Err(corrupt(self.index, format!("Row {at} of the table has no entry."))),
+            (Some(EntryLocation::Null), _, None) => true,
+            (Some(EntryLocation::Tail), Some(embedding), _) => self.tail.get(&tid).is_some_and(|stored| {
                 let bits = |values: &f16| values.to_bits();
                 stored.iter().map(bits).eq(embedding.values.iter().map(bits))
             }),
-            (Some(&Place::Group(group, row)), Some(embedding), _) => {
-                self.encodes(group, row as usize, embedding.values)?
+            (Some(&EntryLocation::Group(group, row)), Some(embedding), _) => {
+                self.is_code_of(group, row as usize, embedding.values)?
             }
             _ => false,
         };
-        if !right {
-            return Err(damaged(self.index, format!("The entry of row {at} is not what the row says.")));
+        if !is_right {
+            return Err(corrupt(self.index, format!("The entry of row {at} does not match the row.")));
         }
         Ok(())
     }
 }
 
-impl Visitor for Check<'_> {
+impl RowSink for Verification<'_> {
     fn row(&mut self, tid: Tid, embedding: Option<EmbeddingRef<'_>>, _alive: bool) -> Result<()> {
         self.rows += 1;
-        // Reported when it is known that nothing moved meanwhile.
-        if self.damage.is_none() {
-            self.damage = self.row_of_table(tid, embedding).err();
+        // Reported later, when it is known that the index was not reorganized meanwhile.
+        if self.difference.is_none() {
+            self.difference = self.compare_row(tid, embedding).err();
         }
         Ok(())
     }
