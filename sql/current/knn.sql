@@ -283,7 +283,7 @@ END $$;
 
 -- Computes up to 200 lists that wait and that no other session has in hand; returns how many it took.
 CREATE FUNCTION coopembed.knn_batch(graph regclass) RETURNS bigint
-    LANGUAGE plpgsql SET search_path TO pg_catalog, pg_temp SET jit TO off SET coopembed.probes TO 0 AS $$
+    LANGUAGE plpgsql SET search_path TO pg_catalog, pg_temp SET jit TO off SET coopembed.candidates TO 0 SET coopembed.probes TO 0 AS $$
 DECLARE
     -- Locked before the next statement's snapshot: no image is registered from then on.
     g coopembed.knn_graphs := coopembed.knn_lock(graph, 'ROW EXCLUSIVE');
