@@ -30,7 +30,7 @@ pub unsafe extern "C-unwind" fn estimate(
         if (*path).indexorderbys.is_null() {
             // The index can only return rows in the order of a distance.
             (*startup, *total, *pages) = (f64::INFINITY, f64::INFINITY, 0.0);
-            compat::never(&mut *path);
+            compat::disable_path(&mut *path);
             return;
         }
         let info = &*(*path).indexinfo;

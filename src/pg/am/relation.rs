@@ -58,7 +58,8 @@ impl IndexRelation {
             let relation = &*self.relation;
             let permanent = (*relation.rd_rel).relpersistence as u8 == pg_sys::RELPERSISTENCE_PERMANENT;
             // InvalidSubTransactionId is 0.
-            let file_is_older = relation.rd_createSubid == 0 && compat::new_file(relation) == 0;
+            let file_is_older =
+                relation.rd_createSubid == 0 && compat::new_file_subtransaction(relation) == 0;
             permanent && (pg_sys::wal_level >= pg_sys::WalLevel::WAL_LEVEL_REPLICA as i32 || file_is_older)
         }
     }
