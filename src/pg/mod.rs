@@ -36,6 +36,7 @@ mod guc;
 mod inference;
 mod planner;
 mod run_as;
+mod spi_row;
 mod text;
 mod types;
 
@@ -50,7 +51,7 @@ pub extern "C-unwind" fn _PG_init() {
     guc::define();
     inference::worker::on_load();
     planner::shards::on_load();
-    functions::partial_search::on_load();
-    inference::client::on_load();
+    planner::skipped_partitions::on_load();
+    inference::service_connection::on_load();
     ereport::rehearse();
 }

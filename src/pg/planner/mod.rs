@@ -11,3 +11,4 @@ pub mod initplan;
 mod limit_pushdown;
 pub mod nodes;
 pub mod shards;
+pub mod skipped_partitions;

@@ -1,4 +1,4 @@
-//! A vocabulary of one's own.
+//! Values and categories that users define.
 
 #[pgrx::pg_schema]
 mod tests {
@@ -23,7 +23,7 @@ mod tests {
     }
 
     #[pg_test]
-    fn a_word_of_ones_own_is_used_like_the_built_in_ones() {
+    fn a_user_defined_value_is_used_like_a_built_in_one() {
         load();
         Spi::run("SELECT coop_define_attribute_value('neckline', 'cowl', avg(emb)) FROM labelled").unwrap();
         Spi::run("SELECT coop_define_category('cape', avg(emb)) FROM labelled").unwrap();
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[pg_test]
-    fn others_may_not_define_words() {
+    fn other_roles_may_not_define_values() {
         load();
         Spi::run("CREATE ROLE visitor; GRANT SELECT ON labelled TO visitor; SET LOCAL ROLE visitor").unwrap();
         assert!(failure("SELECT coop_define_category('cape', avg(emb)) FROM labelled")

@@ -1,8 +1,8 @@
-//! What is loaded, as tables: `coop_models()`, `coop_attributes()`, `coop_attribute_values()`, `coop_categories()`.
+//! Functions that list what is loaded: `coop_models()`, `coop_attributes()`, `coop_attribute_values()`, `coop_categories()`.
 
-use super::entry::model;
+use super::catalog_select::CatalogSelect;
 use super::lookup::check_attribute;
-use super::statement::Select;
+use super::model_entry::model;
 use crate::model::backbone_and_input_size;
 use crate::pg::{guc, text, OrReport, Text};
 use pgrx::datum::TimestampWithTimeZone;
@@ -11,7 +11,7 @@ use pgrx::prelude::*;
 
 const TEXT: pg_sys::Oid = pg_sys::TEXTOID;
 
-static MODELS: Select = Select::new(
+static MODELS: CatalogSelect = CatalogSelect::new(
     c"SELECT m.name, m.fingerprint, m.subspaces, m.subspace_dim, \
       (SELECT pg_catalog.count(*) FROM coopembed.attributes a WHERE a.model OPERATOR(pg_catalog.=) m.name), \
       (SELECT pg_catalog.count(*) FROM coopembed.categories c WHERE c.model OPERATOR(pg_catalog.=) m.name), \
@@ -22,28 +22,27 @@ static MODELS: Select = Select::new(
       FROM coopembed.models m ORDER BY m.name",
     &[],
 );
-static ATTRIBUTES: Select = Select::new(
+static ATTRIBUTES: CatalogSelect = CatalogSelect::new(
     c"SELECT a.ordinal, a.name, a.ordered, \
       (SELECT pg_catalog.count(*) FROM coopembed.attribute_values v WHERE v.model OPERATOR(pg_catalog.=) a.model \
        AND v.attribute OPERATOR(pg_catalog.=) a.ordinal) \
       FROM coopembed.attributes a WHERE a.model OPERATOR(pg_catalog.=) $1 ORDER BY a.ordinal",
     &[TEXT],
 );
-static VALUES: Select = Select::new(
+static VALUES: CatalogSelect = CatalogSelect::new(
     c"SELECT v.ordinal, v.value, v.images, v.query IS NOT NULL, v.own \
       FROM coopembed.attributes a JOIN coopembed.attribute_values v \
       ON v.model OPERATOR(pg_catalog.=) a.model AND v.attribute OPERATOR(pg_catalog.=) a.ordinal \
       WHERE a.model OPERATOR(pg_catalog.=) $1 AND a.name OPERATOR(pg_catalog.=) $2 ORDER BY v.ordinal",
     &[TEXT, TEXT],
 );
-static CATEGORIES: Select = Select::new(
+static CATEGORIES: CatalogSelect = CatalogSelect::new(
     c"SELECT ordinal, name, images, query IS NOT NULL, own FROM coopembed.categories \
       WHERE model OPERATOR(pg_catalog.=) $1 ORDER BY ordinal",
     &[TEXT],
 );
 
-/// The loaded models. `is_default` marks the one that a function uses when none is named; `bytes` are those of its
-/// weights.
+/// The loaded models. `is_default` marks the one that functions use when none is named; `bytes` is the size of its weights.
 #[allow(clippy::type_complexity)]
 #[pg_extern(sql = false)]
 fn coop_models() -> TableIterator<
@@ -66,7 +65,8 @@ fn coop_models() -> TableIterator<
     let mut rows = MODELS.rows(&[], |row| {
         let name = row.text(1);
         let is_default = default.as_ref() == Some(&name);
-        // Not by PostgreSQL: its JSON functions fail on a \u escape of a character that the database's encoding lacks.
+        // The config is not parsed in SQL: PostgreSQL's JSON functions fail on a \u escape of a character that the database's encoding
+        // lacks.
         let (backbone, input_size) = backbone_and_input_size(&row.text(7)).or_report();
         (
             Text::from(name),
@@ -128,7 +128,7 @@ fn coop_attributes_of(
     TableIterator::new(attributes(Some(&model)))
 }
 
-/// The values of an attribute of the default model, and how many training images show each; one without any has no
+/// The values of an attribute of the default model, and how many training images show each; a value without any has no
 /// query.
 #[pg_extern(sql = false)]
 fn coop_attribute_values(

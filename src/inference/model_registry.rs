@@ -1,82 +1,80 @@
-//! Models in memory: each loaded once however many ask for it, the least recently used leaves first.
+//! Models in memory: each is loaded once, however many connections ask for it, and the least recently used one is evicted first.
 
-use super::engine::{too_long, Embedder};
-use super::lock;
+use super::embedder::Embedder;
+use super::queue::wait_timed_out;
+use super::threads::lock;
 use crate::error::{Error, Kind, Result};
 use crate::model::ModelDigest;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Instant;
 
-/// Builds a model from what the database holds.
-pub trait Loader: Send + Sync + 'static {
-    /// Builds the model `digest` from its `config.json` and `model.safetensors`.
-    ///
-    /// # Errors
-    /// [`crate::error::Kind::InvalidModel`] when they are not a model, or not this one.
-    fn load(&self, digest: &ModelDigest, config: &str, weights: &[u8]) -> Result<Arc<dyn Embedder>>;
-}
-
-struct Entry {
+struct LoadedModel {
     embedder: Arc<dyn Embedder>,
     last_use: u64,
 }
 
 #[derive(Default)]
 struct State {
-    loaded: HashMap<ModelDigest, Entry>,
+    loaded: HashMap<ModelDigest, LoadedModel>,
     loading: HashSet<ModelDigest>,
-    /// Counts uses; orders them.
-    clock: u64,
+    /// Incremented with each use: a logical clock for `last_use`.
+    uses: u64,
     loads: u64,
     evictions: u64,
 }
 
-/// The models of this process.
-pub(crate) struct Registry {
+/// The models in this process's memory.
+pub(crate) struct ModelRegistry {
     state: Mutex<State>,
-    /// A load ended, well or badly.
-    settled: Condvar,
-    /// Most bytes of all models together; `None` is no limit.
+    /// Signalled when a load has succeeded or failed.
+    load_ended: Condvar,
+    /// Limit on the bytes of all models together; `None` is no limit.
     memory_limit: Option<u64>,
 }
 
-/// A model, or the duty to bring it.
+/// The answer to a request for a model.
 pub(crate) enum Acquired {
+    /// The model is in memory.
     Ready(Arc<dyn Embedder>),
-    Load(Lease),
+    /// The caller has to load it.
+    MustLoad(LoadLease),
 }
 
-/// The exclusive right to load one model. Dropped without [`Lease::fulfil`], it passes to the next who asks.
-pub(crate) struct Lease {
-    registry: Arc<Registry>,
+/// The exclusive right to load one model. If it is dropped without [`LoadLease::complete`], the right passes to the next caller.
+pub(crate) struct LoadLease {
+    registry: Arc<ModelRegistry>,
     digest: ModelDigest,
 }
 
-impl Registry {
+impl ModelRegistry {
     pub fn new(memory_limit: Option<u64>) -> Arc<Self> {
-        Arc::new(Self { state: Mutex::default(), settled: Condvar::new(), memory_limit })
+        Arc::new(Self { state: Mutex::default(), load_ended: Condvar::new(), memory_limit })
     }
 
-    /// The model; or, for exactly one caller at a time, a lease to load it, while the others wait until `deadline`.
+    /// The model if it is in memory. If not, exactly one caller at a time gets a lease to load it, and the others wait until that load
+    /// ends, or `deadline`.
+    ///
+    /// # Errors
+    /// [`Kind::Busy`] at `deadline`.
     pub fn acquire(self: &Arc<Self>, digest: ModelDigest, deadline: Instant) -> Result<Acquired> {
         let mut state = lock(&self.state);
         loop {
-            if let Some(embedder) = state.touch(&digest) {
+            if let Some(embedder) = state.use_model(&digest) {
                 return Ok(Acquired::Ready(embedder));
             }
             if state.loading.insert(digest) {
-                return Ok(Acquired::Load(Lease { registry: Arc::clone(self), digest }));
+                return Ok(Acquired::MustLoad(LoadLease { registry: Arc::clone(self), digest }));
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Err(too_long());
+                return Err(wait_timed_out());
             }
-            state = self.settled.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state = self.load_ended.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
-    /// Names and values of what it counts.
+    /// Names and current values of the registry's counters.
     pub fn counters(&self) -> Vec<(String, u64)> {
         let state = lock(&self.state);
         [
@@ -92,10 +90,10 @@ impl Registry {
 }
 
 impl State {
-    fn touch(&mut self, digest: &ModelDigest) -> Option<Arc<dyn Embedder>> {
-        self.clock += 1;
+    fn use_model(&mut self, digest: &ModelDigest) -> Option<Arc<dyn Embedder>> {
+        self.uses += 1;
         let entry = self.loaded.get_mut(digest)?;
-        entry.last_use = self.clock;
+        entry.last_use = self.uses;
         Some(Arc::clone(&entry.embedder))
     }
 
@@ -103,10 +101,11 @@ impl State {
         self.loaded.values().map(|e| e.embedder.memory_bytes()).sum()
     }
 
+    /// Adds a model and evicts the least recently used ones until all fit into `limit` bytes.
     fn insert(&mut self, digest: ModelDigest, embedder: Arc<dyn Embedder>, limit: u64) {
-        self.clock += 1;
+        self.uses += 1;
         self.loads += 1;
-        self.loaded.insert(digest, Entry { embedder, last_use: self.clock });
+        self.loaded.insert(digest, LoadedModel { embedder, last_use: self.uses });
         while self.bytes() > limit {
             let oldest = self.loaded.iter().min_by_key(|(_, e)| e.last_use).map(|(d, _)| *d);
             oldest.and_then(|d| self.loaded.remove(&d));
@@ -115,12 +114,12 @@ impl State {
     }
 }
 
-impl Lease {
-    /// Makes the model available to all; those used least recently make room for it.
+impl LoadLease {
+    /// Makes the loaded model available to all callers, and evicts others if there is no room.
     ///
     /// # Errors
-    /// [`Kind::LimitExceeded`] if there is no room for it alone.
-    pub fn fulfil(self, embedder: Arc<dyn Embedder>) -> Result<()> {
+    /// [`Kind::LimitExceeded`] if the model alone is larger than the memory limit.
+    pub fn complete(self, embedder: Arc<dyn Embedder>) -> Result<()> {
         let (bytes, limit) = (embedder.memory_bytes(), self.registry.memory_limit.unwrap_or(u64::MAX));
         if bytes > limit {
             return Err(Error::new(Kind::LimitExceeded, "the model is too large for the inference service")
@@ -140,37 +139,37 @@ impl Lease {
     }
 }
 
-impl Drop for Lease {
+impl Drop for LoadLease {
     fn drop(&mut self) {
         lock(&self.registry.state).loading.remove(&self.digest);
-        self.registry.settled.notify_all();
+        self.registry.load_ended.notify_all();
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inference::engine::fakes::Adder;
+    use crate::inference::fake_model::FakeModel;
     use std::time::Duration;
 
     fn soon() -> Instant {
         Instant::now() + Duration::from_secs(60)
     }
 
-    fn lease(registry: &Arc<Registry>, id: u8) -> Lease {
+    fn lease(registry: &Arc<ModelRegistry>, id: u8) -> LoadLease {
         match registry.acquire(ModelDigest([id; 32]), soon()) {
-            Ok(Acquired::Load(lease)) => lease,
+            Ok(Acquired::MustLoad(lease)) => lease,
             _ => panic!("expected a lease for {id}"),
         }
     }
 
-    fn is_ready(registry: &Arc<Registry>, id: u8) -> bool {
+    fn is_ready(registry: &Arc<ModelRegistry>, id: u8) -> bool {
         matches!(registry.acquire(ModelDigest([id; 32]), soon()), Ok(Acquired::Ready(_)))
     }
 
     #[test]
-    fn one_loads_and_the_others_wait_for_it() {
-        let registry = Registry::new(None);
+    fn one_caller_loads_and_the_others_wait_for_it() {
+        let registry = ModelRegistry::new(None);
         let lease = lease(&registry, 1);
         let waiters: Vec<_> = (0..5)
             .map(|_| {
@@ -178,14 +177,14 @@ mod tests {
                 std::thread::spawn(move || is_ready(&registry, 1))
             })
             .collect();
-        lease.fulfil(Adder::free()).unwrap();
+        lease.complete(FakeModel::free()).unwrap();
         assert!(waiters.into_iter().all(|w| w.join().unwrap()));
         assert_eq!(counter(&registry, "model_loads"), 1);
     }
 
     #[test]
-    fn when_a_loader_gives_up_the_next_takes_over() {
-        let registry = Registry::new(None);
+    fn when_a_caller_gives_up_loading_the_next_takes_over() {
+        let registry = ModelRegistry::new(None);
         let first = lease(&registry, 1);
         let other = Arc::clone(&registry);
         let second = std::thread::spawn(move || lease(&other, 1).digest().0[0]);
@@ -194,8 +193,8 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_for_a_load_too_long_is_told_busy() {
-        let registry = Registry::new(None);
+    fn waiting_too_long_for_a_load_is_an_error() {
+        let registry = ModelRegistry::new(None);
         let _lease = lease(&registry, 1);
         let Err(error) = registry.acquire(ModelDigest([1; 32]), Instant::now() + Duration::from_millis(5))
         else {
@@ -204,18 +203,18 @@ mod tests {
         assert_eq!(error.kind, Kind::Busy);
     }
 
-    fn counter(registry: &Registry, name: &str) -> u64 {
+    fn counter(registry: &ModelRegistry, name: &str) -> u64 {
         registry.counters().into_iter().find(|(n, _)| n == name).unwrap().1
     }
 
     #[test]
-    fn the_least_recently_used_model_makes_room_for_a_new_one() {
+    fn the_least_recently_used_model_is_evicted_for_a_new_one() {
         // Each fake model says it takes 100 bytes.
-        let registry = Registry::new(Some(299));
-        lease(&registry, 1).fulfil(Adder::free()).unwrap();
-        lease(&registry, 2).fulfil(Adder::free()).unwrap();
+        let registry = ModelRegistry::new(Some(299));
+        lease(&registry, 1).complete(FakeModel::free()).unwrap();
+        lease(&registry, 2).complete(FakeModel::free()).unwrap();
         assert!(is_ready(&registry, 1));
-        lease(&registry, 3).fulfil(Adder::free()).unwrap();
+        lease(&registry, 3).complete(FakeModel::free()).unwrap();
         assert!(is_ready(&registry, 1) && is_ready(&registry, 3));
         drop(lease(&registry, 2));
         assert_eq!((counter(&registry, "model_evictions"), counter(&registry, "model_bytes")), (1, 200));
@@ -223,8 +222,8 @@ mod tests {
 
     #[test]
     fn a_model_over_the_limit_is_refused() {
-        let registry = Registry::new(Some(99));
-        let error = lease(&registry, 1).fulfil(Adder::free()).unwrap_err();
+        let registry = ModelRegistry::new(Some(99));
+        let error = lease(&registry, 1).complete(FakeModel::free()).unwrap_err();
         assert_eq!(error.kind, Kind::LimitExceeded);
         assert!(error.hint.unwrap().contains("coopembed.memory_limit"));
         drop(lease(&registry, 1));

@@ -1,13 +1,14 @@
-//! `coop_load_model` and `coop_drop_model`.
+//! `coop_load_model()` and `coop_drop_model()`.
 
-use super::entry::{find, unknown};
-use super::statement::{AsOwner, Select};
+use super::catalog_select::CatalogSelect;
+use super::change::{check_name, insert, lock_catalog, query_parameter, with_latest_snapshot};
+use super::model_entry::{find, unknown_model};
+use super::owner::{spi_error, AsCatalogOwner};
 use crate::error::{abridged, Error, Kind, Result};
 use crate::model::{read_directory, Model, ModelConfig, Proxies};
 use crate::pg::encoding::to_server;
-use crate::pg::{text, CoopQuery, OrReport, Text};
+use crate::pg::{text, OrReport, Text};
 use crate::space::Query;
-use pgrx::datum::DatumWithOid;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
@@ -15,31 +16,23 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// Weights are stored in parts of this many bytes: a dump writes each as hexadecimal text in memory.
+/// Weights are stored in parts of this many bytes, because pg_dump builds each as hexadecimal text in memory.
 const PART_BYTES: usize = 16 << 20;
 
-/// The longest name of a model, in bytes: that of any name in PostgreSQL.
-const MAX_NAME: usize = 63;
-
-/// Of `coopembed.categories`, from 1.
-const QUERY_COLUMN: i16 = 5;
-
-static SAME_FINGERPRINT: Select = Select::new(
+static SAME_FINGERPRINT: CatalogSelect = CatalogSelect::new(
     c"SELECT name FROM coopembed.models WHERE fingerprint OPERATOR(pg_catalog.=) $1 \
       AND digest OPERATOR(pg_catalog.<>) $2 LIMIT 1",
     &[pg_sys::TEXTOID, pg_sys::BYTEAOID],
 );
 
-/// Loads the model in a directory of the server's machine under a name, and returns its fingerprint: the number that
-/// every embedding of this model carries.
+/// Loads the model in a directory of the server's machine under a name, and returns its fingerprint: the number that every embedding of
+/// this model carries.
 ///
-/// The path must be absolute: it is the server that reads it, wherever the client runs. Only superusers and members of
-/// `pg_read_server_files` may name the server's files.
-///
-/// Everything is checked before anything is stored.
+/// The path must be absolute, because the server reads it, wherever the client runs. Only superusers and members of
+/// `pg_read_server_files` may name files of the server. Everything is checked before anything is stored.
 #[pg_extern(sql = false)]
 fn coop_load_model_directory(name: Text<'_>, directory: Text<'_>) -> Text<'static> {
-    // SAFETY: plain lookups of the session's user and its roles.
+    // SAFETY: reads the current user and looks its roles up; nothing is passed by pointer.
     let may_read = unsafe {
         pg_sys::has_privs_of_role(pg_sys::GetUserId(), pg_sys::Oid::from(pg_sys::ROLE_PG_READ_SERVER_FILES))
     };
@@ -53,11 +46,11 @@ fn coop_load_model_directory(name: Text<'_>, directory: Text<'_>) -> Text<'stati
         );
     }
     check_name("a model", &name).or_report();
-    // As PostgreSQL reads its own files' names: what they are in on disk is for the system to know.
+    // File names are bytes of the database's encoding, as for PostgreSQL's own COPY.
     let name_on_disk = to_server(&directory).or_report();
     let path = Path::new(OsStr::from_bytes(&name_on_disk));
     check_path(path, &directory).or_report();
-    // Those who read the error read the name in the encoding of this database.
+    // Errors name the path as the user wrote it, not as bytes of another encoding.
     let named = |e: Error| Error { message: e.message.replace(&path.to_string_lossy()[..], &directory), ..e };
     let (config, weights) = read_directory(path).map_err(named).or_report();
     load(&name, &config, &weights).or_report().into()
@@ -68,57 +61,41 @@ fn check_path(path: &Path, shown: &str) -> Result<()> {
     let refused =
         |what: &str| Error::new(Kind::InvalidParameter, format!("\"{}\" is {what}", abridged(shown)));
     if !path.is_absolute() {
-        return Err(refused("not an absolute path").hint(
-            "The server reads the directory; say where it is on the server's machine, from the root.",
-        ));
+        return Err(refused("not an absolute path")
+            .hint("The server reads the directory: give its full path on the server's machine."));
     }
     if path.as_os_str().len() >= libc::PATH_MAX as usize {
-        return Err(
-            refused("too long for a path").detail(format!("At most {} bytes are.", libc::PATH_MAX - 1))
-        );
+        return Err(refused("too long for a path")
+            .detail(format!("A path has at most {} bytes.", libc::PATH_MAX - 1)));
     }
     Ok(())
 }
 
-/// Loads a model from the contents of its `config.json` and `model.safetensors`, for clients whose files the server
-/// cannot see. Otherwise as the form that takes a directory.
+/// Loads a model from the contents of its `config.json` and `model.safetensors`, for clients whose files the server cannot read. The rest
+/// is as in [`coop_load_model_directory`].
 #[pg_extern(sql = false)]
 fn coop_load_model_values(name: Text<'_>, config: Text<'_>, weights: &[u8]) -> Text<'static> {
     check_name("a model", &name).or_report();
     load(&name, &config, weights).or_report().into()
 }
 
-/// Forgets a model: its weights, vocabulary and queries. Embeddings that it made stay as they are and keep its
-/// fingerprint; they can be compared with each other, and are of use with the model again once it is loaded again.
+/// Deletes a model: its weights, vocabulary and queries. Embeddings that it made stay as they are and keep its fingerprint. They can still
+/// be compared with each other, and work with the model again once it is loaded again.
 #[pg_extern(sql = false)]
 fn coop_drop_model(name: Text<'_>) {
-    let _owner = AsOwner::enter();
+    let _owner = AsCatalogOwner::enter();
     if Spi::connect_mut(|client| remove(client, &name)).or_report() == 0 {
-        Err(unknown(&name)).or_report()
+        Err(unknown_model(&name)).or_report()
     }
-}
-
-/// Fails unless `name` can be the name of `what`.
-///
-/// # Errors
-/// [`Kind::InvalidParameter`].
-pub fn check_name(what: &str, name: &str) -> Result<()> {
-    let fits = (1..=MAX_NAME).contains(&name.len());
-    if fits && name.trim() == name && !name.chars().any(char::is_control) {
-        return Ok(());
-    }
-    Err(Error::new(Kind::InvalidParameter, format!("\"{}\" cannot name {what}", abridged(name))).detail(
-        format!("A name has 1 to {MAX_NAME} bytes, no control characters, and no space at either end."),
-    ))
 }
 
 fn load(name: &str, config: &str, weights: &[u8]) -> Result<String> {
     let model = Model::from_parts(config, weights)?;
     let proxies = Proxies::from_parts(model.config(), weights)?;
-    check_words(model.config())?;
-    let _owner = AsOwner::enter();
-    lock()?;
-    with_latest_rows(|| check_new(name, &model))?;
+    check_encodable(model.config())?;
+    let _owner = AsCatalogOwner::enter();
+    lock_catalog()?;
+    with_latest_snapshot(|| check_new(name, &model))?;
     Spi::connect_mut(|client| {
         remove(client, name)?;
         store_files(client, name, config, weights, &model)?;
@@ -129,19 +106,11 @@ fn load(name: &str, config: &str, weights: &[u8]) -> Result<String> {
     Ok(fingerprint(&model))
 }
 
-/// Fails on a word that this database could not hold, or would give back as another.
-fn check_words(config: &ModelConfig) -> Result<()> {
+/// Fails on a name that the database's encoding cannot represent.
+fn check_encodable(config: &ModelConfig) -> Result<()> {
     let values =
         config.attributes.iter().flat_map(|a| [&a.name].into_iter().chain(a.values.iter().map(|v| &v.name)));
     values.chain(config.categories.iter().map(|c| &c.name)).try_for_each(|word| to_server(word).map(|_| ()))
-}
-
-/// Lets one transaction at a time change the catalogue. Readers go on; a second writer waits and then sees what the first did.
-///
-/// # Errors
-/// [`Kind::Internal`] if there is no such table.
-pub fn lock() -> Result<()> {
-    Spi::run("LOCK TABLE coopembed.models IN SHARE ROW EXCLUSIVE MODE").map_err(failed)
 }
 
 /// Fails if the name is taken, or the fingerprint by a different model: embeddings of the two could not be told apart.
@@ -150,7 +119,7 @@ fn check_new(name: &str, model: &Model) -> Result<()> {
     if let Some(old) = find(name)? {
         let error = Error::new(Kind::DuplicateName, format!("model \"{name}\" already exists"));
         return Err(if old.digest == digest {
-            error.detail("It is this very model.").hint("There is nothing to do.")
+            error.detail("It is the same model.").hint("There is nothing to do.")
         } else {
             error
                 .detail(format!("It is model {}, this one is {layout}.", old.layout))
@@ -173,19 +142,7 @@ fn fingerprint(model: &Model) -> String {
     format!("{:08x}", model.digest().fingerprint())
 }
 
-/// Runs `f` in a snapshot that shows what others committed meanwhile and what this very statement did so far.
-pub fn with_latest_rows<T>(f: impl FnOnce() -> T) -> T {
-    // SAFETY: the snapshot is popped again; an error in between aborts the transaction, which pops it too.
-    unsafe {
-        pg_sys::CommandCounterIncrement();
-        pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
-        let result = f();
-        pg_sys::PopActiveSnapshot();
-        result
-    }
-}
-
-/// Deletes whatever rows there are of a model, and says how many models that were.
+/// Deletes all rows of a model, also those left over from a model whose main row was deleted by hand. Returns how many models there were.
 fn remove(client: &mut SpiClient<'_>, name: &str) -> Result<usize> {
     for sql in [
         "DELETE FROM coopembed.model_weights WHERE model OPERATOR(pg_catalog.=) $1",
@@ -194,10 +151,10 @@ fn remove(client: &mut SpiClient<'_>, name: &str) -> Result<usize> {
         "DELETE FROM coopembed.categories WHERE model OPERATOR(pg_catalog.=) $1",
         "DELETE FROM coopembed.proxies WHERE model OPERATOR(pg_catalog.=) $1",
     ] {
-        client.update(sql, None, &[Text::from(name).into()]).map_err(failed)?;
+        client.update(sql, None, &[Text::from(name).into()]).map_err(spi_error)?;
     }
     let sql = "DELETE FROM coopembed.models WHERE name OPERATOR(pg_catalog.=) $1";
-    client.update(sql, None, &[Text::from(name).into()]).map(|rows| rows.len()).map_err(failed)
+    client.update(sql, None, &[Text::from(name).into()]).map(|rows| rows.len()).map_err(spi_error)
 }
 
 fn store_files(
@@ -213,7 +170,7 @@ fn store_files(
     let digest = model.digest();
     let (k, n) = (layout.subspaces() as i32, layout.subspace_dim() as i32);
     let name = || Text::from(name).into();
-    // What the encoding of this database lacks is escaped: the config means the same, and its digest stays.
+    // Characters that the database's encoding lacks are escaped: the config means the same, and has the same digest.
     let config = text::json_parameter(config)?;
     insert(client, sql, &[name(), digest.0.as_slice().into(), k.into(), n.into(), config])?;
     let sql = "INSERT INTO coopembed.model_weights (model, part, bytes) VALUES ($1, $2, $3)";
@@ -223,6 +180,7 @@ fn store_files(
     Ok(())
 }
 
+/// Stores attributes, their values, and the values' queries.
 fn store_attributes(client: &mut SpiClient<'_>, name: &str, model: &Model) -> Result<()> {
     let attribute_sql =
         "INSERT INTO coopembed.attributes (model, ordinal, name, ordered) VALUES ($1, $2, $3, $4)";
@@ -237,7 +195,7 @@ fn store_attributes(client: &mut SpiClient<'_>, name: &str, model: &Model) -> Re
         let targets = model.prototypes().attribute_queries(k);
         for (v, (value, target)) in (1i32..).zip(attribute.values.iter().zip(targets)) {
             let target = target.as_ref().map(|t| Query::subspace(model.layout(), k, t)).transpose()?;
-            let (images, query) = (value.images as i64, query(target));
+            let (images, query) = (value.images as i64, query_parameter(target));
             let row = [word(name), ordinal.into(), v.into(), word(&value.name), images.into(), query];
             insert(client, value_sql, &row)?;
         }
@@ -251,13 +209,14 @@ fn store_categories(client: &mut SpiClient<'_>, name: &str, model: &Model) -> Re
     let categories = model.config().categories.iter().zip(model.prototypes().category_queries());
     for (c, (category, target)) in (1i32..).zip(categories) {
         let target = target.as_ref().map(|t| Query::superspace(model.layout(), t.clone())).transpose()?;
-        let (images, query) = (category.images as i64, query(target));
+        let (images, query) = (category.images as i64, query_parameter(target));
         let (name, category) = (Text::from(name), Text::from(category.name.as_str()));
         insert(client, sql, &[name.into(), c.into(), category.into(), images.into(), query])?;
     }
     Ok(())
 }
 
+/// Stores the proxies, which tags need; those of the categories under attribute 0.
 fn store_proxies(client: &mut SpiClient<'_>, name: &str, proxies: Proxies) -> Result<()> {
     let sql = "INSERT INTO coopembed.proxies (model, attribute, points, absent) VALUES ($1, $2, $3, $4)";
     let attributes = (1i32..).zip(proxies.attributes.into_iter().zip(proxies.absent));
@@ -267,26 +226,4 @@ fn store_proxies(client: &mut SpiClient<'_>, name: &str, proxies: Proxies) -> Re
         insert(client, sql, &[name.into(), ordinal.into(), points.into(), absent.into()])?;
     }
     Ok(())
-}
-
-/// Runs an INSERT.
-///
-/// # Errors
-/// [`Kind::Internal`] if it fails.
-pub fn insert(client: &mut SpiClient<'_>, sql: &str, row: &[DatumWithOid<'_>]) -> Result<()> {
-    client.update(sql, None, row).map(|_| ()).map_err(failed)
-}
-
-/// A query as a parameter. Its type is asked of the table: its name could mean another type in a user's search_path.
-pub fn query(query: Option<Query>) -> DatumWithOid<'static> {
-    // SAFETY: the column exists, and a CoopQuery is of its type.
-    unsafe {
-        let oid = pg_sys::get_atttype(super::relation(c"categories"), QUERY_COLUMN);
-        DatumWithOid::new(query.map(CoopQuery::from), oid)
-    }
-}
-
-/// A change of the catalogue that did not work.
-pub fn failed(e: pgrx::spi::Error) -> Error {
-    Error::new(Kind::Internal, format!("could not change the catalogue: {e}"))
 }

@@ -1,57 +1,58 @@
-//! Which model is meant: by name, by the default, by an embedding's fingerprint, by digest.
+//! A model's row in the catalogue, and which model is meant: by name, by default, or by an embedding's fingerprint.
 
-use super::statement::{Row, Select};
+use super::catalog_select::CatalogSelect;
 use crate::error::{Error, Kind, Result};
 use crate::model::{ModelConfig, ModelDigest};
+use crate::pg::spi_row::SpiRow;
 use crate::pg::{guc, text};
 use crate::space::Layout;
 use pgrx::pg_sys;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-/// A loaded model, without the parts that are large.
+/// A loaded model's row, without its large parts (config and weights).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelEntry {
-    /// Its name in this database.
+    /// The name under which it was loaded into this database.
     pub name: String,
-    /// What its embeddings and queries are made by.
+    /// SHA-256 of what determines its embeddings and queries.
     pub digest: ModelDigest,
     /// K, n and the fingerprint.
     pub layout: Layout,
-    /// When it was loaded, in microseconds: what is remembered of a model is that of this loading.
+    /// When it was loaded, in microseconds. A cache of something about the model is valid for this value only: see [`ModelCache`].
     loaded_at: i64,
 }
 
 const TEXT: pg_sys::Oid = pg_sys::TEXTOID;
 
-static BY_NAME: Select = Select::new(
+static BY_NAME: CatalogSelect = CatalogSelect::new(
     c"SELECT name, digest, subspaces, subspace_dim, loaded_at FROM coopembed.models WHERE name OPERATOR(pg_catalog.=) $1",
     &[TEXT],
 );
-static BY_FINGERPRINT: Select = Select::new(
+static BY_FINGERPRINT: CatalogSelect = CatalogSelect::new(
     c"SELECT name, digest, subspaces, subspace_dim, loaded_at FROM coopembed.models \
       WHERE fingerprint OPERATOR(pg_catalog.=) $1 ORDER BY name LIMIT 1",
     &[TEXT],
 );
-static ANY_TWO: Select = Select::new(
+static ANY_TWO: CatalogSelect = CatalogSelect::new(
     c"SELECT name, digest, subspaces, subspace_dim, loaded_at FROM coopembed.models LIMIT 2",
     &[],
 );
-static NAMES: Select = Select::new(c"SELECT name FROM coopembed.models ORDER BY name", &[]);
-static CONFIG: Select =
-    Select::new(c"SELECT config FROM coopembed.models WHERE name OPERATOR(pg_catalog.=) $1", &[TEXT]);
+static NAMES: CatalogSelect = CatalogSelect::new(c"SELECT name FROM coopembed.models ORDER BY name", &[]);
+static CONFIG: CatalogSelect =
+    CatalogSelect::new(c"SELECT config FROM coopembed.models WHERE name OPERATOR(pg_catalog.=) $1", &[TEXT]);
 
-/// The model called `name`; without a name the default of `coopembed.model`; without that the only one there is.
+/// The model called `name`; without a name, the one that `coopembed.model` names; if that is empty, the only loaded model.
 ///
 /// # Errors
-/// [`Kind::UnknownName`] with the nearest names, [`Kind::InvalidParameter`] if several are loaded and none is chosen.
+/// [`Kind::UnknownName`] with the nearest names, [`Kind::InvalidParameter`] if several are loaded and none is named.
 pub fn model(name: Option<&str>) -> Result<ModelEntry> {
     if let Some(name) = name {
-        return find(name)?.ok_or_else(|| unknown(name));
+        return find(name)?.ok_or_else(|| unknown_model(name));
     }
     if let Some(default) = guc::model()? {
         return find(&default)?.ok_or_else(|| {
-            let error = unknown(&default);
+            let error = unknown_model(&default);
             let detail = error.detail.clone().unwrap_or_else(|| "It is the setting coopembed.model.".into());
             error.detail(detail)
         });
@@ -62,17 +63,17 @@ pub fn model(name: Option<&str>) -> Result<ModelEntry> {
             .hint("Load one with coop_load_model(name, directory).")),
         1 => Ok(entries.remove(0)),
         _ => Err(Error::new(Kind::InvalidParameter, "several models are loaded and none is chosen")
-            .detail(format!("Loaded: {}.", quoted(&names())))
+            .detail(format!("Loaded: {}.", quoted(&model_names())))
             .hint("Name the model in the call, or choose a default: SET coopembed.model = '...'.")),
     }
 }
 
-/// The model of this name, if it is loaded.
+/// The model called `name`, or `None`.
 pub fn find(name: &str) -> Result<Option<ModelEntry>> {
     BY_NAME.first(&[text::datum(name)], entry).transpose()
 }
 
-/// The loaded model that made an embedding.
+/// The loaded model that made an embedding with this layout, found by its fingerprint.
 ///
 /// # Errors
 /// [`Kind::UnknownName`] if it is not loaded.
@@ -84,7 +85,7 @@ pub fn model_with_fingerprint(layout: Layout) -> Result<ModelEntry> {
         Some(other) => Err(Error::new(Kind::Mismatch, format!("the embedding is not one of model \"{}\"", other.name))
             .detail(format!("The embedding is of model {layout}, \"{}\" is model {}.", other.name, other.layout))),
         None => Err(Error::new(Kind::UnknownName, format!("the embedding's model {layout} is not loaded"))
-            .detail(match names() {
+            .detail(match model_names() {
                 names if names.is_empty() => "No model is loaded.".to_owned(),
                 names => format!("Loaded: {}.", quoted(&names)),
             })
@@ -97,30 +98,30 @@ pub fn model_with_fingerprint(layout: Layout) -> Result<ModelEntry> {
 /// # Errors
 /// As [`ModelConfig::from_json`]; [`Kind::UnknownName`] if the model is gone.
 pub fn config(entry: &ModelEntry) -> Result<Rc<ModelConfig>> {
-    static LAST: Remembered<ModelConfig> = Remembered::new();
-    LAST.of(entry, || ModelConfig::from_json(&config_text(entry)?))
+    static CACHE: ModelCache<ModelConfig> = ModelCache::new();
+    CACHE.get_or_make(entry, || ModelConfig::from_json(&config_text(entry)?))
 }
 
-/// What this session worked out about the model that it used last.
-pub struct Remembered<T>(RefCell<Option<(ModelDigest, i64, Rc<T>)>>);
+/// Something that this session derived from a model, for the model that it used last.
+pub struct ModelCache<T>(RefCell<Option<(ModelDigest, i64, Rc<T>)>>);
 
 // SAFETY: a server process has one thread that calls PostgreSQL, and only that one asks for models.
-unsafe impl<T> Sync for Remembered<T> {}
+unsafe impl<T> Sync for ModelCache<T> {}
 
-impl<T> Remembered<T> {
-    /// Nothing yet.
+impl<T> ModelCache<T> {
+    /// An empty cache.
     pub const fn new() -> Self {
         Self(RefCell::new(None))
     }
 
-    /// What `make` says of this model, now or when it was last asked.
+    /// The cached value if it is of this model, as loaded at this time. Otherwise makes it, and caches it instead.
     ///
     /// # Errors
     /// Those of `make`.
-    pub fn of(&self, entry: &ModelEntry, make: impl FnOnce() -> Result<T>) -> Result<Rc<T>> {
+    pub fn get_or_make(&self, entry: &ModelEntry, make: impl FnOnce() -> Result<T>) -> Result<Rc<T>> {
         match &*self.0.borrow() {
-            Some((digest, loaded_at, kept)) if (*digest, *loaded_at) == (entry.digest, entry.loaded_at) => {
-                return Ok(Rc::clone(kept));
+            Some((digest, loaded_at, cached)) if (*digest, *loaded_at) == (entry.digest, entry.loaded_at) => {
+                return Ok(Rc::clone(cached));
             }
             _ => {}
         }
@@ -135,15 +136,15 @@ impl<T> Remembered<T> {
 /// # Errors
 /// [`Kind::UnknownName`] if the model is gone.
 pub fn config_text(entry: &ModelEntry) -> Result<String> {
-    CONFIG.first(&[text::datum(&entry.name)], |row| row.text(1)).ok_or_else(|| unknown(&entry.name))
+    CONFIG.first(&[text::datum(&entry.name)], |row| row.text(1)).ok_or_else(|| unknown_model(&entry.name))
 }
 
-/// "There is no such model", with the nearest names.
-pub fn unknown(name: &str) -> Error {
-    Error::unknown("model", name, names())
+/// The error that no model has this name, with the nearest names.
+pub fn unknown_model(name: &str) -> Error {
+    Error::unknown("model", name, model_names())
 }
 
-fn names() -> Vec<String> {
+fn model_names() -> Vec<String> {
     NAMES.rows(&[], |row| row.text(1))
 }
 
@@ -152,8 +153,8 @@ fn quoted(names: &[String]) -> String {
     shown.join(", ") + if names.len() > shown.len() { ", ..." } else { "" }
 }
 
-/// `name, digest, subspaces, subspace_dim, loaded_at` of a row.
-fn entry(row: &Row) -> Result<ModelEntry> {
+/// Makes an entry of the columns `name, digest, subspaces, subspace_dim, loaded_at`.
+fn entry(row: &SpiRow) -> Result<ModelEntry> {
     let name = row.text(1);
     let digest: Vec<u8> = row.expect(2);
     let digest = ModelDigest(digest.try_into().map_err(|_| {
