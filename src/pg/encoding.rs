@@ -6,12 +6,11 @@
 //! A stored text must read back the same. So a character that the encoding has, but that reads back as another one (there are some in
 //! Japanese encodings), is treated as one that the encoding lacks.
 
-use super::OrReport;
 use crate::error::{abridged, Error, Kind, Result};
 use crate::memory;
 use pgrx::pg_sys;
 use std::borrow::Cow;
-use std::ffi::{c_char, c_int, CStr};
+use std::ffi::{c_int, CStr};
 
 const UTF8: c_int = pg_sys::pg_enc::PG_UTF8 as c_int;
 const SQL_ASCII: c_int = pg_sys::pg_enc::PG_SQL_ASCII as c_int;
@@ -67,18 +66,6 @@ pub fn to_server_escaped(text: &str) -> Result<Cow<'_, [u8]>> {
         }
         Ok(())
     })
-}
-
-/// A name of the server, say of a relation: a C string; empty if null.
-///
-/// # Safety
-/// `name` must be null or a C string.
-pub unsafe fn name(name: *const c_char) -> String {
-    if name.is_null() {
-        return String::new();
-    }
-    // SAFETY: passed on.
-    from_server(unsafe { CStr::from_ptr(name) }.to_bytes()).or_report().into_owned()
 }
 
 /// Converts a message, a DETAIL or a HINT to the database's encoding, in which PostgreSQL expects it. pgrx passes on the bytes of the String.

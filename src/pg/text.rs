@@ -10,6 +10,7 @@ use pgrx::pg_sys;
 use pgrx::pgrx_sql_entity_graph::metadata::impl_sql_translatable;
 use pgrx::prelude::*;
 use std::borrow::Cow;
+use std::ffi::{c_char, CStr};
 use std::ops::Deref;
 
 /// A `text`, in UTF-8. If it is ASCII, or the database's encoding is UTF-8, it is read in place.
@@ -67,6 +68,19 @@ impl Deref for OpaqueText<'_> {
 unsafe fn bytes<'a>(datum: pg_sys::Datum) -> &'a [u8] {
     // SAFETY: the caller promises a `text`; detoasting with a short header allowed keeps it in place where it can.
     unsafe { pgrx::varlena::varlena_to_byte_slice(pg_sys::pg_detoast_datum_packed(datum.cast_mut_ptr())) }
+}
+
+/// A name from the catalogue, say of a relation, in UTF-8; empty if the pointer is null.
+///
+/// # Safety
+/// `name` must be null or a C string.
+pub unsafe fn catalog_name(name: *const c_char) -> String {
+    if name.is_null() {
+        return String::new();
+    }
+    // SAFETY: the caller promises a C string.
+    let name = unsafe { CStr::from_ptr(name) };
+    from_server(name.to_bytes()).or_report().into_owned()
 }
 
 /// A `text` datum in the current memory context.

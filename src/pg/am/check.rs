@@ -6,7 +6,7 @@ use super::verify::verify;
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::memory;
 use crate::pg::run_as::RunAs;
-use crate::pg::{compat, encoding, OrReport};
+use crate::pg::{compat, text, OrReport};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
@@ -55,7 +55,7 @@ fn check_owner(index: pg_sys::Oid) -> Result<()> {
 
 fn not_ours(relation: pg_sys::Oid) -> Error {
     // SAFETY: returns a C string in this memory context, or null.
-    let mut name = unsafe { encoding::name(pg_sys::get_rel_name(relation)) };
+    let mut name = unsafe { text::catalog_name(pg_sys::get_rel_name(relation)) };
     if name.is_empty() {
         name = relation.to_u32().to_string();
     }

@@ -4,7 +4,7 @@ use super::page_buffer::{LockedBuffer, PinnedBuffer};
 use super::recent_buffers;
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::index::{tail_page, Meta, PageError, PageKind, PageResult, PageTag, Pages, PrefetchTarget};
-use crate::pg::{compat, encoding, OrReport};
+use crate::pg::{compat, text, OrReport};
 use pgrx::pg_sys;
 use std::cell::Cell;
 
@@ -38,7 +38,7 @@ impl IndexRelation {
     /// The index's name without its schema, for messages.
     pub fn name(&self) -> String {
         // SAFETY: the relation is open, and its name is a C string within its description.
-        unsafe { encoding::name((*(*self.relation).rd_rel).relname.data.as_ptr()) }
+        unsafe { text::catalog_name((*(*self.relation).rd_rel).relname.data.as_ptr()) }
     }
 
     /// An error of which the message begins with the index's name.
