@@ -159,7 +159,7 @@ COMMENT ON FUNCTION coop_embed(bytea) IS
     'the embedding of an image (JPEG, PNG, WebP, GIF, BMP, TIFF) by the default model; errors: 22000 the image cannot be decoded, 54000 it is too large, 53000 the queue of the inference service is full or coopembed.queue_timeout has passed';
 COMMENT ON FUNCTION coop_embed(bytea, text) IS 'the embedding of an image by the model of that name; errors as for the default model';
 
--- current/trigger.sql
+-- current/embed_trigger.sql
 
 COMMENT ON FUNCTION coop_embed_trigger() IS
     'CREATE TRIGGER ... BEFORE INSERT OR UPDATE ... FOR EACH ROW EXECUTE FUNCTION coop_embed_trigger(image_column, emb_column [, model]): embeds new and changed images';
@@ -374,7 +374,7 @@ END $$;
 COMMENT ON PROCEDURE coop_embed_table(regclass, name, name, text, integer) IS
     'embeds the rows that have an image and no embedding of the model (null: the default model) and commits after each batch of rows; images that cannot be decoded are reported as warnings. It can be cancelled and called again at any time';
 
--- current/partial_search.sql
+-- current/shards.sql
 
 -- The columns of a table that make up a row type, in its order: their quoted names, and null for the distance.
 CREATE OR REPLACE FUNCTION coopembed.search_columns(row_type regtype, rel regclass) RETURNS text[]
@@ -744,9 +744,10 @@ BEGIN
     RETURN missing > 500;
 END $$;
 
--- Computes up to 200 waiting lists that no other session is computing. Returns how many.
+-- Computes up to 200 waiting lists that no other session is computing. Returns how many. Lists are exact, whatever the session's settings
+-- for approximate scans.
 CREATE OR REPLACE FUNCTION coopembed.knn_batch(graph regclass) RETURNS bigint
-    LANGUAGE plpgsql SET search_path TO pg_catalog, pg_temp SET jit TO off SET coopembed.probes TO 0 AS $$
+    LANGUAGE plpgsql SET search_path TO pg_catalog, pg_temp SET jit TO off SET coopembed.candidates TO 0 SET coopembed.candidates TO 0 SET coopembed.probes TO 0 AS $$
 DECLARE
     -- Locked before the next statement takes its snapshot, so that no image is registered after it.
     g coopembed.knn_graphs := coopembed.knn_lock(graph, 'ROW EXCLUSIVE');

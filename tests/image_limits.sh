@@ -114,7 +114,7 @@ until_true 'it is being decoded' decoding
 kill -9 $(decoders)
 wait $running && die 'it was embedded without a decoder'
 expect_in 'a decoder that is killed is an error' 'ERROR:  53200: out of memory' "$SCRATCH/error"
-expect_in 'that says so' 'DETAIL:  The end of the process that decoded it was signal: 9' "$SCRATCH/error"
+expect_in 'that says so' 'DETAIL:  The exit status of the decode process was signal: 9' "$SCRATCH/error"
 expect 'of its own statement' '' "$(crashes)"
 ask -v ON_ERROR_STOP=0 -c "$unlimited" -c "/* busy */ $(embed scans.jpg)" >"$SCRATCH/error" 2>&1 &
 running=$!

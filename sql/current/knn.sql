@@ -1,5 +1,5 @@
 -- Stored graphs of nearest neighbours: coop_build_knn() builds and refreshes them. src/pg/functions/knn.rs implements the list of
--- graphs, digests, and the test of many targets at once.
+-- graphs, digests of embeddings, and the test of an embedding against many targets.
 --
 -- A graph is a table that belongs to whoever built it, with one row for each image:
 --   id          id of the image
@@ -313,9 +313,10 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION coopembed.knn_register(regclass) IS 'internal: adds new images to a graph';
 
--- Computes up to 200 waiting lists that no other session is computing. Returns how many.
+-- Computes up to 200 waiting lists that no other session is computing. Returns how many. Lists are exact, whatever the session's settings
+-- for approximate scans.
 CREATE FUNCTION coopembed.knn_batch(graph regclass) RETURNS bigint
-    LANGUAGE plpgsql SET search_path TO pg_catalog, pg_temp SET jit TO off SET coopembed.probes TO 0 AS $$
+    LANGUAGE plpgsql SET search_path TO pg_catalog, pg_temp SET jit TO off SET coopembed.candidates TO 0 SET coopembed.candidates TO 0 SET coopembed.probes TO 0 AS $$
 DECLARE
     -- Locked before the next statement takes its snapshot, so that no image is registered after it.
     g coopembed.knn_graphs := coopembed.knn_lock(graph, 'ROW EXCLUSIVE');
