@@ -5,7 +5,7 @@
 
 use std::fmt::Display;
 
-/// What kind of failure this is; `src/pg/report.rs` maps each to one SQLSTATE.
+/// What kind of failure this is; `src/pg/ereport.rs` maps each to one SQLSTATE.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Bytes that are not an image we can decode.

@@ -32,7 +32,7 @@ pub fn check() -> Result<()> {
 #[cold]
 fn recover() -> Result<()> {
     let mut room = Vec::<u8>::new();
-    room.try_reserve_exact(ENOUGH).map_err(|_| refused(ENOUGH))?;
+    room.try_reserve_exact(ENOUGH).map_err(|_| out_of_memory(ENOUGH))?;
     // Seen by nobody, it would be optimised away.
     std::hint::black_box(room.as_ptr());
     SHORT.store(false, Ordering::Relaxed);
@@ -41,7 +41,7 @@ fn recover() -> Result<()> {
 
 /// The error of an allocation of `bytes` that was refused; in PostgreSQL it has the SQLSTATE 53200, `out_of_memory`.
 #[cold]
-pub fn refused(bytes: usize) -> Error {
+pub fn out_of_memory(bytes: usize) -> Error {
     Error::new(Kind::OutOfMemory, "out of memory")
         .detail(format!("Failed on an allocation of {bytes} bytes."))
         .hint("Give the server more memory, or ask for less of it at once.")
@@ -55,7 +55,7 @@ pub fn refused(bytes: usize) -> Error {
 pub fn reserve<T>(items: &mut Vec<T>, additional: usize) -> Result<()> {
     check()?;
     let total = items.len().saturating_add(additional);
-    items.try_reserve(additional).map_err(|_| refused(total.saturating_mul(size_of::<T>())))
+    items.try_reserve(additional).map_err(|_| out_of_memory(total.saturating_mul(size_of::<T>())))
 }
 
 /// Appends an item.
@@ -89,7 +89,7 @@ pub fn extend<T: Copy>(items: &mut Vec<T>, more: &[T]) -> Result<()> {
 pub fn with_capacity<T>(capacity: usize) -> Result<Vec<T>> {
     check()?;
     let mut items = Vec::new();
-    items.try_reserve_exact(capacity).map_err(|_| refused(capacity.saturating_mul(size_of::<T>())))?;
+    items.try_reserve_exact(capacity).map_err(|_| out_of_memory(capacity.saturating_mul(size_of::<T>())))?;
     Ok(items)
 }
 
@@ -133,7 +133,7 @@ pub fn collect<T>(source: impl IntoIterator<Item = T>) -> Result<Vec<T>> {
 pub fn text(text: &str) -> Result<String> {
     check()?;
     let mut copy = String::new();
-    copy.try_reserve_exact(text.len()).map_err(|_| refused(text.len()))?;
+    copy.try_reserve_exact(text.len()).map_err(|_| out_of_memory(text.len()))?;
     copy.push_str(text);
     Ok(copy)
 }

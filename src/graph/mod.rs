@@ -29,7 +29,7 @@
 
 mod shortest_path;
 
-pub use shortest_path::{NoRoute, Route};
+pub use shortest_path::{NoPath, ShortestPath};
 
 use super::error::{Error, Kind, Result};
 use super::memory;
@@ -37,7 +37,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 /// A node's name: an image's id, or `None` for the centre that a path may end at.
-pub type Id<'a> = Option<&'a str>;
+pub type NodeId<'a> = Option<&'a str>;
 
 /// The most neighbours that all lists have together: searching takes 48 bytes for each, 2.4 GB for this many.
 pub const MAX_EDGES: usize = 50_000_000;
@@ -83,7 +83,11 @@ impl Graph {
     /// # Errors
     /// [`Kind::DuplicateName`] if the image has had its list, [`Kind::InvalidData`] for a distance that is none,
     /// [`Kind::LimitExceeded`] for too many neighbours, [`Kind::OutOfMemory`].
-    pub fn list<'a>(&mut self, id: Id<'_>, neighbours: impl Iterator<Item = (&'a str, f64)>) -> Result<()> {
+    pub fn add_neighbours<'a>(
+        &mut self,
+        id: NodeId<'_>,
+        neighbours: impl Iterator<Item = (&'a str, f64)>,
+    ) -> Result<()> {
         let node = self.number(id)?;
         if std::mem::replace(&mut self.listed[node as usize], true) {
             return Err(Error::new(Kind::DuplicateName, format!("several rows have the id {}", named(id)))
@@ -113,7 +117,7 @@ impl Graph {
         self.listed.iter().filter(|listed| **listed).count()
     }
 
-    fn known(&self, id: Id<'_>) -> Option<u32> {
+    fn known(&self, id: NodeId<'_>) -> Option<u32> {
         let node = match id {
             Some(id) => self.numbers.get(id).copied(),
             None => self.centre,
@@ -121,7 +125,7 @@ impl Graph {
         node.filter(|&node| self.listed[node as usize])
     }
 
-    fn number(&mut self, id: Id<'_>) -> Result<u32> {
+    fn number(&mut self, id: NodeId<'_>) -> Result<u32> {
         let known = match id {
             Some(id) => self.numbers.get(id).copied(),
             None => self.centre,
@@ -136,7 +140,7 @@ impl Graph {
         memory::headroom(id.map_or(0, str::len))?;
         memory::reserve(&mut self.ids, 1)?;
         memory::reserve(&mut self.listed, 1)?;
-        self.numbers.try_reserve(1).map_err(|_| memory::refused(self.numbers.len() * ENTRY))?;
+        self.numbers.try_reserve(1).map_err(|_| memory::out_of_memory(self.numbers.len() * ENTRY))?;
         let id: Option<Rc<str>> = id.map(Rc::from);
         match &id {
             Some(id) => {
@@ -150,6 +154,6 @@ impl Graph {
     }
 }
 
-fn named(id: Id<'_>) -> String {
+fn named(id: NodeId<'_>) -> String {
     id.map_or_else(|| "of the centre".to_owned(), |id| format!("\"{id}\""))
 }

@@ -1,6 +1,6 @@
 //! Dijkstra's search.
 
-use super::{Graph, Id};
+use super::{Graph, NodeId};
 use crate::error::Result;
 use crate::memory;
 use std::cmp::Reverse;
@@ -8,16 +8,16 @@ use std::collections::BinaryHeap;
 
 /// A shortest path.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Route {
+pub struct ShortestPath {
     /// The nodes, both ends included; `None` is the centre.
     pub ids: Vec<Option<String>>,
     /// How long each hop is: that into node 1, into node 2, ...
     pub hops: Vec<f64>,
 }
 
-impl Route {
+impl ShortestPath {
     /// The longest hop, where the path crosses from one kind of image to another (Section 5.3); the first of equals.
-    pub fn crossing(&self) -> Option<usize> {
+    pub fn longest_hop(&self) -> Option<usize> {
         let longer = |best: usize, hop: usize| if self.hops[hop] > self.hops[best] { hop } else { best };
         (0..self.hops.len()).reduce(longer)
     }
@@ -25,7 +25,7 @@ impl Route {
 
 /// There is no path: the two ends lie in parts of the graph that no edge joins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NoRoute {
+pub struct NoPath {
     /// How many nodes a path from the start can reach, itself included; 0 if there is no such node.
     pub from_start: usize,
     /// The same of the goal.
@@ -42,21 +42,21 @@ impl Graph {
     ///
     /// # Errors
     /// [`Kind::OutOfMemory`](crate::error::Kind::OutOfMemory).
-    pub fn route(
+    pub fn shortest_path(
         &self,
-        start: Id<'_>,
-        goal: Id<'_>,
+        start: NodeId<'_>,
+        goal: NodeId<'_>,
         mut wait: impl FnMut(),
-    ) -> Result<std::result::Result<Route, NoRoute>> {
+    ) -> Result<std::result::Result<ShortestPath, NoPath>> {
         let nodes = self.nodes();
         let (Some(from), Some(to)) = (self.known(start), self.known(goal)) else {
-            return Ok(Err(NoRoute { from_start: 0, from_goal: 0, nodes }));
+            return Ok(Err(NoPath { from_start: 0, from_goal: 0, nodes }));
         };
         let neighbours = Neighbours::of(self)?;
         let reached = neighbours.search(from, Some(to), &mut wait)?;
         if !reached.settled[to as usize] {
             let from_goal = neighbours.search(to, None, &mut wait)?.count();
-            return Ok(Err(NoRoute { from_start: reached.count(), from_goal, nodes }));
+            return Ok(Err(NoPath { from_start: reached.count(), from_goal, nodes }));
         }
         let mut path = vec![to];
         let mut last = to;
@@ -65,8 +65,10 @@ impl Graph {
             memory::push(&mut path, last)?;
         }
         path.reverse();
-        let mut route =
-            Route { ids: memory::with_capacity(path.len())?, hops: memory::with_capacity(path.len())? };
+        let mut route = ShortestPath {
+            ids: memory::with_capacity(path.len())?,
+            hops: memory::with_capacity(path.len())?,
+        };
         for &node in &path {
             route.ids.push(self.ids[node as usize].as_deref().map(memory::text).transpose()?);
         }
@@ -139,7 +141,8 @@ impl Neighbours {
                 if further < distance[next as usize] {
                     distance[next as usize] = further;
                     reached.before[next as usize] = node;
-                    heap.try_reserve(1).map_err(|_| memory::refused(heap.len() * size_of::<(f64, u32)>()))?;
+                    heap.try_reserve(1)
+                        .map_err(|_| memory::out_of_memory(heap.len() * size_of::<(f64, u32)>()))?;
                     heap.push(Reverse((Length(further), next)));
                 }
             }
@@ -185,16 +188,16 @@ mod tests {
     use crate::error::Kind;
     use proptest::prelude::*;
 
-    fn graph(lists: &[(Id<'static>, &[(&'static str, f64)])]) -> Graph {
+    fn graph(lists: &[(NodeId<'static>, &[(&'static str, f64)])]) -> Graph {
         let mut graph = Graph::default();
         for (id, neighbours) in lists {
-            graph.list(*id, neighbours.iter().copied()).unwrap();
+            graph.add_neighbours(*id, neighbours.iter().copied()).unwrap();
         }
         graph
     }
 
-    fn route(graph: &Graph, start: &str, goal: Id<'_>) -> std::result::Result<Route, NoRoute> {
-        graph.route(Some(start), goal, || ()).unwrap()
+    fn route(graph: &Graph, start: &str, goal: NodeId<'_>) -> std::result::Result<ShortestPath, NoPath> {
+        graph.shortest_path(Some(start), goal, || ()).unwrap()
     }
 
     #[test]
@@ -203,16 +206,16 @@ mod tests {
         let graph =
             graph(&[(Some("a"), &[("b", 1.0), ("c", 5.0)]), (Some("b"), &[]), (Some("c"), &[("b", 3.0)])]);
         let path = route(&graph, "a", Some("c")).unwrap();
-        assert_eq!((path.ids.len(), path.hops.as_slice(), path.crossing()), (3, &[1.0, 3.0][..], Some(1)));
+        assert_eq!((path.ids.len(), path.hops.as_slice(), path.longest_hop()), (3, &[1.0, 3.0][..], Some(1)));
         assert_eq!(path.ids[1].as_deref(), Some("b"));
         let back = route(&graph, "c", Some("a")).unwrap();
-        assert_eq!((back.hops.as_slice(), back.crossing()), (&[3.0, 1.0][..], Some(0)));
+        assert_eq!((back.hops.as_slice(), back.longest_hop()), (&[3.0, 1.0][..], Some(0)));
     }
 
     #[test]
     fn from_a_node_to_itself_is_no_hop() {
         let path = route(&graph(&[(Some("a"), &[("a", 0.0)])]), "a", Some("a")).unwrap();
-        assert_eq!((path.ids.len(), path.hops.len(), path.crossing()), (1, 0, None));
+        assert_eq!((path.ids.len(), path.hops.len(), path.longest_hop()), (1, 0, None));
     }
 
     #[test]
@@ -220,14 +223,14 @@ mod tests {
         let graph = graph(&[(Some("a"), &[("b", 1.0)]), (Some("b"), &[]), (None, &[("b", 0.5)])]);
         let path = route(&graph, "a", None).unwrap();
         assert_eq!(path.ids, [Some("a".to_owned()), Some("b".to_owned()), None]);
-        assert_eq!(path.crossing(), Some(0));
+        assert_eq!(path.longest_hop(), Some(0));
     }
 
     #[test]
     fn nobody_walks_through_a_node_whose_list_has_not_come() {
         let graph = graph(&[(Some("a"), &[("hidden", 1.0)]), (Some("c"), &[("hidden", 1.0)])]);
         let none = route(&graph, "a", Some("c")).unwrap_err();
-        assert_eq!(none, NoRoute { from_start: 1, from_goal: 1, nodes: 2 });
+        assert_eq!(none, NoPath { from_start: 1, from_goal: 1, nodes: 2 });
         assert_eq!(route(&graph, "hidden", Some("c")).unwrap_err().from_start, 0);
     }
 
@@ -240,18 +243,21 @@ mod tests {
             (Some("d"), &[]),
             (Some("e"), &[("d", 1.0)]),
         ]);
-        let none = NoRoute { from_start: 2, from_goal: 3, nodes: 5 };
+        let none = NoPath { from_start: 2, from_goal: 3, nodes: 5 };
         assert_eq!(route(&graph, "a", Some("e")), Err(none));
     }
 
     #[test]
     fn a_second_list_and_an_impossible_distance_are_errors() {
         let mut graph = graph(&[(Some("a"), &[])]);
-        assert_eq!(graph.list(Some("a"), std::iter::empty()).unwrap_err().kind, Kind::DuplicateName);
+        assert_eq!(
+            graph.add_neighbours(Some("a"), std::iter::empty()).unwrap_err().kind,
+            Kind::DuplicateName
+        );
         for distance in [f64::NAN, -1.0, f64::INFINITY] {
             let mut lists = Graph::default();
             assert_eq!(
-                lists.list(Some("b"), [("a", distance)].into_iter()).unwrap_err().kind,
+                lists.add_neighbours(Some("b"), [("a", distance)].into_iter()).unwrap_err().kind,
                 Kind::InvalidData
             );
         }
@@ -260,9 +266,12 @@ mod tests {
     #[test]
     fn a_graph_that_is_too_large_is_an_error() {
         let mut graph = Graph::with_limit(2);
-        graph.list(Some("a"), [("b", 1.0), ("c", 1.0)].into_iter()).unwrap();
-        graph.list(Some("c"), std::iter::empty()).unwrap();
-        assert_eq!(graph.list(Some("b"), [("a", 1.0)].into_iter()).unwrap_err().kind, Kind::LimitExceeded);
+        graph.add_neighbours(Some("a"), [("b", 1.0), ("c", 1.0)].into_iter()).unwrap();
+        graph.add_neighbours(Some("c"), std::iter::empty()).unwrap();
+        assert_eq!(
+            graph.add_neighbours(Some("b"), [("a", 1.0)].into_iter()).unwrap_err().kind,
+            Kind::LimitExceeded
+        );
     }
 
     /// All shortest lengths by Floyd and Warshall's method.
@@ -292,7 +301,7 @@ mod tests {
             let mut graph = Graph::default();
             for (node, id) in ids.iter().enumerate() {
                 let list = edges.iter().filter(|e| e.0 == node).map(|e| (ids[e.1].as_str(), e.2));
-                graph.list(Some(id), list).unwrap();
+                graph.add_neighbours(Some(id), list).unwrap();
             }
             let length = all_lengths(12, &edges);
             for a in 0..12 {

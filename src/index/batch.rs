@@ -7,7 +7,7 @@ use crate::space::Layout;
 
 /// Encoded rows, in the order in which they came.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Batch {
+pub struct EncodedRows {
     /// Whose space they are in.
     pub layout: Layout,
     /// `[rows]`.
@@ -15,30 +15,30 @@ pub struct Batch {
     /// `[rows, K·n]`, 8 bits each.
     pub codes: Vec<u8>,
     /// `[rows, K]`.
-    pub marks: Vec<Mark>,
+    pub metadata: Vec<CodeMetadata>,
 }
 
 /// What goes with a row's codes in one subspace.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Mark {
+pub struct CodeMetadata {
     /// The cell.
     pub cell: u8,
     /// Code of the error that the high nibbles leave.
-    pub error4: u8,
+    pub coarse_error: u8,
     /// Code of the error that all bits leave.
-    pub error8: u8,
+    pub fine_error: u8,
     /// The distance from the centre is at least this.
-    pub inner: f32,
+    pub min_radius: f32,
     /// And at most this.
-    pub outer: f32,
+    pub max_radius: f32,
     /// The squared length of the row itself is at least this.
-    pub norm: f32,
+    pub min_squared_norm: f32,
 }
 
-impl Batch {
+impl EncodedRows {
     /// No rows.
     pub fn new(layout: Layout) -> Self {
-        Self { layout, tids: Vec::new(), codes: Vec::new(), marks: Vec::new() }
+        Self { layout, tids: Vec::new(), codes: Vec::new(), metadata: Vec::new() }
     }
 
     /// How many rows.
@@ -48,14 +48,14 @@ impl Batch {
 
     /// Bytes of memory that a row takes here, and again as much when it is written.
     pub fn row_memory(layout: Layout) -> usize {
-        Tid::SIZE + layout.dimensions() + layout.subspaces() * size_of::<Mark>()
+        Tid::SIZE + layout.dimensions() + layout.subspaces() * size_of::<CodeMetadata>()
     }
 
     /// Forgets the rows and keeps the memory.
     pub fn clear(&mut self) {
         self.tids.clear();
         self.codes.clear();
-        self.marks.clear();
+        self.metadata.clear();
     }
 
     /// Makes room for so many more rows.
@@ -65,7 +65,7 @@ impl Batch {
     pub fn reserve(&mut self, rows: usize) -> Result<()> {
         memory::reserve(&mut self.tids, rows)?;
         memory::reserve(&mut self.codes, rows * self.layout.dimensions())?;
-        memory::reserve(&mut self.marks, rows * self.layout.subspaces())
+        memory::reserve(&mut self.metadata, rows * self.layout.subspaces())
     }
 
     /// Adds the rows of another one that are still there.
@@ -78,7 +78,7 @@ impl Batch {
         for (row, tid) in other.tids.iter().enumerate().filter(|(_, tid)| tid.is_live()) {
             self.tids.push(*tid);
             self.codes.extend_from_slice(&other.codes[row * n..(row + 1) * n]);
-            self.marks.extend_from_slice(&other.marks[row * k..(row + 1) * k]);
+            self.metadata.extend_from_slice(&other.metadata[row * k..(row + 1) * k]);
         }
         Ok(())
     }

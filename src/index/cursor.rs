@@ -2,9 +2,9 @@
 
 use super::layout::{Meta, Tid};
 use super::listing::Listing;
-use super::pages::{Pages, Problem, Read};
-use super::search::{Mode, Search, Stats};
-use super::snapshot::Snapshot;
+use super::pages::{PageError, PageResult, Pages};
+use super::search::{Search, SearchMode, SearchStats};
+use super::snapshot::IndexSnapshot;
 use crate::memory;
 use crate::space::{distance, Query, QueryRef};
 use std::collections::HashSet;
@@ -13,7 +13,7 @@ use std::collections::HashSet;
 pub struct Cursor {
     /// None is as far from every row as from any other.
     query: Option<Query>,
-    mode: Mode,
+    mode: SearchMode,
     running: Option<Running>,
     /// What has been returned, in case the search has to be started again.
     returned: Vec<Tid>,
@@ -21,7 +21,7 @@ pub struct Cursor {
     known: Option<HashSet<Tid>>,
     /// The last bound. A row that comes later is not nearer: it was in the old search too, and still to come.
     last: f64,
-    stats: Stats,
+    stats: SearchStats,
 }
 
 /// What goes on until rows move.
@@ -33,7 +33,7 @@ enum Running {
 
 impl Cursor {
     /// Asks `query`; nothing is read before the first row.
-    pub fn new(query: Query, mode: Mode) -> Self {
+    pub fn new(query: Query, mode: SearchMode) -> Self {
         Self { query: Some(query), mode, ..Self::unordered() }
     }
 
@@ -41,12 +41,12 @@ impl Cursor {
     pub fn unordered() -> Self {
         Self {
             query: None,
-            mode: Mode::Exact,
+            mode: SearchMode::Exact,
             running: None,
             returned: Vec::new(),
             known: None,
             last: 0.0,
-            stats: Stats::default(),
+            stats: SearchStats::default(),
         }
     }
 
@@ -54,19 +54,19 @@ impl Cursor {
     /// model than the query's, or there is no query.
     ///
     /// # Errors
-    /// [`Problem::Failed`] if the index is damaged or cannot be read, or memory is refused.
-    pub fn next<P: Pages + ?Sized>(&mut self, pages: &P) -> Read<Option<(Tid, Option<f64>)>> {
+    /// [`PageError::Failed`] if the index is damaged or cannot be read, or memory is refused.
+    pub fn next<P: Pages + ?Sized>(&mut self, pages: &P) -> PageResult<Option<(Tid, Option<f64>)>> {
         loop {
             let changes = match &self.running {
-                Some(running) => running.changes(),
-                None => Meta::read(pages)?.changes,
+                Some(running) => running.reorganizations(),
+                None => Meta::read(pages)?.reorganizations,
             };
             match self.step(pages) {
                 Ok(None) => return Ok(None),
                 Ok(Some((tid, bound))) => {
                     if let Some(known) = &mut self.known {
                         let bytes = known.len().saturating_mul(2 * size_of::<Tid>());
-                        known.try_reserve(1).map_err(|_| memory::refused(bytes))?;
+                        known.try_reserve(1).map_err(|_| memory::out_of_memory(bytes))?;
                         if !known.insert(tid) {
                             continue;
                         }
@@ -74,15 +74,15 @@ impl Cursor {
                     memory::push(&mut self.returned, tid)?;
                     return Ok(Some((tid, bound.map(|bound| self.after_last(bound)))));
                 }
-                Err(Problem::Stale(block)) => {
-                    if Meta::read(pages)?.changes == changes {
-                        return Err(Problem::Failed(Problem::Stale(block).into_error()));
+                Err(PageError::Stale(block)) => {
+                    if Meta::read(pages)?.reorganizations == changes {
+                        return Err(PageError::Failed(PageError::Stale(block).into_error()));
                     }
                     self.running = None;
                     if self.known.is_none() {
                         let mut known = HashSet::new();
                         let bytes = self.returned.len().saturating_mul(2 * size_of::<Tid>());
-                        known.try_reserve(self.returned.len()).map_err(|_| memory::refused(bytes))?;
+                        known.try_reserve(self.returned.len()).map_err(|_| memory::out_of_memory(bytes))?;
                         known.extend(self.returned.iter().copied());
                         self.known = Some(known);
                     }
@@ -94,11 +94,11 @@ impl Cursor {
 
     /// A bound that is not below the last one. Only an approximate search may fall back, and then says so.
     fn after_last(&mut self, bound: f64) -> f64 {
-        self.last = if self.mode == Mode::Exact { self.last.max(bound) } else { bound };
+        self.last = if self.mode == SearchMode::Exact { self.last.max(bound) } else { bound };
         self.last
     }
 
-    fn step<P: Pages + ?Sized>(&mut self, pages: &P) -> Read<Option<(Tid, Option<f64>)>> {
+    fn step<P: Pages + ?Sized>(&mut self, pages: &P) -> PageResult<Option<(Tid, Option<f64>)>> {
         let running = match &mut self.running {
             Some(running) => running,
             none => none.insert(Running::start(pages, self.query.as_ref().map(Query::as_ref), self.mode)?),
@@ -118,30 +118,35 @@ impl Cursor {
     }
 
     /// What the search has done since it was last started.
-    pub fn stats(&self) -> Stats {
+    pub fn stats(&self) -> SearchStats {
         self.stats
     }
 
     /// The metapage's counter when the search was last started.
-    pub fn changes(&self) -> Option<u32> {
-        self.running.as_ref().map(Running::changes)
+    pub fn reorganizations(&self) -> Option<u32> {
+        self.running.as_ref().map(Running::reorganizations)
     }
 }
 
 impl Running {
     /// Looks at the index as it is now.
-    fn start<P: Pages + ?Sized>(pages: &P, query: Option<QueryRef<'_>>, mode: Mode) -> Read<Self> {
+    fn start<P: Pages + ?Sized>(
+        pages: &P,
+        query: Option<QueryRef<'_>>,
+        mode: SearchMode,
+    ) -> PageResult<Self> {
         let mut tail: Vec<(Tid, f64)> = Vec::new();
-        let snapshot = Snapshot::read(pages, &mut tail, &mut Vec::clear, &mut |tail, tid, embedding| {
-            let distance = match query {
-                Some(query) if query.layout == embedding.layout => distance(embedding, query)?,
-                _ => 0.0,
-            };
-            if distance.is_nan() {
-                return Err(Problem::corrupt("A row of the tail holds a number that is none."));
-            }
-            Ok(memory::push(tail, (tid, distance))?)
-        })?;
+        let snapshot =
+            IndexSnapshot::read(pages, &mut tail, &mut Vec::clear, &mut |tail, tid, embedding| {
+                let distance = match query {
+                    Some(query) if query.layout == embedding.layout => distance(embedding, query)?,
+                    _ => 0.0,
+                };
+                if distance.is_nan() {
+                    return Err(PageError::corrupt("A row of the tail holds a number that is none."));
+                }
+                Ok(memory::push(tail, (tid, distance))?)
+            })?;
         match query {
             Some(query) if snapshot.meta.layout.is_none_or(|ours| ours == query.layout) => {
                 Ok(Self::Search(Box::new(Search::start(pages, snapshot, tail, query, mode)?)))
@@ -153,10 +158,10 @@ impl Running {
         }
     }
 
-    fn changes(&self) -> u32 {
+    fn reorganizations(&self) -> u32 {
         match self {
-            Self::Search(search) => search.changes(),
-            Self::Listing(listing) => listing.changes(),
+            Self::Search(search) => search.reorganizations(),
+            Self::Listing(listing) => listing.reorganizations(),
         }
     }
 }

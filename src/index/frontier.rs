@@ -64,7 +64,7 @@ impl Frontier {
     /// [`crate::error::Kind::OutOfMemory`].
     pub fn reserve(&mut self, items: usize) -> Result<()> {
         let bytes = (self.heap.len() + items) * size_of::<Item>();
-        self.heap.try_reserve(items).map_err(|_| memory::refused(bytes))?;
+        self.heap.try_reserve(items).map_err(|_| memory::out_of_memory(bytes))?;
         memory::reserve(&mut self.beyond, items)
     }
 

@@ -16,9 +16,9 @@
 //! is a cell's positions, a *piece* what a run has in one block. High nibbles lie dimension by dimension: 16 bytes, byte
 //! i with the low half for position i of the block and the high half for position i + 16.
 
-use super::batch::{Batch, Mark};
+use super::batch::{CodeMetadata, EncodedRows};
 use super::layout::Tid;
-use super::pages::{Extent, Pages, Problem, Read};
+use super::pages::{Extent, PageError, PageResult, Pages};
 use crate::error::Result;
 use crate::memory;
 use crate::space::Layout;
@@ -31,7 +31,7 @@ pub const MAX_GROUP_ROWS: usize = 65_535;
 
 /// Where everything of a group lies in its stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Shape {
+pub struct GroupShape {
     /// Whose space the rows are in.
     pub layout: Layout,
     /// Cells of each subspace.
@@ -51,7 +51,7 @@ pub struct Plane {
     pub high: Range<usize>,
 }
 
-impl Shape {
+impl GroupShape {
     fn blocks(&self) -> usize {
         self.rows.div_ceil(BLOCK)
     }
@@ -180,35 +180,35 @@ impl Iterator for Pieces<'_> {
 }
 
 /// Reads the starts of runs, checked: they rise from 0 to the number of rows.
-pub fn parse_starts(bytes: &[u8], rows: usize) -> Read<Vec<u16>> {
+pub fn parse_starts(bytes: &[u8], rows: usize) -> PageResult<Vec<u16>> {
     let starts = memory::collect(bytes.chunks_exact(2).map(|b| u16::from_le_bytes([b[0], b[1]])))?;
     let ends = starts.first() == Some(&0) && starts.last().map(|&s| usize::from(s)) == Some(rows);
     if ends && starts.is_sorted() {
         Ok(starts)
     } else {
-        Err(Problem::corrupt("The runs of a group do not add up to its rows."))
+        Err(PageError::corrupt("The runs of a group do not add up to its rows."))
     }
 }
 
 /// Reads the least squared length of rows, checked.
-pub fn parse_norm(bytes: &[u8]) -> Read<f32> {
+pub fn parse_norm(bytes: &[u8]) -> PageResult<f32> {
     let norm = bytes.first_chunk().map_or(f32::NAN, |bytes| f32::from_le_bytes(*bytes));
     if norm.is_finite() {
         Ok(norm)
     } else {
-        Err(Problem::corrupt("The length of a group's rows is no number."))
+        Err(PageError::corrupt("The length of a group's rows is no number."))
     }
 }
 
 /// Reads the rows of positions, checked: each is one of the group.
-pub fn parse_rows(bytes: &[u8], rows: usize, out: &mut Vec<u16>) -> Read<()> {
+pub fn parse_rows(bytes: &[u8], rows: usize, out: &mut Vec<u16>) -> PageResult<()> {
     out.clear();
     memory::reserve(out, bytes.len() / 2)?;
     out.extend(bytes.chunks_exact(2).map(|b| u16::from_le_bytes([b[0], b[1]])));
     if out.iter().copied().max().is_none_or(|row| usize::from(row) < rows) {
         Ok(())
     } else {
-        Err(Problem::corrupt("A position of a group leads to no row."))
+        Err(PageError::corrupt("A position of a group leads to no row."))
     }
 }
 
@@ -216,8 +216,8 @@ pub fn parse_rows(bytes: &[u8], rows: usize, out: &mut Vec<u16>) -> Read<()> {
 ///
 /// # Errors
 /// [`crate::error::Kind::OutOfMemory`].
-pub fn encode(batch: &Batch, cells: usize) -> Result<(Shape, Vec<u8>)> {
-    let shape = Shape { layout: batch.layout, cells, rows: batch.rows() };
+pub fn encode_group(batch: &EncodedRows, cells: usize) -> Result<(GroupShape, Vec<u8>)> {
+    let shape = GroupShape { layout: batch.layout, cells, rows: batch.rows() };
     let mut out = memory::filled(0, shape.size())?;
     for (row, tid) in batch.tids.iter().enumerate() {
         out[shape.tid(row)..][..Tid::SIZE].copy_from_slice(&tid.to_bytes());
@@ -228,29 +228,29 @@ pub fn encode(batch: &Batch, cells: usize) -> Result<(Shape, Vec<u8>)> {
     Ok((shape, out))
 }
 
-fn encode_subspace(batch: &Batch, shape: &Shape, k: usize, out: &mut [u8]) -> Result<()> {
+fn encode_subspace(batch: &EncodedRows, shape: &GroupShape, k: usize, out: &mut [u8]) -> Result<()> {
     let (subspaces, dimensions) = (shape.layout.subspaces(), shape.layout.dimensions());
     let n = shape.layout.subspace_dim();
     let plane = shape.plane(k);
-    let mark = |row: u16| &batch.marks[usize::from(row) * subspaces + k];
+    let mark = |row: u16| &batch.metadata[usize::from(row) * subspaces + k];
     let mut order: Vec<u16> = memory::collect(0..shape.rows as u16)?;
     order.sort_unstable_by(|&a, &b| {
         let (x, y) = (mark(a), mark(b));
-        x.cell.cmp(&y.cell).then(x.inner.total_cmp(&y.inner)).then(a.cmp(&b))
+        x.cell.cmp(&y.cell).then(x.min_radius.total_cmp(&y.min_radius)).then(a.cmp(&b))
     });
     let start = |cell| order.partition_point(|&row| usize::from(mark(row).cell) < cell) as u16;
     let starts: Vec<u16> = memory::collect((0..=shape.cells).map(start))?;
-    let norm = order.iter().map(|&row| mark(row).norm).fold(f32::INFINITY, f32::min);
+    let norm = order.iter().map(|&row| mark(row).min_squared_norm).fold(f32::INFINITY, f32::min);
     out[plane.norm].copy_from_slice(&norm.min(f32::MAX).to_le_bytes());
     write_all(&mut out[plane.starts], starts.iter().map(|s| s.to_le_bytes()));
     let radii = pieces(&starts).flat_map(|p| {
         let rows = &order[p.positions()];
-        let inner = rows.iter().map(|&r| mark(r).inner).fold(f32::INFINITY, f32::min);
-        let outer = rows.iter().map(|&r| mark(r).outer).fold(0.0, f32::max);
+        let inner = rows.iter().map(|&r| mark(r).min_radius).fold(f32::INFINITY, f32::min);
+        let outer = rows.iter().map(|&r| mark(r).max_radius).fold(0.0, f32::max);
         [inner.to_le_bytes(), outer.to_le_bytes()]
     });
     write_all(&mut out[plane.radii], radii);
-    write_all(&mut out[plane.errors], order.iter().map(|&row| [mark(row).error4]));
+    write_all(&mut out[plane.errors], order.iter().map(|&row| [mark(row).coarse_error]));
     write_all(&mut out[plane.rows], order.iter().map(|row| row.to_le_bytes()));
     let cells = &mut out[shape.cells_of_rows()];
     for row in 0..shape.rows {
@@ -271,7 +271,7 @@ fn encode_subspace(batch: &Batch, shape: &Shape, k: usize, out: &mut [u8]) -> Re
         let codes = &batch.codes[usize::from(row) * dimensions + k * n..][..n];
         let detail = &mut out[shape.detail(row.into(), k)];
         detail[..2].copy_from_slice(&(position as u16).to_le_bytes());
-        detail[2] = mark(row).error8;
+        detail[2] = mark(row).fine_error;
         for (byte, pair) in detail[3..].iter_mut().zip(codes.chunks(2)) {
             *byte = pair[0] & 15 | pair.get(1).map_or(0, |c| c << 4);
         }
@@ -289,22 +289,33 @@ fn write_all<const N: usize>(out: &mut [u8], items: impl Iterator<Item = [u8; N]
 /// group's least.
 ///
 /// # Errors
-/// [`Problem::Failed`] if its parts contradict each other; those of [`Pages::read`]; [`crate::error::Kind::OutOfMemory`].
-pub fn decode<P: Pages + ?Sized>(pages: &P, extent: Extent, shape: &Shape) -> Read<Batch> {
+/// [`PageError::Failed`] if its parts contradict each other; those of [`Pages::read`]; [`crate::error::Kind::OutOfMemory`].
+pub fn decode_group<P: Pages + ?Sized>(
+    pages: &P,
+    extent: Extent,
+    shape: &GroupShape,
+) -> PageResult<EncodedRows> {
     let mut bytes = memory::with_capacity(shape.size())?;
     extent.copy(pages, 0..shape.size(), &mut bytes)?;
     unpack(&bytes, shape)
 }
 
-fn unpack(bytes: &[u8], shape: &Shape) -> Read<Batch> {
+fn unpack(bytes: &[u8], shape: &GroupShape) -> PageResult<EncodedRows> {
     let (subspaces, dimensions, n) =
         (shape.layout.subspaces(), shape.layout.dimensions(), shape.layout.subspace_dim());
-    let mut batch = Batch::new(shape.layout);
+    let mut batch = EncodedRows::new(shape.layout);
     batch.tids =
         memory::collect(bytes[..shape.rows * Tid::SIZE].as_chunks().0.iter().map(|b| Tid::from_bytes(*b)))?;
     batch.codes = memory::filled(0, shape.rows * dimensions)?;
-    let nothing = Mark { cell: 0, error4: 0, error8: 0, inner: f32::NAN, outer: 0.0, norm: 0.0 };
-    batch.marks = memory::filled(nothing, shape.rows * subspaces)?;
+    let nothing = CodeMetadata {
+        cell: 0,
+        coarse_error: 0,
+        fine_error: 0,
+        min_radius: f32::NAN,
+        max_radius: 0.0,
+        min_squared_norm: 0.0,
+    };
+    batch.metadata = memory::filled(nothing, shape.rows * subspaces)?;
     for k in 0..subspaces {
         let plane = shape.plane(k);
         let norm = parse_norm(&bytes[plane.norm])?;
@@ -313,7 +324,7 @@ fn unpack(bytes: &[u8], shape: &Shape) -> Read<Batch> {
             let inner = f32::from_le_bytes([radii[0], radii[1], radii[2], radii[3]]);
             let outer = f32::from_le_bytes([radii[4], radii[5], radii[6], radii[7]]);
             if !(inner >= 0.0 && inner <= outer) {
-                return Err(Problem::corrupt(format!(
+                return Err(PageError::corrupt(format!(
                     "A piece of subspace {k} reaches from {inner} to {outer}."
                 )));
             }
@@ -322,28 +333,28 @@ fn unpack(bytes: &[u8], shape: &Shape) -> Read<Batch> {
                     bytes[plane.rows.start + 2 * position],
                     bytes[plane.rows.start + 2 * position + 1],
                 ]));
-                if row >= shape.rows || !batch.marks[row * subspaces + k].inner.is_nan() {
-                    return Err(Problem::corrupt(format!(
+                if row >= shape.rows || !batch.metadata[row * subspaces + k].min_radius.is_nan() {
+                    return Err(PageError::corrupt(format!(
                         "Position {position} of subspace {k} leads to no row of its own."
                     )));
                 }
                 let detail = &bytes[shape.detail(row, k)];
                 if usize::from(u16::from_le_bytes([detail[0], detail[1]])) != position {
-                    return Err(Problem::corrupt(format!(
+                    return Err(PageError::corrupt(format!(
                         "Row {row} does not lead back to position {position} of subspace {k}."
                     )));
                 }
-                batch.marks[row * subspaces + k] = Mark {
+                batch.metadata[row * subspaces + k] = CodeMetadata {
                     cell: piece.cell,
-                    error4: bytes[plane.errors.start + position],
-                    error8: detail[2],
-                    inner,
-                    outer,
-                    norm,
+                    coarse_error: bytes[plane.errors.start + position],
+                    fine_error: detail[2],
+                    min_radius: inner,
+                    max_radius: outer,
+                    min_squared_norm: norm,
                 };
                 let at = shape.cells_of_rows().start + row / BLOCK * 16 * subspaces + 16 * k + row % 16;
                 if bytes[at] >> (4 * (row % BLOCK / 16)) & 15 != piece.cell {
-                    return Err(Problem::corrupt(format!("Row {row} is in two cells of subspace {k}.")));
+                    return Err(PageError::corrupt(format!("Row {row} is in two cells of subspace {k}.")));
                 }
                 let lane = position % BLOCK;
                 let block = &bytes[plane.high.start + position / BLOCK * shape.block_size()..];

@@ -2,7 +2,7 @@
 //! numbers of the tail are as the processor has them, to be read in place, as everything in PostgreSQL's pages.
 
 use super::kernels::halves;
-use super::pages::{Kind, Problem, Read, Tag, PAYLOAD};
+use super::pages::{PageError, PageKind, PageResult, PageTag, PAYLOAD};
 use super::quantizer::MAX_CELLS;
 use crate::error::Result;
 use crate::memory;
@@ -71,7 +71,7 @@ pub struct Meta {
     /// Rows that make the tail into a group (an option of the index).
     pub tail_rows: u32,
     /// Grows whenever rows move: a reader that finds another number than before has to look again.
-    pub changes: u32,
+    pub reorganizations: u32,
     /// What the next extent's pages will say.
     pub next_generation: u32,
     /// Blocks from here on belong to nobody.
@@ -107,17 +107,17 @@ impl Meta {
     /// Reads the metapage.
     ///
     /// # Errors
-    /// [`Problem::Failed`] if it is not one, or of a version that this library does not know.
-    pub fn from_bytes(bytes: &[u8]) -> Read<Self> {
+    /// [`PageError::Failed`] if it is not one, or of a version that this library does not know.
+    pub fn from_bytes(bytes: &[u8]) -> PageResult<Self> {
         let field = |i: usize| u32_at(bytes, 4 * i);
         if field(0) != MAGIC {
-            return Err(Problem::corrupt(format!(
+            return Err(PageError::corrupt(format!(
                 "The metapage starts with {:#010x}, not {MAGIC:#010x}.",
                 field(0)
             )));
         }
         if !(VERSION - 1..=VERSION).contains(&field(1)) {
-            return Err(Problem::Failed(
+            return Err(PageError::Failed(
                 crate::error::Error::new(
                     crate::error::Kind::Unsupported,
                     format!("index format version {} is not supported", field(1)),
@@ -133,7 +133,7 @@ impl Meta {
             match Layout::new(k.into(), n.into(), field(3)) {
                 Ok(layout) if layout.dimensions() <= MAX_INDEX_DIMENSIONS => Some(layout),
                 _ => {
-                    return Err(Problem::corrupt(format!(
+                    return Err(PageError::corrupt(format!(
                         "The metapage names a model of {k}x{n} dimensions."
                     )))
                 }
@@ -141,13 +141,13 @@ impl Meta {
         };
         let cells = field(4);
         if cells == 0 || cells as usize > MAX_CELLS {
-            return Err(Problem::corrupt(format!("The metapage names {cells} cells.")));
+            return Err(PageError::corrupt(format!("The metapage names {cells} cells.")));
         }
         Ok(Self {
             layout,
             cells,
             tail_rows: field(5),
-            changes: field(6),
+            reorganizations: field(6),
             next_generation: field(7),
             end: field(8),
             directory: field(9),
@@ -178,7 +178,7 @@ impl Meta {
             fingerprint,
             self.cells,
             self.tail_rows,
-            self.changes,
+            self.reorganizations,
             self.next_generation,
             self.end,
             self.directory,
@@ -202,8 +202,8 @@ impl Meta {
     }
 
     /// What a page of the tail must say.
-    pub fn tail_tag(&self) -> Tag {
-        Tag { kind: Kind::Tail, generation: self.tail_generation }
+    pub fn tail_tag(&self) -> PageTag {
+        PageTag { kind: PageKind::Tail, generation: self.tail_generation }
     }
 
     /// How many pages the tail may have before it is made into a group.
@@ -217,7 +217,7 @@ impl Meta {
 
 /// What an entry of the directory is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
+pub enum ExtentState {
     /// Nothing.
     Unused,
     /// A group that readers see.
@@ -230,9 +230,9 @@ pub enum State {
 
 /// One extent of pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Entry {
+pub struct DirectoryEntry {
     /// What it is.
-    pub state: State,
+    pub state: ExtentState,
     /// First block.
     pub first: u32,
     /// How many blocks.
@@ -250,17 +250,17 @@ const DIRECTORY_HEADER: usize = 8;
 /// Entries of a directory page.
 pub const DIRECTORY_ENTRIES: usize = (PAYLOAD - DIRECTORY_HEADER) / ENTRY;
 
-impl Entry {
+impl DirectoryEntry {
     /// Nothing.
     pub const UNUSED: Self =
-        Self { state: State::Unused, first: 0, pages: 0, generation: 0, rows: 0, live: 0 };
+        Self { state: ExtentState::Unused, first: 0, pages: 0, generation: 0, rows: 0, live: 0 };
 
     fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let state = match u32_at(bytes, 0) {
-            0 => State::Unused,
-            1 => State::Group,
-            2 => State::Free,
-            3 => State::Building,
+            0 => ExtentState::Unused,
+            1 => ExtentState::Group,
+            2 => ExtentState::Free,
+            3 => ExtentState::Building,
             _ => return None,
         };
         Some(Self {
@@ -284,9 +284,9 @@ impl Entry {
 }
 
 /// A page of the directory: entries, and the next page.
-pub struct Directory;
+pub struct DirectoryPage;
 
-impl Directory {
+impl DirectoryPage {
     /// The next page of the directory, [`NO_BLOCK`] at its end.
     pub fn next(bytes: &[u8]) -> u32 {
         u32_at(bytes, 0)
@@ -297,13 +297,13 @@ impl Directory {
         bytes[..4].copy_from_slice(&next.to_le_bytes());
     }
 
-    /// Entry `i` of this page; `None` if it makes no sense.
-    pub fn entry(bytes: &[u8], i: usize) -> Option<Entry> {
-        Entry::from_bytes(&bytes[DIRECTORY_HEADER + i * ENTRY..][..ENTRY])
+    /// DirectoryEntry `i` of this page; `None` if it makes no sense.
+    pub fn entry(bytes: &[u8], i: usize) -> Option<DirectoryEntry> {
+        DirectoryEntry::from_bytes(&bytes[DIRECTORY_HEADER + i * ENTRY..][..ENTRY])
     }
 
     /// Writes entry `i` of this page.
-    pub fn set_entry(bytes: &mut [u8], i: usize, entry: Entry) {
+    pub fn set_entry(bytes: &mut [u8], i: usize, entry: DirectoryEntry) {
         bytes[DIRECTORY_HEADER + i * ENTRY..][..ENTRY].copy_from_slice(&entry.to_bytes());
     }
 }
@@ -320,11 +320,11 @@ impl NullPage {
     /// The rows of a page.
     ///
     /// # Errors
-    /// [`Problem::Failed`] if it claims more rows than it can hold.
-    pub fn tids(bytes: &[u8]) -> Read<Vec<Tid>> {
+    /// [`PageError::Failed`] if it claims more rows than it can hold.
+    pub fn tids(bytes: &[u8]) -> PageResult<Vec<Tid>> {
         let rows = usize::from(u16_at(bytes, 0));
         if rows > Self::ROWS {
-            return Err(Problem::corrupt(format!("A page of rows without embedding claims {rows} rows.")));
+            return Err(PageError::corrupt(format!("A page of rows without embedding claims {rows} rows.")));
         }
         let tids = bytes[NULLS_HEADER..].as_chunks().0.iter().take(rows);
         Ok(memory::collect(tids.map(|b| Tid::from_bytes(*b)))?)
@@ -364,12 +364,12 @@ const TAIL_HEADER: usize = 16;
 const TAIL_ROW_HEADER: usize = 8;
 
 /// Bytes of one row of the tail: TID, padding, K·n half-precision numbers.
-pub fn tail_row_size(layout: Layout) -> usize {
+pub fn row_size(layout: Layout) -> usize {
     (TAIL_ROW_HEADER + 2 * layout.dimensions()).next_multiple_of(8)
 }
 
 fn rows_per_tail_page(layout: Layout) -> usize {
-    (PAYLOAD - TAIL_HEADER) / tail_row_size(layout)
+    (PAYLOAD - TAIL_HEADER) / row_size(layout)
 }
 
 /// A page of the tail, read in place.
@@ -383,11 +383,11 @@ impl<'a> TailPage<'a> {
     /// Reads a page.
     ///
     /// # Errors
-    /// [`Problem::Failed`] if it claims more rows than it can hold.
-    pub fn new(bytes: &'a [u8], layout: Layout) -> Read<Self> {
+    /// [`PageError::Failed`] if it claims more rows than it can hold.
+    pub fn new(bytes: &'a [u8], layout: Layout) -> PageResult<Self> {
         let rows = usize::from(u16_at(bytes, 0));
         if rows > rows_per_tail_page(layout) {
-            return Err(Problem::corrupt(format!("A page of the tail claims {rows} rows.")));
+            return Err(PageError::corrupt(format!("A page of the tail claims {rows} rows.")));
         }
         Ok(Self { bytes, layout })
     }
@@ -423,11 +423,11 @@ impl<'a> TailPage<'a> {
     /// The `[K·n]` numbers of row `i`, as they lie on the page: of a damaged page, any at all.
     ///
     /// # Errors
-    /// [`Problem::Failed`] if the page lies where no page can.
-    pub fn values(self, i: usize) -> Read<&'a [f16]> {
+    /// [`PageError::Failed`] if the page lies where no page can.
+    pub fn values(self, i: usize) -> PageResult<&'a [f16]> {
         let at = tail_page::row_offset(self.layout, i) + TAIL_ROW_HEADER;
         halves(&self.bytes[at..at + 2 * self.layout.dimensions()])
-            .ok_or_else(|| Problem::corrupt("A page of the tail lies on an odd address."))
+            .ok_or_else(|| PageError::corrupt("A page of the tail lies on an odd address."))
     }
 }
 
@@ -437,7 +437,7 @@ pub mod tail_page {
 
     /// Where row `i` starts.
     pub fn row_offset(layout: Layout, i: usize) -> usize {
-        TAIL_HEADER + i * tail_row_size(layout)
+        TAIL_HEADER + i * row_size(layout)
     }
 
     /// Adds a row; false if the page is full or sealed.
@@ -445,7 +445,7 @@ pub mod tail_page {
     /// # Errors
     /// [`crate::error::Kind::Corrupted`] if the page is damaged.
     pub fn append(bytes: &mut [u8], layout: Layout, tid: Tid, values: &[f16]) -> Result<bool> {
-        let page = TailPage::new(bytes, layout).map_err(Problem::into_error)?;
+        let page = TailPage::new(bytes, layout).map_err(PageError::into_error)?;
         if !page.has_room() {
             return Ok(false);
         }
@@ -460,7 +460,7 @@ pub mod tail_page {
     }
 
     /// Says that row `i` is gone.
-    pub fn kill(bytes: &mut [u8], layout: Layout, i: usize) {
+    pub fn mark_dead(bytes: &mut [u8], layout: Layout, i: usize) {
         let at = row_offset(layout, i);
         bytes[at..at + Tid::SIZE].copy_from_slice(&Tid::DEAD.to_bytes());
     }

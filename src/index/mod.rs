@@ -33,16 +33,16 @@ mod training;
 #[cfg(test)]
 mod tests;
 
-pub use batch::{Batch, Mark};
+pub use batch::{CodeMetadata, EncodedRows};
 pub use cursor::Cursor;
-pub use group::{decode, encode, Shape, MAX_GROUP_ROWS};
+pub use group::{decode_group, encode_group, GroupShape, MAX_GROUP_ROWS};
 pub use kernels::prefetch;
 pub use layout::{
-    tail_page, tail_row_size, Directory, Entry, Meta, NullPage, State, TailPage, Tid, DIRECTORY_ENTRIES,
-    MAGIC, MAX_INDEX_DIMENSIONS, NO_BLOCK, VERSION,
+    row_size, tail_page, DirectoryEntry, DirectoryPage, ExtentState, Meta, NullPage, TailPage, Tid,
+    DIRECTORY_ENTRIES, MAGIC, MAX_INDEX_DIMENSIONS, NO_BLOCK, VERSION,
 };
-pub use pages::{Ahead, Extent, Kind, Pages, Problem, Read, Tag, PAYLOAD};
+pub use pages::{Extent, PageError, PageKind, PageResult, PageTag, Pages, PrefetchTarget, PAYLOAD};
 pub use quantizer::{Encoder, Quantizer, MAX_CELLS};
-pub use search::{Mode, Search, Stats};
-pub use snapshot::Snapshot;
-pub use training::{train, Reservoir};
+pub use search::{Search, SearchMode, SearchStats};
+pub use snapshot::IndexSnapshot;
+pub use training::{train_quantizer, Reservoir};

@@ -11,10 +11,10 @@ pub const PAYLOAD: usize = 8192 - 24 - 8;
 /// What a page holds; written into it, and checked whenever it is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u16)]
-pub enum Kind {
+pub enum PageKind {
     /// Block 0: [`super::Meta`].
     Meta = 1,
-    /// Where the groups are: [`super::Directory`].
+    /// Where the groups are: [`super::DirectoryPage`].
     Directory = 2,
     /// A piece of the quantizer.
     Quantizer = 3,
@@ -29,23 +29,23 @@ pub enum Kind {
 /// What a page must say it is. A generation is given to one extent only, ever, so that a reader who comes late notices
 /// that the group it knew has made room for another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Tag {
+pub struct PageTag {
     /// What the page holds.
-    pub kind: Kind,
+    pub kind: PageKind,
     /// Whose it is; 0 for pages outside extents.
     pub generation: u32,
 }
 
-impl Tag {
+impl PageTag {
     /// A page outside any extent.
-    pub const fn of(kind: Kind) -> Self {
+    pub const fn of(kind: PageKind) -> Self {
         Self { kind, generation: 0 }
     }
 }
 
 /// Why a page could not be used.
 #[derive(Debug)]
-pub enum Problem {
+pub enum PageError {
     /// This block is not what was expected. Either the reader's idea of the index is out of date, or it is damaged:
     /// whoever knows whether the index was reorganized meanwhile can tell.
     Stale(u32),
@@ -53,13 +53,13 @@ pub enum Problem {
     Failed(Error),
 }
 
-impl From<Error> for Problem {
+impl From<Error> for PageError {
     fn from(e: Error) -> Self {
         Self::Failed(e)
     }
 }
 
-impl Problem {
+impl PageError {
     /// The error that it is if the index was not reorganized meanwhile.
     pub fn into_error(self) -> Error {
         match self {
@@ -81,23 +81,29 @@ impl Problem {
 }
 
 /// What reading pages comes to.
-pub type Read<T> = std::result::Result<T, Problem>;
+pub type PageResult<T> = std::result::Result<T, PageError>;
 
 /// The pages of one index.
 pub trait Pages {
     /// Shows `look` the [`PAYLOAD`] bytes of a page, once it is sure that the page is what `tag` says.
     ///
     /// # Errors
-    /// [`Problem::Stale`] if the page is another's or not there, [`Problem::Failed`] if it cannot be read.
-    fn read(&self, block: u32, tag: Tag, look: &mut dyn FnMut(&[u8])) -> Read<()>;
+    /// [`PageError::Stale`] if the page is another's or not there, [`PageError::Failed`] if it cannot be read.
+    fn read(&self, block: u32, tag: PageTag, look: &mut dyn FnMut(&[u8])) -> PageResult<()>;
 
     /// [`Pages::read`] of a page after which block `next` will be read; `look` may learn where its bytes will lie.
     ///
     /// # Errors
     /// As [`Pages::read`].
-    fn read_before(&self, block: u32, tag: Tag, next: u32, look: &mut dyn FnMut(&[u8], Ahead)) -> Read<()> {
+    fn read_before(
+        &self,
+        block: u32,
+        tag: PageTag,
+        next: u32,
+        look: &mut dyn FnMut(&[u8], PrefetchTarget),
+    ) -> PageResult<()> {
         let _ = next;
-        self.read(block, tag, &mut |bytes| look(bytes, Ahead::NOWHERE))
+        self.read(block, tag, &mut |bytes| look(bytes, PrefetchTarget::NONE))
     }
 
     /// How many there are: whatever claims to be longer is damaged.
@@ -106,11 +112,11 @@ pub trait Pages {
 
 /// Where the bytes of the page that will be read next lie, to have them loaded meanwhile; they cannot be read through it.
 #[derive(Debug, Clone, Copy)]
-pub struct Ahead(*const u8);
+pub struct PrefetchTarget(*const u8);
 
-impl Ahead {
+impl PrefetchTarget {
     /// Nobody knows.
-    pub const NOWHERE: Self = Self(std::ptr::null());
+    pub const NONE: Self = Self(std::ptr::null());
 
     /// The [`PAYLOAD`] bytes from here on.
     pub fn new(payload: *const u8) -> Self {
@@ -127,10 +133,10 @@ impl Ahead {
 }
 
 /// Sees pieces of a range of bytes: the offset of each, its bytes, and the page after its own.
-pub type Stream<'a> = dyn FnMut(usize, &[u8], Ahead) -> Read<()> + 'a;
+pub type Stream<'a> = dyn FnMut(usize, &[u8], PrefetchTarget) -> PageResult<()> + 'a;
 
 /// Sees pieces of many ranges: the number of the range, the piece's offset in it, and its bytes.
-pub type Gather<'a> = dyn FnMut(usize, usize, &[u8]) -> Read<()> + 'a;
+pub type Gather<'a> = dyn FnMut(usize, usize, &[u8]) -> PageResult<()> + 'a;
 
 /// A run of pages that hold one stream of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -138,7 +144,7 @@ pub struct Extent {
     /// The first page.
     pub first: u32,
     /// What each page says it is.
-    pub tag: Tag,
+    pub tag: PageTag,
 }
 
 impl Extent {
@@ -155,8 +161,8 @@ impl Extent {
         &self,
         pages: &P,
         range: Range<usize>,
-        look: &mut dyn FnMut(usize, &[u8]) -> Read<()>,
-    ) -> Read<()> {
+        look: &mut dyn FnMut(usize, &[u8]) -> PageResult<()>,
+    ) -> PageResult<()> {
         self.stream(pages, range, &mut |at, bytes, _| look(at, bytes))
     }
 
@@ -169,14 +175,14 @@ impl Extent {
         pages: &P,
         range: Range<usize>,
         look: &mut Stream<'_>,
-    ) -> Read<()> {
+    ) -> PageResult<()> {
         let mut at = range.start;
         let mut outcome = Ok(());
         while at < range.end {
             let (page, from) = (at / PAYLOAD, at % PAYLOAD);
             let to = PAYLOAD.min(from + range.end - at);
             let Some(block) = self.first.checked_add(page as u32) else {
-                return Err(Problem::Stale(self.first));
+                return Err(PageError::Stale(self.first));
             };
             let offset = at - range.start;
             at += to - from;
@@ -185,7 +191,7 @@ impl Extent {
                     outcome = look(offset, &bytes[from..to], ahead);
                 })?,
                 None => pages.read(block, self.tag, &mut |bytes| {
-                    outcome = look(offset, &bytes[from..to], Ahead::NOWHERE);
+                    outcome = look(offset, &bytes[from..to], PrefetchTarget::NONE);
                 })?,
             }
             std::mem::replace(&mut outcome, Ok(()))?;
@@ -197,7 +203,12 @@ impl Extent {
     ///
     /// # Errors
     /// Those of [`Pages::read`]; [`ErrorKind::OutOfMemory`].
-    pub fn copy<P: Pages + ?Sized>(&self, pages: &P, range: Range<usize>, out: &mut Vec<u8>) -> Read<()> {
+    pub fn copy<P: Pages + ?Sized>(
+        &self,
+        pages: &P,
+        range: Range<usize>,
+        out: &mut Vec<u8>,
+    ) -> PageResult<()> {
         out.clear();
         memory::reserve(out, range.len())?;
         self.stream(pages, range, &mut |_, bytes, ahead| {
@@ -218,7 +229,7 @@ impl Extent {
         pages: &P,
         ranges: &[Range<usize>],
         look: &mut Gather<'_>,
-    ) -> Read<()> {
+    ) -> PageResult<()> {
         let mut outcome = Ok(());
         // Ranges before `first` are done; so are the parts of the others that lie before `page`.
         let (mut first, mut page) = (0, ranges.first().map_or(0, |range| range.start / PAYLOAD));
@@ -233,7 +244,7 @@ impl Extent {
                 let base = page * PAYLOAD;
                 range.start.max(base) - base..range.end.min(base + PAYLOAD) - base
             };
-            let mut show = |bytes: &[u8], ahead: Ahead| {
+            let mut show = |bytes: &[u8], ahead: PrefetchTarget| {
                 let mut last = 0;
                 for range in ranges[whole..].iter().take_while(|range| range.start < (next + 1) * PAYLOAD) {
                     if range.end > last {
@@ -249,11 +260,11 @@ impl Extent {
                     }
                 }
             };
-            let block = |page: usize| self.first.checked_add(page as u32).ok_or(Problem::Stale(self.first));
+            let block = |page: usize| self.first.checked_add(page as u32).ok_or(PageError::Stale(self.first));
             if next > page {
                 pages.read_before(block(page)?, self.tag, block(next)?, &mut show)?;
             } else {
-                pages.read(block(page)?, self.tag, &mut |bytes| show(bytes, Ahead::NOWHERE))?;
+                pages.read(block(page)?, self.tag, &mut |bytes| show(bytes, PrefetchTarget::NONE))?;
             }
             std::mem::replace(&mut outcome, Ok(()))?;
             (first, page) = (whole, next);
@@ -271,8 +282,8 @@ impl Extent {
         pages: &P,
         ranges: &[Range<usize>],
         torn: &mut Vec<u8>,
-        look: &mut dyn FnMut(usize, &[u8]) -> Read<()>,
-    ) -> Read<()> {
+        look: &mut dyn FnMut(usize, &[u8]) -> PageResult<()>,
+    ) -> PageResult<()> {
         let mut torn_at = usize::MAX;
         self.gather(pages, ranges, &mut |i, from, bytes| {
             let range = &ranges[i];
@@ -298,7 +309,7 @@ impl Extent {
     ///
     /// # Errors
     /// Those of [`Pages::read`].
-    pub fn array<const N: usize, P: Pages + ?Sized>(&self, pages: &P, at: usize) -> Read<[u8; N]> {
+    pub fn array<const N: usize, P: Pages + ?Sized>(&self, pages: &P, at: usize) -> PageResult<[u8; N]> {
         let mut out = [0; N];
         self.scan(pages, at..at + N, &mut |from, bytes| {
             out[from..from + bytes.len()].copy_from_slice(bytes);

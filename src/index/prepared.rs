@@ -2,7 +2,7 @@
 
 use super::kernels::{squared_residual, Codes, Scale};
 use super::layout::Meta;
-use super::pages::{Pages, Problem, Read};
+use super::pages::{PageError, PageResult, Pages};
 use super::quantizer::{above, below, Quantizer, Subspace};
 use crate::error::Result;
 use crate::memory;
@@ -80,8 +80,8 @@ impl Prepared {
     /// Reads of the quantizer what `query` needs.
     ///
     /// # Errors
-    /// Those of [`Pages::read`]; [`Problem::Failed`] if the query is another model's or the quantizer makes no sense.
-    pub fn new<P: Pages + ?Sized>(pages: &P, meta: &Meta, query: QueryRef<'_>) -> Read<Self> {
+    /// Those of [`Pages::read`]; [`PageError::Failed`] if the query is another model's or the quantizer makes no sense.
+    pub fn new<P: Pages + ?Sized>(pages: &P, meta: &Meta, query: QueryRef<'_>) -> PageResult<Self> {
         let layout = query.layout;
         if let Some(ours) = meta.layout {
             ours.check_same(&layout)?;
@@ -104,7 +104,7 @@ impl Prepared {
             }
         }
         if prepared.active.is_empty() {
-            return Err(Problem::corrupt("A query without a subspace."));
+            return Err(PageError::corrupt("A query without a subspace."));
         }
         Ok(prepared)
     }

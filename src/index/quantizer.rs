@@ -1,9 +1,9 @@
 //! From an embedding to its codes: per subspace the nearest of a few centres, and 8 bits for each dimension of what is
 //! left, with the length of what even they leave out.
 
-use super::batch::{Batch, Mark};
+use super::batch::{CodeMetadata, EncodedRows};
 use super::layout::Tid;
-use super::pages::{Extent, Pages, Problem, Read};
+use super::pages::{Extent, PageError, PageResult, Pages};
 use crate::error::Result;
 use crate::memory;
 use crate::space::{squared_l2_f16_f32, Layout};
@@ -80,7 +80,7 @@ impl Subspace {
     }
 
     /// Codes of one row, `[n]`; what is said of them.
-    fn encode(&self, values: &[f16], errors: &[f32; 256], codes: &mut Vec<u8>) -> Mark {
+    fn encode(&self, values: &[f16], errors: &[f32; 256], codes: &mut Vec<u8>) -> CodeMetadata {
         let n = values.len();
         let cell = self.nearest(values);
         let centre = &self.centres[cell * n..(cell + 1) * n];
@@ -96,14 +96,14 @@ impl Subspace {
             coarse += (above - (f64::from(code & 0xf0) + 8.0) * step).powi(2);
         }
         let radius = radius.sqrt();
-        Mark {
+        CodeMetadata {
             cell: cell as u8,
-            error4: error_code(errors, coarse.sqrt()),
-            error8: error_code(errors, fine.sqrt()),
-            inner: below(radius),
-            outer: above(radius),
+            coarse_error: error_code(errors, coarse.sqrt()),
+            fine_error: error_code(errors, fine.sqrt()),
+            min_radius: below(radius),
+            max_radius: above(radius),
             // Sums of fewer than 2^14 squares, rounded each time.
-            norm: below(norm * (1.0 - 1e-11)),
+            min_squared_norm: below(norm * (1.0 - 1e-11)),
         }
     }
 }
@@ -157,14 +157,14 @@ impl Quantizer {
     /// Reads what concerns subspace `k`.
     ///
     /// # Errors
-    /// Those of [`Pages::read`], and [`Problem::Failed`] if the numbers make no sense.
+    /// Those of [`Pages::read`], and [`PageError::Failed`] if the numbers make no sense.
     pub fn read_subspace<P: Pages + ?Sized>(
         pages: &P,
         extent: Extent,
         layout: Layout,
         cells: usize,
         k: usize,
-    ) -> Read<Subspace> {
+    ) -> PageResult<Subspace> {
         let n = layout.subspace_dim();
         let size = Subspace::numbers(cells, n) * 4;
         let mut bytes = memory::with_capacity(size)?;
@@ -174,7 +174,9 @@ impl Quantizer {
         let (centres, low, step, unit) = (take(cells * n)?, take(n)?, take(n)?, take(1)?);
         let finite = centres.iter().chain(&low).chain(&step).chain(&unit).all(|v| v.is_finite());
         if !finite || step.iter().chain(&unit).any(|v| *v <= 0.0) {
-            return Err(Problem::corrupt(format!("The quantizer of subspace {k} holds impossible numbers.")));
+            return Err(PageError::corrupt(format!(
+                "The quantizer of subspace {k} holds impossible numbers."
+            )));
         }
         Ok(Subspace { centres, low, step, error_unit: unit[0] })
     }
@@ -183,7 +185,12 @@ impl Quantizer {
     ///
     /// # Errors
     /// As [`Quantizer::read_subspace`].
-    pub fn read<P: Pages + ?Sized>(pages: &P, extent: Extent, layout: Layout, cells: usize) -> Read<Self> {
+    pub fn read<P: Pages + ?Sized>(
+        pages: &P,
+        extent: Extent,
+        layout: Layout,
+        cells: usize,
+    ) -> PageResult<Self> {
         let mut subspaces = memory::with_capacity(layout.subspaces())?;
         for k in 0..layout.subspaces() {
             subspaces.push(Self::read_subspace(pages, extent, layout, cells, k)?);
@@ -214,7 +221,7 @@ impl Encoder {
     ///
     /// # Errors
     /// [`crate::error::Kind::OutOfMemory`].
-    pub fn push(&self, batch: &mut Batch, tid: Tid, values: &[f16]) -> Result<()> {
+    pub fn push(&self, batch: &mut EncodedRows, tid: Tid, values: &[f16]) -> Result<()> {
         let n = self.quantizer.layout.subspace_dim();
         batch.reserve(1)?;
         batch.tids.push(tid);
@@ -222,7 +229,7 @@ impl Encoder {
             self.quantizer.subspaces.iter().zip(&self.errors).zip(values.chunks_exact(n))
         {
             let mark = subspace.encode(values, errors, &mut batch.codes);
-            batch.marks.push(mark);
+            batch.metadata.push(mark);
         }
         Ok(())
     }

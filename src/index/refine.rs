@@ -4,9 +4,9 @@
 //! share of it, so rows are taken together, and each page is read once for all of them, the next one being loaded meanwhile.
 
 use super::frontier::Item;
-use super::group::{parse_starts, Plane, Shape, BLOCK};
+use super::group::{parse_starts, GroupShape, Plane, BLOCK};
 use super::kernels::Codes;
-use super::pages::{Extent, Pages, Problem, Read};
+use super::pages::{Extent, PageError, PageResult, Pages};
 use super::prepared::{Active, Prepared};
 use crate::memory;
 use std::ops::Range;
@@ -17,7 +17,7 @@ pub const MOST: usize = 4096;
 /// A group, as far as the query needs it.
 pub struct Group {
     pub extent: Extent,
-    pub shape: Shape,
+    pub shape: GroupShape,
     /// `[active]`.
     pub planes: Vec<Plane>,
     /// `[active, cells + 1]`, read when needed.
@@ -65,7 +65,7 @@ impl Refiner {
     /// of items, `number` keeps what is not their kind.
     ///
     /// # Errors
-    /// Those of [`Pages::read`]; [`Problem::Failed`] if rows are not where they should be, or memory is refused.
+    /// Those of [`Pages::read`]; [`PageError::Failed`] if rows are not where they should be, or memory is refused.
     pub fn refine<P: Pages + ?Sized>(
         &mut self,
         pages: &P,
@@ -74,7 +74,7 @@ impl Refiner {
         items: &[Item],
         number: impl Fn(Item) -> usize,
         done: &mut dyn FnMut(Item, usize),
-    ) -> Read<()> {
+    ) -> PageResult<()> {
         group.read_starts(pages, &mut self.bytes)?;
         self.rows.clear();
         memory::reserve(&mut self.rows, items.len())?;
@@ -118,7 +118,7 @@ impl Refiner {
     }
 
     /// One subspace: from positions to rows.
-    fn find_rows<P: Pages + ?Sized>(&mut self, pages: &P, group: &Group) -> Read<()> {
+    fn find_rows<P: Pages + ?Sized>(&mut self, pages: &P, group: &Group) -> PageResult<()> {
         self.rows.sort_unstable_by_key(|row| row.row);
         self.ranges.clear();
         memory::reserve(&mut self.ranges, self.rows.len())?;
@@ -142,7 +142,7 @@ impl Refiner {
     }
 
     /// The positions of rows in one subspace, whose details begin at `at` in each row's.
-    fn find_places(&mut self, group: &Group, at: usize) -> Read<()> {
+    fn find_places(&mut self, group: &Group, at: usize) -> PageResult<()> {
         self.places.clear();
         memory::reserve(&mut self.places, self.rows.len())?;
         for (row, details) in self.details.bytes.chunks_exact(self.details.width).enumerate() {
@@ -164,7 +164,7 @@ impl Refiner {
         i: usize,
         active: &mut Active,
         detail: Range<usize>,
-    ) -> Read<()> {
+    ) -> PageResult<()> {
         let (start, size) = (group.planes[i].high.start, group.shape.block_size());
         self.ranges.clear();
         self.ranges.extend(self.places.iter().map(|place| {
@@ -187,7 +187,7 @@ impl Refiner {
 
 impl Group {
     /// Reads where runs begin, unless that has been done.
-    fn read_starts<P: Pages + ?Sized>(&mut self, pages: &P, bytes: &mut Vec<u8>) -> Read<()> {
+    fn read_starts<P: Pages + ?Sized>(&mut self, pages: &P, bytes: &mut Vec<u8>) -> PageResult<()> {
         if self.starts.is_empty() {
             memory::reserve(&mut self.starts, self.planes.len())?;
             for plane in &self.planes {
@@ -199,6 +199,9 @@ impl Group {
     }
 }
 
-fn misplaced(group: &Group) -> Problem {
-    Problem::corrupt(format!("A row of the group at block {} is not where it should be.", group.extent.first))
+fn misplaced(group: &Group) -> PageError {
+    PageError::corrupt(format!(
+        "A row of the group at block {} is not where it should be.",
+        group.extent.first
+    ))
 }

@@ -4,17 +4,17 @@ use super::frontier::{Frontier, Item};
 use super::group::{parse_norm, parse_rows, parse_starts, pieces, Piece, BLOCK};
 use super::kernels::{accumulate, divide, settle};
 use super::layout::Tid;
-use super::pages::{Extent, Pages, Read};
+use super::pages::{Extent, PageResult, Pages};
 use super::prepared::{Active, Prepared};
 use super::refine::{Group, Refiner, MOST};
-use super::snapshot::Snapshot;
+use super::snapshot::IndexSnapshot;
 use crate::memory;
 use crate::space::QueryRef;
 use std::ops::Range;
 
 /// How a search goes about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
+pub enum SearchMode {
     /// Every row in the order of its bound.
     Exact,
     /// Ranks rows by their cells alone, and bounds only so many of them at a time. Queries on fewer than four subspaces are
@@ -27,7 +27,7 @@ pub enum Mode {
 
 /// What a search has done so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Stats {
+pub struct SearchStats {
     /// Rows in groups and tail.
     pub rows: u64,
     /// Rows whose distance from the query was bounded by more than their place in a cell.
@@ -52,7 +52,7 @@ const FIRST_SHARE: usize = 32;
 /// The fewest subspaces whose cells tell rows apart well enough to rank them.
 const FEWEST_RANKED: usize = 4;
 
-/// A search in progress. Its pages may change under it: then [`Search::next`] says [`Problem::Stale`], and the search has to
+/// A search in progress. Its pages may change under it: then [`Search::next`] says [`PageError::Stale`], and the search has to
 /// be started again.
 pub struct Search {
     query: Prepared,
@@ -69,8 +69,8 @@ pub struct Search {
     share: f64,
     /// Rows of groups that were put into the frontier one by one; only for queries on one subspace.
     pushed: usize,
-    changes: u32,
-    stats: Stats,
+    reorganizations: u32,
+    stats: SearchStats,
     buffers: Buffers,
 }
 
@@ -109,14 +109,14 @@ impl Search {
     /// returned.
     ///
     /// # Errors
-    /// Those of [`Pages::read`]; [`super::Problem::Failed`] if the query is another model's, or memory is refused.
+    /// Those of [`Pages::read`]; [`super::PageError::Failed`] if the query is another model's, or memory is refused.
     pub fn start<P: Pages + ?Sized>(
         pages: &P,
-        snapshot: Snapshot,
+        snapshot: IndexSnapshot,
         tail: Vec<(Tid, f64)>,
         query: QueryRef<'_>,
-        mode: Mode,
-    ) -> Read<Self> {
+        mode: SearchMode,
+    ) -> PageResult<Self> {
         let mut search = Self {
             query: Prepared::new(pages, &snapshot.meta, query)?,
             groups: memory::with_capacity(snapshot.groups.len())?,
@@ -127,8 +127,8 @@ impl Search {
             cut: f32::INFINITY,
             share: 1.0,
             pushed: 0,
-            changes: snapshot.meta.changes,
-            stats: Stats::default(),
+            reorganizations: snapshot.meta.reorganizations,
+            stats: SearchStats::default(),
             buffers: Buffers::default(),
         };
         search.add_tail()?;
@@ -136,7 +136,9 @@ impl Search {
         let rows: usize = snapshot.groups.iter().map(|(_, shape)| shape.rows).sum();
         let mut wanted = FIRST_ROWS.max(rows / FIRST_SHARE);
         let many = search.query.active.len() >= FEWEST_RANKED;
-        if let (Mode::Approximate { candidates }, true, Some(layout)) = (mode, many, snapshot.meta.layout) {
+        if let (SearchMode::Approximate { candidates }, true, Some(layout)) =
+            (mode, many, snapshot.meta.layout)
+        {
             let candidates = candidates.max(1);
             let table = search.query.cell_table(layout.subspaces())?;
             search.ranking = Some(Ranking { frontier: Frontier::new(), candidates, table });
@@ -170,20 +172,20 @@ impl Search {
     }
 
     /// The metapage's counter when the search was started.
-    pub fn changes(&self) -> u32 {
-        self.changes
+    pub fn reorganizations(&self) -> u32 {
+        self.reorganizations
     }
 
     /// What has been done so far.
-    pub fn stats(&self) -> Stats {
+    pub fn stats(&self) -> SearchStats {
         self.stats
     }
 
     /// The next row, and a distance that is not above its own nor below that of the row before.
     ///
     /// # Errors
-    /// Those of [`Pages::read`]; after [`super::Problem::Stale`] the search has to be started again.
-    pub fn next<P: Pages + ?Sized>(&mut self, pages: &P) -> Read<Option<(Tid, f64)>> {
+    /// Those of [`Pages::read`]; after [`super::PageError::Stale`] the search has to be started again.
+    pub fn next<P: Pages + ?Sized>(&mut self, pages: &P) -> PageResult<Option<(Tid, f64)>> {
         loop {
             let Some(item) = self.frontier.pop()? else {
                 if self.look_at_more(pages)? {
@@ -213,7 +215,7 @@ impl Search {
         }
     }
 
-    fn add_tail(&mut self) -> Read<()> {
+    fn add_tail(&mut self) -> PageResult<()> {
         self.frontier.reserve(self.tail.len())?;
         for (i, (_, distance)) in self.tail.iter().enumerate() {
             let bound = self.query.bound(*distance);
@@ -225,7 +227,7 @@ impl Search {
     }
 
     /// One subspace: pieces, by their annulus alone.
-    fn list_pieces<P: Pages + ?Sized>(&mut self, pages: &P, number: usize) -> Read<()> {
+    fn list_pieces<P: Pages + ?Sized>(&mut self, pages: &P, number: usize) -> PageResult<()> {
         let group = &mut self.groups[number];
         let bytes = &mut self.buffers.bytes;
         let plane = &group.planes[0];
@@ -247,7 +249,7 @@ impl Search {
     }
 
     /// One subspace: has the frontier say when a piece may be next.
-    fn close(&mut self) -> Read<()> {
+    fn close(&mut self) -> PageResult<()> {
         let bounds = self.pieces.iter().map(|closed| closed.bound);
         if let Some(bound) = bounds.reduce(f32::min).filter(|bound| bound.is_finite()) {
             self.frontier.reserve(1)?;
@@ -259,7 +261,7 @@ impl Search {
     /// One subspace: a row of a closed piece may be next, not nearer than `least`. Pieces are opened in rounds, the nearest first, in each
     /// about as many rows as in all before: so they are read in the order in which they lie, and about twice as many as need be at most.
     /// Of their rows, those beyond the cut stay where they are: what is in the frontier costs time and memory.
-    fn open_more<P: Pages + ?Sized>(&mut self, pages: &P, least: f32) -> Read<()> {
+    fn open_more<P: Pages + ?Sized>(&mut self, pages: &P, least: f32) -> PageResult<()> {
         let rows: usize = self.groups.iter().map(|group| group.shape.rows).sum();
         let first = (2 * FIRST_ROWS).max(rows / 64);
         // Where the cut is, this round has to find out.
@@ -303,7 +305,7 @@ impl Search {
         closed: &mut [Closed],
         limit: f32,
         mut fresh: Option<&mut Vec<f32>>,
-    ) -> Read<()> {
+    ) -> PageResult<()> {
         let Buffers { bytes: errors, ranges, torn, chosen, .. } = &mut self.buffers;
         chosen.clear();
         memory::reserve(chosen, closed.len())?;
@@ -372,7 +374,7 @@ impl Search {
     }
 
     /// Several subspaces: bounds every row of a group by 4-bit codes, or ranks it by its cells.
-    fn bound_rows<P: Pages + ?Sized>(&mut self, pages: &P, number: usize) -> Read<()> {
+    fn bound_rows<P: Pages + ?Sized>(&mut self, pages: &P, number: usize) -> PageResult<()> {
         let group = &mut self.groups[number];
         let Buffers { bytes, rows, sums, .. } = &mut self.buffers;
         sums.clear();
@@ -425,7 +427,7 @@ impl Search {
     /// Puts the rows of a group whose bounds have just been computed into the frontier, those between `above` and the cut;
     /// the others together as one item, to be bounded again when their time comes. It rarely does, and rows that are not
     /// in the frontier cost neither time nor memory.
-    fn sift(&mut self, number: usize, above: f32) -> Read<()> {
+    fn sift(&mut self, number: usize, above: f32) -> PageResult<()> {
         let group = &mut self.groups[number];
         let rows = group.shape.rows;
         // What the last block has no rows for is beyond everything.
@@ -462,7 +464,7 @@ impl Search {
     }
 
     /// The rows of a group that are beyond the cut it was sifted with may be next.
-    fn look_beyond<P: Pages + ?Sized>(&mut self, pages: &P, item: Item) -> Read<()> {
+    fn look_beyond<P: Pages + ?Sized>(&mut self, pages: &P, item: Item) -> PageResult<()> {
         let number = item.group as usize;
         self.bound_rows(pages, number)?;
         let above = self.groups[number].above;
@@ -474,7 +476,7 @@ impl Search {
     }
 
     /// An approximate search has returned what it had: bounds the next rows of the ranking.
-    fn look_at_more<P: Pages + ?Sized>(&mut self, pages: &P) -> Read<bool> {
+    fn look_at_more<P: Pages + ?Sized>(&mut self, pages: &P) -> PageResult<bool> {
         let mut items = Vec::new();
         while let Some(ranking) = self.ranking.as_mut().filter(|r| items.len() < r.candidates) {
             match ranking.frontier.pop()? {
@@ -491,7 +493,7 @@ impl Search {
 
     /// Refines a row and some of those that come after it: a quarter as many as have been needed so far. Together they cost less, and
     /// most will be needed for one of the next answers.
-    fn refine_with_next<P: Pages + ?Sized>(&mut self, pages: &P, item: Item) -> Read<()> {
+    fn refine_with_next<P: Pages + ?Sized>(&mut self, pages: &P, item: Item) -> PageResult<()> {
         let most = (self.stats.refined as usize / 4).clamp(1, MOST);
         let (mut items, mut others) = (std::mem::take(&mut self.buffers.items), Vec::new());
         items.clear();
@@ -516,7 +518,7 @@ impl Search {
     }
 
     /// Sharpens the bounds of rows with all bits.
-    fn refine<P: Pages + ?Sized>(&mut self, pages: &P, items: &mut [Item]) -> Read<()> {
+    fn refine<P: Pages + ?Sized>(&mut self, pages: &P, items: &mut [Item]) -> PageResult<()> {
         // In the order in which they lie.
         items.sort_unstable_by_key(|item| (item.group, item.index));
         let (query, frontier, refiner) = (&mut self.query, &mut self.frontier, &mut self.buffers.refiner);
@@ -563,7 +565,7 @@ fn add_piece(
     errors: &[u8],
     rows: &[u16],
     sums: &mut [f32],
-) -> Read<()> {
+) -> PageResult<()> {
     let weight = active.weight;
     let (table, scale) = active.table(piece.cell.into(), norm)?;
     let (positions, lanes) = (piece.positions(), piece.lanes());
@@ -585,8 +587,8 @@ fn scan_blocks<P: Pages + ?Sized>(
     extent: Extent,
     range: Range<usize>,
     size: usize,
-    look: &mut dyn FnMut(usize, &[u8]) -> Read<()>,
-) -> Read<()> {
+    look: &mut dyn FnMut(usize, &[u8]) -> PageResult<()>,
+) -> PageResult<()> {
     let mut torn: Vec<u8> = memory::with_capacity(size)?;
     let mut block = 0;
     extent.stream(pages, range, &mut |_, mut bytes, ahead| {

@@ -1,18 +1,20 @@
 //! One consistent look at what the index holds.
 
-use super::group::{Shape, MAX_GROUP_ROWS};
-use super::layout::{Directory, Entry, Meta, NullPage, State, TailPage, Tid, DIRECTORY_ENTRIES, NO_BLOCK};
-use super::pages::{Extent, Kind, Pages, Problem, Read, Tag};
+use super::group::{GroupShape, MAX_GROUP_ROWS};
+use super::layout::{
+    DirectoryEntry, DirectoryPage, ExtentState, Meta, NullPage, TailPage, Tid, DIRECTORY_ENTRIES, NO_BLOCK,
+};
+use super::pages::{Extent, PageError, PageKind, PageResult, PageTag, Pages};
 use crate::memory;
 use crate::space::{EmbeddingRef, Layout};
 
 /// The metapage and the groups as of one moment.
 #[derive(Debug, Clone)]
-pub struct Snapshot {
+pub struct IndexSnapshot {
     /// The metapage.
     pub meta: Meta,
     /// All groups.
-    pub groups: Vec<(Extent, Shape)>,
+    pub groups: Vec<(Extent, GroupShape)>,
 }
 
 /// Steps from page to page of a chain, each of which is another one unless the chain runs in a circle.
@@ -44,37 +46,39 @@ impl Meta {
     ///
     /// # Errors
     /// Those of [`Pages::read`] and [`Meta::from_bytes`].
-    pub fn read<P: Pages + ?Sized>(pages: &P) -> Read<Self> {
-        let mut meta = Err(Problem::Stale(0));
-        pages.read(0, Tag::of(Kind::Meta), &mut |bytes| meta = Self::from_bytes(bytes))?;
+    pub fn read<P: Pages + ?Sized>(pages: &P) -> PageResult<Self> {
+        let mut meta = Err(PageError::Stale(0));
+        pages.read(0, PageTag::of(PageKind::Meta), &mut |bytes| meta = Self::from_bytes(bytes))?;
         meta
     }
 
     /// Where the quantizer is, if there is one.
     pub fn quantizer_extent(&self) -> Option<Extent> {
-        let tag = Tag { kind: Kind::Quantizer, generation: self.quantizer_generation };
+        let tag = PageTag { kind: PageKind::Quantizer, generation: self.quantizer_generation };
         (self.quantizer != NO_BLOCK).then_some(Extent { first: self.quantizer, tag })
     }
 
     /// Where a group is and what it looks like, checked against the size of an index of `blocks` pages.
     ///
     /// # Errors
-    /// [`Problem::Failed`] if it cannot be.
-    pub fn group(&self, entry: Entry, blocks: u32) -> Read<(Extent, Shape)> {
-        let extent =
-            Extent { first: entry.first, tag: Tag { kind: Kind::Group, generation: entry.generation } };
+    /// [`PageError::Failed`] if it cannot be.
+    pub fn group(&self, entry: DirectoryEntry, blocks: u32) -> PageResult<(Extent, GroupShape)> {
+        let extent = Extent {
+            first: entry.first,
+            tag: PageTag { kind: PageKind::Group, generation: entry.generation },
+        };
         let end = entry.first.checked_add(entry.pages);
         let rows = entry.rows as usize;
         match self.layout {
             Some(layout) if rows <= MAX_GROUP_ROWS && end.is_some_and(|end| end <= blocks) => {
-                let shape = Shape { layout, cells: self.cells as usize, rows };
+                let shape = GroupShape { layout, cells: self.cells as usize, rows };
                 if shape.pages() <= entry.pages {
                     return Ok((extent, shape));
                 }
             }
             _ => {}
         }
-        Err(Problem::corrupt(format!(
+        Err(PageError::corrupt(format!(
             "A group of {rows} rows claims {} pages from block {}.",
             entry.pages, entry.first
         )))
@@ -83,25 +87,27 @@ impl Meta {
     /// Shows `look` each entry of the directory, with its page and its number there.
     ///
     /// # Errors
-    /// Those of [`Pages::read`], of `look`, and [`Problem::Failed`] for entries that make no sense.
+    /// Those of [`Pages::read`], of `look`, and [`PageError::Failed`] for entries that make no sense.
     pub fn scan_directory<P: Pages + ?Sized>(
         &self,
         pages: &P,
-        look: &mut dyn FnMut(u32, usize, Entry) -> Read<()>,
-    ) -> Read<()> {
+        look: &mut dyn FnMut(u32, usize, DirectoryEntry) -> PageResult<()>,
+    ) -> PageResult<()> {
         let mut block = self.directory;
         let mut walk = Walk::default();
         while block != NO_BLOCK {
             if walk.step(pages).is_circle() {
-                return Err(Problem::corrupt("The directory runs in a circle."));
+                return Err(PageError::corrupt("The directory runs in a circle."));
             }
             let mut outcome = Ok(NO_BLOCK);
-            pages.read(block, Tag::of(Kind::Directory), &mut |bytes| {
-                let mut show = |i| match Directory::entry(bytes, i) {
+            pages.read(block, PageTag::of(PageKind::Directory), &mut |bytes| {
+                let mut show = |i| match DirectoryPage::entry(bytes, i) {
                     Some(entry) => look(block, i, entry),
-                    None => Err(Problem::corrupt(format!("Block {block} of the directory holds nonsense."))),
+                    None => {
+                        Err(PageError::corrupt(format!("Block {block} of the directory holds nonsense.")))
+                    }
                 };
-                outcome = (0..DIRECTORY_ENTRIES).try_for_each(&mut show).map(|()| Directory::next(bytes));
+                outcome = (0..DIRECTORY_ENTRIES).try_for_each(&mut show).map(|()| DirectoryPage::next(bytes));
             })?;
             block = outcome?;
         }
@@ -111,13 +117,13 @@ impl Meta {
     /// Shows `look` each page of the tail.
     ///
     /// # Errors
-    /// Those of [`Pages::read`], of `look`, and [`Problem::Failed`] for pages that make no sense.
+    /// Those of [`Pages::read`], of `look`, and [`PageError::Failed`] for pages that make no sense.
     pub fn scan_tail<P: Pages + ?Sized>(
         &self,
         pages: &P,
         layout: Layout,
-        look: &mut dyn FnMut(u32, TailPage<'_>) -> Read<()>,
-    ) -> Read<()> {
+        look: &mut dyn FnMut(u32, TailPage<'_>) -> PageResult<()>,
+    ) -> PageResult<()> {
         let mut block = self.tail_first;
         let mut walk = Walk::default();
         while block != NO_BLOCK {
@@ -131,9 +137,9 @@ impl Meta {
             block = outcome?;
             if walk.step(pages).is_circle() {
                 // Pages that have left the tail may lead anywhere.
-                return Err(match Self::read(pages)?.changes == self.changes {
-                    true => Problem::corrupt("The tail runs in a circle."),
-                    false => Problem::Stale(block),
+                return Err(match Self::read(pages)?.reorganizations == self.reorganizations {
+                    true => PageError::corrupt("The tail runs in a circle."),
+                    false => PageError::Stale(block),
                 });
             }
         }
@@ -146,49 +152,49 @@ impl Meta {
     /// move between these pages.
     ///
     /// # Errors
-    /// Those of [`Pages::read`], of `look`, and [`Problem::Failed`] for pages that make no sense.
+    /// Those of [`Pages::read`], of `look`, and [`PageError::Failed`] for pages that make no sense.
     pub fn scan_nulls<P: Pages + ?Sized>(
         &self,
         pages: &P,
-        look: &mut dyn FnMut(u32, Vec<Tid>) -> Read<()>,
-    ) -> Read<()> {
+        look: &mut dyn FnMut(u32, Vec<Tid>) -> PageResult<()>,
+    ) -> PageResult<()> {
         let mut block = self.nulls_first;
         let mut walk = Walk::default();
         while block != NO_BLOCK {
             let mut page = Ok((Vec::new(), NO_BLOCK));
-            pages.read(block, Tag::of(Kind::Nulls), &mut |bytes| {
+            pages.read(block, PageTag::of(PageKind::Nulls), &mut |bytes| {
                 page = NullPage::tids(bytes).map(|tids| (tids, NullPage::next(bytes)));
             })?;
             let (tids, next) = page?;
             look(block, tids)?;
             block = next;
             if walk.step(pages).is_circle() {
-                return Err(Problem::corrupt("The rows without embedding run in a circle."));
+                return Err(PageError::corrupt("The rows without embedding run in a circle."));
             }
         }
         Ok(())
     }
 }
 
-impl Snapshot {
+impl IndexSnapshot {
     /// Reads metapage, directory and tail. `tail` is called with the rows of the tail; `restart` before they are shown
     /// from the beginning, which happens when rows moved in the meantime.
     ///
     /// # Errors
-    /// Those of [`Pages::read`] and of `tail`; [`Problem::Failed`] for pages that make no sense.
+    /// Those of [`Pages::read`] and of `tail`; [`PageError::Failed`] for pages that make no sense.
     pub fn read<P: Pages + ?Sized, T>(
         pages: &P,
         state: &mut T,
         restart: &mut dyn FnMut(&mut T),
-        tail: &mut dyn FnMut(&mut T, Tid, EmbeddingRef<'_>) -> Read<()>,
-    ) -> Read<Self> {
+        tail: &mut dyn FnMut(&mut T, Tid, EmbeddingRef<'_>) -> PageResult<()>,
+    ) -> PageResult<Self> {
         loop {
             restart(state);
             let meta = Meta::read(pages)?;
             let outcome = Self::try_read(pages, meta, state, tail);
-            if Meta::read(pages)?.changes == meta.changes {
+            if Meta::read(pages)?.reorganizations == meta.reorganizations {
                 // Nothing moved: what looked wrong is wrong.
-                return outcome.map_err(|problem| Problem::Failed(problem.into_error()));
+                return outcome.map_err(|problem| PageError::Failed(problem.into_error()));
             }
         }
     }
@@ -197,11 +203,11 @@ impl Snapshot {
         pages: &P,
         meta: Meta,
         state: &mut T,
-        tail: &mut dyn FnMut(&mut T, Tid, EmbeddingRef<'_>) -> Read<()>,
-    ) -> Read<Self> {
+        tail: &mut dyn FnMut(&mut T, Tid, EmbeddingRef<'_>) -> PageResult<()>,
+    ) -> PageResult<Self> {
         let mut entries = Vec::new();
         meta.scan_directory(pages, &mut |_, _, entry| {
-            if entry.state == State::Group {
+            if entry.state == ExtentState::Group {
                 memory::push(&mut entries, entry)?;
             }
             Ok(())
@@ -209,7 +215,7 @@ impl Snapshot {
         let blocks = pages.blocks();
         // Rows take pages: that there are so many pages keeps damage from asking for memory without end.
         if entries.iter().map(|e| u64::from(e.pages)).sum::<u64>() > blocks.into() {
-            return Err(Problem::corrupt("The groups have more pages than the index."));
+            return Err(PageError::corrupt("The groups have more pages than the index."));
         }
         let mut groups = memory::with_capacity(entries.len())?;
         for entry in entries {

@@ -82,7 +82,7 @@ impl Reservoir {
     /// # Errors
     /// [`crate::error::Kind::OutOfMemory`].
     pub fn train(&self, cells: usize) -> Result<Quantizer> {
-        train(self.layout, &self.values, cells)
+        train_quantizer(self.layout, &self.values, cells)
     }
 }
 
@@ -90,7 +90,7 @@ impl Reservoir {
 ///
 /// # Errors
 /// [`crate::error::Kind::OutOfMemory`].
-pub fn train(layout: Layout, values: &[f16], cells: usize) -> Result<Quantizer> {
+pub fn train_quantizer(layout: Layout, values: &[f16], cells: usize) -> Result<Quantizer> {
     let mut random = Random(7);
     let mut subspaces = memory::with_capacity(layout.subspaces())?;
     for k in 0..layout.subspaces() {

@@ -318,7 +318,7 @@ pub fn read_error(stream: &mut impl Read) -> std::io::Result<Error> {
 pub(crate) fn connection_error(error: &std::io::Error) -> Error {
     use std::io::ErrorKind as E;
     let (message, hint) = match error.kind() {
-        E::OutOfMemory => return memory::refused(MAX_BODY as usize),
+        E::OutOfMemory => return memory::out_of_memory(MAX_BODY as usize),
         E::UnexpectedEof | E::ConnectionReset | E::BrokenPipe => (
             "the model process of the inference service ended during the request".to_owned(),
             "Run the statement again: a new process is being started. The server log says how the last one ended.",

@@ -73,7 +73,7 @@ impl EmbeddingRef<'_> {
     ///
     /// # Errors
     /// [`Kind::Mismatch`] for a query of another model.
-    pub fn replaced(&self, query: &QueryRef<'_>) -> Result<Embedding> {
+    pub fn with_targets_of(&self, query: &QueryRef<'_>) -> Result<Embedding> {
         self.layout.check_same(&query.layout)?;
         let mut values = self.values.to_vec();
         for (k, _, target) in query.active() {
@@ -88,7 +88,7 @@ impl EmbeddingRef<'_> {
     ///
     /// # Errors
     /// [`Kind::Mismatch`] for an embedding of another model, [`Kind::InvalidParameter`] if there is no such subspace.
-    pub fn blended(&self, other: &EmbeddingRef<'_>, subspaces: &[usize]) -> Result<Embedding> {
+    pub fn with_subspaces_of(&self, other: &EmbeddingRef<'_>, subspaces: &[usize]) -> Result<Embedding> {
         self.layout.check_same(&other.layout)?;
         let mut values = self.values.to_vec();
         for &k in subspaces {
@@ -161,14 +161,14 @@ mod tests {
         let l = Layout::new(3, 2, 0).unwrap();
         let e = Embedding::from_raw(l, &[1.0, 0.0, 0.0, 1.0, 0.6, 0.8]).unwrap();
         let wish = Query::subspace(l, 1, &[0.3, 0.4]).unwrap();
-        let replaced = e.as_ref().replaced(&wish.as_ref()).unwrap();
+        let replaced = e.as_ref().with_targets_of(&wish.as_ref()).unwrap();
         let expected = Embedding::from_raw(l, &[1.0, 0.0, 0.6, 0.8, 0.6, 0.8]).unwrap();
         assert_eq!(replaced, expected);
-        assert_eq!(replaced.as_ref().blended(&e.as_ref(), &[1, 1]).unwrap(), e);
-        assert_eq!(e.as_ref().blended(&replaced.as_ref(), &[0, 2]).unwrap(), e);
-        assert_eq!(e.as_ref().blended(&e.as_ref(), &[3]).unwrap_err().kind, Kind::InvalidParameter);
+        assert_eq!(replaced.as_ref().with_subspaces_of(&e.as_ref(), &[1, 1]).unwrap(), e);
+        assert_eq!(e.as_ref().with_subspaces_of(&replaced.as_ref(), &[0, 2]).unwrap(), e);
+        assert_eq!(e.as_ref().with_subspaces_of(&e.as_ref(), &[3]).unwrap_err().kind, Kind::InvalidParameter);
         let other = Query::subspace(Layout::new(3, 2, 9).unwrap(), 1, &[0.3, 0.4]).unwrap();
-        assert_eq!(e.as_ref().replaced(&other.as_ref()).unwrap_err().kind, Kind::Mismatch);
+        assert_eq!(e.as_ref().with_targets_of(&other.as_ref()).unwrap_err().kind, Kind::Mismatch);
     }
 
     #[test]

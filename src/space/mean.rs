@@ -13,13 +13,13 @@ const BLOCK: usize = 64;
 /// Half-precision numbers are multiples of 2^-24 and double precision has 53 bits, so a sum of numbers of magnitude at
 /// most 1 is *exact* up to 2^29 (half a billion) of them: however rows are split over workers, the mean has the same bits.
 #[derive(Debug)]
-pub struct Mean<'a> {
+pub struct EmbeddingMean<'a> {
     layout: Layout,
     count: u64,
     sums: &'a mut [f64],
 }
 
-impl<'a> Mean<'a> {
+impl<'a> EmbeddingMean<'a> {
     /// The mean of nothing yet, kept in `sums` (`[K·n]` zeros).
     pub fn new(layout: Layout, sums: &'a mut [f64]) -> Self {
         debug_assert_eq!(sums.len(), layout.dimensions());
@@ -52,7 +52,7 @@ impl<'a> Mean<'a> {
     ///
     /// # Errors
     /// [`Kind::Mismatch`] if it belongs to another model.
-    pub fn merge(&mut self, other: &Mean<'_>) -> Result<()> {
+    pub fn merge(&mut self, other: &EmbeddingMean<'_>) -> Result<()> {
         self.check(other.layout)?;
         self.count += other.count;
         self.sums.iter_mut().zip(&*other.sums).for_each(|(sum, v)| *sum += v);
@@ -67,7 +67,7 @@ impl<'a> Mean<'a> {
         Embedding::from_f16(self.layout, values).ok()
     }
 
-    /// What [`Mean::from_bytes`] reads on the same machine.
+    /// What [`EmbeddingMean::from_bytes`] reads on the same machine.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = self.count.to_ne_bytes().to_vec();
         out.extend((self.layout.subspaces() as u16).to_ne_bytes());
@@ -77,7 +77,7 @@ impl<'a> Mean<'a> {
         out
     }
 
-    /// Goes on from where [`Mean::to_bytes`] was called; `allocate` gives as many zeros as it is asked for.
+    /// Goes on from where [`EmbeddingMean::to_bytes`] was called; `allocate` gives as many zeros as it is asked for.
     ///
     /// # Errors
     /// [`Kind::InvalidBinary`] for bytes of another origin.
@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn the_mean_is_plain_and_not_normalised() {
         let mut sums = [0.0; 4];
-        let mut mean = Mean::new(layout(), &mut sums);
+        let mut mean = EmbeddingMean::new(layout(), &mut sums);
         assert!(mean.finish().is_none());
         mean.add(embedding(&[1.0, 0.0, 0.5, -1.0]).as_ref()).unwrap();
         mean.add(embedding(&[0.0, 1.0, 0.5, 1.0]).as_ref()).unwrap();
@@ -138,7 +138,7 @@ mod tests {
     #[test]
     fn other_models_are_refused_and_both_named() {
         let mut sums = [0.0; 4];
-        let mut mean = Mean::new(layout(), &mut sums);
+        let mut mean = EmbeddingMean::new(layout(), &mut sums);
         let other = Embedding::from_f32(Layout::new(2, 2, 8).unwrap(), &[0.0; 4]).unwrap();
         let e = mean.add(other.as_ref()).unwrap_err();
         assert_eq!(e.kind, Kind::Mismatch);
@@ -149,9 +149,9 @@ mod tests {
     #[test]
     fn a_malformed_state_is_refused() {
         let mut sums = [0.0; 4];
-        let bytes = Mean::new(layout(), &mut sums).to_bytes();
+        let bytes = EmbeddingMean::new(layout(), &mut sums).to_bytes();
         for end in 0..bytes.len() {
-            assert!(Mean::from_bytes(&bytes[..end], |_| unreachable!()).is_err());
+            assert!(EmbeddingMean::from_bytes(&bytes[..end], |_| unreachable!()).is_err());
         }
     }
 
@@ -165,11 +165,11 @@ mod tests {
             let split = split.min(rows.len());
             let (mut a, mut b, mut c, mut d) = ([0.0; 4], [0.0; 4], [0.0; 4], [0.0; 4]);
             let (mut whole, mut left, mut right) =
-                (Mean::new(layout(), &mut a), Mean::new(layout(), &mut b), Mean::new(layout(), &mut c));
+                (EmbeddingMean::new(layout(), &mut a), EmbeddingMean::new(layout(), &mut b), EmbeddingMean::new(layout(), &mut c));
             rows.iter().for_each(|r| whole.add(r.as_ref()).unwrap());
             rows[split..].iter().for_each(|r| left.add(r.as_ref()).unwrap());
             rows[..split].iter().for_each(|r| right.add(r.as_ref()).unwrap());
-            let sent = Mean::from_bytes(&right.to_bytes(), |_| &mut d).unwrap();
+            let sent = EmbeddingMean::from_bytes(&right.to_bytes(), |_| &mut d).unwrap();
             left.merge(&sent).unwrap();
             prop_assert_eq!(left.finish(), whole.finish());
         }

@@ -18,6 +18,6 @@ pub use distance::{
 };
 pub use embedding::{normalize_subspaces, Embedding, EmbeddingRef};
 pub use layout::{Layout, MAX_DIMENSIONS};
-pub use mean::Mean;
+pub use mean::EmbeddingMean;
 pub use query::{Query, QueryRef};
 pub use task_layout::{Part, TaskLayout};

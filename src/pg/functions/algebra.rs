@@ -14,7 +14,7 @@ extension_sql_file!("../../../sql/current/algebra.sql", name = "algebra", requir
 #[pg_extern(sql = false)]
 fn coop_replace(embedding: CoopVec<'_>, attribute: Text<'_>, value: Text<'_>) -> CoopVec<'static> {
     let replaced =
-        |e: EmbeddingRef<'_>| e.replaced(&attribute_query_of(e.layout, &attribute, &value)?.as_ref());
+        |e: EmbeddingRef<'_>| e.with_targets_of(&attribute_query_of(e.layout, &attribute, &value)?.as_ref());
     replaced(embedding.view()).or_report().into()
 }
 
@@ -22,7 +22,7 @@ fn coop_replace(embedding: CoopVec<'_>, attribute: Text<'_>, value: Text<'_>) ->
 /// does not matter.
 #[pg_extern(sql = false)]
 fn coop_replace_by(embedding: CoopVec<'_>, query: CoopQuery<'_>) -> CoopVec<'static> {
-    embedding.view().replaced(&query.view()).or_report().into()
+    embedding.view().with_targets_of(&query.view()).or_report().into()
 }
 
 /// The embedding with the subspaces of some attributes taken from another one.
@@ -35,7 +35,7 @@ fn coop_blend(
     let blend = || -> Result<Embedding> {
         let (embedding, other) = (embedding.view(), other.view());
         embedding.layout.check_same(&other.layout)?;
-        embedding.blended(&other, &subspaces_of(embedding.layout, &attribute_list(&attributes)?)?)
+        embedding.with_subspaces_of(&other, &subspaces_of(embedding.layout, &attribute_list(&attributes)?)?)
     };
     blend().or_report().into()
 }

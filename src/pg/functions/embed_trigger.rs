@@ -1,13 +1,15 @@
-//! `coop_embed_trigger()`: embeds the image of a new or changed row before the row is written. `sql/current/embed_table.sql` declares it.
+//! `coop_embed_trigger()`: embeds the image of a new or changed row before the row is written. `sql/current/embed_trigger.sql` declares it.
 
 use super::embed::embed;
 use crate::error::{Error, Kind, Result};
 use crate::pg::encoding;
 use crate::pg::fmgr::{fmgr_functions, Call};
-use crate::pg::{CoopVec, OrReport};
+use crate::pg::{text, CoopVec, OrReport};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 use std::ffi::CStr;
+
+extension_sql_file!("../../../sql/current/embed_trigger.sql", name = "embed_trigger", requires = ["types"]);
 
 const USAGE: &str = "CREATE TRIGGER ... BEFORE INSERT OR UPDATE ON ... FOR EACH ROW EXECUTE FUNCTION \
                      coop_embed_trigger('image_column', 'emb_column' [, 'model']).";
@@ -170,7 +172,7 @@ fn column(
     let (number, found, table) = unsafe {
         let number = pg_sys::SPI_fnumber(descriptor, name.as_ptr());
         let found = if number > 0 { pg_sys::SPI_gettypeid(descriptor, number) } else { pg_sys::InvalidOid };
-        (number, found, encoding::name(pg_sys::get_rel_name(relation)))
+        (number, found, text::catalog_name(pg_sys::get_rel_name(relation)))
     };
     let name = encoding::from_server(name.to_bytes())?;
     if number <= 0 {
@@ -182,8 +184,8 @@ fn column(
         return Ok(number);
     }
     // SAFETY: the name of a type, looked up by oid, as a new C string.
-    let found = unsafe { encoding::name(pg_sys::format_type_be(found)) };
-    let message = format!("column \"{name}\" of relation \"{table}\" holds no {what}");
+    let found = unsafe { text::catalog_name(pg_sys::format_type_be(found)) };
+    let message = format!("column \"{name}\" of relation \"{table}\" does not contain {what}");
     Err(Error::new(Kind::Mismatch, message)
         .detail(format!("Its type is {found}, expected {type_name}."))
         .hint(USAGE))

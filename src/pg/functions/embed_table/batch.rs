@@ -11,10 +11,10 @@ use crate::error::{Error, Kind, Result};
 use crate::inference::{EmbedRequest, Priority};
 use crate::memory;
 use crate::pg::catalog::ModelEntry;
-use crate::pg::encoding;
 use crate::pg::ereport::warn;
 use crate::pg::inference::embed_request::{answer_timeout, embed_request};
 use crate::pg::inference::pipeline::Pipeline;
+use crate::pg::text;
 use crate::pg::CoopVec;
 use crate::space::Embedding;
 use pgrx::itemptr::u64_to_item_pointer;
@@ -205,12 +205,12 @@ impl<'m> EmbedBatch<'m> {
 
 fn name_of(relation: &PgRelation) -> String {
     // SAFETY: the relation is open, and its name is a C string.
-    unsafe { encoding::name((*(*relation.as_ptr()).rd_rel).relname.data.as_ptr()) }
+    unsafe { text::catalog_name((*(*relation.as_ptr()).rd_rel).relname.data.as_ptr()) }
 }
 
 fn schema_of(relation: &PgRelation) -> String {
     // SAFETY: the relation is open. The schema's name is a copy, or null if the schema was dropped, which `name` accepts.
-    unsafe { encoding::name(pg_sys::get_namespace_name((*(*relation.as_ptr()).rd_rel).relnamespace)) }
+    unsafe { text::catalog_name(pg_sys::get_namespace_name((*(*relation.as_ptr()).rd_rel).relnamespace)) }
 }
 
 /// The ctid of a position.

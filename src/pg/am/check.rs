@@ -1,34 +1,36 @@
-//! `coop_index_check(regclass)`: an index against itself and its table, in the manner of amcheck.
+//! `coop_index_check(regclass)`: compares an index with itself and with its table, as amcheck does. Here are permissions, locks and partitions;
+//! the comparison is [`verify`].
 
-mod compare;
-
-use super::storage::{refuse, Index};
+use super::relation::IndexRelation;
+use super::verify::verify;
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::memory;
 use crate::pg::run_as::RunAs;
-use crate::pg::{compat, encoding, OrReport};
+use crate::pg::{compat, text, OrReport};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
-/// Raises an error if the index is damaged or lacks a row of its table; returns how many rows of the table it compared. Of a partitioned
-/// index it checks those of all partitions. Expressions and predicates of the index run as the table's owner.
-/// Writers wait meanwhile; on a standby, replay does not, and a check that it disturbs has to be repeated.
-#[pg_extern(volatile, strict, parallel_unsafe, sql = false)]
+/// Raises an error if an index is damaged or lacks a row of its table; returns how many rows of the table it compared. Of a partitioned
+/// index, it checks the indexes of all partitions. Expressions and predicates of the index run as the table's owner.
+///
+/// Writers wait meanwhile. On a standby, replay of WAL goes on, and a check that it disturbs has to be repeated.
+#[pg_extern(sql = false)]
 fn coop_index_check(index: pg_sys::Oid) -> i64 {
-    // Before anybody has to wait for a lock.
+    // Before the lock: a role that may not check the index must not make others wait for it.
     check_owner(index).or_report();
-    let root = Locked::open(index).or_report().unwrap_or_else(|| crate::pg::ereport::raise(not_ours(index)));
-    // It may be another one's by now.
+    let root =
+        LockedIndex::open(index).or_report().unwrap_or_else(|| crate::pg::ereport::raise(not_ours(index)));
+    // Again: the owner may have changed before the lock was taken.
     check_owner(index).or_report();
     root.check_state().or_report();
     if !root.is_partitioned() {
         return root.compare().or_report();
     }
-    // Those of partitions are their owners' business too, but who owns the whole may look at its parts.
+    // The owner of the partitioned index may check those of its partitions, whoever owns them.
     let mut rows = 0;
     for part in root.parts().or_report() {
-        // One that is gone by now was none of a partition that is still there: the lock on the parent keeps those.
-        if let Some(part) = Locked::open(part).or_report().filter(|part| !part.is_partitioned()) {
+        // An index that is gone by now was not a partition's: the lock on the parent keeps those.
+        if let Some(part) = LockedIndex::open(part).or_report().filter(|part| !part.is_partitioned()) {
             part.check_state().or_report();
             rows += part.compare().or_report();
         }
@@ -36,8 +38,9 @@ fn coop_index_check(index: pg_sys::Oid) -> i64 {
     rows
 }
 
+/// Raises PostgreSQL's error unless the current role owns the index.
 fn check_owner(index: pg_sys::Oid) -> Result<()> {
-    // SAFETY: looks the catalogue up; for anything but an index, `IndexGetRelation` finds nothing.
+    // SAFETY: looks up the catalogue; for anything but an index, `IndexGetRelation` finds nothing.
     unsafe {
         if pg_sys::IndexGetRelation(index, true) == pg_sys::InvalidOid {
             return Err(not_ours(index));
@@ -52,45 +55,47 @@ fn check_owner(index: pg_sys::Oid) -> Result<()> {
 
 fn not_ours(relation: pg_sys::Oid) -> Error {
     // SAFETY: returns a C string in this memory context, or null.
-    let mut name = unsafe { encoding::name(pg_sys::get_rel_name(relation)) };
+    let mut name = unsafe { text::catalog_name(pg_sys::get_rel_name(relation)) };
     if name.is_empty() {
         name = relation.to_u32().to_string();
     }
     Error::new(ErrorKind::InvalidParameter, format!("\"{name}\" is not an index of access method coop"))
 }
 
-/// An index and its table, locked in the order in which everybody locks them, and let go on drop.
-struct Locked {
+/// An index and its table, open and locked until dropped: in AccessShareLock on a standby, which has no writers, else in ShareLock, which
+/// keeps writers away.
+struct LockedIndex {
     heap: pg_sys::Relation,
     index: pg_sys::Relation,
-    lock: i32,
+    lock_mode: i32,
 }
 
-impl Locked {
-    /// `None` if there is no such index.
+impl LockedIndex {
+    /// Locks the table, then the index, as every session does. `None` if there is no such index.
     fn open(index: pg_sys::Oid) -> Result<Option<Self>> {
-        // SAFETY: names of relations are looked up and locked by PostgreSQL, table before index; both stay open to the end.
+        // SAFETY: PostgreSQL opens and locks relations by oid, or raises an error; the result closes both.
         unsafe {
-            let recovery = pg_sys::RecoveryInProgress();
-            let lock = if recovery { pg_sys::AccessShareLock } else { pg_sys::ShareLock } as i32;
+            let is_standby = pg_sys::RecoveryInProgress();
+            let lock_mode = if is_standby { pg_sys::AccessShareLock } else { pg_sys::ShareLock } as i32;
             let table = pg_sys::IndexGetRelation(index, true);
             if table == pg_sys::InvalidOid {
                 return Ok(None);
             }
-            let heap = pg_sys::table_open(table, lock);
-            let index_relation = pg_sys::index_open(index, lock);
-            let locked = Self { heap, index: index_relation, lock };
-            // Without a lock, the number may have become another index's.
+            let heap = pg_sys::table_open(table, lock_mode);
+            let index_relation = pg_sys::index_open(index, lock_mode);
+            let locked = Self { heap, index: index_relation, lock_mode };
+            // Before the lock was taken, the index may have been dropped, and its oid given to another.
             if pg_sys::IndexGetRelation(index, false) != table {
-                return Err(locked.refuse("changed while it was being locked", "Check it again."));
+                return Err(locked.error("changed while it was being locked", "Check it again."));
             }
             Ok(Some(locked))
         }
     }
 
-    fn refuse(&self, what: &str, hint: &str) -> Error {
+    fn error(&self, what: &str, hint: &str) -> Error {
         // SAFETY: the index is open for as long as `self` lives.
-        refuse(&unsafe { Index::new(self.index) }, ErrorKind::Unsupported, what).hint(hint)
+        let index = unsafe { IndexRelation::new(self.index) };
+        index.error(ErrorKind::Unsupported, what).hint(hint)
     }
 
     fn is_partitioned(&self) -> bool {
@@ -108,9 +113,10 @@ impl Locked {
         Ok(())
     }
 
-    /// The indexes of all partitions, those with partitions of their own too, in the order in which everybody locks them.
+    /// The indexes of all partitions, also those that have partitions of their own, in the order in which every session
+    /// locks them.
     fn parts(&self) -> Result<Vec<pg_sys::Oid>> {
-        // SAFETY: the index is open, and the lock on its table keeps partitions from coming and going. The list is PostgreSQL's own.
+        // SAFETY: the index is open, and the lock on its table keeps partitions from being added or detached. The list is one of oids, or null.
         unsafe {
             let root = (*self.index).rd_id;
             let all = pg_sys::ffi::pg_guard_ffi_boundary(|| {
@@ -121,22 +127,22 @@ impl Locked {
         }
     }
 
-    /// Whether there is anything to check, or why not.
+    /// Refuses an index that cannot be checked.
     fn check_state(&self) -> Result<()> {
         self.check_method()?;
         // SAFETY: the relation is open.
         let (class, index) = unsafe { (&*(*self.index).rd_rel, &*(*self.index).rd_index) };
         if class.relpersistence as u8 == pg_sys::RELPERSISTENCE_TEMP && !self.is_own_temporary() {
-            return Err(self.refuse(
+            return Err(self.error(
                 "is on a temporary table of another session",
                 "Only the session that made a temporary table can read it.",
             ));
         }
-        // SAFETY: asks this process.
-        let recovery = unsafe { pg_sys::RecoveryInProgress() };
-        if class.relpersistence as u8 == pg_sys::RELPERSISTENCE_UNLOGGED && recovery {
+        // SAFETY: reads a flag in shared memory.
+        let is_standby = unsafe { pg_sys::RecoveryInProgress() };
+        if class.relpersistence as u8 == pg_sys::RELPERSISTENCE_UNLOGGED && is_standby {
             return Err(self
-                .refuse(
+                .error(
                     "is unlogged, and there is nothing to check during recovery",
                     "Check it on the primary.",
                 )
@@ -144,7 +150,7 @@ impl Locked {
         }
         if self.is_partitioned() && !index.indisvalid {
             return Err(self
-                .refuse(
+                .error(
                     "is not valid",
                     "Create an index on each of them, and attach it with ALTER INDEX ... ATTACH PARTITION.",
                 )
@@ -153,7 +159,7 @@ impl Locked {
         if !index.indislive || !index.indisready || !index.indisvalid {
             let what = if index.indisready { "is not valid" } else { "is not ready" };
             return Err(self
-                .refuse(what, "If nobody is building it, REINDEX or drop it.")
+                .error(what, "If nobody is building it, REINDEX or drop it.")
                 .detail("Building or dropping it CONCURRENTLY has not ended, or has failed, so that it may lack rows."));
         }
         Ok(())
@@ -164,30 +170,30 @@ impl Locked {
         unsafe { (*self.index).rd_islocaltemp }
     }
 
-    /// Compares index and table as the table's owner: its expressions are the owner's.
+    /// Compares index and table as the table's owner, with whose rights the index's expressions must run.
     fn compare(&self) -> Result<i64> {
         // SAFETY: both relations are open.
-        let (owner, index) = unsafe { ((*(*self.heap).rd_rel).relowner, Index::new(self.index)) };
+        let (owner, index) = unsafe { ((*(*self.heap).rd_rel).relowner, IndexRelation::new(self.index)) };
         let _role = RunAs::restricted(owner);
-        compare::check(self.heap, &index)
+        verify(self.heap, &index)
     }
 }
 
-impl Drop for Locked {
+impl Drop for LockedIndex {
     fn drop(&mut self) {
         // After an error the end of the transaction closes and unlocks them.
         if !std::thread::panicking() {
-            // SAFETY: opened with this lock.
+            // SAFETY: both were opened with this lock mode.
             unsafe {
-                pg_sys::index_close(self.index, self.lock);
-                pg_sys::table_close(self.heap, self.lock);
+                pg_sys::index_close(self.index, self.lock_mode);
+                pg_sys::table_close(self.heap, self.lock_mode);
             }
         }
     }
 }
 
 extern "C-unwind" {
-    /// catalog/pg_inherits.h, which pgrx has no bindings for; the same from 14 to 18.
+    /// Declared in catalog/pg_inherits.h, for which pgrx has no bindings; the same from 14 to 18.
     fn find_all_inheritors(
         parent: pg_sys::Oid,
         lock: pg_sys::LOCKMODE,
