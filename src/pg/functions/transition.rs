@@ -3,7 +3,7 @@
 
 use super::queries::not_null;
 use crate::error::{Error, Kind, Result};
-use crate::graph::{Graph, NodeId};
+use crate::graph::{KnnGraph, NodeId};
 use crate::memory;
 use crate::pg::catalog::{attribute_names, subspaces_of};
 use crate::pg::encoding::{from_opaque, from_server};
@@ -22,7 +22,7 @@ extension_sql_file!("../../../sql/current/transition.sql", name = "transition", 
 
 /// A graph that is being read, and the path that is wanted.
 struct Wander {
-    graph: Graph,
+    graph: KnnGraph,
     start: Option<String>,
     goal: Option<String>,
 }
@@ -45,7 +45,7 @@ fmgr_functions! {
         let Some(list) = list else { return state.map_or_else(|| call.null(), Datum::from) };
         let state = state.unwrap_or_else(|| {
             // SAFETY: declared with two texts; the memory context outlives every use of what is kept in it.
-            let wander = unsafe { Wander { graph: Graph::default(), start: id(call, 4), goal: id(call, 5) } };
+            let wander = unsafe { Wander { graph: KnnGraph::default(), start: id(call, 4), goal: id(call, 5) } };
             PgMemoryContexts::For(aggregate_context(call)).leak_and_drop_on_delete(wander)
         });
         // SAFETY: PostgreSQL calls with a state of this aggregate, and nothing else refers to it meanwhile.
@@ -132,7 +132,7 @@ impl List<'_> {
         }
     }
 
-    fn add_to(&self, graph: &mut Graph) -> Result<()> {
+    fn add_to(&self, graph: &mut KnnGraph) -> Result<()> {
         if self.neighbours.len() != self.distances.len() {
             return Err(Error::new(
                 Kind::InvalidData,
@@ -153,7 +153,7 @@ fn readable(error: Error) -> Error {
     Error { message, ..error }
 }
 
-fn path(graph: &Graph, start: NodeId<'_>, goal: NodeId<'_>) -> Result<serde_json::Value> {
+fn path(graph: &KnnGraph, start: NodeId<'_>, goal: NodeId<'_>) -> Result<serde_json::Value> {
     let wait = || {
         pgrx::check_for_interrupts!();
     };
@@ -168,8 +168,8 @@ fn path(graph: &Graph, start: NodeId<'_>, goal: NodeId<'_>) -> Result<serde_json
     // A step is a map of three small values, and its id; then the text of it all.
     let names: usize = route.ids.iter().flatten().map(String::len).sum();
     memory::headroom(route.ids.len() * STEP + 8 * names)?;
-    let crossing = route.longest_hop();
-    let hops = std::iter::once(None).chain(route.hops.iter().copied().enumerate().map(Some));
+    let crossing = route.longest_edge();
+    let hops = std::iter::once(None).chain(route.edge_lengths.iter().copied().enumerate().map(Some));
     let step = |(id, hop): (&Option<String>, Option<(usize, f64)>)| {
         serde_json::json!({
             "id": id,
