@@ -4,7 +4,7 @@
 
 use super::arguments::non_null_texts;
 use crate::error::{Error, Kind, Result};
-use crate::graph::{Graph, NodeId};
+use crate::graph::{KnnGraph, NodeId};
 use crate::memory;
 use crate::pg::catalog::{attribute_names, subspaces_of};
 use crate::pg::encoding::{from_opaque, from_server};
@@ -22,7 +22,7 @@ extension_sql_file!("../../../sql/current/transition.sql", name = "transition", 
 
 /// The state of the aggregate `coopembed.route`: the graph as far as it has been read, and the two ends of the path.
 struct TransitionState {
-    graph: Graph,
+    graph: KnnGraph,
     start: Option<String>,
     /// `None` is the point that the path may end at instead of an image.
     goal: Option<String>,
@@ -38,7 +38,7 @@ fmgr_functions! {
         let state = state.unwrap_or_else(|| {
             // SAFETY: arguments 4 and 5 are declared as text.
             let (start, goal) = unsafe { (id(call, 4), id(call, 5)) };
-            let state = TransitionState { graph: Graph::default(), start, goal };
+            let state = TransitionState { graph: KnnGraph::default(), start, goal };
             PgMemoryContexts::For(aggregate_context(call)).leak_and_drop_on_delete(state)
         });
         // SAFETY: the state lives in the aggregate's memory context, and nothing else refers to it during this call.
@@ -113,7 +113,7 @@ impl NeighbourList<'_> {
         }
     }
 
-    fn add_to(&self, graph: &mut Graph) -> Result<()> {
+    fn add_to(&self, graph: &mut KnnGraph) -> Result<()> {
         if self.neighbours.len() != self.distances.len() {
             return Err(Error::new(
                 Kind::InvalidData,
@@ -135,7 +135,7 @@ fn with_readable_ids(error: Error) -> Error {
 }
 
 /// The shortest path as JSON, or how many images can be reached from either end: see `coop_route_final`.
-fn path_as_json(graph: &Graph, start: NodeId<'_>, goal: NodeId<'_>) -> Result<serde_json::Value> {
+fn path_as_json(graph: &KnnGraph, start: NodeId<'_>, goal: NodeId<'_>) -> Result<serde_json::Value> {
     let wait = || {
         pgrx::check_for_interrupts!();
     };
@@ -150,8 +150,8 @@ fn path_as_json(graph: &Graph, start: NodeId<'_>, goal: NodeId<'_>) -> Result<se
     // Each step becomes a map of its id and two small values; then all of it becomes text.
     let id_bytes: usize = route.ids.iter().flatten().map(String::len).sum();
     memory::headroom(route.ids.len() * STEP_BYTES + 8 * id_bytes)?;
-    let crossing = route.longest_hop();
-    let hops = std::iter::once(None).chain(route.hops.iter().copied().enumerate().map(Some));
+    let crossing = route.longest_edge();
+    let hops = std::iter::once(None).chain(route.edge_lengths.iter().copied().enumerate().map(Some));
     let step = |(id, hop): (&Option<String>, Option<(usize, f64)>)| {
         serde_json::json!({
             "id": id,
