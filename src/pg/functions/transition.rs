@@ -117,7 +117,11 @@ impl NeighbourList<'_> {
         if self.neighbours.len() != self.distances.len() {
             return Err(Error::new(
                 Kind::InvalidData,
-                format!("{} neighbours with {} distances", self.neighbours.len(), self.distances.len()),
+                format!(
+                    "an image has {} neighbours and {} distances",
+                    self.neighbours.len(),
+                    self.distances.len()
+                ),
             ));
         }
         let neighbours = memory::collect(self.neighbours.iter())?;
@@ -139,8 +143,8 @@ fn path_as_json(graph: &KnnGraph, start: NodeId<'_>, goal: NodeId<'_>) -> Result
     let wait = || {
         pgrx::check_for_interrupts!();
     };
-    let route = match graph.shortest_path(start, goal, wait)? {
-        Ok(route) => route,
+    let path = match graph.shortest_path(start, goal, wait)? {
+        Ok(path) => path,
         Err(none) => {
             return Ok(serde_json::json!({
                 "from_start": none.from_start, "from_goal": none.from_goal, "nodes": none.nodes,
@@ -148,10 +152,10 @@ fn path_as_json(graph: &KnnGraph, start: NodeId<'_>, goal: NodeId<'_>) -> Result
         }
     };
     // Each step becomes a map of its id and two small values; then all of it becomes text.
-    let id_bytes: usize = route.ids.iter().flatten().map(String::len).sum();
-    memory::headroom(route.ids.len() * STEP_BYTES + 8 * id_bytes)?;
-    let crossing = route.longest_edge();
-    let hops = std::iter::once(None).chain(route.edge_lengths.iter().copied().enumerate().map(Some));
+    let id_bytes: usize = path.ids.iter().flatten().map(String::len).sum();
+    memory::headroom(path.ids.len() * STEP_BYTES + 8 * id_bytes)?;
+    let crossing = path.longest_edge();
+    let hops = std::iter::once(None).chain(path.edge_lengths.iter().copied().enumerate().map(Some));
     let step = |(id, hop): (&Option<String>, Option<(usize, f64)>)| {
         serde_json::json!({
             "id": id,
@@ -159,7 +163,7 @@ fn path_as_json(graph: &KnnGraph, start: NodeId<'_>, goal: NodeId<'_>) -> Result
             "crossing": hop.is_some_and(|h| Some(h.0) == crossing),
         })
     };
-    Ok(route.ids.iter().zip(hops).map(step).collect())
+    Ok(path.ids.iter().zip(hops).map(step).collect())
 }
 
 /// Upper bound of the bytes that a step takes as JSON, in memory (one B-tree node of 11 keys and values) and as text, without its id.
