@@ -34,6 +34,8 @@ on_exit() {
 }
 trap on_exit EXIT
 
+declare -A session_input session_pid # of open_session
+
 say() { printf '\033[1m== %s\033[0m\n' "$*"; }
 die() { printf 'error: %s\n' "$*" >&2; exit 1; }
 
@@ -109,7 +111,9 @@ start_cluster() {
       init_cluster "$dir"
     fi
   fi
-  (ulimit -v "${SERVER_MEMORY:-unlimited}" && cd "$dir" && as_server env LD_LIBRARY_PATH="$libraries" "$BIN/pg_ctl" -D "$dir/data" -l "$dir/server.log" -w -s -o "$settings" start) \
+  # The server must not inherit the input of open sessions, which would then never end.
+  (for s in "${session_input[@]}"; do exec {s}>&-; done
+    ulimit -v "${SERVER_MEMORY:-unlimited}" && cd "$dir" && as_server env LD_LIBRARY_PATH="$libraries" "$BIN/pg_ctl" -D "$dir/data" -l "$dir/server.log" -w -s -o "$settings" start) \
     || die "the server did not start: $(tail -20 "$dir/server.log")"
   export PGHOST=$dir PGUSER=postgres
 }
@@ -236,7 +240,6 @@ crashes() { LC_ALL=C grep -a 'was terminated by signal\|reinitializing\|terminat
 gone() { ! kill -0 "$1" 2>/dev/null; }
 
 # Sessions that stay open: a psql that takes its statements one by one.
-declare -A session_input session_pid
 open_session() { # NAME [PSQL-ARGUMENTS...]
   local name=$1 input
   shift
@@ -258,6 +261,7 @@ tell() { # NAME SQL: waits, and prints what the session says to it
 close_session() { # NAME: the status of its psql
   local input=${session_input[$1]}
   exec {input}>&-
+  unset "session_input[$1]"
   rm "$SCRATCH/$1.in"
   wait "${session_pid[$1]}"
 }
