@@ -147,13 +147,13 @@ scratch_cluster() {
   start_cluster "$SCRATCH" fsync=off "$@"
 }
 
-# start_standby NAME [settings...]: a hot standby of the scratch cluster, in $SCRATCH/NAME. $PGHOST stays.
+# start_standby NAME [settings...]: a hot standby of the scratch cluster, in $SCRATCH/NAME, with a replication slot. $PGHOST stays.
 start_standby() {
   local name=$1 host=$PGHOST
   shift
   mkdir "$SCRATCH/$name"
   give_to_server "$SCRATCH/$name"
-  as_server "$BIN/pg_basebackup" -h "$SCRATCH" -U postgres -D "$SCRATCH/$name/data" -R -c fast --no-sync
+  as_server "$BIN/pg_basebackup" -h "$SCRATCH" -U postgres -D "$SCRATCH/$name/data" -R -C -S "$name" -c fast --no-sync
   start_cluster "$SCRATCH/$name" "$@"
   export PGHOST=$host
 }
