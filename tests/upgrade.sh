@@ -12,7 +12,7 @@ export PGOPTIONS="-c client_min_messages=warning"
 
 # The extension's objects, one fact per line.
 catalogue() { # DATABASE
-  psql_ -At -d "$1" -v extension=coopembed -f "$ROOT/tests/tools/members.sql"
+  psql_ -At -d "$1" -v extension=coopembed -f "$ROOT/tests/tools/extension_catalog.sql"
 }
 
 fill() { # DATABASE VERSION
