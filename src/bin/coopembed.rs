@@ -11,7 +11,7 @@ use coopembed::data::fonts::{self, FontArgs};
 use coopembed::demo::gallery::{self, GalleryArgs};
 use coopembed::error::Result;
 use coopembed::explorer::{self, ServeArgs};
-use coopembed::inference::program::EngineArgs;
+use coopembed::inference::engine_command::EngineArgs;
 use std::process::ExitCode;
 
 /// Build data sets, train and evaluate cooperative embedding models, and search a table in a browser

@@ -1,6 +1,5 @@
 //! The index over pages in memory: bounds, order, and how long it takes.
 
-use super::pages::{Extent, Kind, Pages, Problem, Read, Tag, PAYLOAD};
 use super::*;
 use crate::space::{distance, Embedding, EmbeddingRef, Layout, Query};
 use half::f16;
@@ -10,7 +9,7 @@ use std::cell::{Cell, RefCell};
 /// Pages in memory.
 #[derive(Default)]
 struct Memory {
-    pages: RefCell<Vec<(Option<Tag>, Vec<u8>)>>,
+    pages: RefCell<Vec<(Option<PageTag>, Vec<u8>)>>,
 }
 
 impl Pages for Memory {
@@ -18,20 +17,20 @@ impl Pages for Memory {
         self.pages.borrow().len() as u32
     }
 
-    fn read(&self, block: u32, tag: Tag, look: &mut dyn FnMut(&[u8])) -> Read<()> {
+    fn read(&self, block: u32, tag: PageTag, look: &mut dyn FnMut(&[u8])) -> PageResult<()> {
         let pages = self.pages.borrow();
         match pages.get(block as usize) {
             Some((found, bytes)) if *found == Some(tag) => {
                 look(bytes);
                 Ok(())
             }
-            _ => Err(Problem::Stale(block)),
+            _ => Err(PageError::Stale(block)),
         }
     }
 }
 
 impl Memory {
-    fn put(&self, tag: Tag, bytes: &[u8]) -> u32 {
+    fn put(&self, tag: PageTag, bytes: &[u8]) -> u32 {
         let mut pages = self.pages.borrow_mut();
         let first = pages.len() as u32;
         for chunk in bytes.chunks(PAYLOAD) {
@@ -61,25 +60,25 @@ struct Fixture {
 impl Fixture {
     fn new(layout: Layout, rows: Vec<Vec<f16>>, cells: usize, group: usize, trained_on: usize) -> Self {
         let memory = Memory::default();
-        memory.put(Tag::of(Kind::Meta), &[0]);
-        let directory = memory.put(Tag::of(Kind::Directory), &[0]);
+        memory.put(PageTag::of(PageKind::Meta), &[0]);
+        let directory = memory.put(PageTag::of(PageKind::Directory), &[0]);
         let sample: Vec<f16> = rows.iter().take(trained_on).flatten().copied().collect();
-        let quantizer = train(layout, &sample, cells).unwrap();
-        let tag = Tag { kind: Kind::Quantizer, generation: 1 };
+        let quantizer = train_quantizer(layout, &sample, cells).unwrap();
+        let tag = PageTag { kind: PageKind::Quantizer, generation: 1 };
         let at = memory.put(tag, &quantizer.to_bytes().unwrap());
         let encoder = quantizer.into_encoder().unwrap();
         let mut entries = Vec::new();
-        let mut batch = Batch::new(layout);
+        let mut batch = EncodedRows::new(layout);
         let grouped = rows.len() / group * group;
         for (i, row) in rows[..grouped].iter().enumerate() {
             encoder.push(&mut batch, tid(i), row).unwrap();
             if batch.rows() == group {
-                let (shape, bytes) = encode(&batch, cells).unwrap();
+                let (shape, bytes) = encode_group(&batch, cells).unwrap();
                 let generation = 2 + entries.len() as u32;
-                let first = memory.put(Tag { kind: Kind::Group, generation }, &bytes);
+                let first = memory.put(PageTag { kind: PageKind::Group, generation }, &bytes);
                 let rows = group as u32;
-                entries.push(Entry {
-                    state: State::Group,
+                entries.push(DirectoryEntry {
+                    state: ExtentState::Group,
                     first,
                     pages: shape.pages(),
                     generation,
@@ -91,7 +90,7 @@ impl Fixture {
         }
         memory.edit(directory, |page| {
             for (i, entry) in entries.iter().enumerate() {
-                Directory::set_entry(page, i, *entry);
+                DirectoryPage::set_entry(page, i, *entry);
             }
         });
         let mut tail = (NO_BLOCK, NO_BLOCK);
@@ -101,7 +100,7 @@ impl Fixture {
                 memory.edit(tail.1, |page| fits = tail_page::append(page, layout, tid(i), row).unwrap());
             }
             if !fits {
-                let next = memory.put(Tag::of(Kind::Tail), &[0]);
+                let next = memory.put(PageTag::of(PageKind::Tail), &[0]);
                 memory.edit(next, |page| assert!(tail_page::append(page, layout, tid(i), row).unwrap()));
                 match tail.1 {
                     NO_BLOCK => tail.0 = next,
@@ -114,7 +113,7 @@ impl Fixture {
             layout: Some(layout),
             cells: cells as u32,
             tail_rows: group as u32,
-            changes: 1,
+            reorganizations: 1,
             next_generation: 1000,
             end: memory.pages.borrow().len() as u32,
             directory,
@@ -139,15 +138,15 @@ impl Fixture {
     }
 
     /// All rows in the order of a scan, checked: bounds that grow and are bounds; every row once.
-    fn check(&self, query: &Query, mode: Mode) -> Stats {
+    fn check(&self, query: &Query, mode: SearchMode) -> SearchStats {
         let mut cursor = Cursor::new(query.clone(), mode);
         let (mut last, mut seen) = (0.0, vec![false; self.rows.len()]);
-        while let Some((tid, bound)) = cursor.next(&self.memory).map_err(Problem::into_error).unwrap() {
+        while let Some((tid, bound)) = cursor.next(&self.memory).map_err(PageError::into_error).unwrap() {
             let row = tid.block as usize;
             assert!(!seen[row], "row {row} came twice");
             seen[row] = true;
             let bound = bound.expect("a distance from its own model's rows");
-            assert!(bound >= last || mode != Mode::Exact, "{bound} after {last}");
+            assert!(bound >= last || mode != SearchMode::Exact, "{bound} after {last}");
             last = bound;
             let distance = self.distance(row, query);
             assert!(bound <= distance, "row {row}: {bound} is above {distance} for {query:?}");
@@ -157,10 +156,10 @@ impl Fixture {
     }
 
     /// The executor's reordering: the k nearest, and how many rows were fetched for them.
-    fn nearest(&self, query: &Query, mode: Mode, k: usize) -> (Vec<(f64, usize)>, Stats) {
+    fn nearest(&self, query: &Query, mode: SearchMode, k: usize) -> (Vec<(f64, usize)>, SearchStats) {
         let mut cursor = Cursor::new(query.clone(), mode);
         let mut found: Vec<(f64, usize)> = Vec::new();
-        while let Some((tid, bound)) = cursor.next(&self.memory).map_err(Problem::into_error).unwrap() {
+        while let Some((tid, bound)) = cursor.next(&self.memory).map_err(PageError::into_error).unwrap() {
             found.push((self.distance(tid.block as usize, query), tid.block as usize));
             found.sort_by(|a, b| a.0.total_cmp(&b.0));
             if found.len() >= k && bound.is_some_and(|bound| found[k - 1].0 <= bound) {
@@ -306,11 +305,11 @@ fn compare(cases: usize, seed: u64) -> usize {
         let fixture = Fixture::new(layout, rows, cells, group, trained_on);
         for _ in 0..20 {
             let query = any_query(layout, &fixture.rows, &mut noise, wild);
-            fixture.check(&query, Mode::Exact);
+            fixture.check(&query, SearchMode::Exact);
             pairs += count;
         }
         let query = any_query(layout, &fixture.rows, &mut noise, wild);
-        fixture.check(&query, Mode::Approximate { candidates: 1 + noise.below(100) });
+        fixture.check(&query, SearchMode::Approximate { candidates: 1 + noise.below(100) });
         pairs += count;
     }
     pairs
@@ -328,15 +327,15 @@ fn rows_beyond_the_first_cut_come_once_and_in_order_too() {
     let mut noise = Noise(3);
     for _ in 0..6 {
         let query = any_query(layout, &fixture.rows, &mut noise, false);
-        fixture.check(&query, Mode::Exact);
-        fixture.check(&query, Mode::Approximate { candidates: 300 });
+        fixture.check(&query, SearchMode::Exact);
+        fixture.check(&query, SearchMode::Approximate { candidates: 300 });
     }
     // One subspace is searched in another way: in rounds.
     for k in 0..3 {
         let row = EmbeddingRef { layout, values: &fixture.rows[noise.below(20_000)] };
-        fixture.check(&Query::like(row, &[k]).unwrap(), Mode::Exact);
+        fixture.check(&Query::like(row, &[k]).unwrap(), SearchMode::Exact);
         let target: Vec<f32> = (0..6).map(|d| d as f32 / 8.0 - 0.3).collect();
-        fixture.check(&Query::subspace(layout, k, &target).unwrap(), Mode::Exact);
+        fixture.check(&Query::subspace(layout, k, &target).unwrap(), SearchMode::Exact);
     }
 }
 
@@ -362,7 +361,7 @@ fn the_nearest_are_those_of_brute_force() {
     let mut noise = Noise(3);
     for _ in 0..100 {
         let query = any_query(layout, &fixture.rows, &mut noise, false);
-        let (found, _) = fixture.nearest(&query, Mode::Exact, 10);
+        let (found, _) = fixture.nearest(&query, SearchMode::Exact, 10);
         let mut all: Vec<f64> = (0..3000).map(|i| fixture.distance(i, &query)).collect();
         all.sort_by(f64::total_cmp);
         assert_eq!(found.iter().map(|f| f.0).collect::<Vec<_>>(), all[..10]);
@@ -378,7 +377,7 @@ fn the_format_is_the_older_one_until_the_model_changes() {
     let changed = Meta { layout: None, tail_generation: 9, horizon: 1 << 40 | 77, ..meta };
     assert_eq!(version(&changed), VERSION.to_le_bytes());
     for meta in [meta, changed] {
-        assert_eq!(Meta::from_bytes(&meta.to_bytes()).map_err(Problem::into_error).unwrap(), meta);
+        assert_eq!(Meta::from_bytes(&meta.to_bytes()).map_err(PageError::into_error).unwrap(), meta);
     }
 }
 
@@ -388,11 +387,11 @@ fn without_a_distance_every_row_comes_once() {
     let fixture = Fixture::new(layout, clustered(layout, 2900, 5), 4, 900, 1000);
     let queries = [(2, 5, 8), (2, 7, 7), (9, 9, 7), (1, 5, 7)].map(|(k, n, fingerprint)| {
         let other = Layout::new(k, n, fingerprint).unwrap();
-        Cursor::new(Query::superspace(other, vec![0.5; other.dimensions()]).unwrap(), Mode::Exact)
+        Cursor::new(Query::superspace(other, vec![0.5; other.dimensions()]).unwrap(), SearchMode::Exact)
     });
     for mut cursor in queries.into_iter().chain([Cursor::unordered()]) {
         let mut seen = vec![false; fixture.rows.len()];
-        while let Some((tid, bound)) = cursor.next(&fixture.memory).map_err(Problem::into_error).unwrap() {
+        while let Some((tid, bound)) = cursor.next(&fixture.memory).map_err(PageError::into_error).unwrap() {
             assert_eq!(bound, None);
             assert!(!std::mem::replace(&mut seen[tid.block as usize], true), "{tid:?} came twice");
         }
@@ -408,7 +407,7 @@ fn large_embeddings_work() {
         let fixture = Fixture::new(layout, absurd(layout, 70, &mut noise), 3, 66, 40);
         for _ in 0..4 {
             let query = any_query(layout, &fixture.rows, &mut noise, true);
-            fixture.check(&query, Mode::Exact);
+            fixture.check(&query, SearchMode::Exact);
         }
     }
 }
@@ -416,7 +415,7 @@ fn large_embeddings_work() {
 /// Pages to whose last one of a chain others add another page whenever somebody reads it, so many times.
 struct Growing<'a> {
     memory: &'a Memory,
-    tag: Tag,
+    tag: PageTag,
     last: Cell<u32>,
     times: Cell<u32>,
 }
@@ -426,7 +425,7 @@ impl Pages for Growing<'_> {
         self.memory.blocks()
     }
 
-    fn read(&self, block: u32, tag: Tag, look: &mut dyn FnMut(&[u8])) -> Read<()> {
+    fn read(&self, block: u32, tag: PageTag, look: &mut dyn FnMut(&[u8])) -> PageResult<()> {
         if block == self.last.get() && self.times.get() > 0 {
             self.times.set(self.times.get() - 1);
             self.last.set(self.memory.put(self.tag, &[0]));
@@ -438,17 +437,18 @@ impl Pages for Growing<'_> {
 }
 
 #[test]
-fn chains_that_grow_under_a_reader_are_no_circles_and_circles_are_errors() {
+fn chains_that_grow_under_a_reader_are_accepted_and_cycles_are_errors() {
     let layout = Layout::new(2, 8, 42).unwrap();
     let Fixture { memory, mut meta, .. } = Fixture::new(layout, clustered(layout, 20, 1), 4, 1000, 20);
-    meta.nulls_first = memory.put(Tag::of(Kind::Nulls), &[0]);
-    for (kind, first, last) in
-        [(Kind::Tail, meta.tail_first, meta.tail_last), (Kind::Nulls, meta.nulls_first, meta.nulls_first)]
-    {
+    meta.nulls_first = memory.put(PageTag::of(PageKind::Nulls), &[0]);
+    for (kind, first, last) in [
+        (PageKind::Tail, meta.tail_first, meta.tail_last),
+        (PageKind::Nulls, meta.nulls_first, meta.nulls_first),
+    ] {
         let walk = |pages: &dyn Pages| {
             let mut walked = 0;
             match kind {
-                Kind::Tail => meta.scan_tail(pages, layout, &mut |_, _| {
+                PageKind::Tail => meta.scan_tail(pages, layout, &mut |_, _| {
                     walked += 1;
                     Ok(())
                 }),
@@ -461,12 +461,12 @@ fn chains_that_grow_under_a_reader_are_no_circles_and_circles_are_errors() {
         };
         let before = walk(&memory).unwrap();
         let times = 3 * memory.blocks();
-        let tag = Tag::of(kind);
+        let tag = PageTag::of(kind);
         let growing = Growing { memory: &memory, tag, last: Cell::new(last), times: Cell::new(times) };
         assert_eq!(walk(&growing).unwrap(), before + times);
         memory.edit(growing.last.get(), |page| tail_page::set_next(page, first));
         let error = walk(&memory).unwrap_err().into_error();
-        assert!(error.detail.is_some_and(|detail| detail.contains("circle")), "{kind:?}");
+        assert!(error.detail.is_some_and(|detail| detail.contains("cycle")), "{kind:?}");
     }
 }
 
@@ -474,22 +474,22 @@ fn chains_that_grow_under_a_reader_are_no_circles_and_circles_are_errors() {
 fn a_group_comes_back_as_it_went_in() {
     let layout = Layout::new(3, 7, 7).unwrap();
     let rows = clustered(layout, 500, 1);
-    let quantizer = train(layout, &rows.concat(), 5).unwrap();
-    let mut batch = Batch::new(layout);
+    let quantizer = train_quantizer(layout, &rows.concat(), 5).unwrap();
+    let mut batch = EncodedRows::new(layout);
     let encoder = quantizer.clone().into_encoder().unwrap();
     rows.iter().enumerate().for_each(|(i, row)| encoder.push(&mut batch, tid(i), row).unwrap());
-    let (shape, bytes) = encode(&batch, 5).unwrap();
+    let (shape, bytes) = encode_group(&batch, 5).unwrap();
     let memory = Memory::default();
-    let tag = Tag { kind: Kind::Group, generation: 3 };
+    let tag = PageTag { kind: PageKind::Group, generation: 3 };
     let extent = Extent { first: memory.put(tag, &bytes), tag };
-    let back = decode(&memory, extent, &shape).map_err(Problem::into_error).unwrap();
+    let back = decode_group(&memory, extent, &shape).map_err(PageError::into_error).unwrap();
     assert_eq!((&back.tids, &back.codes), (&batch.tids, &batch.codes));
-    for (a, b) in back.marks.iter().zip(&batch.marks) {
-        assert_eq!((a.cell, a.error4, a.error8), (b.cell, b.error4, b.error8));
-        assert!(a.inner <= b.inner && a.outer >= b.outer);
+    for (a, b) in back.metadata.iter().zip(&batch.metadata) {
+        assert_eq!((a.cell, a.coarse_error, a.fine_error), (b.cell, b.coarse_error, b.fine_error));
+        assert!(a.min_radius <= b.min_radius && a.max_radius >= b.max_radius);
     }
     let quantizer_extent = Extent { first: memory.put(tag, &quantizer.to_bytes().unwrap()), tag };
-    let read = Quantizer::read(&memory, quantizer_extent, layout, 5).map_err(Problem::into_error).unwrap();
+    let read = Quantizer::read(&memory, quantizer_extent, layout, 5).map_err(PageError::into_error).unwrap();
     assert_eq!(read, quantizer);
 }
 
@@ -505,14 +505,14 @@ proptest! {
             let block = block.index(fixture.meta.end as usize) as u32;
             fixture.memory.edit(block, |page| page[at.index(if block == 0 { Meta::SIZE } else { 1200 })] = value);
         }
-        for mode in [Mode::Exact, Mode::Approximate { candidates: 7 }] {
+        for mode in [SearchMode::Exact, SearchMode::Approximate { candidates: 7 }] {
             let query = any_query(layout, &fixture.rows, &mut noise, false);
             let mut cursor = Cursor::new(query, mode);
             while let Ok(Some(_)) = cursor.next(&fixture.memory) {}
         }
-        if let Ok(snapshot) = Snapshot::read(&fixture.memory, &mut (), &mut |_| (), &mut |_, _, _| Ok(())) {
+        if let Ok(snapshot) = IndexSnapshot::read(&fixture.memory, &mut (), &mut |_| (), &mut |_, _, _| Ok(())) {
             for (extent, shape) in snapshot.groups {
-                let _ = decode(&fixture.memory, extent, &shape);
+                let _ = decode_group(&fixture.memory, extent, &shape);
             }
         }
     }
@@ -565,25 +565,25 @@ fn how_long_a_search_takes() {
     };
     let only = std::env::var("ONLY").unwrap_or_default();
     for (kind, mode) in [
-        ("one, like", Mode::Exact),
-        ("one, value", Mode::Exact),
-        ("two, like", Mode::Exact),
-        ("two, value", Mode::Exact),
-        ("superspace", Mode::Exact),
-        ("superspace", Mode::Approximate { candidates: 50 }),
-        ("superspace", Mode::Approximate { candidates: 200 }),
-        ("two, value", Mode::Approximate { candidates: 200 }),
+        ("one, like", SearchMode::Exact),
+        ("one, value", SearchMode::Exact),
+        ("two, like", SearchMode::Exact),
+        ("two, value", SearchMode::Exact),
+        ("superspace", SearchMode::Exact),
+        ("superspace", SearchMode::Approximate { candidates: 50 }),
+        ("superspace", SearchMode::Approximate { candidates: 200 }),
+        ("two, value", SearchMode::Approximate { candidates: 200 }),
     ] {
         if !kind.contains(&only) {
             continue;
         }
-        let (mut times, mut right, mut total) = (Vec::new(), 0, Stats::default());
+        let (mut times, mut right, mut total) = (Vec::new(), 0, SearchStats::default());
         for _ in 0..50 {
             let query = question(kind);
             let start = std::time::Instant::now();
             let (found, stats) = fixture.nearest(&query, mode, 10);
             times.push(start.elapsed().as_secs_f64() * 1e3);
-            let (exact, _) = fixture.nearest(&query, Mode::Exact, 10);
+            let (exact, _) = fixture.nearest(&query, SearchMode::Exact, 10);
             right += found.iter().filter(|f| f.0 <= exact[9].0).count();
             total.bounded += stats.bounded;
             total.refined += stats.refined;

@@ -1,46 +1,46 @@
-//! A model on an accelerator: batches in sizes that suit it, halved when its memory is too small for them.
+//! A model on an accelerator (a GPU): batches are powers of two, and halved when the device's memory is too small for them.
 
-use super::engine::Embedder;
-use super::process::say;
+use super::embedder::Embedder;
+use super::server_log::log_line;
 use crate::error::{Error, Result};
 use crate::model::Model;
 use candle_core::{DType, Device, Tensor};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 /// A [`Model`] whose backbone is on a device.
-pub struct OnDevice {
+pub struct AcceleratedModel {
     model: Model,
     device: Device,
-    /// Batches of this size are not known to be too large.
-    fits: AtomicUsize,
-    lost: AtomicBool,
+    /// The largest batch, a power of two, that has not run out of memory so far.
+    batch_limit: AtomicUsize,
+    is_lost: AtomicBool,
 }
 
-impl OnDevice {
-    /// Runs the largest batch once, so that what the device prepares for it is ready, and its memory known to suffice.
+impl AcceleratedModel {
+    /// Runs a batch of `max_batch` images once. It compiles the device's kernels and finds the largest batch that its memory allows.
     ///
     /// # Errors
-    /// Those of [`Model::embed`] for a single picture.
+    /// Those of [`Model::embed`] for a single image.
     pub fn warmed_up(model: Model, device: Device, max_batch: usize) -> Result<Self> {
         let ready = Self {
             model,
             device,
-            fits: AtomicUsize::new(largest_power(max_batch)),
-            lost: AtomicBool::new(false),
+            batch_limit: AtomicUsize::new(round_down_to_power_of_two(max_batch)),
+            is_lost: AtomicBool::new(false),
         };
-        let images = ready.fits.load(Relaxed);
+        let images = ready.batch_limit.load(Relaxed);
         ready.embed(&vec![0; images * ready.pixel_bytes()], images)?;
         Ok(ready)
     }
 
-    /// An error that is not for want of memory: either the computation's own, or nothing works any more.
+    /// After an error: finds out whether the device still works, by computing something small on it.
     fn check_device(&self) {
         let works = Tensor::ones(1, DType::F32, &self.device).and_then(|one| one.to_vec1::<f32>());
-        self.lost.store(works.is_err(), Relaxed);
+        self.is_lost.store(works.is_err(), Relaxed);
     }
 }
 
-impl Embedder for OnDevice {
+impl Embedder for AcceleratedModel {
     fn pixel_bytes(&self) -> usize {
         self.model.pixel_bytes()
     }
@@ -53,65 +53,66 @@ impl Embedder for OnDevice {
         Embedder::memory_bytes(&self.model)
     }
 
-    /// Powers of two: what a device prepares for a size is of use for every batch of it.
-    fn batch_of(&self, waiting: usize) -> usize {
-        largest_power(waiting.min(self.fits.load(Relaxed)))
+    /// Powers of two: a device prepares kernels and buffers for each batch size it sees, and reuses them for batches of that size.
+    fn preferred_batch_size(&self, waiting: usize) -> usize {
+        round_down_to_power_of_two(waiting.min(self.batch_limit.load(Relaxed)))
     }
 
     fn embed(&self, pixels: &[u8], images: usize) -> Result<Vec<f32>> {
-        let answer = in_pieces(pixels, self.pixel_bytes(), images, &self.fits, &|pixels, images| {
-            Model::embed(&self.model, pixels, images)
-        });
-        if answer.is_err() {
+        let embeddings =
+            embed_in_chunks(pixels, self.pixel_bytes(), images, &self.batch_limit, &|pixels, images| {
+                Model::embed(&self.model, pixels, images)
+            });
+        if embeddings.is_err() {
             self.check_device();
         }
-        answer
+        embeddings
     }
 
-    fn is_lost(&self) -> bool {
-        self.lost.load(Relaxed)
+    fn is_device_lost(&self) -> bool {
+        self.is_lost.load(Relaxed)
     }
 }
 
-/// The largest power of two that is not above `n`, or 1.
-fn largest_power(n: usize) -> usize {
+/// The largest power of two up to `n`; 1 for 0.
+fn round_down_to_power_of_two(n: usize) -> usize {
     1 << n.max(1).ilog2()
 }
 
-/// From pixels of so many pictures to their numbers.
+/// Computes `[images, pixel_bytes]` to `[images, N]`.
 type Compute<'a> = dyn Fn(&[u8], usize) -> Result<Vec<f32>> + 'a;
 
-/// Computes at most `fits` pictures at a time, and lowers that when it turns out to be too many.
-fn in_pieces(
+/// Computes at most `batch_limit` images at a time, and lowers the limit when the device runs out of memory. The limit stays lowered.
+fn embed_in_chunks(
     pixels: &[u8],
-    size: usize,
+    pixel_bytes: usize,
     images: usize,
-    fits: &AtomicUsize,
+    batch_limit: &AtomicUsize,
     embed: &Compute<'_>,
 ) -> Result<Vec<f32>> {
-    let (mut out, mut at) = (Vec::new(), 0);
-    while at < images {
-        let count = fits.load(Relaxed).clamp(1, images - at);
-        match embed(&pixels[at * size..(at + count) * size], count) {
+    let (mut embeddings, mut done) = (Vec::new(), 0);
+    while done < images {
+        let count = batch_limit.load(Relaxed).clamp(1, images - done);
+        match embed(&pixels[done * pixel_bytes..(done + count) * pixel_bytes], count) {
             Ok(values) => {
-                out.extend(values);
-                at += count;
+                embeddings.extend(values);
+                done += count;
             }
-            Err(e) if count > 1 && is_want_of_memory(&e) => {
-                let fewer = largest_power(count / 2);
-                fits.store(fewer, Relaxed);
-                say(&format!(
-                    "the device's memory is too small for batches of {count}; they have {fewer} from now on"
+            Err(e) if count > 1 && is_out_of_memory(&e) => {
+                let fewer = round_down_to_power_of_two(count / 2);
+                batch_limit.store(fewer, Relaxed);
+                log_line(&format!(
+                    "the device's memory is too small for batches of {count} images; from now on they have {fewer}"
                 ));
             }
             Err(e) => return Err(e),
         }
     }
-    Ok(out)
+    Ok(embeddings)
 }
 
-/// CUDA's own words for it.
-fn is_want_of_memory(error: &Error) -> bool {
+/// Recognises CUDA's own message: candle passes it on as text.
+fn is_out_of_memory(error: &Error) -> bool {
     ["OUT_OF_MEMORY", "out of memory"].iter().any(|words| error.message.contains(words))
 }
 
@@ -121,8 +122,8 @@ mod tests {
     use crate::error::Kind;
 
     #[test]
-    fn a_batch_too_large_for_the_memory_is_computed_in_halves_and_remembered() {
-        let fits = AtomicUsize::new(16);
+    fn a_batch_too_large_for_the_memory_is_computed_in_halves_and_the_limit_stays() {
+        let batch_limit = AtomicUsize::new(16);
         let calls = std::cell::RefCell::new(Vec::new());
         let embed = |pixels: &[u8], images: usize| {
             calls.borrow_mut().push(images);
@@ -136,28 +137,31 @@ mod tests {
         };
         let pixels: Vec<u8> = (0..22).collect();
         let sums: Vec<f32> = (0..11).map(|i| (4 * i + 1) as f32).collect();
-        assert_eq!(in_pieces(&pixels, 2, 11, &fits, &embed).unwrap(), sums);
+        assert_eq!(embed_in_chunks(&pixels, 2, 11, &batch_limit, &embed).unwrap(), sums);
         assert_eq!(*calls.borrow(), [11, 4, 4, 3]);
-        assert_eq!(fits.load(Relaxed), 4);
+        assert_eq!(batch_limit.load(Relaxed), 4);
     }
 
     #[test]
-    fn other_errors_and_single_pictures_that_do_not_fit_stay_errors() {
+    fn other_errors_and_single_images_that_do_not_fit_are_errors() {
         for (images, message, calls) in
             [(8, "an illegal address", 1), (1, "out of memory", 1), (8, "out of memory", 4)]
         {
-            let (fits, count) = (AtomicUsize::new(8), AtomicUsize::new(0));
+            let (batch_limit, count) = (AtomicUsize::new(8), AtomicUsize::new(0));
             let embed = |_: &[u8], _: usize| {
                 count.fetch_add(1, Relaxed);
                 Err(Error::new(Kind::Internal, message))
             };
-            assert_eq!(in_pieces(&[0; 8], 1, images, &fits, &embed).unwrap_err().message, message);
+            assert_eq!(
+                embed_in_chunks(&[0; 8], 1, images, &batch_limit, &embed).unwrap_err().message,
+                message
+            );
             assert_eq!(count.load(Relaxed), calls);
         }
     }
 
     #[test]
     fn sizes_are_powers_of_two() {
-        assert_eq!([0, 1, 2, 3, 15, 16, 1000].map(largest_power), [1, 1, 2, 2, 8, 16, 512]);
+        assert_eq!([0, 1, 2, 3, 15, 16, 1000].map(round_down_to_power_of_two), [1, 1, 2, 2, 8, 16, 512]);
     }
 }

@@ -1,82 +1,87 @@
-//! The other end of the socket, over a stream that knows how to wait.
+//! The session's end of a connection. It speaks the protocol over any stream; how the stream waits is the stream's business.
 
 use super::counters::Status;
-use super::wire::{broken, fits, load_head, Build, EmbedRequest, Reply, Request};
+use super::wire_protocol::{
+    connection_error, fits_in_load, load_frame_start, Build, EmbedRequest, Reply, Request,
+};
 use crate::error::{Error, Kind, Result};
 use crate::memory;
 use std::io::{ErrorKind, Read, Write};
 
-/// A greeted connection. It is dropped, never used again, after anything but whole answers to all its requests, so that
-/// answers cannot be taken for those of other requests.
+/// A connection that the server has welcomed. After anything but complete answers to all its requests it must be dropped, so that an
+/// answer is never taken for that of another request: see [`Client::is_usable`].
 pub struct Client<S> {
     stream: S,
-    whole: bool,
+    /// Whether the stream stands between two messages. Cleared while one is written or read, and for good if that fails.
+    at_frame_boundary: bool,
+    /// Requests that have been sent and not been answered.
     unanswered: usize,
-    in_flight: usize,
+    /// How many the server accepts at once.
+    max_in_flight: usize,
 }
 
-/// What a frame has beside its pixels or its text, at most.
-const FRAME: usize = 256;
+/// Most bytes of a frame besides its pixels or its text.
+const FRAME_OVERHEAD: usize = 256;
 
-/// What a server said to a new connection.
+/// The server's answer to a new connection.
 pub enum Greeting<S> {
-    /// Ready.
+    /// The connection is ready for requests.
     Welcome(Client<S>),
-    /// The process behind it is being replaced: connect again in a moment.
+    /// The model process is being replaced: connect again in a moment.
     Retry,
 }
 
 /// How a request ended.
 #[derive(Debug, PartialEq)]
 pub enum Outcome<T> {
-    /// The answer.
+    /// The server answered.
     Done(T),
-    /// The server left before it began on the request: connect again and repeat it.
+    /// The server is leaving and has not begun the request: connect again and repeat it.
     Retry,
 }
 
-/// What the server said to the requests under way.
+/// A message about the images under way.
 #[derive(Debug)]
 pub enum Answer {
-    /// The answer to the request of this id: raw values `[N]`, or why there are none.
+    /// For the image with this id: its raw embedding `[N]`, or an error.
     Done(u32, Result<Vec<f32>>),
-    /// It wants [`Client::bring`] before it goes on.
+    /// The server needs [`Client::send_model`] before it goes on.
     NeedModel,
-    /// It left before it began on those that have no answer: connect again and repeat them.
+    /// The server is leaving and has not begun the images that have no answer: connect again and send them again.
     Goodbye,
 }
 
 impl<S: Read + Write> Client<S> {
-    /// Says hello on a fresh connection.
+    /// Says hello on a new connection.
     ///
     /// # Errors
-    /// What the server has against this build, or [`Kind::Unavailable`] when it does not answer in time.
+    /// The server's reason to refuse this build, or [`Kind::Unavailable`] when it does not answer in time.
     pub fn greet(stream: S, build: &Build) -> Result<Greeting<S>> {
-        let mut client = Self { stream, whole: true, unanswered: 0, in_flight: 1 };
+        let mut client = Self { stream, at_frame_boundary: true, unanswered: 0, max_in_flight: 1 };
         match client.exchange(&Request::Hello(build.clone())) {
             Ok(Reply::Welcome { in_flight }) => {
-                client.in_flight = in_flight.max(1) as usize;
+                client.max_in_flight = in_flight.max(1) as usize;
                 Ok(Greeting::Welcome(client))
             }
             Ok(Reply::Goodbye) => Ok(Greeting::Retry),
             Ok(Reply::Error(error)) => Err(error),
             Ok(other) => Err(unexpected(&other)),
             Err(e) if is_gone(&e) => Ok(Greeting::Retry),
-            Err(e) => Err(broken(&e)),
+            Err(e) => Err(connection_error(&e)),
         }
     }
 
     /// Whether the connection may be kept for another request.
     pub fn is_usable(&self) -> bool {
-        self.whole && self.unanswered == 0
+        self.at_frame_boundary && self.unanswered == 0
     }
 
-    /// How many pictures may be under way at once.
-    pub fn in_flight(&self) -> usize {
-        self.in_flight
+    /// How many images may be under way at once.
+    pub fn max_in_flight(&self) -> usize {
+        self.max_in_flight
     }
 
-    /// The stream, to look whether the server closed it while it was idle.
+    /// The stream, to see whether the server closed it while it was idle.
     pub fn stream(&self) -> &S {
         &self.stream
     }
@@ -86,14 +91,14 @@ impl<S: Read + Write> Client<S> {
         &mut self.stream
     }
 
-    /// Sends a picture; [`Client::receive`] has its answer, which carries its `id`.
+    /// Sends an image. [`Client::receive`] returns its answer under the same `id`.
     ///
     /// # Errors
     /// [`Kind::Unavailable`] if the connection breaks.
     pub fn send(&mut self, id: u32, request: &EmbedRequest) -> Result<()> {
-        memory::headroom(request.pixels.len() + FRAME)?;
+        memory::headroom(request.pixels.len() + FRAME_OVERHEAD)?;
         self.unanswered += 1;
-        self.write(&[&request.encode(id)]).map_err(|e| broken(&e))
+        self.write(&[&request.encode(id)]).map_err(|e| connection_error(&e))
     }
 
     /// Waits for the next answer.
@@ -101,16 +106,16 @@ impl<S: Read + Write> Client<S> {
     /// # Errors
     /// [`Kind::Unavailable`] if the connection breaks.
     pub fn receive(&mut self) -> Result<Answer> {
-        let (id, answer) = match self.read().map_err(|e| broken(&e))? {
+        let (id, answer) = match self.read().map_err(|e| connection_error(&e))? {
             Reply::Embedding(id, values) => (id, Ok(values)),
             Reply::Failed(id, error) => (id, Err(error)),
             Reply::NeedModel => return Ok(Answer::NeedModel),
             Reply::Goodbye => {
-                self.whole = false;
+                self.at_frame_boundary = false;
                 return Ok(Answer::Goodbye);
             }
             other => {
-                self.whole = false;
+                self.at_frame_boundary = false;
                 return Err(unexpected(&other));
             }
         };
@@ -118,22 +123,22 @@ impl<S: Read + Write> Client<S> {
         Ok(Answer::Done(id, answer))
     }
 
-    /// Brings the model that the server asked for.
+    /// Sends the model that the server asked for.
     ///
     /// # Errors
-    /// [`Kind::LimitExceeded`] if it is too large to travel, [`Kind::Unavailable`] if the connection breaks.
-    pub fn bring(&mut self, config: &str, weights: &[u8]) -> Result<()> {
-        if !fits(config, weights.len()) {
+    /// [`Kind::LimitExceeded`] if it does not fit into one message, [`Kind::Unavailable`] if the connection breaks.
+    pub fn send_model(&mut self, config: &str, weights: &[u8]) -> Result<()> {
+        if !fits_in_load(config, weights.len()) {
             return Err(Error::new(Kind::LimitExceeded, "the model is too large for the inference service"));
         }
-        memory::headroom(config.len() + FRAME)?;
-        self.write(&[&load_head(config, weights.len()), weights]).map_err(|e| broken(&e))
+        memory::headroom(config.len() + FRAME_OVERHEAD)?;
+        self.write(&[&load_frame_start(config, weights.len()), weights]).map_err(|e| connection_error(&e))
     }
 
-    /// Raw values of one picture, `[N]`. `model` brings config and weights if the server asks for them.
+    /// The raw embedding `[N]` of one image. `model` returns the model's config and weights; it is called if the server asks for them.
     ///
     /// # Errors
-    /// The server's, `model`'s, or [`Kind::Unavailable`] if the connection breaks.
+    /// Those of the server and of `model`; [`Kind::Unavailable`] if the connection breaks.
     pub fn embed(
         &mut self,
         request: &EmbedRequest,
@@ -146,42 +151,42 @@ impl<S: Read + Write> Client<S> {
                 Answer::Goodbye => return Ok(Outcome::Retry),
                 Answer::NeedModel => {
                     let (config, weights) = model()?;
-                    self.bring(&config, &weights)?;
+                    self.send_model(&config, &weights)?;
                 }
             }
         }
     }
 
-    /// What the server is doing.
+    /// The server's state and counters.
     ///
     /// # Errors
     /// [`Kind::Unavailable`] if the connection breaks.
     pub fn status(&mut self) -> Result<Outcome<Status>> {
-        match self.exchange(&Request::Status).map_err(|e| broken(&e))? {
+        match self.exchange(&Request::Status).map_err(|e| connection_error(&e))? {
             Reply::Status(status) => Ok(Outcome::Done(status)),
             Reply::Goodbye => {
-                self.whole = false;
+                self.at_frame_boundary = false;
                 Ok(Outcome::Retry)
             }
             other => {
-                self.whole = false;
+                self.at_frame_boundary = false;
                 Err(unexpected(&other))
             }
         }
     }
 
-    /// Has the server's process replaced by a new one. This connection ends.
+    /// Asks the server to have its process replaced by a new one, which ends this connection.
     ///
     /// # Errors
-    /// [`Kind::Unavailable`] if the connection breaks in another way than by the server's leaving.
+    /// [`Kind::Unavailable`] if the connection breaks otherwise than by the server closing it.
     pub fn restart(&mut self) -> Result<Outcome<()>> {
         let reply = self.exchange(&Request::Restart);
-        self.whole = false;
+        self.at_frame_boundary = false;
         match reply {
             Ok(Reply::Goodbye) => Ok(Outcome::Done(())),
             Ok(other) => Err(unexpected(&other)),
             Err(e) if is_gone(&e) => Ok(Outcome::Done(())),
-            Err(e) => Err(broken(&e)),
+            Err(e) => Err(connection_error(&e)),
         }
     }
 
@@ -190,25 +195,25 @@ impl<S: Read + Write> Client<S> {
         self.read()
     }
 
-    /// Until all of it is sent, the connection counts as lost.
+    /// Writes a message. If that fails halfway, or unwinds on an interrupt, the connection stays unusable.
     fn write(&mut self, parts: &[&[u8]]) -> std::io::Result<()> {
-        let whole = std::mem::take(&mut self.whole);
+        let at_boundary = std::mem::take(&mut self.at_frame_boundary);
         for part in parts {
             match self.stream.write_all(part) {
-                // The server's last word, if it left one, says more than the failed write.
+                // The server may have sent a last message, which says more than the failed write: the next read finds it.
                 Err(e) if is_gone(&e) => return Ok(()),
                 sent => sent?,
             }
         }
-        self.whole = whole;
+        self.at_frame_boundary = at_boundary;
         Ok(())
     }
 
-    /// Until the answer is known to be whole, the connection counts as lost.
+    /// Reads a message. If that fails halfway, or unwinds on an interrupt, the connection stays unusable.
     fn read(&mut self) -> std::io::Result<Reply> {
-        let whole = std::mem::take(&mut self.whole);
+        let at_boundary = std::mem::take(&mut self.at_frame_boundary);
         let reply = Reply::read(&mut self.stream)?;
-        self.whole = whole;
+        self.at_frame_boundary = at_boundary;
         Ok(reply)
     }
 }

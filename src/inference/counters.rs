@@ -1,34 +1,34 @@
-//! What the service counts, for people (`coop_status()`) and for monitoring (the view `coop_stat_worker`).
+//! What the service counts, shown to people by `coop_status()` and to monitoring by the view `coop_stat_worker`.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-/// What a server is doing, and what it did since it started.
+/// A server's state, and totals since it started.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Status {
-    /// What computes: "cpu", or an accelerator's name.
+    /// What computes: "cpu", or "cuda:N".
     pub device: String,
-    /// Names and values. A name that ends in `_microseconds` is a sum of time.
+    /// Names and values. A name that ends in `_microseconds` is a total time.
     pub counters: Vec<(String, u64)>,
-    /// How large batches were; sizes that never occurred are left out.
-    pub batch_sizes: Vec<BatchSize>,
+    /// A histogram of batch sizes, without its empty buckets.
+    pub batch_sizes: Vec<BatchSizeBucket>,
 }
 
-/// The batches of one size.
+/// A bucket of the histogram of batch sizes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BatchSize {
-    /// A power of two: batches of more than half of it, up to it.
+pub struct BatchSizeBucket {
+    /// The bucket's upper bound, a power of two: it counts batches of more than half of this many images, and up to it.
     pub size: u64,
-    /// How many there were.
+    /// How many batches fell into the bucket.
     pub batches: u64,
-    /// Pictures in all of them.
+    /// How many images all of them had together.
     pub images: u64,
 }
 
-/// Powers of two from 1 on; the last takes all that are larger.
-const SIZES: usize = 12;
+/// Buckets for 1, 2, 4, ... 2048 images; the last one takes larger batches too.
+const BUCKETS: usize = 12;
 
-/// What the engine counts.
+/// What the batcher counts.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     pub requests: AtomicU64,
@@ -39,18 +39,20 @@ pub(crate) struct Counters {
     pub cancelled: AtomicU64,
     pub errors: AtomicU64,
     pub panics: AtomicU64,
-    pub decode: Time,
-    pub queue: Time,
-    pub model: Time,
-    batches: [AtomicU64; SIZES],
-    batched: [AtomicU64; SIZES],
+    pub decode: TotalTime,
+    pub queue: TotalTime,
+    pub model: TotalTime,
+    /// `[BUCKETS]`: batches of each bucket.
+    batches: [AtomicU64; BUCKETS],
+    /// `[BUCKETS]`: images in those batches.
+    images_by_bucket: [AtomicU64; BUCKETS],
 }
 
-/// A sum of time, in microseconds.
+/// A total of durations, in microseconds.
 #[derive(Debug, Default)]
-pub(crate) struct Time(AtomicU64);
+pub(crate) struct TotalTime(AtomicU64);
 
-impl Time {
+impl TotalTime {
     pub fn add(&self, time: Duration) {
         self.0.fetch_add(u64::try_from(time.as_micros()).unwrap_or(u64::MAX), Relaxed);
     }
@@ -58,16 +60,16 @@ impl Time {
 
 impl Counters {
     /// Counts a batch that ran.
-    pub fn batch(&self, images: usize, took: Duration) {
-        let size = (images.max(1).next_power_of_two().trailing_zeros() as usize).min(SIZES - 1);
-        self.batches[size].fetch_add(1, Relaxed);
-        self.batched[size].fetch_add(images as u64, Relaxed);
+    pub fn count_batch(&self, images: usize, took: Duration) {
+        let bucket = (images.max(1).next_power_of_two().trailing_zeros() as usize).min(BUCKETS - 1);
+        self.batches[bucket].fetch_add(1, Relaxed);
+        self.images_by_bucket[bucket].fetch_add(images as u64, Relaxed);
         self.largest_batch.fetch_max(images as u64, Relaxed);
         self.model.add(took);
     }
 
-    /// Names and values of all but the sizes of batches.
-    pub fn list(&self) -> Vec<(String, u64)> {
+    /// Names and values of all counters but the histogram.
+    pub fn named_values(&self) -> Vec<(String, u64)> {
         [
             ("requests", self.requests.load(Relaxed)),
             ("images", self.images.load(Relaxed)),
@@ -86,14 +88,15 @@ impl Counters {
         .into()
     }
 
-    pub fn batch_sizes(&self) -> Vec<BatchSize> {
-        let sizes = self.batches.iter().zip(&self.batched).enumerate();
-        let sizes = sizes.map(|(power, (batches, images))| BatchSize {
+    /// The histogram of batch sizes, without its empty buckets.
+    pub fn batch_sizes(&self) -> Vec<BatchSizeBucket> {
+        let buckets = self.batches.iter().zip(&self.images_by_bucket).enumerate();
+        let buckets = buckets.map(|(power, (batches, images))| BatchSizeBucket {
             size: 1 << power,
             batches: batches.load(Relaxed),
             images: images.load(Relaxed),
         });
-        sizes.filter(|s| s.batches > 0).collect()
+        buckets.filter(|b| b.batches > 0).collect()
     }
 }
 
@@ -105,11 +108,11 @@ mod tests {
     fn batches_are_counted_by_the_power_of_two_that_holds_them() {
         let counters = Counters::default();
         for images in [1, 1, 2, 3, 4, 5, 5000] {
-            counters.batch(images, Duration::from_micros(10));
+            counters.count_batch(images, Duration::from_micros(10));
         }
         let found: Vec<_> = counters.batch_sizes().iter().map(|s| (s.size, s.batches, s.images)).collect();
         assert_eq!(found, [(1, 2, 2), (2, 1, 2), (4, 2, 7), (8, 1, 5), (2048, 1, 5000)]);
-        let value = |name: &str| counters.list().into_iter().find(|(n, _)| n == name).unwrap().1;
+        let value = |name: &str| counters.named_values().into_iter().find(|(n, _)| n == name).unwrap().1;
         assert_eq!((value("batches"), value("model_microseconds"), value("largest_batch")), (7, 70, 5000));
     }
 }

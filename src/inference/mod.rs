@@ -1,51 +1,60 @@
-//! The inference service: a bounded queue, batches, models kept in memory, and the connections that feed it.
+//! The inference service: it computes embeddings for all sessions of a database cluster, so that model weights are in memory once.
 //!
-//! One process per database cluster computes embeddings for every session, so that weights are held once. This floor
-//! is all of that process but its birth: it knows sockets and threads, not PostgreSQL. `src/pg/worker.rs` starts it and
-//! `src/pg/client.rs` talks to it through [`Client`].
+//! This folder is everything the model process does once it runs: threads, a socket, a queue, batches, models. It does not know
+//! PostgreSQL. `src/pg/inference/` starts the process, and its sessions talk to it through [`Client`].
 //!
-//! | file | idea |
+//! An image's way: a session sends its prepared pixels in an `Embed` frame (`client.rs`, `wire_protocol.rs`). The connection's thread
+//! reads it (`socket_server.rs`), gets the model from memory or has the session send it (`model_registry.rs`, `model_loader.rs`), and
+//! makes it a job (`jobs.rs`). The job waits (`queue.rs`) until the batcher takes it into a batch and runs the model (`batcher.rs`,
+//! `embedder.rs`). The answer goes back on the same connection (`reply_writer.rs`).
+//!
+//! | file | what is in it |
 //! |---|---|
-//! | `wire.rs` | what travels over the socket, and the limits on it |
-//! | `queue.rs` | who is next: priorities, deadlines, a bounded length |
-//! | `engine.rs` | the threads that turn what waits into batches |
-//! | `batch.rs` | pictures side by side, in buffers that are used again |
-//! | `counters.rs` | what is counted, for people and for monitoring |
-//! | `registry.rs` | models in memory: loaded once, the least recently used leaves first |
-//! | `server.rs` | one thread per connection; draining |
-//! | `client.rs` | the other end of the socket |
-//! | `accelerator.rs` | a model on a GPU: sizes of batches, too little memory |
-//! | `process.rs` | the life of a process that serves |
-//! | `program.rs` | the same as a program of its own, for GPUs |
-//! | `model_loader.rs` | a model's bytes, checked against their digest and built |
+//! | `wire_protocol.rs` | the messages that travel over the socket; `wire_protocol/frame.rs`: their bytes, and limits on them |
+//! | `client.rs` | the session's end of a connection |
+//! | `socket_server.rs` | the server's end: one thread per connection reads requests; draining before an exit |
+//! | `reply_writer.rs` | the write half of a connection, shared by whoever has an answer |
+//! | `jobs.rs` | one image waiting for its embedding; several side by side as a batch |
+//! | `queue.rs` | which job is next: two priorities, deadlines, a bounded length |
+//! | `batcher.rs` | the threads that turn waiting jobs into batches and run the model |
+//! | `embedder.rs` | a loaded model, as the batcher sees it |
+//! | `accelerator.rs` | a model on a GPU: batch sizes, warming up, what happens when its memory is too small |
+//! | `model_registry.rs` | models in memory: loaded once, the least recently used is evicted |
+//! | `model_loader.rs` | builds a model from the bytes that the database stores |
+//! | `counters.rs` | what is counted, for `coop_status()` and monitoring |
+//! | `lifecycle.rs` | runs a server until it has to end, and the exit codes that say why it did |
+//! | `engine_command.rs` | `coopembed engine`: the model process as a separate program, for GPUs |
+//! | `threads.rs`, `server_log.rs` | spawning, locking, panics; lines for the server's log |
 
 mod accelerator;
-mod batch;
+mod batcher;
 mod client;
 mod counters;
-mod engine;
-mod model_loader;
-pub mod process;
+mod embedder;
 #[cfg(feature = "cli")]
-pub mod program;
+pub mod engine_command;
+#[cfg(test)]
+mod fake_model;
+mod jobs;
+pub mod lifecycle;
+
+mod model_loader;
+mod model_registry;
 mod queue;
-mod registry;
-mod server;
+mod reply_writer;
+mod server_log;
+mod socket_server;
 #[cfg(test)]
 mod tests;
-mod wire;
+mod threads;
+mod wire_protocol;
 
+pub use batcher::Batcher;
 pub use client::{Answer, Client, Greeting, Outcome};
-pub use counters::{BatchSize, Status};
-pub use engine::{Embedder, Engine, Job};
-pub use model_loader::ModelLoader;
-pub use registry::Loader;
-pub use server::{Notice, Options, Past, Server};
-pub use wire::{read_error, write_error, Build, EmbedRequest, Priority, PROTOCOL};
-
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
-/// Locks `mutex`. Model code runs outside every lock of this floor, so a poisoned one still guards whole data.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
+pub use counters::{BatchSizeBucket, Status};
+pub use embedder::Embedder;
+pub use jobs::Job;
+pub use model_loader::{LoadModel, ModelLoader};
+pub use server_log::log_line;
+pub use socket_server::{EarlierProcesses, EndRequest, Server, ServerOptions};
+pub use wire_protocol::{read_error, write_error, Build, EmbedRequest, Priority, PROTOCOL_VERSION};

@@ -1,24 +1,26 @@
-//! Who is next: a bounded queue with two priorities and deadlines.
+//! The waiting line: a bounded queue with two priorities and deadlines. It decides which request is next.
 
-use super::wire::Priority;
+use super::wire_protocol::Priority;
+use crate::error::{Error, Kind};
 use std::time::{Duration, Instant};
 
-/// A bulk request is served as if it had come this much later than it did: interactive ones pass it, yet it is the
-/// oldest of all in the end, so it never starves.
+/// A bulk request is served as if it had come this much later than it did. So interactive requests overtake it, but only those that
+/// come within this time: it never starves.
 pub(crate) const BULK_DELAY: Duration = Duration::from_secs(2);
 
-/// What waits, with what decides its turn.
+/// A waiting request, with what decides its turn.
 #[derive(Debug)]
 pub(crate) struct Waiting<T> {
     pub priority: Priority,
-    /// When it came.
+    /// When it arrived.
     pub since: Instant,
-    /// When it gives up.
+    /// When it leaves the queue with an error.
     pub deadline: Instant,
-    pub what: T,
+    pub request: T,
 }
 
 impl<T> Waiting<T> {
+    /// The queue's order.
     fn turn(&self) -> Instant {
         match self.priority {
             Priority::Interactive => self.since,
@@ -27,16 +29,16 @@ impl<T> Waiting<T> {
     }
 }
 
-/// At most `length` waiting requests in the order of their turns.
+/// At most `max_length` waiting requests, sorted by their turns.
 #[derive(Debug)]
 pub(crate) struct Queue<T> {
     waiting: Vec<Waiting<T>>,
-    length: usize,
+    max_length: usize,
 }
 
 impl<T> Queue<T> {
-    pub fn new(length: usize) -> Self {
-        Self { waiting: Vec::new(), length }
+    pub fn new(max_length: usize) -> Self {
+        Self { waiting: Vec::new(), max_length }
     }
 
     pub fn len(&self) -> usize {
@@ -45,64 +47,78 @@ impl<T> Queue<T> {
 
     /// Enqueues, or gives the request back when the queue is full.
     pub fn push(&mut self, new: Waiting<T>) -> Result<(), T> {
-        if self.waiting.len() >= self.length {
-            return Err(new.what);
+        if self.waiting.len() >= self.max_length {
+            return Err(new.request);
         }
-        let place = self.waiting.partition_point(|w| w.turn() <= new.turn());
-        self.waiting.insert(place, new);
+        let position = self.waiting.partition_point(|w| w.turn() <= new.turn());
+        self.waiting.insert(position, new);
         Ok(())
     }
 
     /// The request whose turn is next.
     pub fn first(&self) -> Option<&T> {
-        self.waiting.first().map(|w| &w.what)
+        self.waiting.first().map(|w| &w.request)
     }
 
-    /// Whether the next request is of this class.
+    /// Whether the next request has this priority.
     pub fn starts_with(&self, priority: Priority) -> bool {
         self.waiting.first().is_some_and(|w| w.priority == priority)
     }
 
-    /// Takes the first request and up to `most - 1` others that are `alike`. Bulk ones do not join a batch that an
-    /// interactive one leads: they would make somebody wait longer for no gain of theirs.
-    pub fn next_batch(&mut self, most: usize, alike: impl Fn(&T, &T) -> bool) -> Vec<T> {
+    /// Takes the first request and up to `max - 1` others that are `alike` (of the same model). Bulk requests do not join a batch that
+    /// an interactive one leads: somebody would wait longer for its answer.
+    pub fn next_batch(&mut self, max: usize, alike: impl Fn(&T, &T) -> bool) -> Vec<T> {
         let mut chosen = Vec::new();
         let mut taken = 0;
         for i in 0..self.waiting.len() {
-            let joins = taken < most && self.joins(i, &alike);
+            let joins = taken < max && self.joins(i, &alike);
             taken += usize::from(joins);
             chosen.push(joins);
         }
         let mut chosen = chosen.into_iter();
-        self.waiting.extract_if(.., |_| chosen.next().unwrap_or(false)).map(|w| w.what).collect()
+        self.waiting.extract_if(.., |_| chosen.next().unwrap_or(false)).map(|w| w.request).collect()
     }
 
     /// How many requests [`Queue::next_batch`] would take.
-    pub fn count_next(&self, most: usize, alike: impl Fn(&T, &T) -> bool) -> usize {
-        (0..self.waiting.len()).filter(|i| self.joins(*i, &alike)).take(most).count()
+    pub fn count_next(&self, max: usize, alike: impl Fn(&T, &T) -> bool) -> usize {
+        (0..self.waiting.len()).filter(|i| self.joins(*i, &alike)).take(max).count()
     }
 
-    /// Whether request `i` may be in a batch with the first.
+    /// Whether request `i` may share a batch with the first.
     fn joins(&self, i: usize, alike: impl Fn(&T, &T) -> bool) -> bool {
         let (first, w) = (&self.waiting[0], &self.waiting[i]);
-        alike(&first.what, &w.what)
+        alike(&first.request, &w.request)
             && (first.priority == Priority::Bulk || w.priority == Priority::Interactive)
     }
 
-    /// Takes out everything whose deadline is not after `now`.
-    pub fn expired(&mut self, now: Instant) -> Vec<T> {
-        self.waiting.extract_if(.., |w| w.deadline <= now).map(|w| w.what).collect()
+    /// Removes and returns all requests whose deadline has passed at `now`.
+    pub fn remove_expired(&mut self, now: Instant) -> Vec<T> {
+        self.waiting.extract_if(.., |w| w.deadline <= now).map(|w| w.request).collect()
     }
 
-    /// Takes out everything for which `gone` holds.
+    /// Removes and returns all requests for which `gone` holds.
     pub fn remove(&mut self, gone: impl Fn(&T) -> bool) -> Vec<T> {
-        self.waiting.extract_if(.., |w| gone(&w.what)).map(|w| w.what).collect()
+        self.waiting.extract_if(.., |w| gone(&w.request)).map(|w| w.request).collect()
     }
 
-    /// The first deadline.
+    /// The nearest deadline of all waiting requests.
     pub fn next_deadline(&self) -> Option<Instant> {
         self.waiting.iter().map(|w| w.deadline).min()
     }
+}
+
+/// The answer to a request that found the queue full.
+pub(crate) fn queue_full(length: usize) -> Error {
+    Error::new(Kind::Busy, "the inference service's queue is full")
+        .detail(format!("{length} requests are waiting."))
+        .hint("Run the statement again later, or raise coopembed.queue_length.")
+}
+
+/// The answer to a request that waited for longer than `coopembed.queue_timeout`.
+pub(crate) fn wait_timed_out() -> Error {
+    Error::new(Kind::Busy, "the inference service did not start on this request in time")
+        .detail("It waited for coopembed.queue_timeout.")
+        .hint("Run the statement again later, or raise coopembed.queue_timeout.")
 }
 
 #[cfg(test)]
@@ -113,16 +129,16 @@ mod tests {
     fn queue(entries: &[(Priority, u64, &'static str)]) -> Queue<&'static str> {
         let start = Instant::now();
         let mut queue = Queue::new(100);
-        for (priority, ms, what) in entries {
+        for (priority, ms, request) in entries {
             let since = start + Duration::from_millis(*ms);
             let deadline = since + Duration::from_secs(10);
-            queue.push(Waiting { priority: *priority, since, deadline, what: *what }).unwrap();
+            queue.push(Waiting { priority: *priority, since, deadline, request: *request }).unwrap();
         }
         queue
     }
 
     #[test]
-    fn interactive_requests_pass_bulk_ones() {
+    fn interactive_requests_overtake_bulk_ones() {
         let mut q =
             queue(&[(Bulk, 0, "b1"), (Bulk, 1, "b2"), (Interactive, 2, "i1"), (Interactive, 3, "i2")]);
         assert_eq!(q.next_batch(8, |_, _| true), ["i1", "i2"]);
@@ -133,13 +149,13 @@ mod tests {
     fn an_old_bulk_request_goes_before_new_interactive_ones() {
         let mut q = queue(&[(Interactive, 2500, "i"), (Bulk, 0, "b")]);
         assert_eq!(q.next_batch(1, |_, _| true), ["b"]);
-        // ... and they fill up the batch it leads.
+        // Interactive requests join the batch that it leads.
         let mut q = queue(&[(Interactive, 2500, "i"), (Bulk, 0, "b")]);
         assert_eq!(q.next_batch(2, |_, _| true), ["b", "i"]);
     }
 
     #[test]
-    fn a_batch_holds_one_model_and_leaves_the_order_of_the_rest() {
+    fn a_batch_takes_one_model_and_keeps_the_order_of_the_rest() {
         let mut q = queue(&[
             (Interactive, 0, "x1"),
             (Interactive, 1, "y1"),
@@ -157,17 +173,17 @@ mod tests {
     fn a_full_queue_gives_the_request_back() {
         let now = Instant::now();
         let mut q = Queue::new(1);
-        let waiting = |what| Waiting { priority: Interactive, since: now, deadline: now, what };
+        let waiting = |request| Waiting { priority: Interactive, since: now, deadline: now, request };
         assert_eq!(q.push(waiting("a")), Ok(()));
         assert_eq!(q.push(waiting("b")), Err("b"));
         assert_eq!(q.len(), 1);
     }
 
     #[test]
-    fn what_expired_or_left_is_taken_out() {
+    fn expired_and_removed_requests_leave_the_queue() {
         let mut q = queue(&[(Interactive, 0, "a"), (Interactive, 5000, "b"), (Interactive, 6000, "c")]);
         let first = q.next_deadline().unwrap();
-        assert_eq!(q.expired(first), ["a"]);
+        assert_eq!(q.remove_expired(first), ["a"]);
         assert_eq!(q.remove(|w| *w == "b"), ["b"]);
         assert_eq!(q.len(), 1);
     }

@@ -1,9 +1,10 @@
-//! Client and server over a socket pair.
+//! Client and server together, over a socket pair, with a fake model.
 
-use super::wire::{Reply, Request};
+use super::fake_model::FakeModel;
+use super::threads::lock;
+use super::wire_protocol::{Reply, Request};
 use super::*;
 use crate::error::{Error, Kind, Result};
-use crate::inference::engine::fakes::Adder;
 use crate::model::ModelDigest;
 use std::io::{Read, Write};
 use std::net::Shutdown;
@@ -13,13 +14,13 @@ use std::sync::mpsc::{channel, Receiver};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// "Loads" the one model it was given, if the weights say so.
-struct Fake {
-    model: Arc<Adder>,
+/// "Loads" the one model that it was given if the weights are the bytes `good`.
+struct FakeLoader {
+    model: Arc<FakeModel>,
     loads: Arc<AtomicUsize>,
 }
 
-impl Loader for Fake {
+impl LoadModel for FakeLoader {
     fn load(&self, _: &ModelDigest, config: &str, weights: &[u8]) -> Result<Arc<dyn Embedder>> {
         self.loads.fetch_add(1, SeqCst);
         match (config, weights) {
@@ -33,30 +34,30 @@ impl Loader for Fake {
 struct Setup {
     server: Server,
     loads: Arc<AtomicUsize>,
-    notices: Receiver<Notice>,
+    end_requests: Receiver<EndRequest>,
 }
 
-fn options() -> Options {
-    Options {
+fn options() -> ServerOptions {
+    ServerOptions {
         build: Build::this(10),
         device: "fake".to_owned(),
         queue_length: 100,
         max_batch: 8,
         connections: 100,
         memory_limit: None,
-        past: Past { replaced: 3, crashed: 1 },
+        earlier_processes: EarlierProcesses { replaced: 3, crashed: 1 },
     }
 }
 
-fn setup_with(model: Arc<Adder>, options: Options) -> Setup {
+fn setup_with(model: Arc<FakeModel>, options: ServerOptions) -> Setup {
     let loads = Arc::new(AtomicUsize::new(0));
-    let (tx, notices) = channel();
-    let loader = Fake { model, loads: Arc::clone(&loads) };
-    let server = Server::start(options, loader, move |notice| tx.send(notice).unwrap_or(())).unwrap();
-    Setup { server, loads, notices }
+    let (tx, end_requests) = channel();
+    let loader = FakeLoader { model, loads: Arc::clone(&loads) };
+    let server = Server::start(options, loader, move |request| tx.send(request).unwrap_or(())).unwrap();
+    Setup { server, loads, end_requests }
 }
 
-fn setup(model: Arc<Adder>) -> Setup {
+fn setup(model: Arc<FakeModel>) -> Setup {
     setup_with(model, options())
 }
 
@@ -89,7 +90,7 @@ fn weights(bytes: &'static [u8]) -> impl FnMut() -> Result<(String, Vec<u8>)> {
     move || Ok(("config".to_owned(), bytes.to_vec()))
 }
 
-fn unasked() -> Result<(String, Vec<u8>)> {
+fn not_asked_again() -> Result<(String, Vec<u8>)> {
     panic!("the model was asked for again")
 }
 
@@ -109,24 +110,24 @@ fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 #[test]
-fn the_first_request_brings_the_model_and_later_ones_use_it() {
-    let s = setup(Adder::free());
+fn the_first_request_sends_the_model_and_later_ones_use_it() {
+    let s = setup(FakeModel::free());
     let mut a = client(&s.server);
     assert_eq!(a.embed(&request(4), weights(b"good")).unwrap(), Outcome::Done(vec![5.0]));
-    assert_eq!(a.embed(&request(5), unasked).unwrap(), Outcome::Done(vec![6.0]));
-    assert_eq!(client(&s.server).embed(&request(6), unasked).unwrap(), Outcome::Done(vec![7.0]));
+    assert_eq!(a.embed(&request(5), not_asked_again).unwrap(), Outcome::Done(vec![6.0]));
+    assert_eq!(client(&s.server).embed(&request(6), not_asked_again).unwrap(), Outcome::Done(vec![7.0]));
     assert!(a.is_usable());
     assert_eq!((counter(&mut a, "models"), counter(&mut a, "images")), (1, 3));
 }
 
-/// Sends pictures without waiting, brings the model if asked, and returns what was answered, by id.
+/// Sends images without waiting, sends the model if asked, and returns the answers by id.
 fn pipelined(c: &mut Client<UnixStream>, ids: &[u8]) -> Vec<(u32, Result<Vec<f32>>)> {
     ids.iter().for_each(|id| c.send((*id).into(), &request(*id)).unwrap());
     let mut answers = Vec::new();
     while answers.len() < ids.len() {
         match c.receive().unwrap() {
             Answer::Done(id, values) => answers.push((id, values)),
-            Answer::NeedModel => c.bring("config", b"good").unwrap(),
+            Answer::NeedModel => c.send_model("config", b"good").unwrap(),
             Answer::Goodbye => panic!("the server left"),
         }
     }
@@ -135,10 +136,10 @@ fn pipelined(c: &mut Client<UnixStream>, ids: &[u8]) -> Vec<(u32, Result<Vec<f32
 }
 
 #[test]
-fn one_connection_has_many_pictures_under_way_and_each_its_own_answer() {
-    let s = setup(Adder::free());
+fn one_connection_has_many_images_under_way_and_each_gets_its_own_answer() {
+    let s = setup(FakeModel::free());
     let mut c = client(&s.server);
-    assert_eq!(c.in_flight(), 16);
+    assert_eq!(c.max_in_flight(), 16);
     for _ in 0..3 {
         let ids: Vec<u8> = (1..=16).collect();
         let answers = pipelined(&mut c, &ids);
@@ -151,8 +152,8 @@ fn one_connection_has_many_pictures_under_way_and_each_its_own_answer() {
 }
 
 #[test]
-fn pictures_that_fail_do_not_harm_the_others_under_way() {
-    let s = setup_with(Adder::free(), Options { max_batch: 1, ..options() });
+fn images_that_fail_do_not_affect_others_under_way() {
+    let s = setup_with(FakeModel::free(), ServerOptions { max_batch: 1, ..options() });
     let mut c = client(&s.server);
     let mut answers = pipelined(&mut c, &[251, 5]);
     assert_eq!(answers.remove(0).1.unwrap(), [6.0]);
@@ -161,19 +162,19 @@ fn pictures_that_fail_do_not_harm_the_others_under_way() {
 }
 
 #[test]
-fn with_several_under_way_the_server_answers_what_it_began_before_it_leaves() {
-    let (model, nod) = Adder::held();
-    let s = setup_with(Arc::clone(&model), Options { max_batch: 1, ..options() });
+fn a_draining_server_answers_images_that_it_has_begun_and_no_others() {
+    let (model, gate) = FakeModel::gated();
+    let s = setup_with(Arc::clone(&model), ServerOptions { max_batch: 1, ..options() });
     let mut c = client(&s.server);
     c.send(1, &request(1)).unwrap();
     assert!(matches!(c.receive().unwrap(), Answer::NeedModel));
-    c.bring("config", b"good").unwrap();
-    model.begun(1);
+    c.send_model("config", b"good").unwrap();
+    model.wait_for_batches(1);
     assert!(!s.server.drain(Duration::from_millis(1)));
     c.send(2, &request(2)).unwrap();
     // It is read while the first still runs, and not begun.
     std::thread::sleep(Duration::from_millis(50));
-    nod.send(()).unwrap();
+    gate.send(()).unwrap();
     assert!(matches!(c.receive().unwrap(), Answer::Done(1, Ok(values)) if values == [2.0]));
     assert!(s.server.drain(Duration::from_secs(30)));
     assert!(matches!(c.receive().unwrap(), Answer::Goodbye));
@@ -183,16 +184,16 @@ fn with_several_under_way_the_server_answers_what_it_began_before_it_leaves() {
 
 #[test]
 fn a_client_may_ask_for_a_new_process() {
-    let s = setup(Adder::free());
+    let s = setup(FakeModel::free());
     let mut c = client(&s.server);
     assert_eq!(c.restart().unwrap(), Outcome::Done(()));
     assert!(!c.is_usable());
-    assert_eq!(s.notices.recv().unwrap(), Notice::Restart);
+    assert_eq!(s.end_requests.recv().unwrap(), EndRequest::Restart);
 }
 
 #[test]
-fn a_model_that_does_not_fit_into_memory_is_an_error_for_who_brought_it() {
-    let s = setup_with(Adder::free(), Options { memory_limit: Some(50), ..options() });
+fn a_model_over_the_memory_limit_is_an_error_for_the_client_that_sent_it() {
+    let s = setup_with(FakeModel::free(), ServerOptions { memory_limit: Some(50), ..options() });
     let mut c = client(&s.server);
     let error = c.embed(&request(1), weights(b"good")).unwrap_err();
     assert_eq!(error.kind, Kind::LimitExceeded);
@@ -201,20 +202,20 @@ fn a_model_that_does_not_fit_into_memory_is_an_error_for_who_brought_it() {
 }
 
 #[test]
-fn the_status_tells_device_and_past() {
-    let s = setup(Adder::free());
+fn the_status_tells_the_device_and_how_earlier_processes_ended() {
+    let s = setup(FakeModel::free());
     let mut c = client(&s.server);
     c.embed(&request(4), weights(b"good")).unwrap();
     let Outcome::Done(status) = c.status().unwrap() else { panic!("the server left") };
     assert_eq!(status.device, "fake");
-    assert_eq!(status.batch_sizes, [BatchSize { size: 1, batches: 1, images: 1 }]);
+    assert_eq!(status.batch_sizes, [BatchSizeBucket { size: 1, batches: 1, images: 1 }]);
     assert_eq!((counter(&mut c, "restarts"), counter(&mut c, "crashes")), (3, 1));
     assert_eq!(counter(&mut c, "decode_microseconds"), 700);
 }
 
 #[test]
 fn twenty_cold_clients_load_the_model_once() {
-    let s = setup(Adder::free());
+    let s = setup(FakeModel::free());
     let threads: Vec<_> = (0..20)
         .map(|id| {
             let mut c = client(&s.server);
@@ -228,8 +229,8 @@ fn twenty_cold_clients_load_the_model_once() {
 }
 
 #[test]
-fn a_bad_model_is_its_loaders_error_and_the_next_client_may_bring_a_good_one() {
-    let s = setup(Adder::free());
+fn a_bad_model_is_an_error_for_its_sender_and_the_next_client_may_send_a_good_one() {
+    let s = setup(FakeModel::free());
     let mut c = client(&s.server);
     let error = c.embed(&request(1), weights(b"bad")).unwrap_err();
     assert_eq!(
@@ -241,16 +242,16 @@ fn a_bad_model_is_its_loaders_error_and_the_next_client_may_bring_a_good_one() {
 }
 
 #[test]
-fn a_loader_that_panics_is_an_error_and_a_notice() {
-    let s = setup(Adder::free());
+fn a_loader_that_panics_is_an_error_and_ends_the_process() {
+    let s = setup(FakeModel::free());
     let error = client(&s.server).embed(&request(1), weights(b"panic")).unwrap_err();
     assert_eq!(error.detail.as_deref(), Some("in the loader"));
-    assert_eq!(s.notices.recv().unwrap(), Notice::Broken);
+    assert_eq!(s.end_requests.recv().unwrap(), EndRequest::Broken);
 }
 
 #[test]
-fn a_client_that_fails_to_bring_the_model_leaves_the_duty_to_the_next() {
-    let s = setup(Adder::free());
+fn when_a_client_fails_to_send_the_model_the_next_is_asked_for_it() {
+    let s = setup(FakeModel::free());
     let mut first = client(&s.server);
     let gone = first.embed(&request(1), || Err(Error::new(Kind::UnknownName, "row vanished")));
     assert_eq!(gone.unwrap_err().message, "row vanished");
@@ -260,36 +261,36 @@ fn a_client_that_fails_to_bring_the_model_leaves_the_duty_to_the_next() {
 }
 
 #[test]
-fn a_client_that_leaves_frees_its_place_in_the_queue() {
-    let (model, nod) = Adder::held();
-    let s = setup_with(Arc::clone(&model), Options { queue_length: 1, ..options() });
+fn a_client_that_disconnects_makes_room_in_the_queue() {
+    let (model, gate) = FakeModel::gated();
+    let s = setup_with(Arc::clone(&model), ServerOptions { queue_length: 1, ..options() });
     let running = {
         let mut c = client(&s.server);
         std::thread::spawn(move || c.embed(&request(1), weights(b"good")).unwrap())
     };
-    model.begun(1);
+    model.wait_for_batches(1);
     let mut watcher = client(&s.server);
     let left = connect(&s.server);
     let hello = Request::Hello(Build::this(10)).encode();
     (&left).write_all(&[hello, Request::Embed(0, request(2)).encode()].concat()).unwrap();
     eventually("queued", || counter(&mut watcher, "queue_length") == 1);
-    let refused = client(&s.server).embed(&request(3), unasked).unwrap_err();
+    let refused = client(&s.server).embed(&request(3), not_asked_again).unwrap_err();
     assert_eq!(refused.kind, Kind::Busy);
     drop(left);
     eventually("cancelled", || counter(&mut watcher, "cancelled") == 1);
     assert_eq!(counter(&mut watcher, "queue_length"), 0);
-    nod.send(()).unwrap();
+    gate.send(()).unwrap();
     assert_eq!(running.join().unwrap(), Outcome::Done(vec![2.0]));
 }
 
 #[test]
-fn a_panicking_model_is_an_error_and_a_notice() {
-    let s = setup(Adder::free());
+fn a_model_that_panics_is_an_error_and_ends_the_process() {
+    let s = setup(FakeModel::free());
     let mut c = client(&s.server);
     let error = c.embed(&request(252), weights(b"good")).unwrap_err();
-    assert_eq!((error.kind, error.detail.as_deref()), (Kind::Internal, Some("lost its mind")));
-    assert_eq!(s.notices.recv().unwrap(), Notice::Broken);
-    assert_eq!(c.embed(&request(3), unasked).unwrap(), Outcome::Done(vec![4.0]));
+    assert_eq!((error.kind, error.detail.as_deref()), (Kind::Internal, Some("the fake model panics")));
+    assert_eq!(s.end_requests.recv().unwrap(), EndRequest::Broken);
+    assert_eq!(c.embed(&request(3), not_asked_again).unwrap(), Outcome::Done(vec![4.0]));
 }
 
 #[test]
@@ -298,7 +299,7 @@ fn a_server_that_vanishes_is_a_clear_error() {
     theirs.write_all(&Reply::Welcome { in_flight: 2 }.encode()).unwrap();
     let Ok(Greeting::Welcome(mut c)) = Client::greet(ours, &Build::this(10)) else { panic!("not welcome") };
     drop(theirs);
-    let error = c.embed(&request(1), unasked).unwrap_err();
+    let error = c.embed(&request(1), not_asked_again).unwrap_err();
     assert_eq!(error.kind, Kind::Unavailable);
     assert!(error.hint.unwrap().starts_with("Run the statement again"));
     assert!(!c.is_usable());
@@ -312,39 +313,39 @@ fn a_server_that_vanishes_before_its_welcome_is_tried_again() {
 }
 
 #[test]
-fn draining_answers_what_runs_and_sends_the_others_elsewhere() {
-    let (model, nod) = Adder::held();
+fn draining_answers_running_images_and_has_others_retried() {
+    let (model, gate) = FakeModel::gated();
     let s = setup(Arc::clone(&model));
     let mut idle = client(&s.server);
     let mut busy = client(&s.server);
     let running = std::thread::spawn(move || {
         let answer = busy.embed(&request(1), weights(b"good")).unwrap();
-        (answer, busy.embed(&request(2), unasked).unwrap())
+        (answer, busy.embed(&request(2), not_asked_again).unwrap())
     });
-    model.begun(1);
+    model.wait_for_batches(1);
     assert!(!s.server.drain(Duration::from_millis(30)), "a request is under way");
-    assert_eq!(idle.embed(&request(3), unasked).unwrap(), Outcome::Retry);
+    assert_eq!(idle.embed(&request(3), not_asked_again).unwrap(), Outcome::Retry);
     assert!(matches!(Client::greet(connect(&s.server), &Build::this(10)), Ok(Greeting::Retry)));
-    nod.send(()).unwrap();
+    gate.send(()).unwrap();
     assert_eq!(running.join().unwrap(), (Outcome::Done(vec![2.0]), Outcome::Retry));
     assert!(s.server.drain(Duration::from_secs(30)));
 }
 
 #[test]
 fn a_newer_client_has_the_server_replaced_and_an_older_incompatible_one_is_told_to_reconnect() {
-    let s = setup(Adder::free());
+    let s = setup(FakeModel::free());
     assert!(matches!(Client::greet(connect(&s.server), &Build::this(11)), Ok(Greeting::Retry)));
-    assert_eq!(s.notices.recv().unwrap(), Notice::NewerClient);
-    let older = Build { protocol: PROTOCOL + 1, ..Build::this(9) };
+    assert_eq!(s.end_requests.recv().unwrap(), EndRequest::NewerClient);
+    let older = Build { protocol: PROTOCOL_VERSION + 1, ..Build::this(9) };
     let Err(error) = Client::greet(connect(&s.server), &older) else { panic!("expected an error") };
     assert_eq!(error.kind, Kind::Unsupported);
-    assert!(error.hint.unwrap().starts_with("Connect anew"));
+    assert!(error.hint.unwrap().starts_with("Reconnect"));
     assert!(matches!(Client::greet(connect(&s.server), &Build::this(9)), Ok(Greeting::Welcome(_))));
 }
 
 #[test]
 fn one_connection_too_many_is_refused() {
-    let s = setup_with(Adder::free(), Options { connections: 1, ..options() });
+    let s = setup_with(FakeModel::free(), ServerOptions { connections: 1, ..options() });
     let mut first = client(&s.server);
     assert_eq!(counter(&mut first, "connections"), 1);
     let Err(error) = Client::greet(connect(&s.server), &Build::this(10)) else { panic!("expected an error") };
@@ -352,8 +353,8 @@ fn one_connection_too_many_is_refused() {
 }
 
 #[test]
-fn nothing_malformed_harms_the_server() {
-    let s = setup(Adder::free());
+fn malformed_bytes_do_not_harm_the_server() {
+    let s = setup(FakeModel::free());
     let hello = Request::Hello(Build::this(10)).encode();
     let load = Request::Load { config: "config".into(), weights: b"good".to_vec() }.encode();
     let embed = Request::Embed(0, request(1)).encode();
@@ -380,7 +381,7 @@ fn nothing_malformed_harms_the_server() {
     }
     let mut c = client(&s.server);
     assert_eq!(c.embed(&request(4), weights(b"good")).unwrap(), Outcome::Done(vec![5.0]));
-    assert_eq!(c.embed(&short, unasked).unwrap_err().kind, Kind::Mismatch);
+    assert_eq!(c.embed(&short, not_asked_again).unwrap_err().kind, Kind::Mismatch);
     eventually("all closed", || counter(&mut c, "connections") == 1);
 }
 
@@ -389,7 +390,7 @@ fn a_socket_serves_until_drained() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("sock");
     let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
-    let s = setup(Adder::free());
+    let s = setup(FakeModel::free());
     let server = s.server.clone();
     let accept = std::thread::spawn(move || server.accept(&listener));
     let stream = UnixStream::connect(&path).unwrap();

@@ -53,7 +53,7 @@ fn read_file(path: &Path) -> Result<Vec<u8>> {
         return Err(unusable(format!("It has {} bytes; at most {MAX_BYTES} are possible.", metadata.len())));
     }
     std::fs::read(path).map_err(|e| match e.kind() {
-        std::io::ErrorKind::OutOfMemory => memory::refused(metadata.len() as usize),
+        std::io::ErrorKind::OutOfMemory => memory::out_of_memory(metadata.len() as usize),
         _ => Error::io("read", path, &e),
     })
 }

@@ -1,9 +1,9 @@
-//! The memory allocator of the library: the system's, and behind it a reserve.
+//! The library's memory allocator: the system's, and a reserve for when that fails.
 //!
-//! Rust aborts the process whose allocation is refused, and PostgreSQL restarts the whole cluster when a backend aborts. What grows with a
-//! user's data is allocated by [`memory`], which makes an error of a refusal. What is left is small and everywhere: a message, a name, a
-//! node of a map, the box of a panic. Where the system refuses one of those, it is served from the reserve, [`memory`] is told that memory
-//! is short, and the next allocation that may fail is the statement's error, unless there is memory again.
+//! Rust aborts a process whose allocation fails, and PostgreSQL restarts the whole cluster when a backend aborts. What grows with a
+//! user's data is allocated through [`memory`], which turns a failure into an error. The rest is small and everywhere: a message, a name, a
+//! node of a map, the box of a panic. Where the system refuses one of those, it comes from the reserve, and [`memory`] is told that memory
+//! is short: from then on its allocations are errors, until the system has memory again.
 
 use crate::memory;
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -14,57 +14,58 @@ use std::sync::atomic::{AtomicU64, Ordering};
 #[global_allocator]
 static ALLOCATOR: Allocator = Allocator(Reserve::new());
 
-/// Bytes of the reserve. Part of the library's zeroed data: address space of every backend, and memory only once it is used.
+/// Bytes of the reserve. It lies in the library's zeroed data (.bss), so it takes address space of every backend, but memory only when used.
 const RESERVE: usize = 1 << 20;
 
-/// Larger requests than this are not served from it: whatever asks for so much must be able to do without.
-const SMALL: usize = RESERVE / 4;
+/// The largest allocation that the reserve serves. Whoever allocates more than this must handle a failure.
+const MAX_RESERVED_BLOCK: usize = RESERVE / 4;
 
-/// The system's allocator with a reserve.
+/// The system's allocator, with a reserve.
 struct Allocator(Reserve);
 
-// SAFETY: every block is either the system's, with whose layout it goes back there, or of the reserve, which never gives out a byte twice.
+// SAFETY: every block comes either from the system, and goes back there with its layout, or from the reserve, which never hands out a byte
+// that is in use.
 unsafe impl GlobalAlloc for Allocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: as promised to us.
+        // SAFETY: the caller promises a layout of more than 0 bytes, as `System` demands.
         let block = unsafe { System.alloc(layout) };
         if block.is_null() {
-            return self.spare(layout);
+            return self.alloc_reserved(layout);
         }
         block
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: as promised to us.
+        // SAFETY: the caller promises a layout of more than 0 bytes, as `System` demands.
         let block = unsafe { System.alloc_zeroed(layout) };
         if !block.is_null() {
             return block;
         }
-        let block = self.spare(layout);
+        let block = self.alloc_reserved(layout);
         if !block.is_null() {
-            // SAFETY: a block of that many bytes.
+            // SAFETY: the block has as many bytes as the layout, and nobody else has it. Used once, it is not zero any more.
             unsafe { block.write_bytes(0, layout.size()) };
         }
         block
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        if self.0.has(block) {
-            return self.0.give_back();
+        if self.0.contains(block) {
+            return self.0.free();
         }
-        // SAFETY: not of the reserve, so it is the system's.
+        // SAFETY: the block is not in the reserve, so it came from `System`, with this layout.
         unsafe { System.dealloc(block, layout) }
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        if !self.0.has(block) {
-            // SAFETY: not of the reserve, so it is the system's.
+        if !self.0.contains(block) {
+            // SAFETY: the block is not in the reserve, so it came from `System`, with this layout.
             let larger = unsafe { System.realloc(block, layout, size) };
             if !larger.is_null() {
                 return larger;
             }
         }
-        // SAFETY: the caller promises a size that makes a layout; the blocks are distinct and as long as what is copied.
+        // SAFETY: the caller promises a size that makes a layout. The blocks do not overlap, and each is as long as what is copied.
         unsafe {
             let larger = self.alloc(Layout::from_size_align_unchecked(size, layout.align()));
             if !larger.is_null() {
@@ -77,24 +78,25 @@ unsafe impl GlobalAlloc for Allocator {
 }
 
 impl Allocator {
-    /// A block of the reserve, or null.
+    /// A block of the reserve; null if it has none.
     #[cold]
-    fn spare(&self, layout: Layout) -> *mut u8 {
+    fn alloc_reserved(&self, layout: Layout) -> *mut u8 {
         memory::set_short();
-        self.0.take(layout)
+        self.0.alloc(layout)
     }
 }
 
-/// Memory that is given out from its start to its end, and taken up again when all of it has come back.
+/// An arena: blocks are handed out from its start to its end, and it starts over when all of them have been freed.
 struct Reserve {
     bytes: UnsafeCell<[u8; RESERVE]>,
-    /// How many bytes are given out, and above those 32 bits how many blocks.
+    /// Low 32 bits: how many bytes have been handed out. High 32 bits: how many blocks are in use.
     state: AtomicU64,
 }
 
-const BLOCK: u64 = 1 << 32;
+/// One block in [`Reserve::state`].
+const ONE_BLOCK: u64 = 1 << 32;
 
-// SAFETY: `state` gives each byte to one owner at a time.
+// SAFETY: `state` is atomic, and hands each byte to one owner at a time; `bytes` is never read or written as a whole.
 unsafe impl Sync for Reserve {}
 
 impl Reserve {
@@ -102,36 +104,37 @@ impl Reserve {
         Self { bytes: UnsafeCell::new([0; RESERVE]), state: AtomicU64::new(0) }
     }
 
-    /// A block, or null if it is not small or does not fit.
+    /// A block; null if it is too large or does not fit.
     #[cold]
-    fn take(&self, layout: Layout) -> *mut u8 {
-        if layout.size() > SMALL {
+    fn alloc(&self, layout: Layout) -> *mut u8 {
+        if layout.size() > MAX_RESERVED_BLOCK {
             return null_mut();
         }
         let start = self.bytes.get().cast::<u8>();
-        let place = |state: u64| {
-            let used = (state % BLOCK) as usize;
+        // Where a block would start: after those handed out, aligned.
+        let offset = |state: u64| {
+            let used = (state % ONE_BLOCK) as usize;
             used + (start.addr() + used).wrapping_neg() % layout.align()
         };
         let next = |state: u64| {
-            let end = place(state) + layout.size();
-            (end <= RESERVE).then(|| (state / BLOCK + 1) * BLOCK + end as u64)
+            let end = offset(state) + layout.size();
+            (end <= RESERVE).then(|| (state / ONE_BLOCK + 1) * ONE_BLOCK + end as u64)
         };
         match self.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, next) {
-            // SAFETY: within the reserve.
-            Ok(state) => unsafe { start.add(place(state)) },
+            // SAFETY: the block's end is within the reserve, as `next` has checked.
+            Ok(state) => unsafe { start.add(offset(state)) },
             Err(_) => null_mut(),
         }
     }
 
-    fn has(&self, block: *mut u8) -> bool {
+    fn contains(&self, block: *mut u8) -> bool {
         block.addr().wrapping_sub(self.bytes.get().addr()) < RESERVE
     }
 
-    /// Takes a block back, and begins anew if it was the last one.
+    /// Counts a block as freed, and starts over if no other is in use.
     #[cold]
-    fn give_back(&self) {
-        let next = |state: u64| Some(if state < 2 * BLOCK { 0 } else { state - BLOCK });
+    fn free(&self) {
+        let next = |state: u64| Some(if state < 2 * ONE_BLOCK { 0 } else { state - ONE_BLOCK });
         let _ = self.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, next);
     }
 }
@@ -141,31 +144,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_reserve_gives_out_aligned_blocks_side_by_side_until_it_is_used_up() {
+    fn the_reserve_hands_out_aligned_blocks_side_by_side_until_it_is_full() {
         let reserve = Reserve::new();
         let mut blocks = Vec::new();
         for i in 0.. {
             let layout = Layout::from_size_align(1 + i * 37 % 5000, 1 << (i % 7)).unwrap();
-            let block = reserve.take(layout);
+            let block = reserve.alloc(layout);
             if block.is_null() {
                 break;
             }
-            assert!(reserve.has(block) && block.addr().is_multiple_of(layout.align()));
+            assert!(reserve.contains(block) && block.addr().is_multiple_of(layout.align()));
             blocks.push((block.addr(), layout.size()));
         }
         assert!(blocks.windows(2).all(|pair| pair[0].0 + pair[0].1 <= pair[1].0));
         let used: usize = blocks.iter().map(|block| block.1).sum();
         assert!(used > RESERVE * 9 / 10, "{used}");
-        blocks.iter().for_each(|_| reserve.give_back());
-        assert!(reserve.take(Layout::new::<u64>()).addr() < blocks[1].0, "it begins anew");
+        blocks.iter().for_each(|_| reserve.free());
+        assert!(reserve.alloc(Layout::new::<u64>()).addr() < blocks[1].0, "it starts over");
     }
 
     #[test]
-    fn what_is_not_small_is_not_served() {
+    fn the_reserve_serves_no_large_block() {
         let reserve = Reserve::new();
-        assert!(reserve.take(Layout::from_size_align(SMALL + 1, 1).unwrap()).is_null());
+        assert!(reserve.alloc(Layout::from_size_align(MAX_RESERVED_BLOCK + 1, 1).unwrap()).is_null());
         assert!(
-            !reserve.has(null_mut()) && !reserve.has(std::ptr::from_ref(&reserve.state).cast_mut().cast())
+            !reserve.contains(null_mut())
+                && !reserve.contains(std::ptr::from_ref(&reserve.state).cast_mut().cast())
         );
     }
 }

@@ -1,11 +1,11 @@
-//! Where PostgreSQL's own interface differs from version to version (14 to 18): the one place that asks which it is.
+//! Wrappers for what differs between PostgreSQL's versions, 14 to 18. No other file asks which version it is built for.
 
 use pgrx::pg_sys;
 use std::ffi::CStr;
 
-/// Has settings `prefix.*` that nobody defined refused; on 14, they are warned of.
+/// Makes PostgreSQL refuse settings `prefix.*` that are not defined; on 14, it only warns of them.
 pub fn reserve_settings(prefix: &'static CStr) {
-    // SAFETY: the name is a C string that lives for ever.
+    // SAFETY: the name is a static C string.
     unsafe {
         #[cfg(feature = "pg14")]
         pg_sys::EmitWarningsOnPlaceholders(prefix.as_ptr());
@@ -14,24 +14,24 @@ pub fn reserve_settings(prefix: &'static CStr) {
     }
 }
 
-/// A storage parameter that is a number, kept `offset` bytes from the start of an index's options.
+/// The description of a storage parameter that is a whole number, stored `offset` bytes from the start of the parsed options.
 pub fn int_option(name: &'static CStr, offset: usize) -> pg_sys::relopt_parse_elt {
     pg_sys::relopt_parse_elt {
         optname: name.as_ptr(),
         opttype: pg_sys::relopt_type::RELOPT_TYPE_INT,
         offset: offset as i32,
-        // No field says whether it was given.
+        // Zero: no field says whether the parameter was given.
         #[cfg(feature = "pg18")]
         isset_offset: 0,
     }
 }
 
-/// Lets a slow VACUUM wait and an unwanted one end.
+/// Sleeps if VACUUM is throttled, and ends it if it was cancelled.
 ///
 /// # Safety
-/// For a call from VACUUM, with no page locked.
+/// The caller must be VACUUM, and hold no buffer lock.
 pub unsafe fn vacuum_delay_point() {
-    // SAFETY: as promised.
+    // SAFETY: the caller promises that this is a VACUUM without buffer locks.
     unsafe {
         #[cfg(not(feature = "pg18"))]
         pg_sys::vacuum_delay_point();
@@ -40,21 +40,21 @@ pub unsafe fn vacuum_delay_point() {
     }
 }
 
-/// The subtransaction that gave a relation the file it has now; 0 if that was in another transaction.
-pub fn new_file(relation: &pg_sys::RelationData) -> pg_sys::SubTransactionId {
+/// The subtransaction that gave a relation its present file; 0 if another transaction did.
+pub fn new_file_subtransaction(relation: &pg_sys::RelationData) -> pg_sys::SubTransactionId {
     #[cfg(any(feature = "pg14", feature = "pg15"))]
     return relation.rd_firstRelfilenodeSubid;
     #[cfg(not(any(feature = "pg14", feature = "pg15")))]
     return relation.rd_firstRelfilelocatorSubid;
 }
 
-/// Pins a page of the main fork if it still is in the buffer where it was seen, and counts it as found, as ReadBuffer does (but for the view
-/// `pg_stat_io`).
+/// Pins a page of the main fork if it is still in the buffer where it was last seen. A hit is counted as ReadBuffer counts it, except in the
+/// view `pg_stat_io`.
 ///
 /// # Safety
-/// `relation` must be open, its pages in shared buffers, and `buffer` the number of one.
+/// `relation` must be open and not temporary, and `buffer` the number of a shared buffer.
 pub unsafe fn read_recent(relation: pg_sys::Relation, block: u32, buffer: pg_sys::Buffer) -> bool {
-    // SAFETY: as promised.
+    // SAFETY: the caller promises an open relation and a shared buffer; ReadRecentBuffer checks what the buffer holds.
     unsafe {
         let fork = pg_sys::ForkNumber::MAIN_FORKNUM;
         #[cfg(any(feature = "pg14", feature = "pg15"))]
@@ -62,7 +62,7 @@ pub unsafe fn read_recent(relation: pg_sys::Relation, block: u32, buffer: pg_sys
         #[cfg(not(any(feature = "pg14", feature = "pg15")))]
         let found = pg_sys::ReadRecentBuffer((*relation).rd_locator, fork, block, buffer);
         if found {
-            // For EXPLAIN (BUFFERS); later versions do so themselves.
+            // For EXPLAIN (BUFFERS). Later versions count in ReadRecentBuffer.
             #[cfg(feature = "pg14")]
             {
                 pg_sys::pgBufferUsage.shared_blks_hit += 1;
@@ -80,9 +80,9 @@ pub unsafe fn read_recent(relation: pg_sys::Relation, block: u32, buffer: pg_sys
     }
 }
 
-/// Whether a role has a relation, or is a member of one that has.
+/// Whether a role owns a relation, or is a member of a role that does.
 pub fn owns_relation(relation: pg_sys::Oid, user: pg_sys::Oid) -> bool {
-    // SAFETY: looks the catalogue up.
+    // SAFETY: looks up the catalogue.
     unsafe {
         #[cfg(any(feature = "pg14", feature = "pg15"))]
         return pg_sys::pg_class_ownercheck(relation, user);
@@ -91,9 +91,9 @@ pub fn owns_relation(relation: pg_sys::Oid, user: pg_sys::Oid) -> bool {
     }
 }
 
-/// Makes the planner prefer anything to a path whose costs are infinite. From 18 on it counts what is switched off in a
-/// path (`enable_seqscan = off`) before it looks at costs, so that here more has to be off than in any other.
-pub fn never(path: &mut pg_sys::IndexPath) {
+/// Makes the planner prefer any other path to one whose costs are infinite. From 18 on the planner compares the number of disabled nodes
+/// (`enable_seqscan = off`) before it compares costs, so this path gets more of them than any other has.
+pub fn disable_path(path: &mut pg_sys::IndexPath) {
     #[cfg(feature = "pg18")]
     {
         path.path.disabled_nodes = 2;
@@ -102,9 +102,9 @@ pub fn never(path: &mut pg_sys::IndexPath) {
     let _ = path;
 }
 
-/// A node that says yes or no; a number on 14, which has no nodes for them.
+/// A Boolean node; on 14, which has none, an Integer node.
 pub fn boolean(value: bool) -> *mut pg_sys::Node {
-    // SAFETY: makes a node.
+    // SAFETY: allocates a node in the current memory context.
     unsafe {
         #[cfg(feature = "pg14")]
         return pg_sys::makeInteger(value.into()).cast();
@@ -113,12 +113,12 @@ pub fn boolean(value: bool) -> *mut pg_sys::Node {
     }
 }
 
-/// The text of a node that is one.
+/// The text of a String node; `None` for any other.
 ///
 /// # Safety
-/// `node` must be a node.
+/// `node` must be a node that outlives the result.
 pub unsafe fn string<'a>(node: *const pg_sys::Node) -> Option<&'a CStr> {
-    // SAFETY: as promised; one with this tag holds a C string.
+    // SAFETY: the caller promises a node; one with this tag holds a C string.
     unsafe {
         if (*node).type_ != pg_sys::NodeTag::T_String {
             return None;
@@ -131,17 +131,17 @@ pub unsafe fn string<'a>(node: *const pg_sys::Node) -> Option<&'a CStr> {
     }
 }
 
-/// The queries that a statement with one parameter of a given type is rewritten to.
+/// Analyses and rewrites a statement that has one parameter, of the given type; returns a list of queries.
 ///
 /// # Safety
-/// `statement` must be one that was parsed from `sql`.
+/// `statement` must have been parsed from `sql`.
 pub unsafe fn analyze(
     statement: *mut pg_sys::RawStmt,
     sql: &CStr,
     mut parameter: pg_sys::Oid,
 ) -> *mut pg_sys::List {
     let (sql, types) = (sql.as_ptr(), &raw mut parameter);
-    // SAFETY: as promised; the type is read before this returns.
+    // SAFETY: the caller promises a parsed statement; the parameter's type is read before this returns.
     unsafe {
         #[cfg(feature = "pg14")]
         return pg_sys::pg_analyze_and_rewrite(statement, sql, types, 1, std::ptr::null_mut());

@@ -1,38 +1,37 @@
-//! The border between PostgreSQL's texts, which are in the encoding of the database, and Rust's, which are UTF-8.
+//! Converts between PostgreSQL's texts, which are in the database's encoding, and Rust's, which are UTF-8.
 //!
-//! ASCII is the same in every encoding that a database can have, and a database in UTF-8 has nothing to convert: in both cases no byte
-//! is copied. SQL_ASCII says nothing about its bytes: those that are UTF-8 pass as they are, others are an error.
+//! ASCII is the same in every encoding that a database can have, and in UTF-8 there is nothing to convert: in both cases no byte
+//! is copied. SQL_ASCII says nothing about its bytes: those that are valid UTF-8 pass as they are, others are an error.
 //!
-//! What is stored has to come back the same. So a character that another encoding has, but as one that reads back as another (Japanese
-//! encodings have such), counts as one that it lacks.
+//! A stored text must read back the same. So a character that the encoding has, but that reads back as another one (there are some in
+//! Japanese encodings), is treated as one that the encoding lacks.
 
-use super::OrReport;
 use crate::error::{abridged, Error, Kind, Result};
 use crate::memory;
 use pgrx::pg_sys;
 use std::borrow::Cow;
-use std::ffi::{c_char, c_int, CStr};
+use std::ffi::{c_int, CStr};
 
 const UTF8: c_int = pg_sys::pg_enc::PG_UTF8 as c_int;
 const SQL_ASCII: c_int = pg_sys::pg_enc::PG_SQL_ASCII as c_int;
 
-/// Most bytes that are converted at once: no text, however long, needs more than a small buffer beside its result.
+/// The most bytes that are converted at once, so that a long text needs only a small buffer beside its result.
 const CHUNK: usize = 16 << 10;
-/// The most bytes that one byte becomes (MAX_CONVERSION_GROWTH).
-const GROWTH: usize = 4;
+/// The most bytes that one byte may become (PostgreSQL's MAX_CONVERSION_GROWTH).
+const MAX_GROWTH: usize = 4;
 
-/// A text of the server in UTF-8.
+/// A text of PostgreSQL's, in UTF-8.
 ///
 /// # Errors
-/// [`Kind::InvalidEncoding`] for bytes that no text has, [`Kind::OutOfMemory`].
+/// [`Kind::InvalidEncoding`] for bytes that are not valid text, [`Kind::OutOfMemory`].
 pub fn from_server(bytes: &[u8]) -> Result<Cow<'_, str>> {
-    if bytes.is_ascii() || !converts() {
+    if bytes.is_ascii() || !needs_conversion() {
         return std::str::from_utf8(bytes)
             .map(Cow::Borrowed)
             .map_err(|e| not_utf8(&bytes[e.valid_up_to()..]));
     }
-    let length = c_int::try_from(bytes.len()).map_err(|_| memory::refused(bytes.len()))?;
-    // SAFETY: reads `length` bytes; the answer is another, zero-terminated, as the encoding differs and the text is not empty.
+    let length = c_int::try_from(bytes.len()).map_err(|_| memory::out_of_memory(bytes.len()))?;
+    // SAFETY: PostgreSQL reads `length` bytes. As the encodings differ and the text is not empty, it returns a new, zero-terminated text.
     let copy = unsafe {
         let converted = pg_sys::pg_server_to_any(bytes.as_ptr().cast(), length, UTF8);
         let copy = memory::copied(CStr::from_ptr(converted).to_bytes());
@@ -46,7 +45,7 @@ pub fn from_server(bytes: &[u8]) -> Result<Cow<'_, str>> {
         .map_err(|e| not_utf8(&e.as_bytes()[e.utf8_error().valid_up_to()..]))
 }
 
-/// A text in the encoding of the database, from which [`from_server`] makes the same text again.
+/// A text in the database's encoding, from which [`from_server`] makes the same text again.
 ///
 /// # Errors
 /// [`Kind::Untranslatable`] for a character that the encoding lacks, [`Kind::OutOfMemory`].
@@ -54,8 +53,8 @@ pub fn to_server(text: &str) -> Result<Cow<'_, [u8]>> {
     convert(text, |character, _| Err(untranslatable(text, character)))
 }
 
-/// The same, with `\u65e5` for a character that the encoding lacks: as JSON has it, in whose texts such a character can only be within a
-/// string, and as a reader of a message may know it.
+/// [`to_server`], but a character that the encoding lacks is written as JSON writes it, `\u65e5`: for JSON, where it can only stand in a string,
+/// and for messages, whose readers may know the notation.
 ///
 /// # Errors
 /// [`Kind::OutOfMemory`].
@@ -69,31 +68,19 @@ pub fn to_server_escaped(text: &str) -> Result<Cow<'_, [u8]>> {
     })
 }
 
-/// A name of the server, say of a relation: a C string; empty if null.
-///
-/// # Safety
-/// `name` must be null or a C string.
-pub unsafe fn name(name: *const c_char) -> String {
-    if name.is_null() {
-        return String::new();
-    }
-    // SAFETY: passed on.
-    from_server(unsafe { CStr::from_ptr(name) }.to_bytes()).or_report().into_owned()
-}
-
-/// A message, a DETAIL or a HINT as pgrx takes it: PostgreSQL gets it byte by byte, and expects it in the encoding of the database.
+/// Converts a message, a DETAIL or a HINT to the database's encoding, in which PostgreSQL expects it. pgrx passes on the bytes of the String.
 pub fn message(text: String) -> String {
     match to_server_escaped(&text) {
         Ok(Cow::Borrowed(_)) => text,
-        // SAFETY: against the contract of a String it may not be UTF-8. Nothing looks at it as text: it is moved into pgrx's report, whose bytes
+        // SAFETY: the String may not be UTF-8, which its contract forbids. Nothing reads it as text: it is moved into pgrx's report, whose bytes
         // are copied for errmsg(), and then freed.
         Ok(Cow::Owned(bytes)) => unsafe { String::from_utf8_unchecked(bytes) },
         Err(_) => text.chars().map(|c| if c.is_ascii() { c } else { '?' }).collect(),
     }
 }
 
-/// A text that is only compared and handed back, to the byte the same by [`from_opaque`]: where the database is not in UTF-8, each byte is the
-/// character of that number.
+/// A text that is only compared and returned, by [`from_opaque`], byte for byte the same. If the database's encoding is not UTF-8, each byte
+/// becomes the character with its number.
 ///
 /// # Errors
 /// [`Kind::InvalidEncoding`] in a damaged database, [`Kind::OutOfMemory`].
@@ -104,12 +91,12 @@ pub fn to_opaque(bytes: &[u8]) -> Result<Cow<'_, str>> {
             .map_err(|e| not_utf8(&bytes[e.valid_up_to()..]));
     }
     let mut text = String::new();
-    text.try_reserve(2 * bytes.len()).map_err(|_| memory::refused(2 * bytes.len()))?;
+    text.try_reserve(2 * bytes.len()).map_err(|_| memory::out_of_memory(2 * bytes.len()))?;
     text.extend(bytes.iter().copied().map(char::from));
     Ok(Cow::Owned(text))
 }
 
-/// What [`to_opaque`] was made from, or the bytes of a text that such were put into.
+/// The bytes that [`to_opaque`] made a text from, also as a part of a longer text.
 ///
 /// # Errors
 /// [`Kind::Internal`] for a text with other characters, [`Kind::OutOfMemory`].
@@ -117,33 +104,36 @@ pub fn from_opaque(text: &str) -> Result<Cow<'_, [u8]>> {
     if text.is_ascii() || encoding() == UTF8 {
         return Ok(Cow::Borrowed(text.as_bytes()));
     }
-    let other = |_| Error::new(Kind::Internal, "a text is not made of bytes");
+    let not_a_byte = |_| Error::new(Kind::Internal, "a text is not made of bytes");
     let mut bytes = memory::with_capacity(text.len())?;
     for character in text.chars() {
-        bytes.push(u8::try_from(character).map_err(other)?);
+        bytes.push(u8::try_from(character).map_err(not_a_byte)?);
     }
     Ok(Cow::Owned(bytes))
 }
 
+/// The database's encoding.
 fn encoding() -> c_int {
-    // SAFETY: reads a variable of the server.
+    // SAFETY: reads a variable of this process.
     unsafe { pg_sys::GetDatabaseEncoding() }
 }
 
-/// Whether the database's encoding is another one than UTF-8.
-pub fn converts() -> bool {
+/// Whether texts must be converted: the database's encoding is neither UTF-8 nor SQL_ASCII.
+pub fn needs_conversion() -> bool {
     !matches!(encoding(), UTF8 | SQL_ASCII)
 }
 
+/// Converts a text to the database's encoding, in chunks. `lacking` writes each character that the encoding lacks, or refuses it.
 fn convert(text: &str, mut lacking: impl FnMut(char, &mut Vec<u8>) -> Result<()>) -> Result<Cow<'_, [u8]>> {
-    if text.is_ascii() || !converts() {
+    if text.is_ascii() || !needs_conversion() {
         return Ok(Cow::Borrowed(text.as_bytes()));
     }
-    let (there, back) = (Conversion::find(UTF8, encoding())?, Conversion::find(encoding(), UTF8)?);
+    let (forward, back) = (Conversion::find(UTF8, encoding())?, Conversion::find(encoding(), UTF8)?);
+    // The converted text; `None` if it does not read back the same.
     let exactly = |text: &str| -> Result<Option<Vec<u8>>> {
-        let Some(bytes) = there.run(text.as_bytes())? else { return Ok(None) };
-        let same = back.run(&bytes)?.is_some_and(|again| again == text.as_bytes());
-        Ok(same.then_some(bytes))
+        let Some(bytes) = forward.run(text.as_bytes())? else { return Ok(None) };
+        let is_same = back.run(&bytes)?.is_some_and(|again| again == text.as_bytes());
+        Ok(is_same.then_some(bytes))
     };
     let (mut out, mut rest) = (Vec::new(), text);
     while !rest.is_empty() {
@@ -163,7 +153,7 @@ fn convert(text: &str, mut lacking: impl FnMut(char, &mut Vec<u8>) -> Result<()>
     Ok(Cow::Owned(out))
 }
 
-/// A function of the server that converts from one encoding to another.
+/// PostgreSQL's function that needs_conversion from one encoding to another.
 struct Conversion {
     from: c_int,
     to: c_int,
@@ -172,7 +162,7 @@ struct Conversion {
 
 impl Conversion {
     fn find(from: c_int, to: c_int) -> Result<Self> {
-        // SAFETY: a lookup in the catalogue.
+        // SAFETY: looks up the catalogue.
         let function = unsafe { pg_sys::FindDefaultConversionProc(from, to) };
         if function == pg_sys::InvalidOid {
             let message = format!("there is no default conversion between UTF8 and {}", encoding_name());
@@ -181,10 +171,10 @@ impl Conversion {
         Ok(Self { from, to, function })
     }
 
-    /// The converted text, or none if a character is not there.
+    /// The converted text; `None` if the target encoding lacks a character.
     fn run(&self, text: &[u8]) -> Result<Option<Vec<u8>>> {
-        let mut out = memory::filled(0u8, text.len() * GROWTH + 1)?;
-        // SAFETY: reads the text and no more, though by a pointer that could write; writes a zero-terminated text that fits in `out`.
+        let mut out = memory::filled(0u8, text.len() * MAX_GROWTH + 1)?;
+        // SAFETY: PostgreSQL only reads the text, though it takes a mutable pointer, and writes a zero-terminated text that fits into `out`.
         let done = unsafe {
             pg_sys::pg_do_encoding_conversion_buf(
                 self.function,
@@ -207,7 +197,7 @@ impl Conversion {
 }
 
 fn encoding_name() -> String {
-    // SAFETY: names of encodings are ASCII, and live for ever.
+    // SAFETY: names of encodings are static C strings.
     unsafe { CStr::from_ptr(pg_sys::GetDatabaseEncodingName()) }.to_string_lossy().into_owned()
 }
 
@@ -229,5 +219,5 @@ fn not_utf8(found: &[u8]) -> Error {
         format!("invalid byte sequence for encoding \"UTF8\": {}", bytes.join(" ")),
     )
     .detail(format!("The encoding of this database is {}.", encoding_name()))
-    .hint("Where the database does not say what its texts are in, coopembed takes them to be UTF-8.")
+    .hint("In a database whose encoding is SQL_ASCII, coopembed reads texts as UTF-8.")
 }

@@ -1,14 +1,14 @@
-//! The one place where an [`Error`] becomes PostgreSQL's `ereport(ERROR)`.
+//! Turns an [`Error`] into PostgreSQL's `ereport(ERROR)` with SQLSTATE, DETAIL and HINT. No other file does.
 
-use super::encoding::{converts, message};
+use super::encoding::{message, needs_conversion};
 use crate::error::{Error, Kind, Result};
 use pgrx::pg_sys::panic::{CaughtError, ErrorReport};
 use pgrx::prelude::*;
 use std::panic::AssertUnwindSafe;
 
-/// Unwraps a [`Result`] or raises its error.
+/// Unwraps a [`Result`], or raises its error in PostgreSQL.
 pub trait OrReport<T> {
-    /// The value, or `ereport(ERROR)` with SQLSTATE, DETAIL and HINT.
+    /// The value. An error does not return: PostgreSQL rolls the statement back.
     fn or_report(self) -> T;
 }
 
@@ -22,20 +22,20 @@ impl<T> OrReport<T> for Result<T> {
     }
 }
 
-/// Raises `error`; PostgreSQL rolls the statement back.
+/// Raises `error` in PostgreSQL, which rolls the statement back.
 #[cold]
 pub fn raise(error: Error) -> ! {
     report(error, PgLogLevel::ERROR);
     unreachable!("ereport(ERROR) does not return")
 }
 
-/// Runs `f`, in which code of users may raise errors. pgrx takes an error's texts to be UTF-8 and has U+FFFD for what is not; in a database of
-/// another encoding its bytes are no text at all, so that `?` takes its place.
+/// Runs `f`, in which users' code may raise errors. pgrx reads an error's texts as UTF-8, with U+FFFD for bytes that are not. In a database of
+/// another encoding the bytes of U+FFFD would not be valid text, so they become `?`.
 pub fn with_readable_errors<T>(f: impl FnOnce() -> T) -> T {
     let readable = |text: &str| text.replace(char::REPLACEMENT_CHARACTER, "?");
     PgTryBuilder::new(AssertUnwindSafe(f))
         .catch_others(|error| match error {
-            CaughtError::PostgresError(e) if converts() => {
+            CaughtError::PostgresError(e) if needs_conversion() => {
                 let mut report = ErrorReport::new(e.sql_error_code(), readable(e.message()), "coopembed");
                 if let Some(detail) = e.detail() {
                     report = report.set_detail(readable(detail));
@@ -51,14 +51,13 @@ pub fn with_readable_errors<T>(f: impl FnOnce() -> T) -> T {
         .execute()
 }
 
-/// Raises an error and catches it, when the library is loaded. What Rust, pgrx and we keep for a thread is made when it is first needed, and
-/// glibc aborts the process where it cannot note that such a thing is to be dropped. From then on an error needs none of that, however
-/// short memory is.
+/// Raises an error and catches it, when the library is loaded. Thread-local variables of Rust, pgrx and this crate are made on first use, and
+/// glibc aborts the process if there is no memory to register their destructors. After this, raising an error needs no such memory.
 pub fn rehearse() {
     PgTryBuilder::new(|| raise(Error::new(Kind::Internal, "rehearsal"))).catch_others(|_| ()).execute();
 }
 
-/// Tells the client of `error`, and goes on.
+/// Sends `error` to the client as a warning.
 pub fn warn(error: Error) {
     report(error, PgLogLevel::WARNING);
 }
@@ -74,6 +73,7 @@ fn report(error: Error, level: PgLogLevel) {
     report.report(level);
 }
 
+/// The SQLSTATE of each kind of error.
 fn sqlstate(kind: Kind) -> PgSqlErrorCode {
     match kind {
         Kind::InvalidImage | Kind::InvalidData => PgSqlErrorCode::ERRCODE_DATA_EXCEPTION,

@@ -1,10 +1,11 @@
-//! Functions called straight by PostgreSQL's function manager, without pgrx's argument machinery, for what runs once a row.
+//! Functions that PostgreSQL's function manager calls directly, without pgrx's conversion of arguments: for what runs once per row, and for
+//! arguments of type `internal`.
 
 use pgrx::pg_sys;
 
-/// Exports `fn name(call)` under the C symbol `name`, version-1 calling convention; `sql/*.sql` declares it.
+/// Exports `fn name(call)` under the C symbol `name`, in the version-1 calling convention. A file in `sql/current/` declares it.
 ///
-/// Rust panics and our errors become `ereport(ERROR)`. The body receives the [`Call`].
+/// The body receives the [`Call`]. Panics and errors of the body become `ereport(ERROR)`.
 macro_rules! fmgr_functions {
     ($($(#[$meta:meta])* fn $name:ident($call:ident) $body:block)*) => {$(
         const _: () = {
@@ -26,7 +27,7 @@ macro_rules! fmgr_functions {
 }
 pub(super) use fmgr_functions;
 
-/// One call of a function that [`fmgr_functions`] exports.
+/// A call of a function that [`fmgr_functions`] exports: its arguments and its result.
 #[derive(Clone, Copy)]
 pub struct Call(pub pg_sys::FunctionCallInfo);
 
@@ -37,7 +38,7 @@ impl Call {
     /// The function must be declared with more than `i` arguments.
     #[inline]
     pub unsafe fn arg(self, i: usize) -> pg_sys::Datum {
-        // SAFETY: PostgreSQL passes as many arguments as the declaration has.
+        // SAFETY: the caller promises more than `i` arguments, and PostgreSQL passes as many as the declaration has.
         unsafe { (*(*self.0).args.as_ptr().add(i)).value }
     }
 
@@ -47,14 +48,14 @@ impl Call {
     /// As [`Call::arg`].
     #[inline]
     pub unsafe fn nullable_arg(self, i: usize) -> Option<pg_sys::Datum> {
-        // SAFETY: as above.
+        // SAFETY: the caller promises more than `i` arguments, and PostgreSQL passes as many as the declaration has.
         let arg = unsafe { &*(*self.0).args.as_ptr().add(i) };
         (!arg.isnull).then_some(arg.value)
     }
 
-    /// Returns SQL's NULL.
+    /// Makes the result NULL.
     pub fn null(self) -> pg_sys::Datum {
-        // SAFETY: PostgreSQL owns the call's record and reads it when the function returns.
+        // SAFETY: the call's record lives until the function has returned; PostgreSQL reads the flag then.
         unsafe { (*self.0).isnull = true };
         pg_sys::Datum::null()
     }

@@ -1,4 +1,7 @@
-//! The `coopembed.*` settings: one place that defines them, with typed accessors for everybody else.
+//! The `coopembed.*` settings: their definitions, and a typed accessor for each.
+//!
+//! Who may set one is its context: `Userset`, every role, for its session; `Suset`, superusers and roles with GRANT SET; `Sighup`, only
+//! configuration files and ALTER SYSTEM, followed by a reload.
 
 use super::compat;
 use super::encoding::from_server;
@@ -23,22 +26,24 @@ static MEMORY_LIMIT: GucSetting<i32> = GucSetting::<i32>::new(2 * 1024 * 1024);
 static DEVICE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c"auto"));
 static ENGINE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
 static THREADS: GucSetting<i32> = GucSetting::<i32>::new(0);
+static CANDIDATES: GucSetting<i32> = GucSetting::<i32>::new(0);
 static PROBES: GucSetting<i32> = GucSetting::<i32>::new(0);
 static OUTPUT: GucSetting<Output> = GucSetting::<Output>::new(Output::Decimal);
 static LEFT_OUT: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
 
-/// How values are written as text; either way is read.
+/// `coopembed.output`: how embeddings and queries are written as text. Both forms are read.
 #[derive(Clone, Copy, PartialEq, Eq, PostgresGucEnum)]
 pub enum Output {
-    /// Numbers that can be read.
+    /// Decimal numbers, for people.
     #[name = c"decimal"]
     Decimal,
-    /// The digits of the binary form, as of bytea.
+    /// The binary form in hexadecimal digits, as `bytea` is written.
     #[name = c"hex"]
     Hex,
 }
 
-/// The default model's name; `None` where the setting is empty: then the only loaded model is meant.
+/// `coopembed.model`: the name of the model that functions use when none is named; `None` if it is empty, which means the only loaded model.
+/// Set by every role.
 ///
 /// # Errors
 /// [`crate::error::Kind::InvalidEncoding`] for a name from a configuration file that is in another encoding.
@@ -49,7 +54,8 @@ pub fn model() -> Result<Option<String>> {
     }
 }
 
-/// What decoding one image may take.
+/// `coopembed.max_image_dimension` (pixels), `coopembed.max_image_memory` (kB) and `coopembed.max_image_work` (megapixels): what decoding one
+/// image may take. Set by superusers.
 pub fn image_limits() -> Limits {
     Limits {
         max_dimension: MAX_IMAGE_DIMENSION.get().unsigned_abs(),
@@ -58,55 +64,63 @@ pub fn image_limits() -> Limits {
     }
 }
 
-/// How long an image may wait for the inference service before that is an error; `None` is for ever.
+/// `coopembed.queue_timeout` (milliseconds): how long an image may wait for the inference service before its statement fails; `None` for no
+/// limit. Set by every role.
 pub fn queue_timeout() -> Option<Duration> {
     let milliseconds = QUEUE_TIMEOUT.get().unsigned_abs();
     (milliseconds > 0).then(|| Duration::from_millis(milliseconds.into()))
 }
 
-/// How many images may wait in the inference service; the next one is refused.
+/// `coopembed.queue_length`: how many images may wait in the inference service; further ones are refused. Set in configuration files.
 pub fn queue_length() -> usize {
     QUEUE_LENGTH.get().unsigned_abs() as usize
 }
 
-/// The most images that the network sees at once.
+/// `coopembed.max_batch`: the most images that the network computes at once. Set in configuration files.
 pub fn max_batch() -> usize {
     MAX_BATCH.get().unsigned_abs() as usize
 }
 
-/// Most bytes of all models in the inference service; `None` is no limit.
+/// `coopembed.memory_limit` (set in kB), in bytes: the most memory of all models in the inference service together; `None` for no limit. Set
+/// in configuration files.
 pub fn memory_limit() -> Option<u64> {
     let kilobytes = u64::from(MEMORY_LIMIT.get().unsigned_abs());
     (kilobytes > 0).then_some(kilobytes * 1024)
 }
 
-/// Where models compute: `auto`, `cpu` or `cuda:N`.
+/// `coopembed.device`: where models compute: `auto`, `cpu` or `cuda:N`. Set in configuration files.
 pub fn device() -> String {
     DEVICE.get().map_or_else(|| "auto".to_owned(), |device| device.to_string_lossy().into_owned())
 }
 
-/// The program that computes, if not the library itself or the one beside it: then an empty path.
+/// `coopembed.engine`: the path of the program that computes; empty means the library itself, or `coopembed-cuda` beside it. Set in
+/// configuration files; only superusers see it.
 pub fn engine() -> PathBuf {
     ENGINE.get().map(|path| OsString::from_vec(path.into_bytes()).into()).unwrap_or_default()
 }
 
-/// Threads of the inference service; `None` is one for each processor.
+/// `coopembed.threads`: threads of the inference service; `None` means one for each processor. Set in configuration files.
 pub fn threads() -> Option<usize> {
     let threads = THREADS.get().unsigned_abs() as usize;
     (threads > 0).then_some(threads)
 }
 
-/// How many rows an index scan looks at closely before it answers; 0 as many as an exact answer takes.
-pub fn probes() -> usize {
-    PROBES.get().unsigned_abs() as usize
+/// `coopembed.candidates` (rows): how many rows an approximate index scan refines before it answers; 0 for an exact scan. While it is 0, the
+/// setting's old name `coopembed.probes` counts. Set by every role.
+pub fn candidates() -> usize {
+    let candidates = match CANDIDATES.get() {
+        0 => PROBES.get(),
+        candidates => candidates,
+    };
+    candidates.unsigned_abs() as usize
 }
 
-/// How values are written as text.
+/// `coopembed.output`. Set by every role.
 pub fn output() -> Output {
     OUTPUT.get()
 }
 
-/// Defines all settings; called once, when the library is loaded.
+/// Defines all settings. Called once, when a server process loads the library.
 pub fn define() {
     GucRegistry::define_string_guc(
         c"coopembed.model",
@@ -163,7 +177,7 @@ pub fn define() {
     );
     int(
         c"coopembed.max_batch",
-        c"Most images that the network sees at once.",
+        c"Most images that the network computes at once.",
         c"Larger batches raise throughput under load and take more memory.",
         &MAX_BATCH,
         1..=1024,
@@ -179,7 +193,7 @@ pub fn define() {
         GucContext::Sighup,
         GucFlags::UNIT_KB,
     );
-    // SAFETY: the hook reads a string that it is given.
+    // SAFETY: the hook reads the value and sets a hint, as check hooks may.
     unsafe {
         GucRegistry::define_string_guc_with_hooks(
             c"coopembed.device",
@@ -211,9 +225,18 @@ pub fn define() {
         GucFlags::default(),
     );
     int(
+        c"coopembed.candidates",
+        c"How many rows an index scan over four or more subspaces compares closely before it answers.",
+        c"Zero gives exact answers. Otherwise these rows are chosen by their cells alone, and some of the nearest rows may be missed.",
+        &CANDIDATES,
+        0..=1_000_000,
+        GucContext::Userset,
+        GucFlags::default(),
+    );
+    int(
         c"coopembed.probes",
-        c"How many rows an index scan over four or more subspaces looks at closely before it answers.",
-        c"Zero gives exact answers. Others are chosen by cell alone, and may miss some of the nearest rows.",
+        c"The old name of coopembed.candidates.",
+        c"It is read while coopembed.candidates is zero.",
         &PROBES,
         0..=1_000_000,
         GucContext::Userset,
@@ -239,14 +262,14 @@ pub fn define() {
     compat::reserve_settings(c"coopembed");
 }
 
-/// Refuses what names no device.
+/// The check hook of `coopembed.device`: refuses a value that names no device.
 #[pgrx::pg_guard]
 unsafe extern "C-unwind" fn check_device(
     value: *mut *mut std::ffi::c_char,
     _extra: *mut *mut std::ffi::c_void,
     _source: pg_sys::GucSource::Type,
 ) -> bool {
-    // SAFETY: the server gives a C string, or none.
+    // SAFETY: PostgreSQL passes a pointer to the new value: a C string, or null.
     let device = unsafe { (!(*value).is_null()).then(|| CStr::from_ptr(*value)) };
     let known = device.and_then(|device| device.to_str().ok()).is_some_and(|device| {
         matches!(device, "auto" | "cpu" | "cuda")
@@ -254,12 +277,13 @@ unsafe extern "C-unwind" fn check_device(
     });
     if !known {
         let hint = c"Devices are auto, cpu, cuda and cuda:N.";
-        // SAFETY: the server frees it when it has been reported.
+        // SAFETY: PostgreSQL expects a palloc'd string, and reports it with the error.
         unsafe { pg_sys::GUC_check_errhint_string = pg_sys::pstrdup(hint.as_ptr()) };
     }
     known
 }
 
+/// Defines a setting that is a whole number.
 fn int(
     name: &'static CStr,
     short: &'static CStr,
@@ -270,4 +294,36 @@ fn int(
     flags: GucFlags,
 ) {
     GucRegistry::define_int_guc(name, short, long, setting, *range.start(), *range.end(), context, flags);
+}
+
+#[cfg(any(test, feature = "pg_test"))]
+#[pgrx::pg_schema]
+mod tests {
+    use super::candidates;
+    use crate::pg::fixture::{failure, text};
+    use pgrx::prelude::*;
+
+    #[pg_test]
+    fn candidates_can_be_set_by_its_old_name_and_wins_over_it() {
+        assert_eq!(candidates(), 0, "exact unless somebody asks");
+        Spi::run("SET LOCAL coopembed.probes = 7").unwrap();
+        assert_eq!(candidates(), 7);
+        Spi::run("SET LOCAL coopembed.candidates = 3").unwrap();
+        assert_eq!(candidates(), 3);
+        Spi::run("SET LOCAL coopembed.candidates = 0").unwrap();
+        assert_eq!(candidates(), 7);
+        Spi::run("RESET coopembed.probes").unwrap();
+        assert_eq!(candidates(), 0);
+    }
+
+    #[pg_test]
+    fn both_names_have_the_same_range() {
+        for name in ["candidates", "probes"] {
+            for value in [-1, 1_000_001] {
+                assert_eq!(failure(&format!("SET coopembed.{name} = {value}")).state, "22023");
+            }
+            Spi::run(&format!("SET LOCAL coopembed.{name} = 1000000")).unwrap();
+            assert_eq!(text(&format!("SHOW coopembed.{name}")), "1000000");
+        }
+    }
 }

@@ -1,5 +1,26 @@
-//! The PostgreSQL glue: types, operators, functions, catalogue, worker, settings. Thin: whatever can be said without
-//! PostgreSQL is said on the floors below. The only place, with the SIMD kernels, where `unsafe` lives.
+//! The extension: what PostgreSQL sees. Thin glue: whatever does not need PostgreSQL is on the floors below. Besides the SIMD kernels, this is
+//! the only place with `unsafe` code.
+//!
+//! | folder | what is in it |
+//! |---|---|
+//! | `types` | the SQL types `coopvec` and `coopquery`, their operators and aggregates |
+//! | `functions` | the SQL functions |
+//! | `planner` | what happens while a query is planned: query functions as InitPlans, searches over shards |
+//! | `am` | the index access method `coop` |
+//! | `catalog` | models and their vocabulary, in the extension's tables |
+//! | `inference` | the inference service: the background worker that starts it, and sessions as its clients |
+//! | `fixture` | what tests inside PostgreSQL share |
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `guc` | the settings `coopembed.*` |
+//! | `ereport` | errors as `ereport(ERROR)` |
+//! | `encoding`, `text` | conversion between the database's encoding and UTF-8; SQL's `text` and `jsonb` |
+//! | `fmgr` | functions that PostgreSQL calls directly, without pgrx's conversion of arguments |
+//! | `run_as` | runs code as another role |
+//! | `spi_row` | a row of an SPI result |
+//! | `allocator` | the memory allocator, with a reserve for when memory is short |
+//! | `compat` | what differs between PostgreSQL's versions |
 #![allow(unsafe_code)]
 
 mod allocator;
@@ -16,6 +37,7 @@ mod guc;
 mod inference;
 mod planner;
 mod run_as;
+mod spi_row;
 mod text;
 mod types;
 
@@ -23,14 +45,14 @@ pub use ereport::OrReport;
 pub use text::Text;
 pub use types::{CoopQuery, CoopVec};
 
-/// Runs when a server process loads the library.
+/// PostgreSQL calls this when a server process loads the library: it defines settings and installs hooks.
 #[pgrx::pg_guard]
 #[allow(non_snake_case)]
 pub extern "C-unwind" fn _PG_init() {
     guc::define();
     inference::worker::on_load();
     planner::shards::on_load();
-    functions::partial_search::on_load();
-    inference::client::on_load();
+    planner::skipped_partitions::on_load();
+    inference::service_connection::on_load();
     ereport::rehearse();
 }

@@ -4,8 +4,8 @@
 #![no_main]
 
 use coopembed::index::{
-    decode, encode, tail_page, train, Batch, Cursor, Directory, Entry, Kind, Meta, Mode, NullPage, Pages,
-    Problem, Quantizer, Read, Snapshot, State, Tag, Tid, NO_BLOCK, PAYLOAD,
+    decode_group, encode_group, tail_page, train_quantizer, EncodedRows, Cursor, DirectoryPage, DirectoryEntry, PageKind, Meta, SearchMode, NullPage, Pages,
+    PageError, Quantizer, PageResult, IndexSnapshot, ExtentState, PageTag, Tid, NO_BLOCK, PAYLOAD,
 };
 use coopembed::space::{Embedding, Layout, Query};
 use half::f16;
@@ -19,12 +19,12 @@ const ROWS: usize = 2 * GROUP + 20;
 /// Pages in memory.
 #[derive(Clone, Default)]
 struct Memory {
-    tags: Vec<Tag>,
+    tags: Vec<PageTag>,
     bytes: Vec<u8>,
 }
 
 impl Memory {
-    fn put(&mut self, tag: Tag, bytes: &[u8]) -> u32 {
+    fn put(&mut self, tag: PageTag, bytes: &[u8]) -> u32 {
         let first = self.tags.len();
         let pages = bytes.len().div_ceil(PAYLOAD).max(1);
         self.bytes.extend_from_slice(bytes);
@@ -43,9 +43,9 @@ impl Pages for Memory {
         self.tags.len() as u32
     }
 
-    fn read(&self, block: u32, tag: Tag, look: &mut dyn FnMut(&[u8])) -> Read<()> {
+    fn read(&self, block: u32, tag: PageTag, look: &mut dyn FnMut(&[u8])) -> PageResult<()> {
         if self.tags.get(block as usize) != Some(&tag) {
-            return Err(Problem::Stale(block));
+            return Err(PageError::Stale(block));
         }
         look(&self.bytes[block as usize * PAYLOAD..][..PAYLOAD]);
         Ok(())
@@ -70,34 +70,34 @@ static HEALTHY: LazyLock<(Memory, Layout, Vec<Vec<f16>>)> = LazyLock::new(|| {
     let layout = Layout::new(4, 5, 7).expect("small");
     let rows = rows(layout);
     let mut memory = Memory::default();
-    memory.put(Tag::of(Kind::Meta), &[]);
-    let directory = memory.put(Tag::of(Kind::Directory), &[]);
-    let quantizer = train(layout, &rows.concat(), CELLS).expect("small");
-    let at = memory.put(Tag { kind: Kind::Quantizer, generation: 1 }, &quantizer.to_bytes().expect("small"));
+    memory.put(PageTag::of(PageKind::Meta), &[]);
+    let directory = memory.put(PageTag::of(PageKind::Directory), &[]);
+    let quantizer = train_quantizer(layout, &rows.concat(), CELLS).expect("small");
+    let at = memory.put(PageTag { kind: PageKind::Quantizer, generation: 1 }, &quantizer.to_bytes().expect("small"));
     let encoder = quantizer.into_encoder().expect("small");
     for (i, group) in rows[..2 * GROUP].chunks(GROUP).enumerate() {
-        let mut batch = Batch::new(layout);
+        let mut batch = EncodedRows::new(layout);
         for (j, row) in group.iter().enumerate() {
             encoder.push(&mut batch, tid(i * GROUP + j), row).expect("small");
         }
-        let (shape, bytes) = encode(&batch, CELLS).expect("small");
+        let (shape, bytes) = encode_group(&batch, CELLS).expect("small");
         let generation = 2 + i as u32;
-        let first = memory.put(Tag { kind: Kind::Group, generation }, &bytes);
+        let first = memory.put(PageTag { kind: PageKind::Group, generation }, &bytes);
         let rows = GROUP as u32;
-        let entry = Entry { state: State::Group, first, pages: shape.pages(), generation, rows, live: rows };
-        Directory::set_entry(memory.page(directory), i, entry);
+        let entry = DirectoryEntry { state: ExtentState::Group, first, pages: shape.pages(), generation, rows, live: rows };
+        DirectoryPage::set_entry(memory.page(directory), i, entry);
     }
-    let tail = memory.put(Tag::of(Kind::Tail), &[]);
+    let tail = memory.put(PageTag::of(PageKind::Tail), &[]);
     for (i, row) in rows.iter().enumerate().skip(2 * GROUP) {
         assert!(tail_page::append(memory.page(tail), layout, tid(i), row).expect("healthy"));
     }
-    let nulls = memory.put(Tag::of(Kind::Nulls), &[]);
+    let nulls = memory.put(PageTag::of(PageKind::Nulls), &[]);
     NullPage::set_tids(memory.page(nulls), &[tid(ROWS), tid(ROWS + 1)]);
     let meta = Meta {
         layout: Some(layout),
         cells: CELLS as u32,
         tail_rows: GROUP as u32,
-        changes: 1,
+        reorganizations: 1,
         next_generation: 10,
         end: memory.blocks(),
         directory,
@@ -117,12 +117,12 @@ static HEALTHY: LazyLock<(Memory, Layout, Vec<Vec<f16>>)> = LazyLock::new(|| {
 });
 
 /// What `coop_index_check()` reads of an index without its table.
-fn check(pages: &Memory) -> Read<()> {
+fn check(pages: &Memory) -> PageResult<()> {
     let meta = Meta::read(pages)?;
-    let snapshot = Snapshot::read(pages, &mut (), &mut |_| {}, &mut |_, _, _| Ok(()))?;
+    let snapshot = IndexSnapshot::read(pages, &mut (), &mut |_| {}, &mut |_, _, _| Ok(()))?;
     meta.scan_nulls(pages, &mut |_, _| Ok(()))?;
     for (extent, shape) in &snapshot.groups {
-        decode(pages, *extent, shape)?;
+        decode_group(pages, *extent, shape)?;
     }
     if let (Some(layout), Some(extent)) = (meta.layout, meta.quantizer_extent()) {
         Quantizer::read(pages, extent, layout, meta.cells as usize)?.into_encoder()?;
@@ -131,13 +131,13 @@ fn check(pages: &Memory) -> Read<()> {
 }
 
 /// All rows of a scan: how many there are, at most as many as pages can hold.
-fn scan(pages: &Memory, query: &Query, mode: Mode) -> Read<usize> {
+fn scan(pages: &Memory, query: &Query, mode: SearchMode) -> PageResult<usize> {
     let mut cursor = Cursor::new(query.clone(), mode);
     let (mut found, mut last) = (0, 0.0);
     while let Some((_, bound)) = cursor.next(pages)? {
         // Damage may have made another model of it.
         let bound = bound.unwrap_or(last);
-        assert!(bound >= last || mode != Mode::Exact, "{bound} after {last}");
+        assert!(bound >= last || mode != SearchMode::Exact, "{bound} after {last}");
         last = bound;
         found += 1;
         assert!(found <= pages.bytes.len(), "the scan does not end");
@@ -154,8 +154,8 @@ fuzz_target!(|bytes: &[u8]| {
         return;
     };
     let mode = match candidates {
-        0..128 => Mode::Exact,
-        many => Mode::Approximate { candidates: usize::from(many - 127) },
+        0..128 => SearchMode::Exact,
+        many => SearchMode::Approximate { candidates: usize::from(many - 127) },
     };
     let mut pages = healthy.clone();
     let size = pages.bytes.len();

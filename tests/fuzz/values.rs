@@ -2,7 +2,7 @@
 //! or a value, which is written as it was read, and with which the algebra can work.
 #![no_main]
 
-use coopembed::space::{distance, embedding_distance, Embedding, Mean, Query};
+use coopembed::space::{distance, embedding_distance, Embedding, EmbeddingMean, Query};
 use libfuzzer_sys::fuzz_target;
 
 fn embedding(e: &Embedding) {
@@ -38,7 +38,7 @@ fuzz_target!(|bytes: &[u8]| {
         3 => Query::from_bytes(rest).iter().for_each(query),
         _ => {
             let mut sums = vec![0.0; rest.len()];
-            let _ = Mean::from_bytes(rest, |n| &mut sums[..n]).map(|mean| mean.finish());
+            let _ = EmbeddingMean::from_bytes(rest, |n| &mut sums[..n]).map(|mean| mean.finish());
         }
     }
 });

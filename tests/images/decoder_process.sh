@@ -48,7 +48,7 @@ until_true 'an image is being decoded' decoding
 kill -9 $(decoders)
 check 'without its decoder an image is not embedded' eval "! wait $running"
 expect_in 'a decoder that is killed is an error' 'ERROR:  53200: out of memory' "$SCRATCH/error"
-expect_in 'whose DETAIL says so' 'DETAIL:  The end of the process that decoded it was signal: 9' "$SCRATCH/error"
+expect_in 'whose DETAIL says so' 'DETAIL:  The exit status of the decode process was signal: 9' "$SCRATCH/error"
 expect 'no process of the server crashed' '' "$(crashes)"
 ask -v ON_ERROR_STOP=0 -c "$unlimited" -c "/* busy */ $(embed scans.jpg)" >"$SCRATCH/error" 2>&1 &
 running=$!

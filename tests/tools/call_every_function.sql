@@ -58,7 +58,7 @@ CREATE TEMP TABLE members AS
     SELECT d.classid, d.objid FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid
     WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e' AND e.extname = 'coopembed';
 
--- A line for each: what it is, and the call, null if nobody knows how.
+-- One row for each: what it is, the call, and whether there are arguments for it.
 CREATE TEMP VIEW calls AS
 WITH functions AS (
     SELECT p.oid, p.prokind, format('%I.%I', n.nspname, p.proname) AS name, p.proargtypes::oid[] AS types, p.proargnames AS names,

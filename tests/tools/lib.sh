@@ -34,6 +34,8 @@ on_exit() {
 }
 trap on_exit EXIT
 
+declare -A session_input session_pid # of open_session
+
 say() { printf '\033[1m== %s\033[0m\n' "$*"; }
 die() { printf 'error: %s\n' "$*" >&2; exit 1; }
 
@@ -109,7 +111,9 @@ start_cluster() {
       init_cluster "$dir"
     fi
   fi
-  (ulimit -v "${SERVER_MEMORY:-unlimited}" && cd "$dir" && as_server env LD_LIBRARY_PATH="$libraries" "$BIN/pg_ctl" -D "$dir/data" -l "$dir/server.log" -w -s -o "$settings" start) \
+  # The server must not inherit the input of open sessions, which would then never end.
+  (for s in "${session_input[@]}"; do exec {s}>&-; done
+    ulimit -v "${SERVER_MEMORY:-unlimited}" && cd "$dir" && as_server env LD_LIBRARY_PATH="$libraries" "$BIN/pg_ctl" -D "$dir/data" -l "$dir/server.log" -w -s -o "$settings" start) \
     || die "the server did not start: $(tail -20 "$dir/server.log")"
   export PGHOST=$dir PGUSER=postgres
 }
@@ -143,13 +147,13 @@ scratch_cluster() {
   start_cluster "$SCRATCH" fsync=off "$@"
 }
 
-# start_standby NAME [settings...]: a hot standby of the scratch cluster, in $SCRATCH/NAME. $PGHOST stays.
+# start_standby NAME [settings...]: a hot standby of the scratch cluster, in $SCRATCH/NAME, with a replication slot. $PGHOST stays.
 start_standby() {
   local name=$1 host=$PGHOST
   shift
   mkdir "$SCRATCH/$name"
   give_to_server "$SCRATCH/$name"
-  as_server "$BIN/pg_basebackup" -h "$SCRATCH" -U postgres -D "$SCRATCH/$name/data" -R -c fast --no-sync
+  as_server "$BIN/pg_basebackup" -h "$SCRATCH" -U postgres -D "$SCRATCH/$name/data" -R -C -S "$name" -c fast --no-sync
   start_cluster "$SCRATCH/$name" "$@"
   export PGHOST=$host
 }
@@ -196,8 +200,17 @@ load_demo() {
   psql_ -v gallery="$SCRATCH/gallery" -v model="$SCRATCH/emoji" -f "$ROOT/src/demo/load.sql"
   ask -c "DELETE FROM products WHERE id > ${1:-60}"
 }
-# embed_demo TABLE: embeds it.
-embed_demo() { ask -c "CALL coop_embed_table('$1', 'image', 'emb')"; }
+# embed_demo TABLE: embeds such rows. Scripts of one run share the embeddings, as computing them takes seconds.
+embed_demo() {
+  local embeddings
+  embeddings=${CLUSTER_TEMPLATE:-$SCRATCH}/embeddings-of-$(ask -c "SELECT count(*) FROM $1")-rows
+  if [ -f "$embeddings" ]; then
+    ask -c 'CREATE TEMP TABLE embeddings (id int, emb coopvec)' -c "\\copy embeddings FROM '$embeddings'" \
+      -c "UPDATE $1 t SET emb = e.emb FROM embeddings e WHERE e.id = t.id"
+  else
+    ask -c "CALL coop_embed_table('$1', 'image', 'emb')" -c "\\copy (SELECT id, emb FROM $1 ORDER BY id) TO '$embeddings'"
+  fi
+}
 
 # Checks. Each prints "ok: WHAT" or "FAILED: WHAT", and the script goes on; finish, its last command, says how many there were of each,
 # and fails if any failed. die() is for what makes going on pointless.
@@ -236,7 +249,6 @@ crashes() { LC_ALL=C grep -a 'was terminated by signal\|reinitializing\|terminat
 gone() { ! kill -0 "$1" 2>/dev/null; }
 
 # Sessions that stay open: a psql that takes its statements one by one.
-declare -A session_input session_pid
 open_session() { # NAME [PSQL-ARGUMENTS...]
   local name=$1 input
   shift
@@ -258,6 +270,7 @@ tell() { # NAME SQL: waits, and prints what the session says to it
 close_session() { # NAME: the status of its psql
   local input=${session_input[$1]}
   exec {input}>&-
+  unset "session_input[$1]"
   rm "$SCRATCH/$1.in"
   wait "${session_pid[$1]}"
 }

@@ -1,15 +1,15 @@
-//! Building an index over a table that has rows.
+//! CREATE INDEX and REINDEX: builds an index over all rows of a table. Pages are written without WAL, and the whole file is logged at the end.
 
-use super::insert::write_meta;
-use super::model::{check_model, check_size};
-use super::regroup::GROUP_ROWS;
+use super::build_callback::{build_callback, RowSink};
+use super::build_sample::sample_table;
+use super::extents::GROUP_ROWS;
+use super::index_model::{check_model, check_size};
+use super::relation::IndexRelation;
 use super::reloptions;
-use super::storage::{refuse, Index};
-use super::visit::{visit, Visitor};
 use crate::error::{Kind as ErrorKind, Result};
 use crate::index::{
-    encode, tail_page, Batch, Directory, Encoder, Entry, Extent, Kind, Meta, NullPage, Reservoir, State, Tag,
-    Tid, DIRECTORY_ENTRIES, MAX_CELLS, NO_BLOCK, PAYLOAD,
+    encode_group, tail_page, DirectoryEntry, DirectoryPage, EncodedRows, Encoder, Extent, ExtentState, Meta,
+    NullPage, PageKind, PageTag, Reservoir, Tid, DIRECTORY_ENTRIES, MAX_CELLS, NO_BLOCK, PAYLOAD,
 };
 use crate::memory;
 use crate::pg::OrReport;
@@ -19,12 +19,12 @@ use pgrx::pg_sys;
 use pgrx::prelude::*;
 use std::ffi::c_char;
 
-/// Phases in pg_stat_progress_create_index; the first is PostgreSQL's own.
+/// Subphases of a build in pg_stat_progress_create_index; the first, 1, is PostgreSQL's own.
 const SAMPLING: i64 = 2;
 const LOADING: i64 = 3;
 const LOGGING: i64 = 4;
 
-/// Their names.
+/// ambuildphasename: names for pg_stat_progress_create_index.
 #[pg_guard]
 pub unsafe extern "C-unwind" fn phase_name(phase: i64) -> *mut c_char {
     match phase {
@@ -38,33 +38,31 @@ pub unsafe extern "C-unwind" fn phase_name(phase: i64) -> *mut c_char {
     .cast_mut()
 }
 
-fn report(parameter: u32, value: i64) {
-    // SAFETY: only writes into this backend's entry in shared memory.
-    unsafe { pg_sys::pgstat_progress_update_param(parameter as i32, value) }
+fn report_phase(phase: i64) {
+    // SAFETY: writes into this backend's own entry in shared memory.
+    unsafe { pg_sys::pgstat_progress_update_param(pg_sys::PROGRESS_CREATEIDX_SUBPHASE as i32, phase) }
 }
 
-/// The empty index that an UNLOGGED one becomes after a crash.
+/// ambuildempty: the initialization fork of an UNLOGGED index, which becomes the index after a crash.
 #[pg_guard]
 pub unsafe extern "C-unwind" fn build_empty(relation: pg_sys::Relation) {
     // SAFETY: PostgreSQL passes an open index.
-    let index = unsafe { Index::new(relation) };
+    let index = unsafe { IndexRelation::new(relation) };
     let fork = pg_sys::ForkNumber::INIT_FORKNUM;
     let meta = new_meta(&index);
-    let mut bytes = [0; Meta::SIZE];
-    write_meta(&mut bytes, &meta);
-    index.new_page_in(fork, 0).fill_unlogged(Tag::of(Kind::Meta), &bytes);
-    index.new_page_in(fork, meta.directory).fill_unlogged(Tag::of(Kind::Directory), &[]);
-    // SAFETY: the relation is open. The INIT fork is logged even though the others are not.
+    index.new_page_in(fork, 0).fill_unlogged(PageTag::of(PageKind::Meta), &meta.to_bytes());
+    index.new_page_in(fork, meta.directory).fill_unlogged(PageTag::of(PageKind::Directory), &[]);
+    // SAFETY: the relation is open. The initialization fork of an unlogged relation is logged, unlike its other forks.
     unsafe { pg_sys::log_newpage_range(relation, fork, 0, index.fork_blocks(fork), true) };
 }
 
-/// An index without rows: metapage and one page of directory.
-fn new_meta(index: &Index) -> Meta {
+/// The metapage of an index without rows: block 0 is the metapage, block 1 the only page of the directory.
+fn new_meta(index: &IndexRelation) -> Meta {
     Meta {
         layout: None,
         cells: MAX_CELLS as u32,
         tail_rows: reloptions::tail_rows(index),
-        changes: 0,
+        reorganizations: 0,
         next_generation: 1,
         end: 2,
         directory: 1,
@@ -81,38 +79,39 @@ fn new_meta(index: &Index) -> Meta {
     }
 }
 
-/// Builds the index.
+/// ambuild: builds the index.
 #[pg_guard]
 pub unsafe extern "C-unwind" fn build(
     heap: pg_sys::Relation,
     relation: pg_sys::Relation,
     info: *mut pg_sys::IndexInfo,
 ) -> *mut pg_sys::IndexBuildResult {
-    // SAFETY: PostgreSQL passes an open table, an open index without pages, and what it knows of it.
+    // SAFETY: PostgreSQL passes an open table, an open index and its IndexInfo. The callback gets an IndexBuild, which nobody else uses
+    // during the scan.
     unsafe {
-        let index = Index::new(relation);
+        let index = IndexRelation::new(relation);
         if index.fork_blocks(pg_sys::ForkNumber::MAIN_FORKNUM) != 0 {
-            Err(refuse(&index, ErrorKind::Internal, "already has pages")).or_report()
+            Err(index.error(ErrorKind::Internal, "already has pages")).or_report()
         }
-        report(pg_sys::PROGRESS_CREATEIDX_SUBPHASE, SAMPLING);
-        let sample = sample(heap, &index, info);
-        report(pg_sys::PROGRESS_CREATEIDX_SUBPHASE, LOADING);
-        let mut build = Build::new(&index, sample);
+        report_phase(SAMPLING);
+        let sample = sample_table(heap, &index, info);
+        report_phase(LOADING);
+        let mut build = IndexBuild::new(&index, sample);
         let rows = pg_sys::table_index_build_scan(
             heap,
             relation,
             info,
             true,
             true,
-            Some(visit::<Build<'_>>),
+            Some(build_callback::<IndexBuild<'_>>),
             (&raw mut build).cast(),
             std::ptr::null_mut(),
         );
         build.finish().or_report();
-        if build.skipped {
+        if build.skipped_deleted_rows {
             hide_from_older_snapshots(heap, relation, &mut *info);
         }
-        report(pg_sys::PROGRESS_CREATEIDX_SUBPHASE, LOGGING);
+        report_phase(LOGGING);
         if index.needs_wal() {
             let fork = pg_sys::ForkNumber::MAIN_FORKNUM;
             pg_sys::log_newpage_range(relation, fork, 0, index.fork_blocks(fork), true);
@@ -124,19 +123,19 @@ pub unsafe extern "C-unwind" fn build(
     }
 }
 
-/// Rows that older snapshots may see have no entry: such snapshots must not use the index.
+/// Keeps transactions with an older snapshot from using the index: it lacks rows that they may see.
 ///
 /// # Safety
-/// As for [`build`].
+/// The relations must be open, and `info` that of the index.
 unsafe fn hide_from_older_snapshots(
     heap: pg_sys::Relation,
     index: pg_sys::Relation,
     info: &mut pg_sys::IndexInfo,
 ) {
-    // A new index's row of pg_index is then changed by whoever called us (index_build), and an old one's left as it is (reindex_index).
+    // For a new index, index_build() then sets pg_index.indcheckxmin. For an old one reindex_index() does not, so that is done below.
     info.ii_BrokenHotChain = true;
-    // SAFETY: the relations are open; the tuple is a copy of ours. What is changed here becomes visible to the next command, which begins
-    // before PostgreSQL itself looks at the row again. The transaction that wrote the row is the one that older snapshots are told by.
+    // SAFETY: the caller promises open relations; the catalogue's row is changed as a copy, which is freed. The change is visible to the next
+    // command, which begins before PostgreSQL reads the row again. Snapshots are compared with the transaction that wrote the row.
     unsafe {
         if !pg_sys::ReindexIsProcessingIndex((*index).rd_id) {
             return;
@@ -147,102 +146,51 @@ unsafe fn hide_from_older_snapshots(
         let cache = pg_sys::SysCacheIdentifier::INDEXRELID as i32;
         let tuple = pg_sys::SearchSysCacheCopy(cache, pg_sys::Datum::from((*index).rd_id), none, none, none);
         if tuple.is_null() {
-            Err(refuse(&Index::new(index), ErrorKind::Internal, "is not in pg_index")).or_report()
+            Err(IndexRelation::new(index).error(ErrorKind::Internal, "is not in pg_index")).or_report()
         }
         (*pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_index>()).indcheckxmin = true;
         pg_sys::CatalogTupleUpdate(catalog, &mut (*tuple).t_self, tuple);
         pg_sys::heap_freetuple(tuple);
         pg_sys::table_close(catalog, lock);
-        // Plans that use it are made anew.
+        // Cached plans that use the index are made anew.
         pg_sys::CacheInvalidateRelcache(heap);
     }
 }
 
-/// Rows to learn from: those of random blocks, all over the table.
-struct Sample<'a> {
-    index: &'a Index,
-    reservoir: Option<Reservoir>,
-    rows: usize,
-}
-
-/// As many rows as a quantizer takes at most, and some to choose from.
-const SAMPLE_ROWS: usize = 10_000;
-
-/// # Safety
-/// As for [`build`].
-unsafe fn sample(heap: pg_sys::Relation, index: &Index, info: *mut pg_sys::IndexInfo) -> Option<Reservoir> {
-    let mut sample = Sample { index, reservoir: None, rows: 0 };
-    // SAFETY: the table is open; the callback gets the state it expects.
-    unsafe {
-        let blocks = pg_sys::RelationGetNumberOfBlocksInFork(heap, pg_sys::ForkNumber::MAIN_FORKNUM);
-        // Rows that somebody may see are good enough to learn from. Concurrent builds have a snapshot, which knows no such thing.
-        let any_visible = !(*info).ii_Concurrent;
-        let mut sampler = pg_sys::BlockSamplerData::default();
-        pg_sys::BlockSampler_Init(&mut sampler, blocks, SAMPLE_ROWS as i32, 42);
-        while pg_sys::BlockSampler_HasMore(&mut sampler) && sample.rows < SAMPLE_ROWS {
-            let block = pg_sys::BlockSampler_Next(&mut sampler);
-            pg_sys::table_index_build_range_scan(
-                heap,
-                index.relation(),
-                info,
-                false,
-                any_visible,
-                false,
-                block,
-                1,
-                Some(visit::<Sample<'_>>),
-                (&raw mut sample).cast(),
-                std::ptr::null_mut(),
-            );
-        }
-    }
-    sample.reservoir
-}
-
-impl Visitor for Sample<'_> {
-    fn row(&mut self, _tid: Tid, embedding: Option<EmbeddingRef<'_>>, alive: bool) -> Result<()> {
-        // Those that are deleted may be another model's.
-        let Some(embedding) = embedding.filter(|_| alive) else { return Ok(()) };
-        let reservoir = match &mut self.reservoir {
-            Some(reservoir) => reservoir,
-            none => {
-                check_size(self.index, embedding.layout)?;
-                none.insert(Reservoir::new(embedding.layout))
-            }
-        };
-        check_model(self.index, reservoir.layout(), embedding.layout)?;
-        reservoir.push(embedding.values)?;
-        self.rows += 1;
-        Ok(())
-    }
-}
-
-/// A build in progress. Nobody else sees the index.
-struct Build<'a> {
-    index: &'a Index,
+/// A build in progress. No other session sees the index yet, so its pages need no lock order.
+struct IndexBuild<'a> {
+    index: &'a IndexRelation,
+    /// The metapage, written last.
     meta: Meta,
+    /// What the quantizer is trained from; `None` once it is trained, or if the sample met no row.
     sample: Option<Reservoir>,
+    /// Encodes rows, once there are enough for groups.
     encoder: Option<Encoder>,
-    /// The first rows, as they are: if no more come, they are the tail.
-    first: Vec<(Tid, Vec<f16>)>,
-    batch: Option<Batch>,
+    /// The first rows, as they are. If no more come, they are the tail.
+    first_rows: Vec<(Tid, Vec<f16>)>,
+    /// The rows of the next group.
+    batch: Option<EncodedRows>,
+    /// How many rows make a group.
     group_rows: usize,
-    groups: Vec<Entry>,
+    /// The directory.
+    groups: Vec<DirectoryEntry>,
+    /// Rows without an embedding.
     nulls: Vec<Tid>,
+    /// How many rows have an embedding.
     rows: u64,
-    /// There were deleted rows of other models, which have no entries.
-    skipped: bool,
+    /// Whether there were deleted rows of other models, which have no entries.
+    skipped_deleted_rows: bool,
 }
 
-impl Visitor for Build<'_> {
+impl RowSink for IndexBuild<'_> {
     fn row(&mut self, tid: Tid, embedding: Option<EmbeddingRef<'_>>, alive: bool) -> Result<()> {
         let Some(embedding) = embedding else {
             return memory::push(&mut self.nulls, tid);
         };
-        // Rows that are there decide the model.
+        // Live rows decide the model.
         let model = self.meta.layout.or(self.sample.as_ref().map(Reservoir::layout));
         if !alive && model != Some(embedding.layout) {
-            self.skipped = true;
+            self.skipped_deleted_rows = true;
             return Ok(());
         }
         match self.meta.layout {
@@ -251,63 +199,64 @@ impl Visitor for Build<'_> {
         }
         self.rows += 1;
         if self.encoder.is_none() {
-            if self.first.len() < 2 * self.meta.tail_rows as usize {
-                return memory::push(&mut self.first, (tid, memory::copied(embedding.values)?));
+            if self.first_rows.len() < 2 * self.meta.tail_rows as usize {
+                return memory::push(&mut self.first_rows, (tid, memory::copied(embedding.values)?));
             }
-            self.learn(embedding.layout)?;
+            self.train(embedding.layout)?;
         }
         self.encode(tid, embedding.values)
     }
 }
 
-impl<'a> Build<'a> {
-    fn new(index: &'a Index, sample: Option<Reservoir>) -> Self {
+impl<'a> IndexBuild<'a> {
+    fn new(index: &'a IndexRelation, sample: Option<Reservoir>) -> Self {
         let meta = new_meta(index);
         Self {
             index,
             meta,
             sample,
             encoder: None,
-            first: Vec::new(),
+            first_rows: Vec::new(),
             batch: None,
             group_rows: GROUP_ROWS,
             groups: Vec::new(),
             nulls: Vec::new(),
             rows: 0,
-            skipped: false,
+            skipped_deleted_rows: false,
         }
     }
 
+    /// Takes the model of the first row.
     fn begin(&mut self, layout: Layout) -> Result<()> {
         check_size(self.index, layout)?;
         if let Some(sample) = &self.sample {
             check_model(self.index, sample.layout(), layout)?;
         }
         self.meta.layout = Some(layout);
-        // Encoded rows, the bytes of the group, and sorting.
-        // SAFETY: a setting of this backend.
+        // A group takes memory three times: as encoded rows, as bytes, and to sort them.
+        // SAFETY: reads a setting of this backend.
         let memory = unsafe { pg_sys::maintenance_work_mem }.unsigned_abs() as usize * 1024;
-        self.group_rows = (memory / (3 * Batch::row_memory(layout))).clamp(256, GROUP_ROWS);
+        self.group_rows = (memory / (3 * EncodedRows::row_memory(layout))).clamp(256, GROUP_ROWS);
         Ok(())
     }
 
-    /// Enough rows for groups.
-    fn learn(&mut self, layout: Layout) -> Result<()> {
-        // The sample may have met no row, if all of them came later.
+    /// Trains the quantizer, and encodes the first rows: there are enough rows for groups.
+    fn train(&mut self, layout: Layout) -> Result<()> {
+        // The sample met no row if all of them were inserted later.
         let reservoir = match self.sample.take() {
             Some(reservoir) => reservoir,
             None => {
                 let mut reservoir = Reservoir::new(layout);
-                self.first.iter().try_for_each(|(_, values)| reservoir.push(values))?;
+                self.first_rows.iter().try_for_each(|(_, values)| reservoir.push(values))?;
                 reservoir
             }
         };
         let quantizer = reservoir.train(self.meta.cells as usize)?;
-        let entry = self.write(Kind::Quantizer, &quantizer.to_bytes()?)?;
+        let entry = self.write_extent(PageKind::Quantizer, &quantizer.to_bytes()?)?;
         self.meta.quantizer = entry.first;
         self.meta.quantizer_generation = entry.generation;
         self.encoder = Some(quantizer.into_encoder()?);
-        for (tid, values) in std::mem::take(&mut self.first) {
+        for (tid, values) in std::mem::take(&mut self.first_rows) {
             self.encode(tid, &values)?;
         }
         Ok(())
@@ -315,7 +264,7 @@ impl<'a> Build<'a> {
 
     fn encode(&mut self, tid: Tid, values: &[f16]) -> Result<()> {
         let (Some(encoder), Some(layout)) = (&self.encoder, self.meta.layout) else { return Ok(()) };
-        let batch = self.batch.get_or_insert_with(|| Batch::new(layout));
+        let batch = self.batch.get_or_insert_with(|| EncodedRows::new(layout));
         encoder.push(batch, tid, values)?;
         if batch.rows() >= self.group_rows {
             self.write_group()?;
@@ -325,29 +274,32 @@ impl<'a> Build<'a> {
 
     fn write_group(&mut self) -> Result<()> {
         let Some(mut batch) = self.batch.take().filter(|b| b.rows() > 0) else { return Ok(()) };
-        let (shape, bytes) = encode(&batch, self.meta.cells as usize)?;
-        let entry = self.write(Kind::Group, &bytes)?;
+        let (shape, bytes) = encode_group(&batch, self.meta.cells as usize)?;
+        let entry = self.write_extent(PageKind::Group, &bytes)?;
         let rows = shape.rows as u32;
-        memory::push(&mut self.groups, Entry { state: State::Group, rows, live: rows, ..entry })?;
+        memory::push(
+            &mut self.groups,
+            DirectoryEntry { state: ExtentState::Group, rows, live: rows, ..entry },
+        )?;
         batch.clear();
         self.batch = Some(batch);
         Ok(())
     }
 
-    /// Writes pages after all others.
-    fn write(&mut self, kind: Kind, bytes: &[u8]) -> Result<Entry> {
+    /// Writes bytes into new pages at the end of the file.
+    fn write_extent(&mut self, kind: PageKind, bytes: &[u8]) -> Result<DirectoryEntry> {
         let (first, generation, pages) =
             (self.meta.end, self.meta.next_generation, Extent::pages(bytes.len()));
-        self.meta.end = first.checked_add(pages).ok_or_else(|| super::insert::full(self.index))?;
+        self.meta.end = first.checked_add(pages).ok_or_else(|| self.index.full())?;
         self.meta.next_generation += 1;
         for (block, bytes) in (first..).zip(bytes.chunks(PAYLOAD)) {
             pgrx::check_for_interrupts!();
-            self.index.new_page(block).fill_unlogged(Tag { kind, generation }, bytes);
+            self.index.new_page(block).fill_unlogged(PageTag { kind, generation }, bytes);
         }
-        Ok(Entry { state: State::Building, first, pages, generation, rows: 0, live: 0 })
+        Ok(DirectoryEntry { state: ExtentState::Building, first, pages, generation, rows: 0, live: 0 })
     }
 
-    /// Writes what is left: the last group or the tail, directory, metapage.
+    /// Writes the rest: the last group or the tail, rows without an embedding, directory, metapage.
     fn finish(&mut self) -> Result<()> {
         self.write_group()?;
         self.write_tail()?;
@@ -358,18 +310,16 @@ impl<'a> Build<'a> {
         loop {
             bytes.fill(0);
             for (i, entry) in chunks.next().unwrap_or_default().iter().enumerate() {
-                Directory::set_entry(&mut bytes, i, *entry);
+                DirectoryPage::set_entry(&mut bytes, i, *entry);
             }
             let next = chunks.peek().map(|_| self.meta.end);
-            Directory::set_next(&mut bytes, next.unwrap_or(NO_BLOCK));
-            self.index.new_page(block).fill_unlogged(Tag::of(Kind::Directory), &bytes);
+            DirectoryPage::set_next(&mut bytes, next.unwrap_or(NO_BLOCK));
+            self.index.new_page(block).fill_unlogged(PageTag::of(PageKind::Directory), &bytes);
             let Some(next) = next else { break };
             self.meta.end = next + 1;
             block = next;
         }
-        let mut bytes = [0; Meta::SIZE];
-        write_meta(&mut bytes, &self.meta);
-        self.index.new_page(0).fill_unlogged(Tag::of(Kind::Meta), &bytes);
+        self.index.new_page(0).fill_unlogged(PageTag::of(PageKind::Meta), &self.meta.to_bytes());
         Ok(())
     }
 
@@ -385,7 +335,7 @@ impl<'a> Build<'a> {
             self.meta.nulls_open = block;
             NullPage::set_tids(&mut bytes, tids);
             NullPage::set_next(&mut bytes, chunks.peek().map_or(NO_BLOCK, |_| block + 1));
-            self.index.new_page(block).fill_unlogged(Tag::of(Kind::Nulls), &bytes);
+            self.index.new_page(block).fill_unlogged(PageTag::of(PageKind::Nulls), &bytes);
         }
         Ok(())
     }
@@ -393,7 +343,7 @@ impl<'a> Build<'a> {
     fn write_tail(&mut self) -> Result<()> {
         let Some(layout) = self.meta.layout else { return Ok(()) };
         let mut bytes = memory::filled(0, PAYLOAD)?;
-        let rows = std::mem::take(&mut self.first);
+        let rows = std::mem::take(&mut self.first_rows);
         let mut rows = rows.iter().peekable();
         while rows.peek().is_some() {
             bytes.fill(0);
@@ -411,7 +361,7 @@ impl<'a> Build<'a> {
             self.meta.tail_last = block;
             self.meta.tail_pages += 1;
             tail_page::set_next(&mut bytes, if rows.peek().is_some() { self.meta.end } else { NO_BLOCK });
-            self.index.new_page(block).fill_unlogged(Tag::of(Kind::Tail), &bytes);
+            self.index.new_page(block).fill_unlogged(PageTag::of(PageKind::Tail), &bytes);
         }
         Ok(())
     }

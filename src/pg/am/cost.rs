@@ -1,15 +1,16 @@
-//! What the planner has to know: when the index wins.
+//! Cost estimates, by which the planner chooses between the index and a sequential scan.
 
 use crate::pg::{compat, CoopQuery};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
-/// Of the pages of an index, about half are high nibbles, which a scan over all subspaces reads.
-const HIGH_NIBBLES: f64 = 0.5;
-/// Bounding a row in all subspaces takes about as long as this many of the planner's operators.
-const OPERATORS: f64 = 2.0;
+/// The share of the index's pages that hold the high nibbles of codes. A scan over all subspaces reads them all; the low nibbles, the other
+/// half, are read for few rows.
+const HIGH_NIBBLE_SHARE: f64 = 0.5;
+/// Bounding a row's distance in all subspaces takes about as long as this many calls of an operator (cpu_operator_cost).
+const OPERATORS_PER_ROW: f64 = 2.0;
 
-/// Costs of an index path.
+/// amcostestimate.
 #[pg_guard]
 #[allow(clippy::too_many_arguments)] // as PostgreSQL calls it
 pub unsafe extern "C-unwind" fn estimate(
@@ -22,42 +23,43 @@ pub unsafe extern "C-unwind" fn estimate(
     correlation: *mut f64,
     pages: *mut f64,
 ) {
-    // SAFETY: PostgreSQL passes a path of an index of ours, and room for five numbers.
+    // SAFETY: PostgreSQL passes a path over an index of this access method, and room for five numbers.
     unsafe {
         *correlation = 0.0;
         *selectivity = 1.0;
         if (*path).indexorderbys.is_null() {
-            // There is nothing else to be had from it.
+            // The index can only return rows in the order of a distance.
             (*startup, *total, *pages) = (f64::INFINITY, f64::INFINITY, 0.0);
-            compat::never(&mut *path);
+            compat::disable_path(&mut *path);
             return;
         }
         let info = &*(*path).indexinfo;
         let (mut random, mut sequential) = (0.0, 0.0);
         pg_sys::get_tablespace_page_costs(info.reltablespace, &mut random, &mut sequential);
-        let share = share((*path).indexorderbys, *info.opcintype);
-        // All of it is bounded before the first row comes.
-        *pages = (f64::from(info.pages) * HIGH_NIBBLES * share).ceil().max(1.0);
-        *startup = *pages * sequential + info.tuples * share * OPERATORS * pg_sys::cpu_operator_cost;
-        // The executor's own work for a row comes on top.
+        let share = subspace_share((*path).indexorderbys, *info.opcintype);
+        // Every row's distance is bounded before the first row is returned.
+        *pages = (f64::from(info.pages) * HIGH_NIBBLE_SHARE * share).ceil().max(1.0);
+        *startup = *pages * sequential + info.tuples * share * OPERATORS_PER_ROW * pg_sys::cpu_operator_cost;
+        // The executor adds its own cost for each row.
         *total = *startup + info.tuples * pg_sys::cpu_index_tuple_cost;
     }
 }
 
-/// The share of the subspaces that the query asks for: 1 if that is not known before it runs.
+/// The share of the subspaces in which the query has a weight; 1 where the query is not known while planning.
 ///
 /// # Safety
-/// `orderbys` must be the ORDER BY operators of an index path, `embedding` the type of its column.
-unsafe fn share(orderbys: *mut pg_sys::List, embedding: pg_sys::Oid) -> f64 {
-    // SAFETY: as promised: operators with two arguments, the indexed column first.
+/// `orderbys` must be the ORDER BY operators of an index path, `coopvec` the type of its column.
+unsafe fn subspace_share(orderbys: *mut pg_sys::List, coopvec: pg_sys::Oid) -> f64 {
+    // SAFETY: the caller promises ORDER BY expressions of an index path. Each is an operator on the indexed column, which the planner puts
+    // first, and one argument; a node is read as what its tag says.
     unsafe {
         let operator = pg_sys::list_nth(orderbys, 0).cast::<pg_sys::OpExpr>();
         if (*operator).xpr.type_ != pg_sys::NodeTag::T_OpExpr {
             return 1.0;
         }
         let argument = pg_sys::list_nth((*operator).args, 1).cast::<pg_sys::Const>();
-        // An argument that is no embedding is a query: there are no other operators.
-        let is_query = |c: &pg_sys::Const| !c.constisnull && c.consttype != embedding;
+        // The operator class has two operators: an argument that is not a coopvec is a coopquery.
+        let is_query = |c: &pg_sys::Const| !c.constisnull && c.consttype != coopvec;
         if (*argument).xpr.type_ != pg_sys::NodeTag::T_Const || !is_query(&*argument) {
             return 1.0;
         }

@@ -1,4 +1,4 @@
-//! What PostgreSQL has to know about the access method.
+//! The handler of the access method: its capabilities and callbacks.
 
 use super::{build, cost, insert, reloptions, scan, vacuum};
 use pgrx::prelude::*;
@@ -7,13 +7,13 @@ use pgrx::{pg_sys, PgBox};
 pgrx::extension_sql_file!("../../../sql/current/am.sql", name = "am", requires = ["operators"]);
 
 crate::pg::fmgr::fmgr_functions! {
-    /// The handler: capabilities and callbacks.
+    /// Returns an IndexAmRoutine.
     fn coop_handler(_call) {
-        // SAFETY: allocated by PostgreSQL as a node of this type; all other fields are zero, which means "no".
+        // SAFETY: PostgreSQL allocates a node of this type and zeroes it; zero means "no" in every field that is not set below.
         let mut am = unsafe { PgBox::<pg_sys::IndexAmRoutine>::alloc_node(pg_sys::NodeTag::T_IndexAmRoutine) };
         am.amsupport = 0;
         am.amcanorderbyop = true;
-        // Without it there is no path for a query that has an ORDER BY only.
+        // Otherwise the planner makes no path for a query that has an ORDER BY but no condition on the column.
         am.amoptionalkey = true;
         am.amusemaintenanceworkmem = false;
         am.amkeytype = pg_sys::InvalidOid;
@@ -34,7 +34,7 @@ crate::pg::fmgr::fmgr_functions! {
     }
 }
 
-/// Our one operator class is right; others cannot be made, since a `<->` of other types means nothing here.
+/// amvalidate: accepts any operator class. `coopvec_ops` is right, and an operator class for other types has no `<->` to name.
 #[pg_guard]
 unsafe extern "C-unwind" fn validate(_class: pg_sys::Oid) -> bool {
     true

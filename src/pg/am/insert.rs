@@ -1,15 +1,17 @@
-//! A new row: appended to the tail as it is.
+//! A new row: appended to the tail as it is, under the lock of the tail's last page alone.
 
-use super::storage::{refuse, tid, Change, Index};
-use super::{model, regroup};
-use crate::error::{Error, Kind as ErrorKind, Result};
-use crate::index::{tail_page, Kind, Meta, NullPage, Problem, Tag, TailPage, Tid, NO_BLOCK};
+use super::generic_xlog::GenericXLog;
+use super::index_model;
+use super::relation::{tid, IndexRelation};
+use super::reorganize::reorganize_if_full;
+use crate::error::Result;
+use crate::index::{tail_page, NullPage, PageError, PageKind, PageTag, TailPage, Tid, NO_BLOCK};
 use crate::pg::{CoopVec, OrReport};
 use crate::space::{EmbeddingRef, Layout};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
-/// Puts one row into the index. Never says that it is unique: it does not know.
+/// aminsert: puts one row into the index. Always returns false: the index says nothing about uniqueness.
 #[pg_guard]
 #[allow(clippy::too_many_arguments)] // as PostgreSQL calls it
 pub unsafe extern "C-unwind" fn insert(
@@ -22,9 +24,9 @@ pub unsafe extern "C-unwind" fn insert(
     _unchanged: bool,
     _info: *mut pg_sys::IndexInfo,
 ) -> bool {
-    // SAFETY: PostgreSQL passes one value and one flag, an open index and the row's TID.
+    // SAFETY: PostgreSQL passes an open index, the row's TID, and one value with its null flag.
     let (index, embedding, row) = unsafe {
-        let (index, row) = (Index::new(index), tid(*row));
+        let (index, row) = (IndexRelation::new(index), tid(*row));
         if *nulls {
             append_null(&index, row).or_report();
             return false;
@@ -40,50 +42,59 @@ pub unsafe extern "C-unwind" fn insert(
 ///
 /// # Safety
 /// `heap` must be the index's table, open.
-unsafe fn append(index: &Index, heap: pg_sys::Relation, row: Tid, embedding: EmbeddingRef<'_>) -> Result<()> {
+unsafe fn append(
+    index: &IndexRelation,
+    heap: pg_sys::Relation,
+    row: Tid,
+    embedding: EmbeddingRef<'_>,
+) -> Result<()> {
     let layout = embedding.layout;
     loop {
         let meta = index.meta()?;
         match meta.layout {
             Some(ours) if ours == layout => {}
             Some(_) => {
-                // SAFETY: as promised.
-                unsafe { model::replace_dead(index, heap, layout)? };
+                // SAFETY: the caller promises that `heap` is the index's table, open.
+                unsafe { index_model::replace_dead(index, heap, layout)? };
                 continue;
             }
             None => {
-                model::adopt(index, layout)?;
+                index_model::adopt(index, layout)?;
                 continue;
             }
         }
         if meta.tail_last != NO_BLOCK {
             match index.lock(meta.tail_last, meta.tail_tag()) {
                 Ok(mut page) => {
-                    let change = Change::new(index);
-                    if tail_page::append(change.edit(&mut page), layout, row, embedding.values)? {
-                        change.commit();
+                    let xlog = GenericXLog::start(index);
+                    if tail_page::append(xlog.register(&mut page), layout, row, embedding.values)? {
+                        xlog.finish();
                         return Ok(());
                     }
                 }
-                Err(problem) if index.meta()?.changes == meta.changes => return Err(problem.into_error()),
+                // The page is another's, though nothing moved since the metapage was read: the index is damaged.
+                Err(error) if index.meta()?.reorganizations == meta.reorganizations => {
+                    return Err(error.into_error())
+                }
                 Err(_) => continue,
             }
         }
-        if add_page(index, layout)? {
-            regroup::tail(index)?;
+        if add_tail_page(index, layout)? {
+            reorganize_if_full(index)?;
         }
     }
 }
 
-/// Remembers a row without an embedding: it has no distance, but a query without LIMIT returns it.
-fn append_null(index: &Index, row: Tid) -> Result<()> {
+/// Keeps the TID of a row without an embedding: it has no distance, but a query without LIMIT returns it.
+fn append_null(index: &IndexRelation, row: Tid) -> Result<()> {
     loop {
         let meta = index.meta()?;
         if meta.nulls_open != NO_BLOCK {
-            let mut page = index.lock(meta.nulls_open, Tag::of(Kind::Nulls)).map_err(Problem::into_error)?;
-            let change = Change::new(index);
-            if NullPage::append(change.edit(&mut page), row) {
-                change.commit();
+            let mut page =
+                index.lock(meta.nulls_open, PageTag::of(PageKind::Nulls)).map_err(PageError::into_error)?;
+            let xlog = GenericXLog::start(index);
+            if NullPage::append(xlog.register(&mut page), row) {
+                xlog.finish();
                 return Ok(());
             }
         }
@@ -91,48 +102,44 @@ fn append_null(index: &Index, row: Tid) -> Result<()> {
     }
 }
 
-/// Goes on to the page after `full`, or makes it, unless somebody else just did.
-fn open_null_page(index: &Index, full_page: u32) -> Result<()> {
-    let tag = Tag::of(Kind::Nulls);
+/// Makes the page after `full_page` the one that takes rows without an embedding, and adds that page if need be, unless another session
+/// has just done so. Locks the metapage, then `full_page`, then the new page.
+fn open_null_page(index: &IndexRelation, full_page: u32) -> Result<()> {
+    let tag = PageTag::of(PageKind::Nulls);
     let (mut meta_page, mut meta) = index.lock_meta()?;
     if meta.nulls_open != full_page {
         return Ok(());
     }
     let mut last = match full_page {
         NO_BLOCK => None,
-        block => Some(index.lock(block, tag).map_err(Problem::into_error)?),
+        block => Some(index.lock(block, tag).map_err(PageError::into_error)?),
     };
     let mut next = last.as_ref().map_or(NO_BLOCK, |page| NullPage::next(page.payload()));
     let mut new = None;
     if next == NO_BLOCK {
         next = meta.end;
-        meta.end = next.checked_add(1).ok_or_else(|| full(index))?;
+        meta.end = next.checked_add(1).ok_or_else(|| index.full())?;
         new = Some(index.new_page(next));
     }
     meta.nulls_open = next;
     if meta.nulls_first == NO_BLOCK {
         meta.nulls_first = next;
     }
-    let change = Change::new(index);
+    let xlog = GenericXLog::start(index);
     if let Some(page) = &mut new {
-        change.fill(page, tag);
+        xlog.register_new(page, tag);
         if let Some(last) = &mut last {
-            NullPage::set_next(change.edit(last), next);
+            NullPage::set_next(xlog.register(last), next);
         }
     }
-    write_meta(change.edit(&mut meta_page), &meta);
-    change.commit();
+    xlog.register_meta(&mut meta_page, &meta);
+    xlog.finish();
     Ok(())
 }
 
-/// Writes the metapage.
-pub fn write_meta(page: &mut [u8], meta: &Meta) {
-    page[..Meta::SIZE].copy_from_slice(&meta.to_bytes());
-}
-
-/// Gives the tail another page, unless somebody else just did, or the index has become another model's. Returns whether the tail is long
-/// enough for a group.
-fn add_page(index: &Index, layout: Layout) -> Result<bool> {
+/// Appends a page to the tail, unless another session has just done so or the index has become another model's. Returns whether the tail is
+/// long enough for a group. Locks the metapage, then the tail's last page, then the new page.
+fn add_tail_page(index: &IndexRelation, layout: Layout) -> Result<bool> {
     let (mut meta_page, mut meta) = index.lock_meta()?;
     if meta.layout != Some(layout) {
         return Ok(false);
@@ -140,22 +147,22 @@ fn add_page(index: &Index, layout: Layout) -> Result<bool> {
     let tag = meta.tail_tag();
     let mut last = match meta.tail_last {
         NO_BLOCK => None,
-        last => Some(index.lock(last, tag).map_err(Problem::into_error)?),
+        last => Some(index.lock(last, tag).map_err(PageError::into_error)?),
     };
     if let Some(last) = &last {
-        if TailPage::new(last.payload(), layout).map_err(Problem::into_error)?.has_room() {
+        if TailPage::new(last.payload(), layout).map_err(PageError::into_error)?.has_room() {
             return Ok(meta.tail_pages > meta.tail_limit());
         }
     }
-    // Pages of former tails come first.
+    // Pages of former tails are used first.
     let (block, mut page) = match meta.free {
         NO_BLOCK => {
             let block = meta.end;
-            meta.end = block.checked_add(1).ok_or_else(|| full(index))?;
+            meta.end = block.checked_add(1).ok_or_else(|| index.full())?;
             (block, index.new_page(block))
         }
         free => {
-            let page = index.lock_free_tail(free).map_err(Problem::into_error)?;
+            let page = index.lock_free_tail(free).map_err(PageError::into_error)?;
             meta.free = tail_page::next(page.payload());
             (free, page)
         }
@@ -165,17 +172,12 @@ fn add_page(index: &Index, layout: Layout) -> Result<bool> {
     }
     meta.tail_last = block;
     meta.tail_pages += 1;
-    let change = Change::new(index);
-    change.fill(&mut page, tag);
+    let xlog = GenericXLog::start(index);
+    xlog.register_new(&mut page, tag);
     if let Some(last) = &mut last {
-        tail_page::set_next(change.edit(last), block);
+        tail_page::set_next(xlog.register(last), block);
     }
-    write_meta(change.edit(&mut meta_page), &meta);
-    change.commit();
+    xlog.register_meta(&mut meta_page, &meta);
+    xlog.finish();
     Ok(meta.tail_pages > meta.tail_limit())
-}
-
-/// 32 TB.
-pub fn full(index: &Index) -> Error {
-    refuse(index, ErrorKind::LimitExceeded, "cannot grow any more")
 }

@@ -1,24 +1,25 @@
-//! What this session's last index scan did.
+//! `coop_last_scan()`: how much work this session's last index scan did.
 
-use super::storage::Index;
-use crate::index::Stats;
+use super::relation::IndexRelation;
+use crate::index::SearchStats;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 use std::cell::Cell;
 
 thread_local! {
-    static LAST: Cell<Option<(pg_sys::Oid, Stats)>> = const { Cell::new(None) };
+    /// The index and the counts of the last scan.
+    static LAST: Cell<Option<(pg_sys::Oid, SearchStats)>> = const { Cell::new(None) };
 }
 
-/// Remembers what a scan has done so far.
-pub fn keep(index: &Index, stats: Stats) {
+/// Keeps what a scan has done so far.
+pub fn record(index: &IndexRelation, stats: SearchStats) {
     // SAFETY: the relation is open.
     LAST.set(Some((unsafe { (*index.relation()).rd_id }, stats)));
 }
 
-/// The last index scan of this session: how many rows the index had, of how many it bounded the distance, for how many
-/// with all bits, and how many it returned. EXPLAIN in PostgreSQL 15 has no place for it.
-#[pg_extern(volatile, parallel_restricted)]
+/// The last index scan of this session: how many rows the index had, for how many the scan bounded the distance, for how many it read all
+/// bits of the code, and how many it returned. (Access methods cannot add to EXPLAIN's output.)
+#[pg_extern(sql = false)]
 fn coop_last_scan() -> TableIterator<
     'static,
     (

@@ -1,62 +1,68 @@
-//! Answering `ORDER BY emb <-> query`: lower bounds in order; the executor computes the distance itself and reorders.
+//! Index scans: answer `ORDER BY emb <-> query` with rows in the order of lower bounds on their distance. The executor computes the distances
+//! and reorders (`xs_recheckorderby`).
 
-use super::storage::{item_pointer, refuse, Index};
-use super::{last_scan, model};
+use super::relation::{item_pointer, IndexRelation};
+use super::{index_model, last_scan};
 use crate::error::Kind as ErrorKind;
-use crate::index::{Cursor, Meta, Mode, Read, Tid};
+use crate::index::{Cursor, Meta, PageResult, SearchMode, Tid};
 use crate::memory;
-use crate::pg::guc;
-use crate::pg::{CoopQuery, CoopVec, OrReport};
+use crate::pg::{guc, CoopQuery, CoopVec, OrReport};
 use crate::space::Query;
 use pgrx::prelude::*;
 use pgrx::{pg_sys, PgMemoryContexts};
 use std::ffi::c_int;
 
-/// A scan between two calls. It holds no lock and no pin.
-struct Scan {
-    /// None before the first row, and of an index that never had one.
+/// The state of a scan between two calls. It holds no lock and no pin.
+struct ScanState {
+    /// The search; `None` before the first row, and once all rows with an embedding have been returned.
     cursor: Option<Cursor>,
-    /// The query has been looked at.
-    started: bool,
-    /// The query is null, and so are all distances.
-    null: bool,
-    /// Rows without an embedding, once all others have been returned.
+    /// Whether the query has been read.
+    is_started: bool,
+    /// Whether the query is null; then so are all distances.
+    is_query_null: bool,
+    /// The rows without an embedding, once all others have been returned.
     nulls: Option<std::vec::IntoIter<Tid>>,
-    /// The metapage's counter when the snapshot was last found to be young enough.
-    seen: Option<u32>,
+    /// The metapage's count of reorganizations when [`index_model::check_horizon`] last passed.
+    horizon_checked_at: Option<u32>,
 }
 
-/// What is known of a row's distance.
+/// What is known of a row's distance before it is computed.
 enum Distance {
-    /// It is not below this.
+    /// A lower bound.
     AtLeast(f64),
-    /// There is none: the query is null.
-    Null,
-    /// There is none: the query is another model's. Whoever computes it raises the error, for a row that is visible and wanted.
-    Mismatch,
-    /// There is none: the row has no embedding.
+    /// There is no distance: the query is null.
+    NullQuery,
+    /// There is no distance: the query is another model's. The operator raises the error, if a row that is visible and wanted reaches it.
+    ModelMismatch,
+    /// There is no distance: the row has no embedding.
     NoEmbedding,
 }
 
-impl Scan {
-    const NEW: Self = Self { cursor: None, started: false, null: false, nulls: None, seen: None };
+impl ScanState {
+    const NEW: Self =
+        Self { cursor: None, is_started: false, is_query_null: false, nulls: None, horizon_checked_at: None };
 
-    /// The next row, which `snapshot` may see or not.
-    fn next(&mut self, index: &Index, snapshot: &pg_sys::SnapshotData) -> Read<Option<(Tid, Distance)>> {
+    /// The next row, whether `snapshot` sees it or not.
+    fn next(
+        &mut self,
+        index: &IndexRelation,
+        snapshot: &pg_sys::SnapshotData,
+    ) -> PageResult<Option<(Tid, Distance)>> {
         if let Some(cursor) = &mut self.cursor {
             let row = cursor.next(index)?;
-            last_scan::keep(index, cursor.stats());
-            if self.seen != cursor.changes() {
-                model::check_horizon(index, snapshot)?;
-                self.seen = cursor.changes();
+            last_scan::record(index, cursor.stats());
+            // After the read: what was dropped before it is in the horizon by now.
+            if self.horizon_checked_at != cursor.reorganizations() {
+                index_model::check_horizon(index, snapshot)?;
+                self.horizon_checked_at = cursor.reorganizations();
             }
             if let Some((tid, bound)) = row {
                 return Ok(Some((
                     tid,
                     match bound {
                         Some(bound) => Distance::AtLeast(bound),
-                        None if self.null => Distance::Null,
-                        None => Distance::Mismatch,
+                        None if self.is_query_null => Distance::NullQuery,
+                        None => Distance::ModelMismatch,
                     },
                 )));
             }
@@ -74,17 +80,18 @@ impl Scan {
     }
 }
 
-/// Begins a scan.
+/// ambeginscan: makes room for the scan's state and for the values of ORDER BY.
 #[pg_guard]
 pub unsafe extern "C-unwind" fn begin(
     index: pg_sys::Relation,
     keys: c_int,
     orderbys: c_int,
 ) -> pg_sys::IndexScanDesc {
-    // SAFETY: PostgreSQL passes an open index; the arrays are those that it expects of methods that order by operators.
+    // SAFETY: PostgreSQL passes an open index, and expects these arrays of access methods with `amcanorderbyop`, one value and one null flag
+    // for each ORDER BY operator.
     unsafe {
         let scan = pg_sys::RelationGetIndexScan(index, keys, orderbys);
-        let state = Scan::NEW;
+        let state = ScanState::NEW;
         (*scan).opaque = PgMemoryContexts::CurrentMemoryContext.leak_and_drop_on_delete(state).cast();
         (*scan).xs_orderbyvals = pg_sys::palloc0(size_of::<pg_sys::Datum>() * orderbys as usize).cast();
         (*scan).xs_orderbynulls = pg_sys::palloc0(orderbys as usize).cast();
@@ -92,7 +99,7 @@ pub unsafe extern "C-unwind" fn begin(
     }
 }
 
-/// Takes a new query.
+/// amrescan: takes a new query.
 #[pg_guard]
 pub unsafe extern "C-unwind" fn rescan(
     scan: pg_sys::IndexScanDesc,
@@ -101,75 +108,77 @@ pub unsafe extern "C-unwind" fn rescan(
     orderbys: pg_sys::ScanKey,
     _norderbys: c_int,
 ) {
-    // SAFETY: the scan is one of ours; PostgreSQL passes as many keys as it announced, or none to keep the old ones.
+    // SAFETY: the scan was made by `begin`, so `opaque` is a ScanState. PostgreSQL passes as many keys as it announced, or none to keep the
+    // old ones.
     unsafe {
         if !orderbys.is_null() && (*scan).numberOfOrderBys > 0 {
             std::ptr::copy(orderbys, (*scan).orderByData, (*scan).numberOfOrderBys as usize);
         }
-        let state = &mut *(*scan).opaque.cast::<Scan>();
-        *state = Scan::NEW;
+        let state = &mut *(*scan).opaque.cast::<ScanState>();
+        *state = ScanState::NEW;
     }
 }
 
-/// The next row.
+/// amgettuple: the next row.
 #[pg_guard]
 pub unsafe extern "C-unwind" fn next(
     scan: pg_sys::IndexScanDesc,
     _direction: pg_sys::ScanDirection::Type,
 ) -> bool {
-    // SAFETY: the scan is one of ours, and its index is open.
-    let (scan, state, index) =
-        unsafe { (&mut *scan, &mut *(*scan).opaque.cast::<Scan>(), Index::new((*scan).indexRelation)) };
-    if !state.started {
-        state.started = true;
-        // SAFETY: as above.
-        unsafe { open(scan, &index, state) };
+    // SAFETY: the scan was made by `begin`, so `opaque` is a ScanState that nobody else uses, and its index is open.
+    let (scan, state, index) = unsafe {
+        (&mut *scan, &mut *(*scan).opaque.cast::<ScanState>(), IndexRelation::new((*scan).indexRelation))
+    };
+    if !state.is_started {
+        state.is_started = true;
+        // SAFETY: the scan was made by `begin`, and `rescan` has filled in its keys.
+        unsafe { start_search(scan, &index, state) };
     }
-    // SAFETY: the scan has a snapshot, as `open` has seen.
+    // SAFETY: a scan that returns rows has a snapshot; `start_search` has read its kind.
     let snapshot = unsafe { &*scan.xs_snapshot };
     let Some((tid, distance)) = state.next(&index, snapshot).or_report() else { return false };
     scan.xs_heaptid = item_pointer(tid);
     scan.xs_recheck = false;
-    // The executor would compute distances of rows that WHERE is about to drop. Without it, the first to be computed is that of a row that
-    // is wanted, and has none.
-    scan.xs_recheckorderby = !matches!(distance, Distance::Mismatch);
-    // Of a second distance in ORDER BY nothing is known but that it is not below 0, and null without an embedding.
+    // To recheck, the executor computes the distance before it tests WHERE. With a query of another model that would raise an error for rows
+    // that WHERE drops, so those are returned as if the distance were exact: the first to compute it is then the target list.
+    scan.xs_recheckorderby = !matches!(distance, Distance::ModelMismatch);
+    // Nothing is known of a second distance in ORDER BY, but that it is not below 0, and null where the row has no embedding.
     for i in 0..scan.numberOfOrderBys as usize {
-        let (least, null) = match distance {
+        let (lower_bound, is_null) = match distance {
             Distance::AtLeast(bound) if i == 0 => (bound, false),
-            Distance::AtLeast(_) | Distance::Mismatch => (0.0, false),
-            Distance::Null => (0.0, i == 0),
+            Distance::AtLeast(_) | Distance::ModelMismatch => (0.0, false),
+            Distance::NullQuery => (0.0, i == 0),
             Distance::NoEmbedding => (0.0, true),
         };
-        // SAFETY: `begin` made room for a value of each ORDER BY.
+        // SAFETY: `begin` made room for a value and a flag of each ORDER BY operator.
         unsafe {
-            *scan.xs_orderbyvals.add(i) = pg_sys::Datum::from(least.to_bits());
-            *scan.xs_orderbynulls.add(i) = null;
+            *scan.xs_orderbyvals.add(i) = pg_sys::Datum::from(lower_bound.to_bits());
+            *scan.xs_orderbynulls.add(i) = is_null;
         }
     }
     true
 }
 
-/// Looks at the query.
+/// Reads the query and makes a cursor for it.
 ///
 /// # Safety
-/// `scan` must be one of ours.
-unsafe fn open(scan: &pg_sys::IndexScanDescData, index: &Index, state: &mut Scan) {
+/// `scan` must have been made by [`begin`], and its keys filled in by [`rescan`].
+unsafe fn start_search(scan: &pg_sys::IndexScanDescData, index: &IndexRelation, state: &mut ScanState) {
     if scan.numberOfOrderBys < 1 {
-        Err(refuse(index, ErrorKind::Unsupported, "can only be read in the order of a distance")).or_report()
+        Err(index.error(ErrorKind::Unsupported, "can only be read in the order of a distance")).or_report()
     }
-    // No pins are kept between calls, so VACUUM may remove a row that a scan is about to return, and another take its
-    // place. A snapshot of MVCC does not see the other; any other kind might.
-    // SAFETY: the scan has a snapshot; its key holds a datum of the operator's right type.
+    // No pins are kept between calls, so VACUUM may remove a row that the scan is about to return, and another row take its TID. An MVCC
+    // snapshot does not see the new row; any other kind might.
+    // SAFETY: the scan has a snapshot; each key holds a datum of its operator's right type.
     unsafe {
         let kind = (*scan.xs_snapshot).snapshot_type;
         if kind != pg_sys::SnapshotType::SNAPSHOT_MVCC && kind != pg_sys::SnapshotType::SNAPSHOT_HISTORIC_MVCC
         {
-            Err(refuse(index, ErrorKind::Unsupported, "can only be read with an MVCC snapshot")).or_report()
+            Err(index.error(ErrorKind::Unsupported, "can only be read with an MVCC snapshot")).or_report()
         }
         let key = &*scan.orderByData;
         let query = if key.sk_flags & pg_sys::SK_ISNULL as i32 != 0 {
-            state.null = true;
+            state.is_query_null = true;
             state.cursor = Some(Cursor::unordered());
             return;
         } else if key.sk_strategy == EMBEDDING_STRATEGY {
@@ -180,20 +189,20 @@ unsafe fn open(scan: &pg_sys::IndexScanDescData, index: &Index, state: &mut Scan
         } else {
             CoopQuery::from_raw(key.sk_argument).view().to_query()
         };
-        let mode = match guc::probes() {
-            0 => Mode::Exact,
-            candidates => Mode::Approximate { candidates },
+        let mode = match guc::candidates() {
+            0 => SearchMode::Exact,
+            candidates => SearchMode::Approximate { candidates },
         };
         state.cursor = Some(Cursor::new(query, mode));
     }
 }
 
-/// The strategy of `coopvec <-> coopvec`; 2 is that of `coopvec <-> coopquery` (sql/index.sql).
+/// The strategy number of `coopvec <-> coopvec` in the operator class; 2 is `coopvec <-> coopquery` (sql/current/am.sql).
 const EMBEDDING_STRATEGY: u16 = 1;
 
-/// Ends a scan.
+/// amendscan: frees the search. The rest goes with the scan's memory context.
 #[pg_guard]
 pub unsafe extern "C-unwind" fn end(scan: pg_sys::IndexScanDesc) {
-    // SAFETY: the scan is one of ours.
-    unsafe { (*(*scan).opaque.cast::<Scan>()).cursor = None };
+    // SAFETY: the scan was made by `begin`, so `opaque` is a ScanState.
+    unsafe { (*(*scan).opaque.cast::<ScanState>()).cursor = None };
 }

@@ -1,13 +1,20 @@
-//! VACUUM: dead rows leave, groups that lost many are packed again, pages are used again.
+//! VACUUM: removes entries of dead rows, merges groups that lost many, and frees pages.
+//!
+//! Both phases hold the [`ReorganizeLock`], so no row moves meanwhile. Pages are locked one at a time while entries are removed, so readers
+//! and inserts go on.
 
-use super::insert::write_meta;
-use super::model;
-use super::regroup::{group_tail, lock_directory, replace, slots, write_group, Slot, GROUP_ROWS};
-use super::storage::{item_pointer, Change, Index, MoveRight};
+use super::extents::{
+    directory_slots, group_slots, merge_free_extents, replace_groups, write_group, DirectorySlot, GROUP_ROWS,
+};
+use super::generic_xlog::GenericXLog;
+use super::index_model;
+use super::relation::{item_pointer, IndexRelation};
+use super::reorganize::group_tail;
+use super::reorganize_lock::ReorganizeLock;
 use crate::error::Result;
 use crate::index::{
-    decode, tail_page, Batch, Directory, Entry, Kind, Meta, NullPage, Pages, Problem, State, Tag, Tid,
-    NO_BLOCK, PAYLOAD,
+    decode_group, tail_page, DirectoryEntry, DirectoryPage, EncodedRows, ExtentState, Meta, NullPage,
+    PageError, PageKind, PageTag, Pages, Tid, NO_BLOCK, PAYLOAD,
 };
 use crate::memory;
 use crate::pg::{compat, OrReport};
@@ -15,11 +22,11 @@ use pgrx::pg_sys;
 use pgrx::prelude::*;
 use std::ffi::c_void;
 
-/// TIDs of a page of a group: they come first in its stream, and none lies on two pages.
-const TIDS: usize = PAYLOAD / Tid::SIZE;
+/// TIDs that a page of a group holds. They come first in a group's extent, and none lies on two pages.
+const PAGE_TIDS: usize = PAYLOAD / Tid::SIZE;
 const _: () = assert!(PAYLOAD.is_multiple_of(Tid::SIZE));
 
-/// Marks the rows that the table has lost.
+/// ambulkdelete: removes the entries of rows that VACUUM is about to remove from the table.
 #[pg_guard]
 pub unsafe extern "C-unwind" fn bulk_delete(
     info: *mut pg_sys::IndexVacuumInfo,
@@ -27,22 +34,26 @@ pub unsafe extern "C-unwind" fn bulk_delete(
     callback: pg_sys::IndexBulkDeleteCallback,
     state: *mut c_void,
 ) -> *mut pg_sys::IndexBulkDeleteResult {
-    // SAFETY: PostgreSQL passes an open index, a callback and its state, and what an earlier round returned.
-    let (index, stats) = unsafe { (Index::new((*info).index), result(stats)) };
-    let mut sweep = Sweep { index: &index, callback, state, removed: 0, left: 0 };
-    let right = MoveRight::wait(&index);
-    sweep.run().or_report();
-    drop(right);
-    stats.tuples_removed += sweep.removed as f64;
-    stats.num_index_tuples = sweep.left as f64;
+    // SAFETY: PostgreSQL passes an open index, a callback and its state, and what an earlier call returned, or null.
+    let (index, stats) = unsafe { (IndexRelation::new((*info).index), stats_or_new(stats)) };
+    let mut deletion = BulkDeletion { index: &index, callback, state, removed: 0, remaining: 0 };
+    let lock = ReorganizeLock::wait(&index);
+    deletion.run().or_report();
+    drop(lock);
+    stats.tuples_removed += deletion.removed as f64;
+    stats.num_index_tuples = deletion.remaining as f64;
     stats.num_pages = index.blocks();
     stats
 }
 
+/// The statistics that VACUUM passes from call to call, or new ones, all zero.
+///
 /// # Safety
-/// `stats` must be null or a result that `bulk_delete` returned.
-unsafe fn result<'a>(stats: *mut pg_sys::IndexBulkDeleteResult) -> &'a mut pg_sys::IndexBulkDeleteResult {
-    // SAFETY: palloc0 returns room for it, or raises an error.
+/// `stats` must be null or what `bulk_delete` returned, which nobody else uses.
+unsafe fn stats_or_new<'a>(
+    stats: *mut pg_sys::IndexBulkDeleteResult,
+) -> &'a mut pg_sys::IndexBulkDeleteResult {
+    // SAFETY: palloc0 returns zeroed memory of the right size, or raises an error; zeros are a valid value.
     unsafe {
         if stats.is_null() {
             &mut *pg_sys::palloc0(size_of::<pg_sys::IndexBulkDeleteResult>()).cast()
@@ -52,128 +63,136 @@ unsafe fn result<'a>(stats: *mut pg_sys::IndexBulkDeleteResult) -> &'a mut pg_sy
     }
 }
 
-/// Lets a slow VACUUM wait and an unwanted one end. No page is locked.
-fn rest() {
-    // SAFETY: a call from VACUUM.
+/// Sleeps if VACUUM is throttled, and ends it if it was cancelled. No buffer may be locked.
+fn delay_point() {
+    // SAFETY: called from VACUUM only, between pages.
     unsafe { compat::vacuum_delay_point() }
 }
 
-/// One round over all TIDs.
-struct Sweep<'a> {
-    index: &'a Index,
+/// One pass over all entries of the index.
+struct BulkDeletion<'a> {
+    index: &'a IndexRelation,
+    /// Tells whether the row of a TID is dead.
     callback: pg_sys::IndexBulkDeleteCallback,
+    /// The callback's own state.
     state: *mut c_void,
+    /// Entries removed.
     removed: u64,
-    left: u64,
+    /// Entries that remain.
+    remaining: u64,
 }
 
-impl Sweep<'_> {
+impl BulkDeletion<'_> {
     fn run(&mut self) -> Result<()> {
         let meta = self.index.meta()?;
-        for slot in slots(self.index, &meta)? {
-            if slot.entry.state == State::Group {
-                self.group(&meta, slot)?;
-            }
+        for slot in group_slots(self.index, &meta)? {
+            self.group(&meta, slot)?;
         }
         let mut block = meta.tail_first;
         while block != NO_BLOCK {
-            block = self.tail(&meta, block)?;
+            block = self.tail_page(&meta, block)?;
         }
         self.nulls(&meta)
     }
 
-    /// Rows without an embedding: what is left on a page moves together, and pages take rows again.
+    /// Rows without an embedding. Those that remain on a page move together, and the first page becomes the one that takes new rows.
     fn nulls(&mut self, meta: &Meta) -> Result<()> {
         let mut blocks = Vec::new();
         meta.scan_nulls(self.index, &mut |block, _| Ok(memory::push(&mut blocks, block)?))
-            .map_err(Problem::into_error)?;
-        let mut room = false;
+            .map_err(PageError::into_error)?;
+        let mut has_room = false;
         for block in blocks {
             let mut tids = Ok(Vec::new());
             self.index
-                .read(block, Tag::of(Kind::Nulls), &mut |bytes| tids = NullPage::tids(bytes))
-                .map_err(Problem::into_error)?;
-            let tids = tids.map_err(Problem::into_error)?;
+                .read(block, PageTag::of(PageKind::Nulls), &mut |bytes| tids = NullPage::tids(bytes))
+                .map_err(PageError::into_error)?;
+            let tids = tids.map_err(PageError::into_error)?;
             let dead = self.dead(&tids)?;
             if dead.is_empty() {
                 continue;
             }
-            room = true;
-            let mut buffer = self.index.lock(block, Tag::of(Kind::Nulls)).map_err(Problem::into_error)?;
-            // Rows may have been added since; none moved.
-            let mut left = NullPage::tids(buffer.payload()).map_err(Problem::into_error)?;
+            has_room = true;
+            let mut buffer =
+                self.index.lock(block, PageTag::of(PageKind::Nulls)).map_err(PageError::into_error)?;
+            // Rows may have been appended since; none moved.
+            let mut remaining = NullPage::tids(buffer.payload()).map_err(PageError::into_error)?;
             let mut number = 0..;
-            left.retain(|_| number.next().is_some_and(|i| dead.binary_search(&i).is_err()));
-            let change = Change::new(self.index);
-            NullPage::set_tids(change.edit(&mut buffer), &left);
-            change.commit();
+            remaining.retain(|_| number.next().is_some_and(|i| dead.binary_search(&i).is_err()));
+            let xlog = GenericXLog::start(self.index);
+            NullPage::set_tids(xlog.register(&mut buffer), &remaining);
+            xlog.finish();
         }
-        if room {
+        if has_room {
             let (mut page, mut meta) = self.index.lock_meta()?;
             meta.nulls_open = meta.nulls_first;
-            let change = Change::new(self.index);
-            write_meta(change.edit(&mut page), &meta);
-            change.commit();
+            let xlog = GenericXLog::start(self.index);
+            xlog.register_meta(&mut page, &meta);
+            xlog.finish();
         }
         Ok(())
     }
 
-    /// The numbers of those that are dead, of some TIDs.
+    /// Which of these TIDs are dead, as indices into `tids`, ascending.
     fn dead(&mut self, tids: &[Tid]) -> Result<Vec<usize>> {
-        rest();
+        delay_point();
         let mut dead = memory::with_capacity(tids.len())?;
         for (i, tid) in tids.iter().enumerate().filter(|(_, tid)| tid.is_live()) {
             let mut pointer = item_pointer(*tid);
-            let gone = self.callback.is_some_and(|callback| {
-                // SAFETY: the callback takes a TID and its own state; it may raise an error.
+            let is_dead = self.callback.is_some_and(|callback| {
+                // SAFETY: PostgreSQL's callback takes a TID and the state passed with it. The guard turns an error of its into a panic.
                 unsafe { pg_sys::ffi::pg_guard_ffi_boundary(|| callback(&mut pointer, self.state)) }
             });
-            if gone {
+            if is_dead {
                 dead.push(i);
             } else {
-                self.left += 1;
+                self.remaining += 1;
             }
         }
         self.removed += dead.len() as u64;
         Ok(dead)
     }
 
-    fn group(&mut self, meta: &Meta, slot: Slot) -> Result<()> {
-        let (extent, shape) = meta.group(slot.entry, self.index.blocks()).map_err(Problem::into_error)?;
-        let before = self.left;
-        for (page, first) in (0..shape.rows).step_by(TIDS).enumerate() {
+    /// Marks the dead rows of a group, and notes in the directory how many are live.
+    fn group(&mut self, meta: &Meta, slot: DirectorySlot) -> Result<()> {
+        let (extent, shape) = meta.group(slot.entry, self.index.blocks()).map_err(PageError::into_error)?;
+        let remaining_before = self.remaining;
+        for (page, first) in (0..shape.rows).step_by(PAGE_TIDS).enumerate() {
             let block = extent.first + page as u32;
-            let count = TIDS.min(shape.rows - first);
+            let count = PAGE_TIDS.min(shape.rows - first);
             let mut tids = memory::with_capacity(count)?;
             self.index
                 .read(block, extent.tag, &mut |bytes| {
                     tids.extend(bytes.as_chunks().0.iter().take(count).map(|b| Tid::from_bytes(*b)));
                 })
-                .map_err(Problem::into_error)?;
+                .map_err(PageError::into_error)?;
             let dead = self.dead(&tids)?;
             if dead.is_empty() {
                 continue;
             }
-            let mut buffer = self.index.lock(block, extent.tag).map_err(Problem::into_error)?;
-            let change = Change::new(self.index);
-            let bytes = change.edit(&mut buffer);
+            let mut buffer = self.index.lock(block, extent.tag).map_err(PageError::into_error)?;
+            let xlog = GenericXLog::start(self.index);
+            let bytes = xlog.register(&mut buffer);
             for i in dead {
                 bytes[i * Tid::SIZE..][..Tid::SIZE].copy_from_slice(&Tid::DEAD.to_bytes());
             }
-            change.commit();
+            xlog.finish();
         }
-        let live = (self.left - before) as u32;
+        let live = (self.remaining - remaining_before) as u32;
         if live != slot.entry.live {
-            let mut page = lock_directory(self.index, slot.page)?;
-            let change = Change::new(self.index);
-            Directory::set_entry(change.edit(&mut page), slot.number, Entry { live, ..slot.entry });
-            change.commit();
+            let mut page = self.index.lock_directory(slot.page)?;
+            let xlog = GenericXLog::start(self.index);
+            DirectoryPage::set_entry(
+                xlog.register(&mut page),
+                slot.number,
+                DirectoryEntry { live, ..slot.entry },
+            );
+            xlog.finish();
         }
         Ok(())
     }
 
-    /// Returns the next page.
-    fn tail(&mut self, meta: &Meta, block: u32) -> Result<u32> {
+    /// Marks the dead rows of a page of the tail, and returns the next page.
+    fn tail_page(&mut self, meta: &Meta, block: u32) -> Result<u32> {
         let Some(layout) = meta.layout else { return Ok(NO_BLOCK) };
         let tag = meta.tail_tag();
         let mut tids = Ok(Vec::new());
@@ -185,39 +204,39 @@ impl Sweep<'_> {
                     page.next()
                 });
             })
-            .map_err(Problem::into_error)?;
+            .map_err(PageError::into_error)?;
         let dead = self.dead(&tids?)?;
         if !dead.is_empty() {
-            let mut buffer = self.index.lock(block, tag).map_err(Problem::into_error)?;
-            let change = Change::new(self.index);
-            let bytes = change.edit(&mut buffer);
+            let mut buffer = self.index.lock(block, tag).map_err(PageError::into_error)?;
+            let xlog = GenericXLog::start(self.index);
+            let bytes = xlog.register(&mut buffer);
             for i in dead {
-                tail_page::kill(bytes, layout, i);
+                tail_page::mark_dead(bytes, layout, i);
             }
-            change.commit();
+            xlog.finish();
         }
-        next.map_err(Problem::into_error)
+        next.map_err(PageError::into_error)
     }
 }
 
-/// Packs and frees.
+/// amvacuumcleanup: merges groups, and frees pages.
 #[pg_guard]
 pub unsafe extern "C-unwind" fn cleanup(
     info: *mut pg_sys::IndexVacuumInfo,
     stats: *mut pg_sys::IndexBulkDeleteResult,
 ) -> *mut pg_sys::IndexBulkDeleteResult {
-    // SAFETY: PostgreSQL passes an open index and what `bulk_delete` returned, or null if nothing was dead.
+    // SAFETY: PostgreSQL passes an open index, and what `bulk_delete` returned or null if nothing was dead.
     unsafe {
         if (*info).analyze_only {
             return stats;
         }
-        let index = Index::new((*info).index);
-        let counted = !stats.is_null();
-        let stats = result(stats);
-        let right = MoveRight::wait(&index);
-        tidy(&right).or_report();
-        drop(right);
-        if !counted {
+        let index = IndexRelation::new((*info).index);
+        let is_counted = !stats.is_null();
+        let stats = stats_or_new(stats);
+        let lock = ReorganizeLock::wait(&index);
+        clean_up(&lock).or_report();
+        drop(lock);
+        if !is_counted {
             stats.num_index_tuples = (*info).num_heap_tuples;
             stats.estimated_count = (*info).estimated_count;
         }
@@ -226,80 +245,62 @@ pub unsafe extern "C-unwind" fn cleanup(
     }
 }
 
-fn tidy(right: &MoveRight<'_>) -> Result<()> {
-    let index = right.index();
+/// Groups the tail, frees what nobody uses, and merges what is small.
+fn clean_up(lock: &ReorganizeLock<'_>) -> Result<()> {
+    let index = lock.index();
     let meta = index.meta()?;
-    // What inserters could not do while VACUUM had the right.
+    // Inserts leave a long tail while VACUUM has the lock.
     if meta.tail_pages > meta.tail_limit() {
-        group_tail(right, &meta)?;
+        group_tail(lock, &meta)?;
     }
-    for slot in slots(index, &meta)? {
+    for slot in directory_slots(index, &meta)? {
         match slot.entry {
-            // Whoever was writing it has the right no more.
-            Entry { state: State::Building, .. } | Entry { state: State::Group, live: 0, .. } => {
-                replace(index, &[slot], None)?
+            // Nobody is writing it any more: that takes the lock.
+            DirectoryEntry { state: ExtentState::Building, .. }
+            | DirectoryEntry { state: ExtentState::Group, live: 0, .. } => {
+                replace_groups(lock, &[slot], None)?;
             }
             _ => {}
         }
     }
-    while pack(right)? {}
-    model::release_if_empty(right)?;
-    while join(index)? {}
+    while merge_groups(lock)? {}
+    index_model::release_if_empty(lock)?;
+    while merge_free_extents(lock)? {}
     Ok(())
 }
 
-/// Makes one group of several that are small or have lost many rows. False if there is nothing to gain.
-fn pack(right: &MoveRight<'_>) -> Result<bool> {
-    let index = right.index();
-    rest();
+/// Makes one group of several that are small or have lost more than half of their rows. False if there is nothing to gain.
+fn merge_groups(lock: &ReorganizeLock<'_>) -> Result<bool> {
+    let index = lock.index();
+    delay_point();
     let meta = index.meta()?;
     let Some(layout) = meta.layout else { return Ok(false) };
-    let all = slots(index, &meta)?;
-    let sparse = |e: &Entry| e.live < e.rows / 2;
-    let small = |s: &&Slot| {
-        s.entry.state == State::Group && (sparse(&s.entry) || (s.entry.live as usize) < GROUP_ROWS / 2)
-    };
-    let mut chosen: Vec<Slot> = Vec::new();
+    let sparse = |e: &DirectoryEntry| e.live < e.rows / 2;
+    let small = |s: &DirectorySlot| sparse(&s.entry) || (s.entry.live as usize) < GROUP_ROWS / 2;
+    let mut chosen: Vec<DirectorySlot> = Vec::new();
     let mut live = 0;
-    for slot in all.iter().filter(small) {
-        // One record replaces them: entries of one page.
+    for slot in group_slots(index, &meta)?.into_iter().filter(small) {
+        // One WAL record replaces them, so their entries must stand on one directory page.
         if chosen.first().is_none_or(|c| c.page == slot.page) && live + slot.entry.live as usize <= GROUP_ROWS
         {
             live += slot.entry.live as usize;
-            memory::push(&mut chosen, *slot)?;
+            memory::push(&mut chosen, slot)?;
         }
     }
     let worth_it = chosen.len() > 1 || chosen.first().is_some_and(|s| sparse(&s.entry));
     if !worth_it {
         return Ok(false);
     }
-    let mut batch = Batch::new(layout);
+    let mut rows = EncodedRows::new(layout);
     for slot in &chosen {
-        let (extent, shape) = meta.group(slot.entry, index.blocks()).map_err(Problem::into_error)?;
-        batch.extend_live(&decode(index, extent, &shape).map_err(Problem::into_error)?)?;
+        let (extent, shape) = meta.group(slot.entry, index.blocks()).map_err(PageError::into_error)?;
+        let group = decode_group(index, extent, &shape).map_err(PageError::into_error)?;
+        rows.extend_live(&group)?;
     }
-    let packed = match batch.rows() {
+    let merged = match rows.rows() {
         0 => None,
-        _ => Some(write_group(right, &batch, meta.cells as usize)?),
+        _ => Some(write_group(lock, &rows, meta.cells as usize)?),
     };
-    replace(index, &chosen, packed)?;
-    Ok(true)
-}
-
-/// Makes one free extent of two neighbours. False if there are none.
-fn join(index: &Index) -> Result<bool> {
-    let mut free = slots(index, &index.meta()?)?;
-    free.retain(|s| s.entry.state == State::Free);
-    free.sort_by_key(|s| s.entry.first);
-    let neighbours = |w: &&[Slot]| w[0].entry.first + w[0].entry.pages == w[1].entry.first;
-    let Some(&[a, b]) = free.windows(2).find(neighbours) else { return Ok(false) };
-    let mut page = lock_directory(index, a.page)?;
-    let mut other = if b.page == a.page { None } else { Some(lock_directory(index, b.page)?) };
-    let change = Change::new(index);
-    let entries = change.edit(&mut page);
-    Directory::set_entry(entries, a.number, Entry { pages: a.entry.pages + b.entry.pages, ..a.entry });
-    let entries = other.as_mut().map_or(entries, |page| change.edit(page));
-    Directory::set_entry(entries, b.number, Entry::UNUSED);
-    change.commit();
+    replace_groups(lock, &chosen, merged)?;
     Ok(true)
 }

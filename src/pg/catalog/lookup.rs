@@ -1,10 +1,11 @@
-//! From names to queries, subspaces and weights.
+//! From names to queries and subspaces; a model's tagger and its files.
 
-use super::entry::{config, model, model_with_fingerprint, ModelEntry, Remembered};
-use super::statement::{Row, Select};
+use super::catalog_select::CatalogSelect;
+use super::model_entry::{config, config_text, model, model_with_fingerprint, ModelCache, ModelEntry};
 use crate::error::{Error, Kind, Result};
 use crate::memory;
 use crate::model::{ModelConfig, Proxies, Tagger};
+use crate::pg::spi_row::SpiRow;
 use crate::pg::{text, CoopQuery};
 use crate::space::{Layout, Query};
 use pgrx::pg_sys;
@@ -13,51 +14,52 @@ use std::rc::Rc;
 
 const TEXT: pg_sys::Oid = pg_sys::TEXTOID;
 
-static ATTRIBUTE_QUERY: Select = Select::new(
+static ATTRIBUTE_QUERY: CatalogSelect = CatalogSelect::new(
     c"SELECT v.query FROM coopembed.attributes a JOIN coopembed.attribute_values v \
       ON v.model OPERATOR(pg_catalog.=) a.model AND v.attribute OPERATOR(pg_catalog.=) a.ordinal \
       WHERE a.model OPERATOR(pg_catalog.=) $1 AND a.name OPERATOR(pg_catalog.=) $2 \
       AND v.value OPERATOR(pg_catalog.=) $3",
     &[TEXT, TEXT, TEXT],
 );
-static CATEGORY_QUERY: Select = Select::new(
+static CATEGORY_QUERY: CatalogSelect = CatalogSelect::new(
     c"SELECT query FROM coopembed.categories \
       WHERE model OPERATOR(pg_catalog.=) $1 AND name OPERATOR(pg_catalog.=) $2",
     &[TEXT, TEXT],
 );
-static ATTRIBUTES: Select = Select::new(
+static ATTRIBUTES: CatalogSelect = CatalogSelect::new(
     c"SELECT name FROM coopembed.attributes WHERE model OPERATOR(pg_catalog.=) $1 ORDER BY ordinal",
     &[TEXT],
 );
-static VALUES: Select = Select::new(
+static VALUES: CatalogSelect = CatalogSelect::new(
     c"SELECT v.value, v.query IS NOT NULL FROM coopembed.attributes a JOIN coopembed.attribute_values v \
       ON v.model OPERATOR(pg_catalog.=) a.model AND v.attribute OPERATOR(pg_catalog.=) a.ordinal \
       WHERE a.model OPERATOR(pg_catalog.=) $1 AND a.name OPERATOR(pg_catalog.=) $2 ORDER BY v.ordinal",
     &[TEXT, TEXT],
 );
-static CATEGORIES: Select = Select::new(
+static CATEGORIES: CatalogSelect = CatalogSelect::new(
     c"SELECT name, query IS NOT NULL FROM coopembed.categories \
       WHERE model OPERATOR(pg_catalog.=) $1 ORDER BY ordinal",
     &[TEXT],
 );
-static WEIGHTS: Select = Select::new(
+static WEIGHTS: CatalogSelect = CatalogSelect::new(
     c"SELECT bytes FROM coopembed.model_weights \
       WHERE model OPERATOR(pg_catalog.=) $1 AND part OPERATOR(pg_catalog.=) $2",
     &[TEXT, pg_sys::INT4OID],
 );
 
-static PROXIES: Select = Select::new(
+static PROXIES: CatalogSelect = CatalogSelect::new(
     c"SELECT attribute, points, absent FROM coopembed.proxies \
       WHERE model OPERATOR(pg_catalog.=) $1 ORDER BY attribute",
     &[TEXT],
 );
 
-/// What tags the embeddings of a model, and its config. Kept for the session: the rows of a loaded model do not change.
+/// The tagger and the config of the model that made an embedding. They are cached: the rows of a loaded model do not change.
 ///
 /// # Errors
-/// [`Kind::UnknownName`] if the model is not loaded, [`Kind::InvalidParameter`] if it was made without what tags need.
+/// [`Kind::UnknownName`] if the model is not loaded, [`Kind::InvalidParameter`] if it has no proxies or
+/// calibration, which tags need.
 pub fn tagger(layout: Layout) -> Result<(Rc<Tagger>, Rc<ModelConfig>)> {
-    static LAST: Remembered<Tagger> = Remembered::new();
+    static CACHE: ModelCache<Tagger> = ModelCache::new();
     let model = model_with_fingerprint(layout)?;
     let config = config(&model)?;
     let make = || {
@@ -76,10 +78,10 @@ pub fn tagger(layout: Layout) -> Result<(Rc<Tagger>, Rc<ModelConfig>)> {
         }
         Tagger::new(&config, proxies).map_err(|e| in_model(e, &model))
     };
-    Ok((LAST.of(&model, make)?, config))
+    Ok((CACHE.get_or_make(&model, make)?, config))
 }
 
-/// What a model answers "this value of this attribute" with: the mean of its training embeddings in that subspace.
+/// The query for a value of an attribute: the mean, in the attribute's subspace, of the training embeddings that show the value.
 ///
 /// # Errors
 /// [`Kind::UnknownName`] for an unknown name, with the nearest; [`Kind::InvalidParameter`] for a value without a query.
@@ -87,7 +89,7 @@ pub fn attribute_query(attribute: &str, value: &str, model_name: Option<&str>) -
     query_of_value(&model(model_name)?, attribute, value)
 }
 
-/// The same of the model that made an embedding.
+/// Like [`attribute_query`], of the model that made an embedding.
 ///
 /// # Errors
 /// As [`attribute_query`]; [`Kind::UnknownName`] if that model is not loaded.
@@ -97,28 +99,28 @@ pub fn attribute_query_of(layout: Layout, attribute: &str, value: &str) -> Resul
 
 fn query_of_value(model: &ModelEntry, attribute: &str, value: &str) -> Result<Query> {
     let key = [text::datum(&model.name), text::datum(attribute), text::datum(value)];
-    match ATTRIBUTE_QUERY.first(&key, query) {
-        Some(Some(query)) => of_model(query, model),
+    match ATTRIBUTE_QUERY.first(&key, query_column) {
+        Some(Some(query)) => check_layout(query, model),
         Some(None) => Err(without_query(
             &format!("value \"{value}\" of attribute \"{attribute}\""),
             model,
-            &VALUES.rows(&key[..2], named),
+            &VALUES.rows(&key[..2], name_and_has_query),
         )),
         None => Err(unknown_value(model, attribute, value)),
     }
 }
 
-/// What a model answers "this category" with: the mean of its training embeddings in the superspace.
+/// The query for a category: the mean of its training embeddings in the superspace.
 ///
 /// # Errors
 /// As [`attribute_query`].
 pub fn category_query(category: &str, model_name: Option<&str>) -> Result<Query> {
     let model = model(model_name)?;
     let key = [text::datum(&model.name), text::datum(category)];
-    match CATEGORY_QUERY.first(&key, query) {
-        Some(Some(query)) => of_model(query, &model),
+    match CATEGORY_QUERY.first(&key, query_column) {
+        Some(Some(query)) => check_layout(query, &model),
         known => {
-            let categories = CATEGORIES.rows(&key[..1], named);
+            let categories = CATEGORIES.rows(&key[..1], name_and_has_query);
             Err(match known {
                 Some(_) => without_query(&format!("category \"{category}\""), &model, &categories),
                 None => {
@@ -166,7 +168,7 @@ fn unknown_value(model: &ModelEntry, attribute: &str, value: &str) -> Error {
         return error;
     }
     let key = [text::datum(&model.name), text::datum(attribute)];
-    let values = VALUES.rows(&key, named);
+    let values = VALUES.rows(&key, name_and_has_query);
     Error::unknown("value", value, values.iter().map(|v| &v.0))
         .detail(format!("Asked of attribute \"{attribute}\" of model \"{}\".", model.name))
 }
@@ -183,45 +185,47 @@ pub fn check_attribute(model: &ModelEntry, attribute: &str) -> Result<()> {
     Err(in_model(Error::unknown("attribute", attribute, &attributes), model))
 }
 
-/// Hands the bytes of a model's `model.safetensors` to `sink`, part after part.
+/// The contents of a model's `config.json` and `model.safetensors`, as the inference service needs them.
 ///
 /// # Errors
-/// Those of `sink`; [`Kind::Internal`] if the model has no weights.
-pub fn with_weights(model: &ModelEntry, mut sink: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+/// [`Kind::UnknownName`] if the model is gone, [`Kind::Internal`] if it has no weights.
+pub fn model_files(model: &ModelEntry) -> Result<(String, Vec<u8>)> {
+    let mut weights = Vec::new();
     for part in 1.. {
         let key = [text::datum(&model.name), part.into_datum()];
-        match WEIGHTS.first(&key, |row| row.with_bytes(1, &mut sink)) {
-            Some(done) => done?,
+        match WEIGHTS.first(&key, |row| row.with_bytes(1, |bytes| weights.extend_from_slice(bytes))) {
+            Some(()) => {}
             None if part == 1 => {
                 return Err(Error::new(
                     Kind::Internal,
-                    format!("the weights of model \"{}\" are not there", model.name),
+                    format!("the weights of model \"{}\" are missing", model.name),
                 )
                 .hint("Drop the model and load it again."))
             }
             None => break,
         }
     }
-    Ok(())
+    Ok((config_text(model)?, weights))
 }
 
-fn query(row: &Row) -> Option<Query> {
-    // SAFETY: the column is a coopquery, and the copy is made while the row lives.
+/// The first column, a coopquery or NULL.
+fn query_column(row: &SpiRow) -> Option<Query> {
+    // SAFETY: the statements declare this column as a coopquery, and `to_query` copies it while the row lives.
     row.datum(1).map(|datum| unsafe { CoopQuery::from_raw(datum) }.view().to_query())
 }
 
-/// `name, has a query` of a row.
-fn named(row: &Row) -> (String, bool) {
+/// The columns `name` and "has a query".
+fn name_and_has_query(row: &SpiRow) -> (String, bool) {
     (row.text(1), row.expect(2))
 }
 
-/// Guards against rows that somebody has edited.
-fn of_model(query: Query, model: &ModelEntry) -> Result<Query> {
+/// Fails if the query is not of this model, which can only be if somebody has edited the rows.
+fn check_layout(query: Query, model: &ModelEntry) -> Result<Query> {
     query.layout().check_same(&model.layout)?;
     Ok(query)
 }
 
-/// Says which model was asked, unless more is said already.
+/// Adds to an error which model was asked, unless it has a detail already.
 pub fn in_model(error: Error, model: &ModelEntry) -> Error {
     match error.detail {
         Some(_) => error,

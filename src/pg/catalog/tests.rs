@@ -3,29 +3,23 @@
 #[pgrx::pg_schema]
 mod tests {
     use crate::model::tensor_names;
-    use crate::pg::catalog::load::with_latest_rows;
-    use crate::pg::catalog::{entry, lookup};
+    use crate::pg::catalog::change::with_latest_snapshot;
+    use crate::pg::catalog::{lookup, model_entry};
     use crate::pg::fixture::model::{failure, text, Folder, Garments};
     use candle_core::{DType, Device, Tensor};
     use pgrx::prelude::*;
 
     /// The only model there is.
-    fn only_model() -> entry::ModelEntry {
-        with_latest_rows(|| entry::model(None)).unwrap()
+    fn only_model() -> model_entry::ModelEntry {
+        with_latest_snapshot(|| model_entry::model(None)).unwrap()
     }
 
     /// The weights as stored.
-    fn weights(model: &entry::ModelEntry) -> Vec<u8> {
-        let mut stored = Vec::new();
-        let collect = |part: &[u8]| {
-            stored.extend_from_slice(part);
-            Ok(())
-        };
-        with_latest_rows(|| lookup::with_weights(model, collect)).unwrap();
-        stored
+    fn weights(model: &model_entry::ModelEntry) -> Vec<u8> {
+        with_latest_snapshot(|| lookup::model_files(model)).unwrap().1
     }
 
-    /// Rows of all five tables.
+    /// How many rows the five tables have.
     fn rows() -> String {
         text(
             "SELECT concat_ws(' ', (SELECT count(*) FROM coopembed.models), (SELECT count(*) FROM coopembed.model_weights),
@@ -45,9 +39,9 @@ mod tests {
         let entry = only_model();
         assert_eq!((entry.name.as_str(), entry.layout), ("garments", garments.layout()));
         assert_eq!(entry.digest, garments.config.digest(&weights));
-        with_latest_rows(|| {
-            assert_eq!(entry::config_text(&entry).unwrap(), config);
-            assert_eq!(*entry::config(&entry).unwrap(), garments.config);
+        with_latest_snapshot(|| {
+            assert_eq!(model_entry::config_text(&entry).unwrap(), config);
+            assert_eq!(*model_entry::config(&entry).unwrap(), garments.config);
         });
         assert!(self::weights(&entry) == weights);
         assert_eq!(
@@ -184,7 +178,7 @@ mod tests {
     }
 
     #[pg_test]
-    fn a_name_is_taken_once() {
+    fn a_model_name_is_used_once() {
         let (summer, winter) = (Garments::new("summer"), Garments::new("winter"));
         summer.load_as("garments");
         Spi::run("CREATE TEMP TABLE offered (name text, config text, weights bytea)").unwrap();
@@ -202,7 +196,7 @@ mod tests {
         };
         assert_eq!(
             load("summer"),
-            "model \"garments\" already exists\nIt is this very model.\nThere is nothing to do."
+            "model \"garments\" already exists\nIt is the same model.\nThere is nothing to do."
         );
         assert_eq!(
             load("winter"),
@@ -249,7 +243,7 @@ mod tests {
     }
 
     #[pg_test]
-    fn leftovers_of_a_model_deleted_by_hand_do_not_stand_in_its_way() {
+    fn leftover_rows_of_a_model_deleted_by_hand_are_replaced() {
         let garments = Garments::new("summer");
         garments.load_as("garments");
         Spi::run("DELETE FROM coopembed.models").unwrap();
@@ -261,7 +255,7 @@ mod tests {
     }
 
     #[pg_test]
-    fn who_may_load_and_drop() {
+    fn privileges_decide_who_may_load_and_drop() {
         let garments = Garments::new("summer");
         let folder = Folder::new("rights");
         folder.write("config.json", garments.config.to_json()).write("model.safetensors", garments.weights());
@@ -283,7 +277,7 @@ mod tests {
     }
 
     #[pg_test]
-    fn a_search_path_misleads_nobody() {
+    fn a_search_path_has_no_influence() {
         Spi::run(
             "CREATE SCHEMA evil;
              CREATE TYPE evil.coopquery AS (x int);

@@ -1,6 +1,6 @@
-//! Embeddings changed in some subspaces, and what a distance is made of; `sql/current/algebra.sql` declares them.
+//! Functions that change an embedding in some subspaces, and that explain a distance. `sql/current/algebra.sql` declares them.
 
-use super::queries::names;
+use super::arguments::attribute_list;
 use crate::error::Result;
 use crate::pg::catalog::{attribute_names, attribute_query_of, subspaces_of};
 use crate::pg::{CoopQuery, CoopVec, OrReport, Text};
@@ -9,21 +9,23 @@ use pgrx::prelude::*;
 
 extension_sql_file!("../../../sql/current/algebra.sql", name = "algebra", requires = ["queries"]);
 
-/// "This one, with long sleeves": the attribute's subspace holds the value's query, at unit length.
+/// The embedding with another value of one attribute ("this one, but with long sleeves"): the attribute's subspace becomes the target of the
+/// value's query, scaled to unit length.
 #[pg_extern(sql = false)]
 fn coop_replace(embedding: CoopVec<'_>, attribute: Text<'_>, value: Text<'_>) -> CoopVec<'static> {
     let replaced =
-        |e: EmbeddingRef<'_>| e.replaced(&attribute_query_of(e.layout, &attribute, &value)?.as_ref());
+        |e: EmbeddingRef<'_>| e.with_targets_of(&attribute_query_of(e.layout, &attribute, &value)?.as_ref());
     replaced(embedding.view()).or_report().into()
 }
 
-/// This one, but as the query wishes wherever it has a weight, at unit length; how large the weights are does not matter.
+/// The embedding with the query's targets, scaled to unit length, in all subspaces in which the query has a weight. How large the weights are
+/// does not matter.
 #[pg_extern(sql = false)]
 fn coop_replace_by(embedding: CoopVec<'_>, query: CoopQuery<'_>) -> CoopVec<'static> {
-    embedding.view().replaced(&query.view()).or_report().into()
+    embedding.view().with_targets_of(&query.view()).or_report().into()
 }
 
-/// The first, but in these attributes as the second.
+/// The embedding with the subspaces of some attributes taken from another one.
 #[pg_extern(sql = false)]
 fn coop_blend(
     embedding: CoopVec<'_>,
@@ -33,7 +35,7 @@ fn coop_blend(
     let blend = || -> Result<Embedding> {
         let (embedding, other) = (embedding.view(), other.view());
         embedding.layout.check_same(&other.layout)?;
-        embedding.blended(&other, &subspaces_of(embedding.layout, &names(&attributes)?)?)
+        embedding.with_subspaces_of(&other, &subspaces_of(embedding.layout, &attribute_list(&attributes)?)?)
     };
     blend().or_report().into()
 }
@@ -47,11 +49,11 @@ fn coop_subspace(embedding: CoopVec<'_>, attribute: Text<'_>) -> Vec<f32> {
     ranges.flat_map(|range| embedding.values[range].iter().map(|v| v.to_f32())).collect()
 }
 
-/// Attribute, weight, distance and contribution.
+/// A row of `coop_explain()`: attribute, weight, distance, contribution.
 type Contribution = (Option<Text<'static>>, Option<f32>, Option<f64>, f64);
 
-/// Why did this match? For each attribute that the query weighs, its weight, the distance in its subspace, and what it
-/// adds to the squared distance; in a row without attribute what no embedding can avoid, if there is such.
+/// Explains a distance. For each attribute in which the query has a weight: the weight, the distance in the attribute's subspace, and what
+/// that adds to the squared distance. The query's constant, which no embedding can avoid, is in a row without attribute, if it is not 0.
 #[pg_extern(sql = false)]
 #[allow(clippy::type_complexity)] // pgrx reads the columns from the signature
 fn coop_explain(
@@ -69,9 +71,9 @@ fn coop_explain(
     TableIterator::new(contributions(embedding.view(), query.view()).or_report())
 }
 
-/// The same of two embeddings, every weight 1.
+/// Explains the distance of two embeddings, with every weight 1.
 #[pg_extern(sql = false)]
-#[allow(clippy::type_complexity)] // as above
+#[allow(clippy::type_complexity)] // pgrx reads the columns from the signature
 fn coop_explain_other(
     embedding: CoopVec<'_>,
     other: CoopVec<'_>,

@@ -1,13 +1,30 @@
-//! The functions of the extension; `sql/current/` declares each under the name of its file here.
+//! The extension's functions, by topic. A file belongs to the file of the same name in `sql/current/`, which declares its functions.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `embed.rs` | `coop_embed()`: an image's embedding |
+//! | `embed_table.rs` | `coop_embed_table()`: embeds a table in batches, each committed; its progress |
+//! | `embed_trigger.rs` | `coop_embed_trigger()`: keeps rows embedded as their images change |
+//! | `queries.rs` | `coop_attr_query()`, `coop_category_query()`, `coop_like()`, `coop_vector()` |
+//! | `algebra.rs` | `coop_replace()`, `coop_blend()`, `coop_subspace()`, `coop_explain()` |
+//! | `tags.rs` | `coop_predict()`, `coop_tags()`: which values an embedding shows |
+//! | `knn.rs` | stored neighbor graphs: the list of them, digests of embeddings |
+//! | `transition.rs` | `coop_transition()`: the shortest path from image to image |
+//! | `retrieval.rs` | functions on a whole table, in SQL alone: duplicates, typicality, measures of rankings |
+//! | `version.rs` | `coop_version()` |
+//! | `arguments.rs` | arguments that several functions take |
+//!
+//! Functions elsewhere: types and operators in `../types/`, models and vocabulary in `../catalog/`, the index in `../am/`, the service's
+//! status in `../inference/`, `coop_search()` in `../planner/`.
 
-pub mod algebra;
-pub mod embed;
-pub mod embed_table;
+mod algebra;
+mod arguments;
+mod embed;
+mod embed_table;
+mod embed_trigger;
 mod knn;
-pub mod partial_search;
-pub mod queries;
+mod queries;
 mod retrieval;
-pub mod tags;
-pub mod transition;
-mod trigger;
+mod tags;
+mod transition;
 mod version;

@@ -1,4 +1,5 @@
-//! Questions about a whole table, and measures of rankings: all of it SQL, so that it runs with the rights of whoever asks.
+//! Functions on a whole table, and measures of rankings. They are written in SQL, in `sql/current/retrieval.sql`, and so run with the
+//! privileges of whoever calls them. This file only adds them to the extension.
 
 use pgrx::prelude::*;
 

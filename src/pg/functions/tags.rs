@@ -1,4 +1,4 @@
-//! Tags: which values an embedding shows, with probabilities; `sql/current/tags.sql` declares them.
+//! Tags: which values an embedding shows, with probabilities. `sql/current/tags.sql` declares the functions.
 
 use crate::error::Result;
 use crate::pg::catalog::{subspaces_of, tagger};
@@ -10,8 +10,8 @@ use serde_json::{json, Map, Value};
 
 extension_sql_file!("../../../sql/current/tags.sql", name = "tags", requires = ["algebra"]);
 
-/// The values of an attribute that an embedding may show, likeliest first. A null value says that it shows none of them; that row
-/// is there where the model can tell.
+/// The values of an attribute that an embedding may show, likeliest first. The row with a null value has the probability that it shows none
+/// of them; it exists where the model has a proxy for that.
 #[pg_extern(sql = false)]
 fn coop_predict(
     embedding: CoopVec<'_>,
@@ -20,7 +20,7 @@ fn coop_predict(
     TableIterator::new(predict(embedding.view(), &attribute).or_report())
 }
 
-/// A value, or that there is none, and its probability.
+/// A value (`None`: no value), and its probability.
 type Prediction = (Option<Text<'static>>, f64);
 
 fn predict(e: EmbeddingRef<'_>, attribute: &str) -> Result<Vec<Prediction>> {
@@ -44,8 +44,9 @@ fn coop_predict_category(
     TableIterator::new(owned(ranked(tagger.category(embedding), names, false)))
 }
 
-/// `{"attributes": {"neckline": {"value": "v-neck", "probability": 0.93}, ...}, "category": {"value": "blouse", ...}}`; a null value
-/// says that the attribute is not there.
+/// The likeliest value of each attribute, and the likeliest category, as JSON:
+/// `{"attributes": {"neckline": {"value": "v-neck", "probability": 0.93}, ...}, "category": {"value": "blouse", ...}}`. A null value
+/// means that the image does not show the attribute.
 #[pg_extern(sql = false)]
 fn coop_tags(embedding: CoopVec<'_>) -> Jsonb {
     let embedding = embedding.view();
@@ -65,15 +66,15 @@ fn coop_tags(embedding: CoopVec<'_>) -> Jsonb {
     Jsonb(json!({"attributes": attributes, "category": category}))
 }
 
-/// Names with their probabilities, likeliest first; what is missing to 1 is that of none of them, if that can be.
+/// Names with their probabilities, likeliest first. With `with_none`, what the probabilities lack to 1 is that of `None`.
 fn ranked<'a>(
     probabilities: Vec<f64>,
     names: impl Iterator<Item = &'a str>,
-    or_none: bool,
+    with_none: bool,
 ) -> Vec<(Option<&'a str>, f64)> {
     let rest = (1.0 - probabilities.iter().sum::<f64>()).clamp(0.0, 1.0);
     let mut rows: Vec<_> = names.map(Some).zip(probabilities).collect();
-    if or_none {
+    if with_none {
         rows.push((None, rest));
     }
     rows.sort_by(|a, b| b.1.total_cmp(&a.1));

@@ -1,26 +1,25 @@
-//! `coop_version()`: which library a session runs, and whether the database's SQL objects are made for it.
+//! `coop_version()`: which version of the library a session has loaded, and whether the database's SQL objects are of the same version.
 //!
-//! The two have versions of their own: a package brings a library for the whole server, `ALTER EXTENSION coopembed UPDATE` brings
-//! the functions and tables of one database after it, and a session keeps the library that it has loaded.
+//! The two are upgraded separately: a package upgrades the library for the whole server, `ALTER EXTENSION coopembed UPDATE` then upgrades
+//! the functions and tables of one database, and a session keeps the library that it has loaded.
 
 use crate::error::{Error, Kind};
-use crate::pg::catalog::failed;
+use crate::pg::catalog::spi_error;
 use crate::pg::ereport::warn;
 use crate::pg::OrReport;
 use pgrx::prelude::*;
 
 extension_sql_file!("../../../sql/current/version.sql", name = "version", requires = ["types"]);
-extension_sql_file!("../../../sql/current/comments.sql", name = "comments", finalize);
 
-/// The library's.
+/// The library's version.
 const LIBRARY: &str = env!("CARGO_PKG_VERSION");
 
-/// The version of the library that this session runs; a WARNING if the SQL objects of the database are of another.
+/// The version of the library that this session has loaded. Warns if the database's SQL objects are of another version.
 #[pg_extern(sql = false)]
 fn coop_version() -> &'static str {
     let sql =
         "SELECT extversion FROM pg_catalog.pg_extension WHERE extname OPERATOR(pg_catalog.=) 'coopembed'";
-    let objects: Option<String> = Spi::get_one(sql).map_err(failed).or_report();
+    let objects: Option<String> = Spi::get_one(sql).map_err(spi_error).or_report();
     if let Some(objects) = objects.filter(|objects| objects != LIBRARY) {
         warn(
             Error::new(Kind::Mismatch, "library and SQL objects of coopembed are of different versions")

@@ -1,12 +1,12 @@
-//! Pictures for the network. Small ones are decoded here, in the backend. A decoder cannot be interrupted, nor survive that memory is
-//! refused to it; so larger ones are decoded in a process of their own, which the backend forks and kills when the statement is
-//! over: by its answer, an error, a cancel, a timeout or the end of the session.
+//! Decodes images and prepares their pixels. Small images are decoded in the backend itself. A decoder cannot be interrupted, and it does
+//! not survive a refused allocation; so larger images are decoded in a process of their own. The backend forks it, and kills it when the
+//! statement ends, whether by its answer, an error, a cancel, a timeout or the end of the session.
 //!
-//! What that costs: 1 ms to fork, end and wait, with 128 MB of shared buffers as with 2 GB (neither shared memory nor its page tables are
-//! copied), and 0.03 ms for each MB of the session's own memory: a hundredth of what decoding takes of those that it is done for.
+//! The cost: 1 ms to fork, end and wait, with 128 MB of shared buffers as with 2 GB (neither shared memory nor its page tables are copied),
+//! and 0.03 ms for each MB of the session's own memory. That is a hundredth of the time that decoding such an image takes.
 
-use super::client::Channel;
-use super::forked::{self, Ties};
+use super::fork::{self, ChildOptions};
+use super::latch_socket::LatchSocket;
 use crate::error::{Error, Kind, Result};
 use crate::image::{self, Estimate, Limits, Preprocessing, MEGAPIXEL};
 use crate::inference::{read_error, write_error};
@@ -20,82 +20,82 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
-/// What is decoded in the backend, where no interrupt is looked for meanwhile: less than 150 ms of work.
+/// The largest image that is decoded in the backend, which handles no interrupts meanwhile: less than 150 ms of work.
 const SMALL: Estimate = Estimate { memory: 64 << 20, work: 8 * MEGAPIXEL };
-/// And the longest such file: what entropy coding takes is a matter of its bytes, at 20 MB a second.
+/// The longest file of such an image. The time of entropy decoding depends on the file's bytes: 20 MB a second.
 const SMALL_FILE: usize = 2 << 20;
 
-/// Memory that the process may take beyond the estimate of pixels, twice the file, and what it was forked with: for resizing (51 MB
-/// at most), the decoder's tables, and what the allocator leaves between.
-const MARGIN: u64 = 160 << 20;
+/// Memory that the process may take beyond the memory it was forked with, the estimate for pixels, and twice the file. It is for resizing
+/// (at most 51 MB), the decoder's tables, and gaps that the allocator leaves.
+const MEMORY_MARGIN: u64 = 160 << 20;
 
-/// First byte of what the process sends.
+/// First byte of the process's answer: pixels follow, or an error frame.
 const PIXELS: u8 = b'P';
 const ERROR: u8 = b'E';
 
-/// The process that decodes for this session now; 0 if there is none.
-static CHILD: AtomicI32 = AtomicI32::new(0);
+/// Process id of this session's decode process; 0 if there is none.
+static CHILD_PID: AtomicI32 = AtomicI32::new(0);
 
-/// Decodes a picture and prepares its pixels, `[size, size, 3]`; see [`image::prepare`].
+/// Decodes an image and prepares its pixels, `[size, size, 3]`; see [`image::prepare`].
 ///
 /// # Errors
-/// Those of [`image::prepare`]. [`Kind::OutOfMemory`] also if the process was killed, and [`Kind::Busy`] if the system gives none.
+/// Those of [`image::prepare`]. Also [`Kind::OutOfMemory`] if the process was killed, and [`Kind::Busy`] if none could be started.
 pub fn prepare(bytes: &[u8], preprocessing: &Preprocessing, limits: &Limits) -> Result<Vec<u8>> {
     let estimate = image::estimate(bytes, limits)?;
     let small = estimate.memory <= SMALL.memory && estimate.work <= SMALL.work && bytes.len() <= SMALL_FILE;
     if small {
         return image::prepare(bytes, None, preprocessing, limits);
     }
-    let memory = estimate.memory + 2 * bytes.len() as u64 + MARGIN;
+    let memory = estimate.memory + 2 * bytes.len() as u64 + MEMORY_MARGIN;
     let mut pixels = memory::filled(0, preprocessing.pixel_bytes())?;
-    let (mut channel, child) =
-        Child::start(bytes, memory, |bytes| image::prepare(bytes, None, preprocessing, limits))?;
-    let answer = receive(&mut channel, &mut pixels);
-    let status = child.end();
+    let (mut socket, child) =
+        DecodeProcess::start(bytes, memory, |bytes| image::prepare(bytes, None, preprocessing, limits))?;
+    let answer = receive(&mut socket, &mut pixels);
+    let status = child.wait_for_exit();
     match answer {
         Ok(result) => result.map(|()| pixels),
-        // It ended before it had said all.
-        Err(_) => Err(unanswered(status)),
+        // The process ended before its answer was complete.
+        Err(_) => Err(no_answer(status)),
     }
 }
 
-fn receive(channel: &mut Channel, pixels: &mut [u8]) -> std::io::Result<Result<()>> {
+/// Receives the pixels, or the decoder's error.
+fn receive(socket: &mut LatchSocket, pixels: &mut [u8]) -> std::io::Result<Result<()>> {
     let mut tag = [0];
-    channel.read_exact(&mut tag)?;
+    socket.read_exact(&mut tag)?;
     match tag[0] {
-        PIXELS => channel.read_exact(pixels).map(Ok),
-        _ => read_error(channel).map(Err),
+        PIXELS => socket.read_exact(pixels).map(Ok),
+        _ => read_error(socket).map(Err),
     }
 }
 
 /// The error of a process that ended without an answer.
-fn unanswered(status: Option<ExitStatus>) -> Error {
+fn no_answer(status: Option<ExitStatus>) -> Error {
     let found = status.map_or_else(|| "is not known".to_owned(), |status| format!("was {status}"));
     let error = match status.and_then(|status| status.signal()) {
-        // Rust's answer to an allocation that was refused, and the kernel's to memory that it promised and does not have.
+        // Rust aborts when an allocation is refused; the kernel kills when memory that it promised runs out.
         Some(libc::SIGABRT | libc::SIGKILL) => Error::new(Kind::OutOfMemory, "out of memory")
             .hint("Give the server more memory, or scale the image down."),
         Some(_) => Error::new(Kind::InvalidImage, "could not decode the image: the decoder crashed")
             .hint("The file may be damaged. Please report it with the file."),
-        None => {
-            Error::new(Kind::Internal, "could not decode the image: the process that decodes ended too early")
-        }
+        None => Error::new(Kind::Internal, "could not decode the image: the decode process ended too early"),
     };
-    error.detail(format!("The end of the process that decoded it {found}."))
+    error.detail(format!("The exit status of the decode process {found}."))
 }
 
-/// The process, killed if it is dropped.
-struct Child(libc::pid_t);
+/// A running decode process. Dropping it kills the process.
+struct DecodeProcess(libc::pid_t);
 
-impl Child {
-    /// Has `prepare` run on the bytes in a process with at most `memory` bytes more than this one, and its answer sent to the channel.
+impl DecodeProcess {
+    /// Forks a process that runs `prepare` on the bytes, with at most `memory` bytes more than this process has, and sends the answer to
+    /// the socket returned.
     fn start(
         bytes: &[u8],
         memory: u64,
         prepare: impl FnOnce(&[u8]) -> Result<Vec<u8>>,
-    ) -> Result<(Channel, Self)> {
+    ) -> Result<(LatchSocket, Self)> {
         kill_at_exit();
-        let no_process = |e: std::io::Error| {
+        let not_started = |e: std::io::Error| {
             let kind = match e.raw_os_error() {
                 Some(libc::ENOMEM) => Kind::OutOfMemory,
                 _ => Kind::Busy,
@@ -104,68 +104,68 @@ impl Child {
                 "Large images are decoded in a process of their own. See the operating system's limits.",
             )
         };
-        let (ours, theirs) = UnixStream::pair().map_err(no_process)?;
-        let channel = Channel::with(ours).map_err(no_process)?;
-        let ties = Ties {
+        let (ours, theirs) = UnixStream::pair().map_err(not_started)?;
+        let socket = LatchSocket::from_stream(ours).map_err(not_started)?;
+        let options = ChildOptions {
             title: c"coopembed image decoder",
-            descriptor: theirs.as_raw_fd(),
-            parents_end: libc::SIGTERM,
+            kept_descriptor: theirs.as_raw_fd(),
+            parent_death_signal: libc::SIGTERM,
         };
-        let pack = || {
-            // A small value lies in the page that it was read from, in shared buffers.
+        let copy_and_run = || {
+            // A small value may still be in shared memory, in the buffer of the page that it was read from.
             let own = memory::copied(bytes);
-            || live(memory, || prepare(&own?), &theirs)
+            || child_main(memory, || prepare(&own?), &theirs)
         };
-        // SAFETY: a backend has one thread. The decoders use nothing of PostgreSQL, and bytes that are their own.
-        let pid = unsafe { forked::fork(&ties, 1, pack) }.map_err(no_process)?;
-        CHILD.store(pid, Ordering::Relaxed);
-        Ok((channel, Self(pid)))
+        // SAFETY: a backend has one thread. The decoders do not call PostgreSQL, and read the child's own copy of the bytes.
+        let pid = unsafe { fork::fork(&options, 1, copy_and_run) }.map_err(not_started)?;
+        CHILD_PID.store(pid, Ordering::Relaxed);
+        Ok((socket, Self(pid)))
     }
 
-    /// Waits for its end.
-    fn end(self) -> Option<ExitStatus> {
-        let status = forked::ended(self.0, true);
-        CHILD.store(0, Ordering::Relaxed);
+    /// Waits until it has ended.
+    fn wait_for_exit(self) -> Option<ExitStatus> {
+        let status = fork::wait_for_exit(self.0);
+        CHILD_PID.store(0, Ordering::Relaxed);
         std::mem::forget(self);
         status
     }
 }
 
-impl Drop for Child {
+impl Drop for DecodeProcess {
     fn drop(&mut self) {
         kill();
     }
 }
 
-/// Kills the process, if there is one, and sees it off.
+/// Kills the session's decode process, if there is one, and waits until it has ended.
 fn kill() {
-    let pid = CHILD.swap(0, Ordering::Relaxed);
+    let pid = CHILD_PID.swap(0, Ordering::Relaxed);
     if pid > 0 {
-        // SAFETY: our own child, not yet waited for, so the number is still its.
+        // SAFETY: a system call. The process is our child and has not been waited for, so no other process can have its number.
         unsafe { libc::kill(pid, libc::SIGKILL) };
-        forked::ended(pid, true);
+        fork::wait_for_exit(pid);
     }
 }
 
-/// Has the process killed when the session ends by FATAL, which nothing in Rust notices. (Where the session itself is killed, the
-/// kernel ends it.) Left alone it would become a child of the container's first process, and that may be the postmaster, which
-/// takes any killed child for a crash.
+/// Has the decode process killed when the session ends by FATAL, which unwinds nothing in Rust. (If the session itself is killed, the
+/// kernel signals the process.) An orphan would become a child of the container's first process, which may be the postmaster, and
+/// that takes any killed child for a crash.
 fn kill_at_exit() {
-    static ASKED: AtomicBool = AtomicBool::new(false);
+    static REGISTERED: AtomicBool = AtomicBool::new(false);
     unsafe extern "C-unwind" fn at_exit(_code: c_int, _argument: pg_sys::Datum) {
         kill();
     }
-    if !ASKED.swap(true, Ordering::Relaxed) {
-        // SAFETY: the function lives as long as the process; this library is never unloaded.
+    if !REGISTERED.swap(true, Ordering::Relaxed) {
+        // SAFETY: the callback lives as long as the process, since this library is never unloaded.
         unsafe { pg_sys::on_proc_exit(Some(at_exit), pg_sys::Datum::null()) };
     }
 }
 
-/// The whole life of the process. Returns its exit code.
-fn live(memory: u64, prepare: impl FnOnce() -> Result<Vec<u8>>, mut parent: &UnixStream) -> c_int {
-    // Caught panics of decoders become errors, which say what they said.
+/// The decode process's main function. Returns its exit code.
+fn child_main(memory: u64, prepare: impl FnOnce() -> Result<Vec<u8>>, mut parent: &UnixStream) -> c_int {
+    // Panics of decoders are caught and become errors with their messages, so nothing is to be printed.
     std::panic::set_hook(Box::new(|_| ()));
-    leave_with_parent();
+    exit_with_parent();
     limit_memory(memory);
     let prepared = std::panic::catch_unwind(std::panic::AssertUnwindSafe(prepare))
         .unwrap_or_else(|_| Err(Error::new(Kind::Internal, "preparing the image panicked")));
@@ -176,23 +176,23 @@ fn live(memory: u64, prepare: impl FnOnce() -> Result<Vec<u8>>, mut parent: &Uni
     c_int::from(sent.is_err())
 }
 
-/// Ends without fuss, with exit code 0, when the parent has ended: whoever inherits this process may mind a killed one.
-fn leave_with_parent() {
-    extern "C" fn leave(_signal: c_int) {
-        // SAFETY: may be called in a signal handler.
+/// Exits with code 0 when the parent has died. Its new parent may be the postmaster, which would take a killed child for a crash.
+fn exit_with_parent() {
+    extern "C" fn exit(_signal: c_int) {
+        // SAFETY: _exit is async-signal-safe.
         unsafe { libc::_exit(0) }
     }
-    // SAFETY: the handler does nothing but end the process.
+    // SAFETY: system calls on local records; the handler does nothing but exit.
     unsafe {
-        libc::signal(libc::SIGTERM, leave as *const () as libc::sighandler_t);
-        let mut end: libc::sigset_t = std::mem::zeroed();
-        libc::sigemptyset(&mut end);
-        libc::sigaddset(&mut end, libc::SIGTERM);
-        libc::sigprocmask(libc::SIG_UNBLOCK, &end, std::ptr::null_mut());
+        libc::signal(libc::SIGTERM, exit as *const () as libc::sighandler_t);
+        let mut terminate: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&mut terminate);
+        libc::sigaddset(&mut terminate, libc::SIGTERM);
+        libc::sigprocmask(libc::SIG_UNBLOCK, &terminate, std::ptr::null_mut());
     }
 }
 
-/// Lets this process have `more` bytes of memory beyond what it has, and leave no core where they do not suffice.
+/// Limits this process's memory to what it has now and `more` bytes, and has it write no core file when they do not suffice.
 fn limit_memory(more: u64) {
     let has = std::fs::read_to_string("/proc/self/statm").ok();
     let pages = has.as_deref().and_then(|has| has.split_whitespace().next()?.parse::<u64>().ok());

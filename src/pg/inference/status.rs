@@ -1,22 +1,23 @@
-//! What the inference service is doing, for people and for monitoring, and its replacement by a new process.
+//! `coop_status()` and the data of the monitoring views, and `coop_worker_restart()`. `sql/current/status.sql` declares them.
 
-use super::client::{pause, with_running_service, with_service};
+use super::latch_socket::sleep;
+use super::service_connection::{with_running_service, with_service};
 use crate::error::Result;
-use crate::inference::{BatchSize, Outcome, Status};
+use crate::inference::{BatchSizeBucket, Outcome, Status};
 use crate::pg::text::Jsonb;
 use crate::pg::{OrReport, Text};
 use pgrx::prelude::*;
 use serde_json::{json, Map, Value};
 use std::time::Duration;
 
-extension_sql_file!("../../../sql/current/status.sql", name = "status", requires = [coop_status, "catalog"]);
+extension_sql_file!("../../../sql/current/status.sql", name = "status", requires = ["catalog"]);
 
-/// A service that does not even say what it is doing is an error after this long: monitoring must not hang.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long to wait for the service's answer before that is an error: monitoring must not hang.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What the inference service does and did since its model process started. `running` is 0, and alone, when it has not
-/// been started yet.
-#[pg_extern(volatile, parallel_restricted, cost = 1000)]
+/// The state and the counters of the inference service since its model process started. If no process has been started yet, the only row
+/// is `running`, 0.
+#[pg_extern(sql = false)]
 fn coop_status() -> TableIterator<'static, (name!(name, Text<'static>), name!(value, i64))> {
     let status = status().or_report();
     let running = [("running".to_owned(), i64::from(status.is_some()))];
@@ -30,15 +31,15 @@ fn coop_status() -> TableIterator<'static, (name!(name, Text<'static>), name!(va
     TableIterator::new(running.into_iter().chain(rest).map(|(name, value)| (name.into(), value)))
 }
 
-/// The same and more as one object, of which `sql/current/status.sql` makes the columns of its views.
+/// The same and more as one JSON object, from which `sql/current/status.sql` makes the columns of its views.
 #[pg_extern(sql = false)]
 fn worker_stats() -> Jsonb {
     let status = status().or_report();
     let mut stats = Map::from_iter([("running".to_owned(), json!(status.is_some()))]);
     if let Some(Status { device, counters, batch_sizes }) = status {
-        let sizes = |s: BatchSize| json!({ "size": s.size, "batches": s.batches, "images": s.images });
+        let bucket = |b: BatchSizeBucket| json!({ "size": b.size, "batches": b.batches, "images": b.images });
         stats.insert("device".to_owned(), device.into());
-        stats.insert("batch_sizes".to_owned(), batch_sizes.into_iter().map(sizes).collect());
+        stats.insert("batch_sizes".to_owned(), batch_sizes.into_iter().map(bucket).collect());
         stats.extend(counters.into_iter().map(|(name, value)| match name.strip_suffix("_microseconds") {
             Some(what) => (format!("{what}_ms"), json!(value as f64 / 1000.0)),
             None => (name, value.into()),
@@ -47,12 +48,12 @@ fn worker_stats() -> Jsonb {
     Jsonb(Value::Object(stats))
 }
 
-/// Has the model process replaced: requests under way are answered, those that come meanwhile wait for the new one.
-/// Returns its process id once it answers. A service that does not run is started.
+/// Has the model process replaced by a new one. Requests under way are answered by the old process, and those that come meanwhile wait for
+/// the new one. Returns the new process's id once it answers. If the service does not run, it is started.
 #[pg_extern(sql = false)]
 fn coop_worker_restart() -> i32 {
-    // On one connection, so that it is the process asked to leave whose id this is.
-    let before = with_running_service(Some(PATIENCE), |service| match service.status()? {
+    // Both requests go over one connection, so that the id is that of the process that is asked to end.
+    let before = with_running_service(Some(TIMEOUT), |service| match service.status()? {
         Outcome::Done(status) => Ok(match service.restart()? {
             Outcome::Done(()) => Outcome::Done(pid_of(&status)),
             Outcome::Retry => Outcome::Retry,
@@ -61,12 +62,12 @@ fn coop_worker_restart() -> i32 {
     })
     .or_report();
     loop {
-        let pid = pid_of(&with_service(Some(PATIENCE), |service| service.status()).or_report());
-        // It may still answer while it leaves.
+        let pid = pid_of(&with_service(Some(TIMEOUT), |service| service.status()).or_report());
+        // The old process may still answer while it ends.
         if before != Some(pid) {
             return pid;
         }
-        pause(Duration::from_millis(5));
+        sleep(Duration::from_millis(5));
     }
 }
 
@@ -76,7 +77,7 @@ fn pid_of(status: &Status) -> i32 {
 }
 
 fn status() -> Result<Option<Status>> {
-    with_running_service(Some(PATIENCE), |service| service.status())
+    with_running_service(Some(TIMEOUT), |service| service.status())
 }
 
 #[cfg(any(test, feature = "pg_test"))]
@@ -87,12 +88,12 @@ mod tests {
     use pgrx::prelude::*;
 
     fn embed_one() {
-        let picture: &[u8] = include_bytes!("../../../tests/fixtures/images/jpeg_420.jpg");
-        Spi::get_one_with_args::<String>("SELECT coop_embed($1)::text", &[picture.into()]).unwrap().unwrap();
+        let image: &[u8] = include_bytes!("../../../tests/fixtures/images/jpeg_420.jpg");
+        Spi::get_one_with_args::<String>("SELECT coop_embed($1)::text", &[image.into()]).unwrap().unwrap();
     }
 
     #[pg_test]
-    fn the_status_counts() {
+    fn the_status_counts_images() {
         Garments::new("spring").load_as("garments");
         embed_one();
         let count = |name: &str| -> i64 {
@@ -106,7 +107,7 @@ mod tests {
     }
 
     #[pg_test]
-    fn the_view_says_the_same_in_columns_that_only_grow() {
+    fn the_view_shows_the_same_counters_and_they_only_grow() {
         Garments::new("spring").load_as("garments");
         embed_one();
         assert_eq!(text("SELECT device FROM coop_stat_worker WHERE running"), "cpu");
@@ -116,7 +117,7 @@ mod tests {
         embed_one();
         assert!(number(sums) >= before + 2.0);
         let agree = "SELECT (SELECT sum(batches) = w.batches FROM coop_stat_worker_batches)::text FROM coop_stat_worker w";
-        // Other tests may embed between the two looks.
+        // Other tests may embed an image between the two reads.
         assert!((0..50).any(|_| text(agree) == "true"));
     }
 }

@@ -1,74 +1,58 @@
-//! The supervisor of the inference service: one background worker per cluster that owns the socket and the model
-//! process, starts a new one when it dies, and calls no model code itself.
+//! The background worker "coopembed inference supervisor": [`coopembed_supervisor_main`].
 //!
-//! It is a child of the postmaster, which restarts the whole cluster when such a child crashes; so everything that may
-//! crash, be killed for its memory or hang lives in the model process (`model_process.rs`), which is not.
+//! There is one per cluster. Its loop ([`Supervisor::run`]) does four things and nothing else: it keeps the socket and its lock in place,
+//! starts a model process when there is none, notices when that process has ended and why, and replaces it when settings change. It
+//! calls no model code itself, reads no table and starts no thread.
+//!
+//! That is because the worker is a child of the postmaster, which restarts the whole cluster when such a child crashes. Whatever may
+//! crash, hang or be killed for its memory lives in the model process (`model_process.rs`), which is the worker's own child.
+//!
+//! The worker is started by the first session that needs it ([`launch`]), or with the server if `shared_preload_libraries` names the
+//! library ([`on_load`]).
 
-use super::engine::{self, Refusal};
-use super::model_process::{ModelProcess, Slot};
-use super::socket::{Change, Post};
-use crate::inference::process::End;
-use crate::inference::{Build, Past};
-use crate::pg::guc;
+use super::endpoint::{Endpoint, EndpointState};
+use super::executable::wants_program;
+use super::library_build::library_build;
+use super::model_process::ModelProcess;
+use super::process_settings::{CpuFallback, ProcessSettings};
+use crate::inference::lifecycle::ExitReason;
+use crate::inference::EarlierProcesses;
 use pgrx::bgworkers::{BackgroundWorker, BackgroundWorkerBuilder, BgWorkerStartTime, SignalWakeFlags};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
-/// How often the supervisor looks after its socket: one that is removed is back within this time.
-const LOOK: Duration = Duration::from_millis(250);
-/// A model process that lives at least this long was not a failed start.
-const HEALTHY: Duration = Duration::from_secs(10);
-/// The longest pause before another start.
-const MAX_PAUSE: Duration = Duration::from_secs(5);
-static BUILD: OnceLock<Build> = OnceLock::new();
-
-/// This process's library. Known since it was loaded: the file may be another one later.
-pub fn build() -> Build {
-    BUILD.get_or_init(|| Build::this(library_installed().unwrap_or(0))).clone()
-}
-
-/// When the library's file was last put in place, in nanoseconds: copying preserves other times, never this one.
-fn library_installed() -> Option<u64> {
-    // SAFETY: dladdr fills the record in for any address of ours, and says so.
-    let path = unsafe {
-        let mut info: libc::Dl_info = std::mem::zeroed();
-        if libc::dladdr(build as *const libc::c_void, &mut info) == 0 || info.dli_fname.is_null() {
-            return None;
-        }
-        OsStr::from_bytes(std::ffi::CStr::from_ptr(info.dli_fname).to_bytes())
-    };
-    let file = std::fs::metadata(path).ok()?;
-    u64::try_from(file.ctime() * 1_000_000_000 + file.ctime_nsec()).ok()
-}
+/// How often the supervisor checks its socket and lock: a removed one is restored within this time.
+const ENDPOINT_CHECK: Duration = Duration::from_millis(250);
+/// A model process that ends before this age counts as a failed start.
+const HEALTHY_AGE: Duration = Duration::from_secs(10);
+/// The longest pause between two starts.
+const MAX_RESTART_PAUSE: Duration = Duration::from_secs(5);
 
 fn worker() -> BackgroundWorkerBuilder {
     BackgroundWorkerBuilder::new("coopembed inference supervisor")
         .set_type("coopembed inference supervisor")
         .set_library("coopembed")
         .set_function("coopembed_supervisor_main")
-        // On a hot standby too: queries there embed pictures as well.
+        // On a hot standby too: queries there embed images as well.
         .set_start_time(BgWorkerStartTime::ConsistentState)
 }
 
-/// Called when the library is loaded: remembers its build, and has the postmaster keep a supervisor if it preloads us.
+/// Called when the library is loaded: determines its build, and registers the worker with the postmaster if `shared_preload_libraries` is
+/// being loaded.
 pub fn on_load() {
-    build();
-    // SAFETY: a plain variable of the server.
+    library_build();
+    // SAFETY: reads a flag of this process.
     if unsafe { pg_sys::process_shared_preload_libraries_in_progress } {
         worker().set_restart_time(Some(Duration::from_secs(5))).load();
     }
 }
 
-/// Asks the postmaster for a supervisor. Harmless if there is one: the newcomer finds the lock taken and leaves.
-/// False if all of `max_worker_processes` are in use.
+/// Asks the postmaster to start a supervisor. If there is one already, the new one finds the lock taken and ends.
+/// Returns false if all of `max_worker_processes` are in use.
 pub fn launch() -> bool {
-    // SAFETY: a plain variable of the server.
+    // SAFETY: reads this process's own number.
     let me = unsafe { pg_sys::MyProcPid };
     worker().set_restart_time(None).set_notify_pid(me).load_dynamic().is_ok()
 }
@@ -80,207 +64,180 @@ pub extern "C-unwind" fn coopembed_supervisor_main(_argument: pg_sys::Datum) {
     BackgroundWorker::attach_signal_handlers(
         SignalWakeFlags::SIGHUP | SignalWakeFlags::SIGTERM | SignalWakeFlags::SIGCHLD,
     );
-    let post = match Post::take() {
-        Ok(Some(post)) => post,
+    let endpoint = match Endpoint::acquire() {
+        Ok(Some(endpoint)) => endpoint,
         Ok(None) => return,
         Err(e) => crate::pg::ereport::raise(e),
     };
-    Supervisor::new(post).run();
-}
-
-/// What the model process is started with; other settings travel with each request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ProcessSettings {
-    /// Most waiting requests.
-    pub queue_length: usize,
-    /// Most pictures in a batch.
-    pub max_batch: usize,
-    /// Most bytes of models; `None` is no limit.
-    pub memory_limit: Option<u64>,
-    /// `coopembed.device`.
-    pub device: String,
-    /// `coopembed.engine`.
-    pub engine: PathBuf,
-    /// Why the last program could not use its device: the library computes instead until settings change.
-    pub refused: Option<Refusal>,
-    /// Threads; `None` is one for each processor.
-    pub threads: Option<usize>,
-    /// Most connections: one for every process of the server that can run SQL, and some for those just leaving.
-    pub connections: usize,
-}
-
-impl ProcessSettings {
-    fn current() -> Self {
-        Self {
-            queue_length: guc::queue_length(),
-            max_batch: guc::max_batch(),
-            memory_limit: guc::memory_limit(),
-            device: guc::device(),
-            engine: guc::engine(),
-            refused: None,
-            threads: guc::threads(),
-            // SAFETY: set by the postmaster before any of its children starts.
-            connections: unsafe { pg_sys::MaxBackends }.unsigned_abs() as usize * 2 + 16,
-        }
-    }
-}
-
-impl ProcessSettings {
-    /// Whether the next model process becomes a program, if that can be run.
-    fn has_program(&self) -> bool {
-        self.refused.is_none() && engine::choose(self).is_some()
-    }
+    Supervisor::new(endpoint).run();
 }
 
 struct Supervisor {
-    post: Post,
-    /// What went wrong when the socket was last looked after.
-    trouble: Option<String>,
+    endpoint: Endpoint,
+    /// The error of the last check of the endpoint, so that it is logged once.
+    endpoint_error: Option<String>,
     settings: ProcessSettings,
-    past: Past,
+    earlier: EarlierProcesses,
     child: Option<ModelProcess>,
     /// When to start the next model process, if there is none.
     next_start: Instant,
-    pause: Duration,
+    restart_pause: Duration,
 }
 
 impl Supervisor {
-    fn new(post: Post) -> Self {
-        let settings = ProcessSettings::current();
-        let (next_start, pause) = (Instant::now(), Duration::ZERO);
-        Self { post, trouble: None, settings, past: Past::default(), child: None, next_start, pause }
+    fn new(endpoint: Endpoint) -> Self {
+        Self {
+            endpoint,
+            endpoint_error: None,
+            settings: ProcessSettings::current(),
+            earlier: EarlierProcesses::default(),
+            child: None,
+            next_start: Instant::now(),
+            restart_pause: Duration::ZERO,
+        }
     }
 
-    /// Until SIGTERM, or until a newer library or another supervisor asks for its turn.
+    /// Supervises until SIGTERM, until a session uses a newer library, or until another supervisor has taken over.
     fn run(mut self) {
-        let mut lost = false;
+        let mut taken_over = false;
         while !BackgroundWorker::sigterm_received() {
             if BackgroundWorker::sighup_received() {
-                self.reload();
+                self.reload_settings();
             }
-            if self.reap() {
+            if self.reap_child() {
                 log!("coopembed: a newer build of the library is in use; this supervisor ends");
                 break;
             }
-            if !lost {
-                lost = self.look_after_post();
+            if !taken_over {
+                taken_over = self.check_endpoint();
             }
-            if lost && self.child.is_none() {
+            if taken_over && self.child.is_none() {
                 break;
             }
-            let nap = self.keep_running(lost);
-            wait_latch(nap.min(LOOK));
+            let nap = self.start_or_check_child(taken_over);
+            wait_latch(nap.min(ENDPOINT_CHECK));
             pgrx::check_for_interrupts!();
         }
         if let Some(child) = self.child.take() {
             child.kill();
         }
-        self.post.leave();
+        self.endpoint.release();
     }
 
-    /// Has the model process follow to a new socket. Whether another supervisor has taken over instead; then it only ends what it has begun
-    /// on.
-    fn look_after_post(&mut self) -> bool {
-        let change = match self.post.look_after() {
-            Ok(change) => change,
+    /// Restores a removed socket and has the model process replaced by one that serves the new socket. Returns whether another supervisor
+    /// has taken over instead; then this one's model process only finishes the requests that it has begun.
+    fn check_endpoint(&mut self) -> bool {
+        let state = match self.endpoint.restore_files() {
+            Ok(state) => state,
             Err(e) => {
-                // Once, not each time.
-                if self.trouble.as_ref() != Some(&e.message) {
+                if self.endpoint_error.as_ref() != Some(&e.message) {
                     warning!("coopembed: {}; the inference service cannot be reached", e.message);
-                    self.trouble = Some(e.message);
+                    self.endpoint_error = Some(e.message);
                 }
                 return false;
             }
         };
-        self.trouble = None;
-        match change {
-            Change::None => return false,
-            Change::NewSocket => log!(
+        self.endpoint_error = None;
+        match state {
+            EndpointState::Unchanged => return false,
+            EndpointState::NewSocket => log!(
                 "coopembed: the socket was removed; there is a new one, and the model process is replaced"
             ),
-            Change::Lost => {
+            EndpointState::LockLost => {
                 log!("coopembed: the lock was removed, and another supervisor has a new one; this one ends")
             }
         }
         if let Some(child) = &mut self.child {
-            child.ask_to_leave();
+            child.ask_to_end();
         }
-        change == Change::Lost
+        state == EndpointState::LockLost
     }
 
-    /// Replaces a model process that runs with other settings than the configuration files now say.
-    fn reload(&mut self) {
-        // SAFETY: the main loop of a background worker, outside any transaction, is where this is done.
+    /// Reads the configuration files again, and replaces a model process that runs with other settings.
+    fn reload_settings(&mut self) {
+        // SAFETY: this is the main loop of a background worker, outside of any transaction, where settings may change.
         unsafe {
             pg_sys::ConfigReloadPending = 0;
             pg_sys::ProcessConfigFile(pg_sys::GucContext::PGC_SIGHUP);
         }
         let current = ProcessSettings::current();
-        let before = ProcessSettings { refused: None, ..self.settings.clone() };
+        let before = ProcessSettings { cpu_fallback: None, ..self.settings.clone() };
         if current != before {
             self.settings = current;
             if let Some(child) = &mut self.child {
                 log!("coopembed: settings changed; the model process is replaced");
-                child.ask_to_leave();
+                child.ask_to_end();
             }
         }
     }
 
-    /// Takes note of a model process that ended; whether it ended in favour of a newer library.
-    fn reap(&mut self) -> bool {
-        let Some((child, status)) = self.child.take_if_ended() else { return false };
-        let lived = child.started.elapsed();
-        let end = status.code().and_then(End::of);
-        if end == Some(End::NewerClient) {
+    /// Handles the end of the model process, if it has ended. Returns whether it ended because a session uses a newer library.
+    fn reap_child(&mut self) -> bool {
+        let Some(status) = self.child.as_ref().and_then(ModelProcess::exit_status) else { return false };
+        let Some(child) = self.child.take() else { return false };
+        let age = child.started.elapsed();
+        let reason = status.code().and_then(ExitReason::from_code);
+        if reason == Some(ExitReason::NewerClient) {
             return true;
         }
-        let refusal = match end {
-            Some(End::NoDevice) => Some(Refusal::NoDevice),
-            // Libraries that it needs are missing, say. (A program that a signal ends may do better next time.)
-            None | Some(End::NoStart) if status.code().is_some() && lived < HEALTHY => {
-                self.settings.has_program().then(|| Refusal::EndedAtOnce(status.to_string()))
-            }
-            _ => None,
-        };
-        let refused = refusal.is_some();
-        if refused {
-            self.settings.refused = refusal;
+        let fallback = self.cpu_fallback(reason, status, age);
+        let fell_back = fallback.is_some();
+        if fell_back {
+            self.settings.cpu_fallback = fallback;
         }
-        if end == Some(End::Restart) {
-            self.settings.refused = None;
+        if reason == Some(ExitReason::RestartRequested) {
+            self.settings.cpu_fallback = None;
         }
-        let expected = refused || child.was_asked_to_leave() || end == Some(End::Restart);
-        self.past.replaced += u64::from(expected);
-        self.past.crashed += u64::from(!expected);
-        self.pause = match (expected, lived >= HEALTHY) {
+        let expected = fell_back || child.was_asked_to_end() || reason == Some(ExitReason::RestartRequested);
+        self.earlier.replaced += u64::from(expected);
+        self.earlier.crashed += u64::from(!expected);
+        self.restart_pause = match (expected, age >= HEALTHY_AGE) {
             (true, _) => Duration::ZERO,
             (false, true) => Duration::from_millis(100),
-            (false, false) => (self.pause * 2).clamp(Duration::from_millis(100), MAX_PAUSE),
+            (false, false) => (self.restart_pause * 2).clamp(Duration::from_millis(100), MAX_RESTART_PAUSE),
         };
-        self.next_start = Instant::now() + self.pause;
+        self.next_start = Instant::now() + self.restart_pause;
         if !expected {
             warning!(
                 "coopembed: the model process (PID {}) ended after {:.1} s with {status}; a new one starts",
                 child.pid,
-                lived.as_secs_f64()
+                age.as_secs_f64()
             );
         }
         false
     }
 
-    /// Starts a model process when it is time to, unless it is the last one's; returns how long to sleep.
-    fn keep_running(&mut self, last: bool) -> Duration {
-        if let Some(child) = &mut self.child {
-            return child.insist();
+    /// Why the next model process has to compute on the CPU, if the one that ended says so.
+    fn cpu_fallback(
+        &self,
+        reason: Option<ExitReason>,
+        status: ExitStatus,
+        age: Duration,
+    ) -> Option<CpuFallback> {
+        match reason {
+            Some(ExitReason::DeviceUnusable) => Some(CpuFallback::DeviceUnusable),
+            // A program that exits at once will do so again: libraries that it needs are missing, say. One that a signal killed may do
+            // better next time.
+            None | Some(ExitReason::StartFailed) if status.code().is_some() && age < HEALTHY_AGE => {
+                wants_program(&self.settings).then(|| CpuFallback::EndedAtOnce(status.to_string()))
+            }
+            _ => None,
         }
-        if last {
-            return LOOK;
+    }
+
+    /// Starts a model process if there is none and it is time to, unless `taken_over`. Returns when to call this again.
+    fn start_or_check_child(&mut self, taken_over: bool) -> Duration {
+        if let Some(child) = &mut self.child {
+            return child.kill_if_overdue();
+        }
+        if taken_over {
+            return ENDPOINT_CHECK;
         }
         let now = Instant::now();
         if now < self.next_start {
             return self.next_start - now;
         }
-        match ModelProcess::start(self.post.listener(), &self.settings, self.past) {
+        match ModelProcess::start(self.endpoint.listener(), &self.settings, self.earlier) {
             Ok(child) => {
                 log!("coopembed: model process started (PID {})", child.pid);
                 self.child = Some(child);
@@ -288,18 +245,18 @@ impl Supervisor {
             }
             Err(e) => {
                 warning!("coopembed: could not start the model process: {e}");
-                self.next_start = now + MAX_PAUSE;
-                MAX_PAUSE
+                self.next_start = now + MAX_RESTART_PAUSE;
+                MAX_RESTART_PAUSE
             }
         }
     }
 }
 
-/// Sleeps until a signal or the time is up; ends with the postmaster.
+/// Sleeps until a signal comes or the time is up. Exits when the postmaster has died.
 fn wait_latch(nap: Duration) {
     let events = pg_sys::WL_LATCH_SET | pg_sys::WL_TIMEOUT | pg_sys::WL_EXIT_ON_PM_DEATH;
     let milliseconds = nap.as_millis().clamp(1, 60_000) as std::ffi::c_long;
-    // SAFETY: the process's own latch.
+    // SAFETY: waits for and resets this process's own latch, which lives as long as the process.
     unsafe {
         pg_sys::WaitLatch(pg_sys::MyLatch, events as i32, milliseconds, pg_sys::PG_WAIT_EXTENSION);
         pg_sys::ResetLatch(pg_sys::MyLatch);

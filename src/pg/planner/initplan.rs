@@ -1,19 +1,20 @@
-//! Evaluates a query function once for each statement, not once for each row.
+//! Evaluates a stable query function once per statement, as an InitPlan.
 //!
 //! In `ORDER BY emb <-> 2 * coop_attr_query('neckline', 'v-neck')` the right side is the same for every row, but
-//! `coop_attr_query` is STABLE (it reads the catalogue), so PostgreSQL neither computes it while planning nor remembers it:
-//! a sequential scan would look the attribute up for each row. `coop_fold_support`, the planner support function of
+//! `coop_attr_query` is STABLE (it reads the catalogue), so PostgreSQL neither computes it while planning nor keeps its value:
+//! a sequential scan would look up the attribute for each row. `coop_fold_support`, the planner support function of
 //! the functions that make queries, rewrites such a call `f(...)` into the scalar subquery `(SELECT f(...))`. PostgreSQL
-//! evaluates that as an InitPlan: when it is first needed, once for each execution, and hands the value to index scans
+//! evaluates that as an InitPlan: when it is first needed, once for each execution, and passes the value to index scans
 //! and parallel workers alike. EXPLAIN shows `emb <-> $0` above an `InitPlan`.
 //!
 //! Why not a constant in the plan? A prepared statement or a PL/pgSQL function keeps its plan. A plan made under an old
-//! snapshot (REPEATABLE READ, or a model that is replaced while the planner works) would go on answering with the old
-//! model's numbers after the invalidation message has been used up; one that was made under another `coopembed.model`
-//! likewise. An InitPlan cannot be stale, takes parameters (`coop_attr_query('neckline', $1)`) as well as constants,
-//! raises an error only if the call is reached, and does not embed a photo during EXPLAIN.
+//! snapshot (REPEATABLE READ, or a model that is replaced during planning) would go on answering with the old
+//! model's numbers once the invalidation message has been processed; so would one made under another `coopembed.model`.
+//! An InitPlan is never stale, takes parameters (`coop_attr_query('neckline', $1)`) as well as constants,
+//! raises an error only if it is evaluated, and does not embed an image during EXPLAIN.
 //!
-//! A call with a column in it would become a subquery run for each row and gain nothing, so it is left alone: see [`Fold::once`].
+//! A call whose arguments name a column would become a subquery that runs for each row and gains nothing, so it stays as it is: see
+//! [`QueryLevel::is_same_for_all_rows`].
 
 use super::nodes::{cells, items};
 use crate::pg::fmgr::fmgr_functions;
@@ -22,65 +23,74 @@ use pgrx::pg_sys::{self, Datum, FuncExpr, Node, NodeTag, PlannerInfo, Query, Sub
 use std::ffi::c_int;
 use std::ptr::null_mut;
 
+pgrx::extension_sql_file!("../../../sql/current/initplan.sql", name = "initplan", requires = ["types"]);
+
 fmgr_functions! {
-    /// Answers the planner's request to simplify a call, and no other.
+    /// The planner support function: answers the request to simplify a call, and no other. SQL knows it by this name.
     fn coop_fold_support(call) {
-        // SAFETY: declared STRICT with one internal argument, and only the planner can pass that: a support request.
+        // SAFETY: declared STRICT with one argument of type internal, which only the planner can pass: a support request.
         unsafe {
             let request = call.arg(0).cast_mut_ptr::<Node>();
             if !is_a(request, NodeTag::T_SupportRequestSimplify) {
                 return Datum::null();
             }
             let request = &*request.cast::<pg_sys::SupportRequestSimplify>();
-            let simpler = Fold::of(request.root).and_then(|fold| fold.call(request.fcall));
-            Datum::from(simpler.unwrap_or(null_mut()))
+            let subquery = QueryLevel::new(request.root).and_then(|level| level.initplan_for(request.fcall));
+            Datum::from(subquery.unwrap_or(null_mut()))
         }
     }
 }
 
-/// One level of a query in the making.
-struct Fold(*mut PlannerInfo);
+/// A query, or a subquery, that is being planned.
+struct QueryLevel(*mut PlannerInfo);
 
-impl Fold {
-    /// The level that is planned, if rewriting is possible and worth it there.
+impl QueryLevel {
+    /// The level that is being planned, if a call can be rewritten there and would otherwise be evaluated more than once.
     ///
     /// # Safety
     /// `root` must be null or the planner's state.
-    unsafe fn of(root: *mut PlannerInfo) -> Option<Self> {
-        // SAFETY: as the caller promises.
+    unsafe fn new(root: *mut PlannerInfo) -> Option<Self> {
+        // SAFETY: the caller promises null or the planner's state.
         let root_ref = unsafe { root.as_ref() }?;
-        // Once relations are set up, the phase that turns subqueries into plans is over, and one that appears now (from
-        // a column that became a constant in one arm of a UNION ALL) would reach the executor raw.
-        let in_time = root_ref.simple_rel_array.is_null();
-        // SAFETY: the query under planning is complete.
-        (in_time && unsafe { scans(root_ref.parse) }).then_some(Self(root))
+        // The planner turns subqueries into plans before it sets up relations. One that appeared later (from a column that became a constant
+        // in one arm of a UNION ALL) would reach the executor unplanned.
+        let is_before_sublinks = root_ref.simple_rel_array.is_null();
+        // SAFETY: the planner's state points to its query, which is complete.
+        (is_before_sublinks && unsafe { reads_rows(root_ref.parse) }).then_some(Self(root))
     }
 
-    /// `(SELECT f(...))`, if `f(...)` is the same in all rows.
-    unsafe fn call(&self, call: *mut FuncExpr) -> Option<*mut SubLink> {
-        // SAFETY: nodes of the planner, read; the call is copied before it is changed, as it lies on the caller's stack.
+    /// `(SELECT f(...))`, if `f(...)` is the same for all rows.
+    ///
+    /// # Safety
+    /// `call` must be a call in this level's query.
+    unsafe fn initplan_for(&self, call: *mut FuncExpr) -> Option<*mut SubLink> {
+        // SAFETY: the planner's nodes are read as what their tags say. The call lies on the planner's stack, so it is copied before it is
+        // changed.
         unsafe {
-            if !items((*call).args).all(|arg| self.once(arg)) {
+            if !items((*call).args).all(|arg| self.is_same_for_all_rows(arg)) {
                 return None;
             }
             let call = pg_sys::copyObjectImpl(call.cast()).cast::<FuncExpr>();
             for cell in cells((*call).args) {
-                // An argument that was rewritten before this call: one subquery is enough for both.
-                if let Some(inner) = selected((*cell).ptr_value.cast()) {
+                // An argument is rewritten before the call that it belongs to: one subquery is enough for both.
+                if let Some(inner) = subquery_expression((*cell).ptr_value.cast()) {
                     pg_sys::IncrementVarSublevelsUp(inner, -1, 1);
                     (*cell).ptr_value = inner.cast();
                 }
             }
             pg_sys::IncrementVarSublevelsUp(call.cast(), 1, 0);
             (*(*self.0).parse).hasSubLinks = true;
-            Some(select(call.cast()))
+            Some(make_scalar_subquery(call.cast()))
         }
     }
 
-    /// Is this expression the same in all rows of a statement? Constants, parameters and subqueries that refer to nothing
-    /// outside of themselves are, and what functions that are not volatile make of them. An unfamiliar node is not.
-    unsafe fn once(&self, node: *mut Node) -> bool {
-        // SAFETY: each node is read as the struct that its tag says.
+    /// Whether an expression has one value for all rows of a statement: constants, parameters, subqueries that refer to no columns outside
+    /// of themselves, and what functions that are not volatile make of these. An unknown kind of node has not.
+    ///
+    /// # Safety
+    /// `node` must be an expression of this level's query.
+    unsafe fn is_same_for_all_rows(&self, node: *mut Node) -> bool {
+        // SAFETY: the caller promises an expression; each of its nodes is read as the struct that its tag says.
         unsafe {
             match (*node).type_ {
                 NodeTag::T_Const => true,
@@ -89,20 +99,27 @@ impl Fold {
                 }
                 NodeTag::T_FuncExpr => {
                     let f = &*node.cast::<FuncExpr>();
-                    !f.funcretset && steady(f.funcid) && items(f.args).all(|arg| self.once(arg))
+                    !f.funcretset
+                        && is_not_volatile(f.funcid)
+                        && items(f.args).all(|arg| self.is_same_for_all_rows(arg))
                 }
                 NodeTag::T_OpExpr => {
                     let op = &*node.cast::<pg_sys::OpExpr>();
-                    !op.opretset && steady(op.opfuncid) && items(op.args).all(|arg| self.once(arg))
+                    !op.opretset
+                        && is_not_volatile(op.opfuncid)
+                        && items(op.args).all(|arg| self.is_same_for_all_rows(arg))
                 }
-                NodeTag::T_RelabelType => self.once((*node.cast::<pg_sys::RelabelType>()).arg.cast()),
-                NodeTag::T_CoerceViaIO => self.once((*node.cast::<pg_sys::CoerceViaIO>()).arg.cast()),
-                NodeTag::T_ArrayExpr => {
-                    items((*node.cast::<pg_sys::ArrayExpr>()).elements).all(|arg| self.once(arg))
+                NodeTag::T_RelabelType => {
+                    self.is_same_for_all_rows((*node.cast::<pg_sys::RelabelType>()).arg.cast())
                 }
+                NodeTag::T_CoerceViaIO => {
+                    self.is_same_for_all_rows((*node.cast::<pg_sys::CoerceViaIO>()).arg.cast())
+                }
+                NodeTag::T_ArrayExpr => items((*node.cast::<pg_sys::ArrayExpr>()).elements)
+                    .all(|arg| self.is_same_for_all_rows(arg)),
                 NodeTag::T_SubLink => {
                     let link = &*node.cast::<SubLink>();
-                    // A level above this one has a lower number, from 1; its columns are counted from this one upwards.
+                    // Columns and aggregates of this level (0), and of each level around it.
                     let levels = 0..(*self.0).query_level as c_int;
                     link.subLinkType == pg_sys::SubLinkType::EXPR_SUBLINK
                         && !levels.into_iter().any(|level| {
@@ -116,10 +133,13 @@ impl Fold {
     }
 }
 
-/// Does the query read rows from anywhere? One without FROM, or over a list of VALUES, evaluates each expression it has
-/// once anyway. (The subqueries made here are without FROM: this also ends the recursion.)
-unsafe fn scans(query: *const Query) -> bool {
-    // SAFETY: a complete query: its FROM list refers into its table of relations, which is never shorter.
+/// Whether the query reads rows. One without FROM, or over a list of VALUES, evaluates each of its expressions once anyway. The subqueries
+/// made here have no FROM, so this also ends the recursion.
+///
+/// # Safety
+/// `query` must be a complete query.
+unsafe fn reads_rows(query: *const Query) -> bool {
+    // SAFETY: a query's FROM list has indices, from 1, into its range table, which is long enough.
     unsafe {
         items::<Node>((*(*query).jointree).fromlist).any(|item| {
             if !is_a(item, NodeTag::T_RangeTblRef) {
@@ -132,15 +152,21 @@ unsafe fn scans(query: *const Query) -> bool {
     }
 }
 
-/// A function that may be called less often than the rows it is written for.
-unsafe fn steady(function: pg_sys::Oid) -> bool {
-    // SAFETY: looks a function up by its oid.
+/// Whether a function may be called once instead of once for each row.
+///
+/// # Safety
+/// `function` must be the oid of a function.
+unsafe fn is_not_volatile(function: pg_sys::Oid) -> bool {
+    // SAFETY: looks up the catalogue.
     unsafe { pg_sys::func_volatile(function) as u8 != pg_sys::PROVOLATILE_VOLATILE }
 }
 
-/// `(SELECT expression)`.
-unsafe fn select(expression: *mut Node) -> *mut SubLink {
-    // SAFETY: palloc0 makes a node of the right size whose other fields are what makeNode() leaves: zero.
+/// Makes `(SELECT expression)`.
+///
+/// # Safety
+/// `expression` must be one whose columns' levels have been adjusted to the subquery.
+unsafe fn make_scalar_subquery(expression: *mut Node) -> *mut SubLink {
+    // SAFETY: palloc0 allocates a node of the right size with all other fields zero, as makeNode() does.
     unsafe {
         let query = pg_sys::palloc0(size_of::<Query>()).cast::<Query>();
         (*query).type_ = NodeTag::T_Query;
@@ -161,9 +187,12 @@ unsafe fn select(expression: *mut Node) -> *mut SubLink {
     }
 }
 
-/// The expression of a `(SELECT expression)` that has no other clause.
-unsafe fn selected(node: *mut Node) -> Option<*mut Node> {
-    // SAFETY: nodes of the planner, read as what their tags say.
+/// The expression of a node `(SELECT expression)` that has no other clause; `None` for any other node.
+///
+/// # Safety
+/// `node` must be an expression.
+unsafe fn subquery_expression(node: *mut Node) -> Option<*mut Node> {
+    // SAFETY: the caller promises an expression; its nodes are read as what their tags say.
     unsafe {
         if !is_a(node, NodeTag::T_SubLink) {
             return None;
@@ -171,7 +200,7 @@ unsafe fn selected(node: *mut Node) -> Option<*mut Node> {
         let query = (*node.cast::<SubLink>()).subselect.cast::<Query>();
         let q = &*query;
         let from = &*q.jointree;
-        let plain = q.rtable.is_null()
+        let is_plain = q.rtable.is_null()
             && from.fromlist.is_null()
             && from.quals.is_null()
             && q.cteList.is_null()
@@ -181,7 +210,7 @@ unsafe fn selected(node: *mut Node) -> Option<*mut Node> {
             && q.havingQual.is_null()
             && !(q.hasAggs || q.hasWindowFuncs || q.hasTargetSRFs);
         let mut columns = items::<pg_sys::TargetEntry>(q.targetList);
-        match (plain, columns.next(), columns.next()) {
+        match (is_plain, columns.next(), columns.next()) {
             (true, Some(column), None) => Some((*column).expr.cast()),
             _ => None,
         }
@@ -189,179 +218,4 @@ unsafe fn selected(node: *mut Node) -> Option<*mut Node> {
 }
 
 #[cfg(any(test, feature = "pg_test"))]
-#[pgrx::pg_schema]
-mod tests {
-    use crate::pg::fixture::{explain, failure, noise, number, text};
-    use pgrx::prelude::*;
-
-    /// A stable function that counts its calls, as `coop_attr_query` would be declared, and 100 rows.
-    fn counted() {
-        noise("gallery", 100);
-        Spi::run(
-            "CREATE SEQUENCE calls;
-             CREATE TABLE wishes (name text, q coopquery);
-             INSERT INTO wishes SELECT id::text, emb FROM gallery WHERE id <= 3;
-             CREATE FUNCTION wish(name text) RETURNS coopquery STABLE STRICT PARALLEL SAFE LANGUAGE plpgsql
-                 SUPPORT coop_fold_support AS $$
-             BEGIN
-                 PERFORM nextval('calls');
-                 IF name = 'none' THEN RAISE 'no such wish' USING ERRCODE = 'undefined_object'; END IF;
-                 RETURN (SELECT q FROM wishes w WHERE w.name = wish.name);
-             END $$",
-        )
-        .unwrap();
-    }
-
-    /// How often `wish` was called for a statement that returns one number.
-    fn calls(sql: &str) -> i64 {
-        Spi::run("ALTER SEQUENCE calls RESTART").unwrap();
-        Spi::run(sql).unwrap();
-        Spi::get_one::<i64>("SELECT nextval('calls') - 1").unwrap().unwrap()
-    }
-
-    #[pg_test]
-    fn a_query_function_is_called_once_for_a_statement() {
-        counted();
-        for once in [
-            "SELECT id FROM gallery ORDER BY emb <-> wish('1')",
-            "SELECT id FROM gallery ORDER BY wish('1') <-> emb LIMIT 3",
-            "SELECT count(*) FROM gallery WHERE emb <-> wish('1') < 1",
-            "SELECT id, emb <-> wish('1') AS d FROM gallery ORDER BY d",
-            "SELECT id FROM gallery g, (SELECT wish('2') AS q) w ORDER BY emb <-> q",
-            "WITH w AS (SELECT wish('2') AS q) SELECT id FROM gallery, w ORDER BY emb <-> q",
-            "SELECT id % 2, min(emb <-> wish('1')) FROM gallery GROUP BY 1",
-            "SELECT emb <-> wish('1'), count(*) FROM gallery GROUP BY 1",
-            "SELECT g.id FROM gallery g LEFT JOIN gallery h ON h.emb <-> wish('1') < 0.5",
-            "SELECT id FROM gallery ORDER BY emb <-> wish((SELECT name FROM wishes WHERE name = '3'))",
-            "UPDATE gallery SET id = id WHERE emb <-> wish('1') >= 0",
-            "SELECT wish('1')",
-            "INSERT INTO wishes VALUES ('new', wish('1'))",
-        ] {
-            assert_eq!(calls(once), 1, "{once}");
-        }
-        // Each of two calls once, whatever is made of them.
-        for twice in [
-            "SELECT id FROM gallery ORDER BY emb <-> 2 * wish('1') + wish('2') * 0.5",
-            "SELECT id FROM gallery ORDER BY emb <-> (SELECT wish('1')) + wish('2')",
-            "SELECT id, emb <-> wish('1') FROM gallery WHERE emb <-> wish('1') < 9",
-            "INSERT INTO wishes VALUES ('newer', wish('1')), ('newest', wish('1'))",
-        ] {
-            assert_eq!(calls(twice), 2, "{twice}");
-        }
-    }
-
-    #[pg_test]
-    fn a_call_on_a_column_runs_for_each_row() {
-        counted();
-        assert_eq!(calls("SELECT emb <-> wish(w.name) FROM gallery g, wishes w WHERE g.id = 1"), 3);
-        assert_eq!(
-            calls("SELECT (SELECT min(emb <-> wish(w.name)) FROM gallery WHERE id < 3) FROM wishes w"),
-            6
-        );
-        assert_eq!(calls("SELECT avg(emb) <-> wish(max(id % 2 + 1)::text) FROM gallery GROUP BY id % 2"), 2);
-    }
-
-    #[pg_test]
-    fn results_are_those_of_the_plain_function() {
-        counted();
-        let ids = |order: &str| {
-            text(&format!(
-                "SELECT string_agg(id::text, ',') FROM (SELECT id FROM gallery ORDER BY {order}, id LIMIT 9) t"
-            ))
-        };
-        let q = |name| format!("'{}'", text(&format!("SELECT q::text FROM wishes WHERE name = '{name}'")));
-        let (one, two) = (q("1"), q("2"));
-        assert_eq!(
-            ids("emb <-> 2 * wish('1') + wish('2') * 0.5"),
-            ids(&format!("emb <-> 2 * {one}::coopquery + {two}::coopquery * 0.5"))
-        );
-        // A common table expression used inside of an argument keeps its meaning a level deeper.
-        let mean = "WITH seed AS MATERIALIZED (SELECT emb FROM gallery WHERE id <= 5)
-             SELECT string_agg(id::text, ',') FROM (
-                 SELECT id FROM gallery
-                 ORDER BY emb <-> 2 * (SELECT avg(emb) FROM seed)::coopquery + wish('1'), id LIMIT 9) t";
-        let literal = text("SELECT avg(emb)::text FROM gallery WHERE id <= 5");
-        assert_eq!(
-            text(mean),
-            ids(&format!("emb <-> 2 * '{literal}'::coopvec::coopquery + {one}::coopquery"))
-        );
-    }
-
-    #[pg_test]
-    fn a_constant_that_appears_late_is_computed_in_place() {
-        counted();
-        let arms = "SELECT count(*) FROM (
-                 SELECT '1' AS name, emb FROM gallery UNION ALL SELECT '2', emb FROM gallery) t
-             WHERE emb <-> wish(name) < 100";
-        assert_eq!(Spi::get_one(arms), Ok(Some(200i64)));
-    }
-
-    #[pg_test]
-    fn explain_shows_one_subquery_and_calls_nothing() {
-        counted();
-        let sql = "SELECT id FROM gallery ORDER BY emb <-> 2 * wish('1') + wish('2')";
-        Spi::run("ALTER SEQUENCE calls RESTART").unwrap();
-        let plan = explain(sql);
-        assert_eq!(plan.matches("InitPlan").count(), 1, "{plan}");
-        assert_eq!(Spi::get_one("SELECT nextval('calls')"), Ok(Some(1i64)));
-    }
-
-    #[pg_test]
-    fn prepared_statements_take_parameters_and_see_changes() {
-        counted();
-        Spi::run("SET LOCAL plan_cache_mode = force_generic_plan").unwrap();
-        Spi::run("PREPARE near(text) AS SELECT min(emb <-> 2 * wish($1)) FROM gallery").unwrap();
-        Spi::run("PREPARE fixed AS SELECT min(emb <-> wish('1')) FROM gallery").unwrap();
-        assert_eq!(calls("EXECUTE near('1')"), 1);
-        assert_eq!(calls("EXECUTE near('2')"), 1);
-        assert_eq!(number("EXECUTE fixed"), 0.0);
-        Spi::run("UPDATE wishes SET q = (SELECT avg(emb) FROM gallery)").unwrap();
-        let mean = number("SELECT min(emb <-> (SELECT avg(emb) FROM gallery)) FROM gallery");
-        assert!(mean > 0.0);
-        // Parallel workers add the embeddings up in any order: the last digits of a mean differ from run to run.
-        let fixed = number("EXECUTE fixed");
-        assert!((fixed - mean).abs() < 1e-6, "{fixed} is not {mean}");
-    }
-
-    #[pg_test]
-    fn functions_in_plpgsql_evaluate_once_for_each_execution() {
-        counted();
-        Spi::run(
-            "CREATE FUNCTION nearest(wanted text) RETURNS float8 STABLE LANGUAGE plpgsql AS $$
-             DECLARE best float8;
-             BEGIN
-                 SELECT min(emb <-> wish(wanted)) INTO best FROM gallery;
-                 RETURN best;
-             END $$",
-        )
-        .unwrap();
-        assert_eq!(calls("SELECT nearest(name) FROM wishes, generate_series(1, 10)"), 30);
-    }
-
-    #[pg_test]
-    fn parallel_workers_get_the_value() {
-        counted();
-        Spi::run(
-            "SET LOCAL parallel_setup_cost = 0; SET LOCAL parallel_tuple_cost = 0;
-             SET LOCAL min_parallel_table_scan_size = 0",
-        )
-        .unwrap();
-        let sql = "SELECT sum(emb <-> wish('1')) FROM gallery";
-        let plan = explain(sql);
-        assert!(plan.contains("Parallel Seq Scan"), "{plan}");
-        let parallel = number(sql);
-        Spi::run("SET LOCAL max_parallel_workers_per_gather = 0").unwrap();
-        assert!((parallel - number(sql)).abs() < 1e-9 * parallel);
-        assert_eq!(calls(sql), 1);
-    }
-
-    #[pg_test]
-    fn errors_are_those_of_the_function_and_come_only_if_it_is_reached() {
-        counted();
-        assert_eq!(failure("SELECT id FROM gallery ORDER BY emb <-> wish('none')").state, "42704");
-        let skipped =
-            "SELECT count(*) FROM gallery WHERE CASE WHEN id > 0 THEN true ELSE emb <-> wish('none') < 1 END";
-        assert_eq!(Spi::get_one(skipped), Ok(Some(100i64)));
-        assert_eq!(Spi::get_one::<f64>("SELECT min(emb <-> wish(NULL)) FROM gallery"), Ok(None));
-    }
-}
+mod tests;

@@ -1,25 +1,27 @@
-//! PostgreSQL's lists of nodes.
+//! Iterators over PostgreSQL's lists (`pg_list.h`).
 
 use pgrx::pg_sys::{self, List};
 use std::ptr::null_mut;
 
-/// The cells of a list of nodes; none of a null list.
+/// The cells of a list; a null list has none.
 ///
 /// # Safety
-/// `list` must be null or a list of nodes, and stay as it is.
+/// `list` must be null or a list of pointers, and must not grow or shrink while the iterator is used.
 pub unsafe fn cells(list: *const List) -> impl Iterator<Item = *mut pg_sys::ListCell> {
-    // SAFETY: a List has `length` cells at `elements`.
+    // SAFETY: a list that is not null can be read, and has `length` cells at `elements`.
     let (first, length) =
         if list.is_null() { (null_mut(), 0) } else { unsafe { ((*list).elements, (*list).length) } };
-    // SAFETY: within the list.
+    // SAFETY: `i` is below the list's length, so the cell lies within the array.
     (0..length as usize).map(move |i| unsafe { first.add(i) })
 }
 
-/// The nodes of a list.
+/// The pointers in a list.
 ///
 /// # Safety
-/// As [`cells`].
+/// As [`cells`], and the list's elements must be `T`s.
 pub unsafe fn items<T>(list: *const List) -> impl Iterator<Item = *mut T> {
-    // SAFETY: a list of nodes holds pointers to them.
-    unsafe { cells(list) }.map(|cell| unsafe { (*cell).ptr_value.cast() })
+    // SAFETY: the caller promises a list.
+    let cells = unsafe { cells(list) };
+    // SAFETY: cells of a list of pointers hold a `ptr_value`.
+    cells.map(|cell| unsafe { (*cell).ptr_value.cast() })
 }

@@ -1,8 +1,8 @@
-//! `ORDER BY emb <-> query LIMIT k` of a partitioned table some of whose partitions lie on other servers: each partition is asked
-//! for its own k nearest rows, servers at the same time, and the nearest of those are the answer.
+//! Searches a table on several servers: offers the planner a plan for `ORDER BY emb <-> query LIMIT k` over a partitioned table that has
+//! foreign partitions. Each partition returns its own k nearest rows, servers at the same time, and the nearest of those are the answer.
 //!
-//! PostgreSQL's own plan merges sorted partitions. That is exact, too, and each server of `postgres_fdw` sorts, but it asks one
-//! server after the other, and none knows that a few rows are enough. Here the planner is offered another plan:
+//! PostgreSQL's own plan merges sorted partitions. It is exact too, and each server of `postgres_fdw` sorts, but it asks one
+//! server after the other, and none knows that a few rows are enough. The plan offered here:
 //!
 //! ```text
 //! Limit
@@ -10,21 +10,18 @@
 //!        -> Append
 //!             -> Async Foreign Scan on products_1      Remote SQL: SELECT ... ORDER BY (emb <-> ...) LIMIT 10
 //!             -> Async Foreign Scan on products_2      Remote SQL: SELECT ... ORDER BY (emb <-> ...) LIMIT 10
-//!             -> Limit -> Index Scan on products_3     a partition that lies here
+//!             -> Limit -> Index Scan on products_3     a local partition
 //! ```
 //!
-//! `sql/current/shards.sql` has what SQL can say: `coop_search()`, which can go on without servers that are down (`search.rs`).
-//!
-//! `postgres_fdw` itself sends a limit only if all of a query is one server's. Its paths can be told to (the same two flags that its own
-//! planning of such queries leaves in `fdw_private`); what comes of it is looked at before the plan is offered: the remote statement
-//! has to end in the limit, and no condition may be left to test here, where it would be tested too late.
+//! [`super::limit_pushdown`] makes the foreign scans. `sql/current/shards.sql` has what SQL can say: `coop_search()`, which can also skip
+//! servers that are down.
 
+use super::limit_pushdown::{can_push_down, foreign_limit_path, is_postgres_fdw};
 use super::nodes::items;
-use crate::pg::compat;
 use crate::pg::types::operators;
 use pgrx::is_a;
 use pgrx::pg_sys::ffi::pg_guard_ffi_boundary;
-use pgrx::pg_sys::{self, ForeignPath, List, Node, NodeTag, Path, PlannerInfo, RelOptInfo};
+use pgrx::pg_sys::{self, List, NodeTag, Path, PlannerInfo, RelOptInfo};
 use pgrx::prelude::*;
 use std::ffi::c_void;
 use std::ptr::null_mut;
@@ -32,33 +29,34 @@ use std::sync::OnceLock;
 
 extension_sql_file!("../../../sql/current/shards.sql", name = "shards", requires = ["retrieval", "queries"]);
 
-static PREVIOUS: OnceLock<pg_sys::create_upper_paths_hook_type> = OnceLock::new();
+static PREVIOUS_HOOK: OnceLock<pg_sys::create_upper_paths_hook_type> = OnceLock::new();
 
-/// Puts our hook before those of others.
+/// Installs the planner hook, which calls the one that was there before.
 pub fn on_load() {
     // SAFETY: runs in the server's only thread, when it loads the library.
     unsafe {
-        PREVIOUS.get_or_init(|| pg_sys::create_upper_paths_hook);
-        pg_sys::create_upper_paths_hook = Some(offer);
+        PREVIOUS_HOOK.get_or_init(|| pg_sys::create_upper_paths_hook);
+        pg_sys::create_upper_paths_hook = Some(add_sharded_path);
     }
 }
 
-/// Offers the plan of above where it answers the query.
+/// create_upper_paths_hook: adds the path to those that return rows in order.
 #[pg_guard]
-unsafe extern "C-unwind" fn offer(
+unsafe extern "C-unwind" fn add_sharded_path(
     root: *mut PlannerInfo,
     stage: pg_sys::UpperRelationKind::Type,
     input: *mut RelOptInfo,
     output: *mut RelOptInfo,
     extra: *mut c_void,
 ) {
-    // SAFETY: the planner passes its own state, here as to the hook before, whose errors become panics at the boundary.
+    // SAFETY: the planner passes its own state, which goes on to the previous hook as it came. The guard turns an error of that hook into a
+    // panic.
     unsafe {
-        if let Some(Some(previous)) = PREVIOUS.get() {
+        if let Some(Some(previous)) = PREVIOUS_HOOK.get() {
             pg_guard_ffi_boundary(|| previous(root, stage, input, output, extra));
         }
         if stage == pg_sys::UpperRelationKind::UPPERREL_ORDERED {
-            if let Some(path) = Search::of(root).and_then(|search| search.path(input, output)) {
+            if let Some(path) = NearestSearch::new(root).and_then(|search| search.path(input, output)) {
                 pg_sys::add_path(output, path);
             }
         }
@@ -66,17 +64,17 @@ unsafe extern "C-unwind" fn offer(
 }
 
 /// A query for the first rows of one table in the order of a distance.
-struct Search(*mut PlannerInfo);
+struct NearestSearch(*mut PlannerInfo);
 
-impl Search {
-    /// The query that is planned, if it is one.
+impl NearestSearch {
+    /// The query that is being planned, if it is such a query.
     ///
     /// # Safety
     /// `root` must be a query whose scans and joins are planned.
-    unsafe fn of(root: *mut PlannerInfo) -> Option<Self> {
-        // SAFETY: as promised.
+    unsafe fn new(root: *mut PlannerInfo) -> Option<Self> {
+        // SAFETY: the caller promises the planner's state, which points to its query.
         let query = unsafe { &*(*root).parse };
-        let plain = query.commandType == pg_sys::CmdType::CMD_SELECT
+        let is_plain = query.commandType == pg_sys::CmdType::CMD_SELECT
             && query.rowMarks.is_null()
             && query.groupClause.is_null()
             && query.groupingSets.is_null()
@@ -84,38 +82,42 @@ impl Search {
             && query.distinctClause.is_null()
             && query.setOperations.is_null()
             && !(query.hasAggs || query.hasWindowFuncs || query.hasTargetSRFs);
-        // SAFETY: expressions of the query.
-        let limited = query.limitOption == pg_sys::LimitOption::LIMIT_OPTION_COUNT
+        // SAFETY: LIMIT is null or an expression.
+        let is_limited = query.limitOption == pg_sys::LimitOption::LIMIT_OPTION_COUNT
             && query.limitOffset.is_null()
-            && unsafe { is_sent(query.limitCount) };
-        // SAFETY: as promised.
-        (plain && limited && unsafe { by_distance((*root).sort_pathkeys) }).then_some(Self(root))
+            && unsafe { can_push_down(query.limitCount) };
+        // SAFETY: the planner has set the path keys by which rows are to be sorted, or null.
+        (is_plain && is_limited && unsafe { sorts_by_distance((*root).sort_pathkeys) }).then_some(Self(root))
     }
 
-    /// The plan for it, up to its order. `None` if nothing is elsewhere, or if not all servers can limit their part.
+    /// The path: Append of each partition's first rows, then Sort. `None` if no partition is foreign, or if not all servers can apply the
+    /// limit.
+    ///
+    /// # Safety
+    /// `table` must be what the query's FROM has become, and `ordered` the relation of its rows in order.
     unsafe fn path(&self, table: *mut RelOptInfo, ordered: *mut RelOptInfo) -> Option<*mut Path> {
-        // SAFETY: relations and paths of this query.
+        // SAFETY: relations and paths are the planner's, of this query.
         unsafe {
-            // A join's rows are not its tables' nearest.
+            // The first rows of a join are not made of its tables' first rows.
             if (*table).reloptkind != pg_sys::RelOptKind::RELOPT_BASEREL {
                 return None;
             }
             let mut partitions = Vec::new();
-            leaves(table, &mut partitions);
+            collect_partitions(table, &mut partitions);
             if !partitions.iter().any(|&(_, is_foreign)| is_foreign) {
                 return None;
             }
             let mut paths: *mut List = null_mut();
-            // Those that are here are read one after the other; those elsewhere all the while.
-            let (mut here, mut elsewhere) = (0.0, 0f64);
-            for (part, is_foreign) in partitions {
+            // Local partitions are read one after the other, foreign ones at the same time.
+            let (mut local_cost, mut foreign_cost) = (0.0, 0f64);
+            for (partition, is_foreign) in partitions {
                 let path = if is_foreign {
-                    let path = self.foreign(part)?;
-                    elsewhere = elsewhere.max((*path).total_cost);
+                    let path = foreign_limit_path(self.0, partition)?;
+                    foreign_cost = foreign_cost.max((*path).total_cost);
                     path
                 } else {
-                    let path = self.local(part)?;
-                    here += (*path).total_cost;
+                    let path = self.local_limit_path(partition)?;
+                    local_cost += (*path).total_cost;
                     path
                 };
                 paths = pg_sys::lappend(paths, path.cast());
@@ -132,7 +134,7 @@ impl Search {
                 false,
                 -1.0,
             );
-            (*append).path.total_cost = here + elsewhere;
+            (*append).path.total_cost = local_cost + foreign_cost;
             let keys = (*root).sort_pathkeys;
             let path = pg_sys::create_sort_path(root, ordered, append.cast(), keys, (*root).limit_tuples)
                 .cast::<Path>();
@@ -144,23 +146,28 @@ impl Search {
         }
     }
 
-    /// A partition that lies here: its cheapest path to its own first rows.
-    unsafe fn local(&self, part: *mut RelOptInfo) -> Option<*mut Path> {
-        // SAFETY: paths of this query.
+    /// The cheapest path to the first rows of a local partition.
+    ///
+    /// # Safety
+    /// `partition` must be a base relation of the query.
+    unsafe fn local_limit_path(&self, partition: *mut RelOptInfo) -> Option<*mut Path> {
+        // SAFETY: relations and paths are the planner's, of this query.
         unsafe {
             let root = self.0;
             let keys = (*root).sort_pathkeys;
-            items::<Path>((*part).pathlist)
+            items::<Path>((*partition).pathlist)
                 .filter(|&path| (*path).param_info.is_null())
                 .map(|path| {
                     let sorted = if pg_sys::pathkeys_contained_in(keys, (*path).pathkeys) {
                         path
                     } else {
-                        pg_sys::create_sort_path(root, part, path, keys, (*root).limit_tuples).cast()
+                        pg_sys::create_sort_path(root, partition, path, keys, (*root).limit_tuples).cast()
                     };
                     let (limit, option) =
                         ((*(*root).parse).limitCount, pg_sys::LimitOption::LIMIT_OPTION_COUNT);
-                    pg_sys::create_limit_path(root, part, sorted, null_mut(), limit, option, 0, self.rows())
+                    // -1 where the limit is not known while planning.
+                    let rows = (*root).limit_tuples as i64;
+                    pg_sys::create_limit_path(root, partition, sorted, null_mut(), limit, option, 0, rows)
                         .cast::<Path>()
                 })
                 .reduce(|a, b| match pg_sys::compare_path_costs(a, b, pg_sys::CostSelector::TOTAL_COST) {
@@ -169,111 +176,14 @@ impl Search {
                 })
         }
     }
-
-    /// A partition of `postgres_fdw`: the path that its server sorts, limited there, too.
-    unsafe fn foreign(&self, part: *mut RelOptInfo) -> Option<*mut Path> {
-        // SAFETY: paths of this query; one is copied before it is changed.
-        unsafe {
-            let keys = (*self.0).sort_pathkeys;
-            items::<Path>((*part).pathlist).find_map(|path| {
-                // What is computed of a row here stands in paths around it.
-                let mut scan = path;
-                while is_a(scan.cast(), NodeTag::T_ProjectionPath) {
-                    scan = (*scan.cast::<pg_sys::ProjectionPath>()).subpath;
-                }
-                if !is_a(scan.cast(), NodeTag::T_ForeignPath)
-                    || !(*scan).param_info.is_null()
-                    || !pg_sys::pathkeys_contained_in(keys, (*scan).pathkeys)
-                {
-                    return None;
-                }
-                let limited = pg_sys::palloc(size_of::<ForeignPath>()).cast::<ForeignPath>();
-                limited.copy_from_nonoverlapping(scan.cast(), 1);
-                if !(*limited).fdw_private.is_null() || !(*limited).fdw_outerpath.is_null() {
-                    return None;
-                }
-                // In the order of postgres_fdw's enum FdwPathPrivateIndex: that it sorts all of a query, and that it limits it.
-                (*limited).fdw_private = pg_sys::lappend(null_mut(), compat::boolean(false).cast());
-                (*limited).fdw_private =
-                    pg_sys::lappend((*limited).fdw_private, compat::boolean(true).cast());
-                let inner = &mut (*limited).path;
-                (inner.pathtarget, inner.startup_cost, inner.total_cost) =
-                    ((*path).pathtarget, (*path).startup_cost, (*path).total_cost);
-                let (rows, startup, total) =
-                    (&mut inner.rows, &mut inner.startup_cost, &mut inner.total_cost);
-                pg_sys::adjust_limit_rows_costs(rows, startup, total, 0, self.rows());
-                // Of foreign tables the planner knows little: one without statistics has a few rows, and with a condition fewer than
-                // are wanted, so that it would rather fetch them all. However many there are, fewer do not take longer.
-                let any = items::<Path>((*part).pathlist);
-                let cheapest = any.fold(f64::INFINITY, |least, path| least.min((*path).total_cost));
-                *total = total.min(0.9 * cheapest);
-                *startup = startup.min(*total);
-                self.is_limited(part, limited).then_some(limited.cast())
-            })
-        }
-    }
-
-    /// Whether the server of a foreign path does all that is to be done before the limit, and the limit.
-    unsafe fn is_limited(&self, part: *mut RelOptInfo, path: *const ForeignPath) -> bool {
-        // SAFETY: the wrapper of the partition plans a path of its own, as it would for the planner; without the order, so that the
-        // query is not written out twice.
-        unsafe {
-            let root = self.0;
-            let table = (**(*root).simple_rte_array.add((*part).relid as usize)).relid;
-            let Some(plan) = (*(*part).fdwroutine).GetForeignPlan else { return false };
-            let mut path = *path;
-            path.path.pathkeys = null_mut();
-            let conditions = (*part).baserestrictinfo;
-            // The wrapper's errors become panics here, and do not jump over this function.
-            let plan = pg_guard_ffi_boundary(|| {
-                plan(root, part, table, &mut path, null_mut(), conditions, null_mut())
-            });
-            (*plan).scan.plan.qual.is_null()
-                && items::<Node>((*plan).fdw_private)
-                    .next()
-                    .and_then(|first| compat::string(first))
-                    .is_some_and(|statement| ends_in_limit(&statement.to_string_lossy()))
-        }
-    }
-
-    /// How many rows are wanted; -1 if that is not known yet.
-    unsafe fn rows(&self) -> i64 {
-        // SAFETY: as promised of the query.
-        unsafe { (*self.0).limit_tuples as i64 }
-    }
-}
-
-/// Whether a server can be told such a limit: a number, or one that the statement is given, converted perhaps.
-///
-/// # Safety
-/// `limit` must be null or an expression.
-unsafe fn is_sent(limit: *mut Node) -> bool {
-    // SAFETY: as promised; each node is read as the struct that its tag says.
-    unsafe {
-        match limit.as_ref().map(|node| node.type_) {
-            // LIMIT NULL is none.
-            Some(NodeTag::T_Const) => !(*limit.cast::<pg_sys::Const>()).constisnull,
-            Some(NodeTag::T_Param) => {
-                (*limit.cast::<pg_sys::Param>()).paramkind == pg_sys::ParamKind::PARAM_EXTERN
-            }
-            Some(NodeTag::T_FuncExpr) => {
-                let call = &*limit.cast::<pg_sys::FuncExpr>();
-                // PostgreSQL's own, which every server has.
-                call.funcid.to_u32() < pg_sys::FirstGenbkiObjectId
-                    && pg_sys::func_volatile(call.funcid) as u8 == pg_sys::PROVOLATILE_IMMUTABLE
-                    && items(call.args).all(|arg| is_sent(arg))
-            }
-            _ => false,
-        }
-    }
 }
 
 /// Whether rows are to be sorted by one of our distances first.
 ///
 /// # Safety
 /// `keys` must be a list of path keys.
-unsafe fn by_distance(keys: *const List) -> bool {
-    // SAFETY: as promised.
+unsafe fn sorts_by_distance(keys: *const List) -> bool {
+    // SAFETY: the caller promises path keys. Each has an equivalence class, whose members are expressions.
     unsafe {
         items::<pg_sys::PathKey>(keys).next().is_some_and(|key| {
             items::<pg_sys::EquivalenceMember>((*(*key).pk_eclass).ec_members).any(|member| {
@@ -284,68 +194,23 @@ unsafe fn by_distance(keys: *const List) -> bool {
     }
 }
 
-/// The partitions that are to be read, and theirs in their place, or the table itself; and whether each [`is_foreign`].
+/// Collects the leaf partitions that remain after partition pruning, or the table itself if it is not partitioned; and whether each is a
+/// foreign table of `postgres_fdw`.
 ///
 /// # Safety
 /// `table` must be a base relation of the query.
-unsafe fn leaves(table: *mut RelOptInfo, found: &mut Vec<(*mut RelOptInfo, bool)>) {
-    // SAFETY: a partitioned relation has `nparts` of them, null where the planner has excluded one.
+unsafe fn collect_partitions(table: *mut RelOptInfo, found: &mut Vec<(*mut RelOptInfo, bool)>) {
+    // SAFETY: a partitioned relation has `nparts` partitions, null where pruning has excluded one.
     unsafe {
         let partitions = (*table).nparts.max(0) as usize;
         if partitions == 0 {
-            found.push((table, is_foreign(table)));
+            found.push((table, is_postgres_fdw(table)));
         }
         for i in 0..partitions {
-            let part = *(*table).part_rels.add(i);
-            if !part.is_null() && !pg_sys::is_dummy_rel(part) {
-                leaves(part, found);
+            let partition = *(*table).part_rels.add(i);
+            if !partition.is_null() && !pg_sys::is_dummy_rel(partition) {
+                collect_partitions(partition, found);
             }
-        }
-    }
-}
-
-/// Whether a partition is a foreign table of `postgres_fdw`.
-///
-/// # Safety
-/// `part` must be a base relation of the query.
-unsafe fn is_foreign(part: *const RelOptInfo) -> bool {
-    // SAFETY: as promised; a relation that has a wrapper has a server.
-    unsafe {
-        if (*part).fdwroutine.is_null() {
-            return false;
-        }
-        let server = pg_sys::GetForeignServer((*part).serverid);
-        let wrapper = pg_sys::GetForeignDataWrapper((*server).fdwid);
-        let handler = pg_sys::get_func_name((*wrapper).fdwhandler);
-        !handler.is_null() && std::ffi::CStr::from_ptr(handler) == c"postgres_fdw_handler"
-    }
-}
-
-/// Whether a statement ends in a limit, which is a number or a parameter.
-fn ends_in_limit(statement: &str) -> bool {
-    statement.rsplit_once(" LIMIT ").is_some_and(|(_, limit)| {
-        !limit.is_empty() && limit.bytes().all(|b| b.is_ascii_alphanumeric() || b"$:()._".contains(&b))
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::ends_in_limit;
-
-    #[test]
-    fn a_limit_is_told_from_text_that_looks_like_one() {
-        for limited in
-            ["SELECT id FROM t LIMIT 10::bigint", "SELECT id FROM t WHERE (a = ' LIMIT 1') LIMIT $2::integer"]
-        {
-            assert!(ends_in_limit(limited), "{limited}");
-        }
-        for all in [
-            "SELECT id FROM t",
-            "SELECT id FROM t WHERE ((a = ' LIMIT 1'))",
-            "SELECT id FROM t LIMIT ",
-            "SELECT a FROM x LIMIT 3 OFFSET 2",
-        ] {
-            assert!(!ends_in_limit(all), "{all}");
         }
     }
 }

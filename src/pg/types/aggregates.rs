@@ -1,41 +1,41 @@
-//! `avg(coopvec)`; `sql/current/aggregates.sql` declares it.
+//! The aggregate `avg(coopvec)`. `sql/current/aggregates.sql` declares it.
 //!
-//! The running sum lies in the aggregate's memory context, where PostgreSQL counts it against `work_mem` and frees it with
-//! its group, error or not.
+//! The state, a running sum, lies in the aggregate's memory context, where PostgreSQL counts it against `work_mem` and frees it with
+//! the group, error or not.
 
 use crate::error::{Error, Kind};
 use crate::pg::ereport::raise;
 use crate::pg::fmgr::{fmgr_functions, Call};
 use crate::pg::{CoopVec, OrReport};
-use crate::space::{Layout, Mean};
+use crate::space::{EmbeddingMean, Layout};
 use pgrx::pg_sys::{self, Datum};
 use pgrx::prelude::*;
 
 pgrx::extension_sql_file!("../../../sql/current/aggregates.sql", name = "aggregates", requires = ["types"]);
 
 fmgr_functions! {
-    /// One more row.
+    /// SFUNC: adds one row to the state.
     fn coopvec_avg_accum(call) {
-        // SAFETY: declared (internal, coopvec); the state is one of ours.
+        // SAFETY: declared with (internal, coopvec). SQL cannot make an `internal`, so the first is a state of this aggregate or NULL.
         let (state, row) = unsafe { (state(call, 0), call.nullable_arg(1)) };
         match (state, row) {
             (None, None) => call.null(),
             (Some(mean), None) => Datum::from(mean),
             (state, Some(row)) => {
-                // SAFETY: a non-null coopvec.
+                // SAFETY: the argument is declared coopvec, and is not null.
                 let row = unsafe { CoopVec::from_raw(row) };
                 let row = row.view();
-                let mean = state.unwrap_or_else(|| Place::of(call).empty(row.layout));
-                // SAFETY: PostgreSQL calls with a state of this aggregate, and nothing else refers to it meanwhile.
+                let mean = state.unwrap_or_else(|| GroupContext::of(call).empty_state(row.layout));
+                // SAFETY: a state of this aggregate, to which nothing else refers during the call.
                 unsafe { &mut *mean }.add(row).or_report();
                 Datum::from(mean)
             }
         }
     }
 
-    /// The state of one worker and that of another.
+    /// COMBINEFUNC: adds another worker's state to a state.
     fn coopvec_avg_combine(call) {
-        // SAFETY: declared (internal, internal); both are ours.
+        // SAFETY: declared with (internal, internal); both are states of this aggregate.
         let (left, right) = unsafe { (state(call, 0), state(call, 1)) };
         match (left, right) {
             (None, None) => call.null(),
@@ -43,18 +43,18 @@ fmgr_functions! {
             (left, Some(right)) => {
                 // SAFETY: a state of this aggregate, which outlives the call.
                 let right = unsafe { &*right };
-                // The right one lies in memory of this row only: what lasts has to be on the left.
-                let left = left.unwrap_or_else(|| Place::of(call).empty(right.layout()));
-                // SAFETY: a state of this aggregate, other than `right`.
+                // The right state lies in memory that is freed after this call. The left one stays.
+                let left = left.unwrap_or_else(|| GroupContext::of(call).empty_state(right.layout()));
+                // SAFETY: a state of this aggregate, and another than `right`.
                 unsafe { &mut *left }.merge(right).or_report();
                 Datum::from(left)
             }
         }
     }
 
-    /// What a worker sends.
+    /// SERIALFUNC: the state as a worker sends it.
     fn coopvec_avg_serial(call) {
-        // SAFETY: declared STRICT with a state of ours.
+        // SAFETY: declared with a state of this aggregate, and STRICT.
         let bytes = unsafe { state(call, 0).map(|mean| (*mean).to_bytes()) };
         match bytes.into_datum() {
             Some(bytes) => bytes,
@@ -62,17 +62,17 @@ fmgr_functions! {
         }
     }
 
-    /// What the leader reads.
+    /// DESERIALFUNC: the state as the leader receives it.
     fn coopvec_avg_deserial(call) {
-        // SAFETY: declared STRICT with a bytea, which lives as long as the call.
+        // SAFETY: declared with a bytea, which outlives the call, and STRICT.
         let bytes: &[u8] = unsafe { <&[u8]>::from_datum(call.arg(0), false) }.unwrap_or_default();
-        let place = Place::of(call);
-        Datum::from(place.keep(Mean::from_bytes(bytes, |count| place.zeros(count)).or_report()))
+        let context = GroupContext::of(call);
+        Datum::from(context.store(EmbeddingMean::from_bytes(bytes, |count| context.zeros(count)).or_report()))
     }
 
-    /// The mean, or NULL of no rows.
+    /// FINALFUNC: the mean; NULL of no rows.
     fn coopvec_avg_final(call) {
-        // SAFETY: declared with a state of ours.
+        // SAFETY: declared with a state of this aggregate.
         let mean = unsafe { state(call, 0).and_then(|mean| (*mean).finish()) };
         match mean.and_then(|mean| CoopVec::from(mean).into_datum()) {
             Some(mean) => mean,
@@ -85,19 +85,20 @@ fmgr_functions! {
 ///
 /// # Safety
 /// The argument must be declared `internal` and hold a state of this aggregate or NULL.
-unsafe fn state(call: Call, i: usize) -> Option<*mut Mean<'static>> {
-    // SAFETY: passed on.
+unsafe fn state(call: Call, i: usize) -> Option<*mut EmbeddingMean<'static>> {
+    // SAFETY: the caller promises that there is such an argument.
     unsafe { call.nullable_arg(i) }.map(|datum| datum.cast_mut_ptr())
 }
 
-/// The memory context that lives as long as the group that is aggregated.
+/// The memory context of the aggregate, which lives as long as the group's state.
 #[derive(Clone, Copy)]
-struct Place(pg_sys::MemoryContext);
+struct GroupContext(pg_sys::MemoryContext);
 
-impl Place {
+impl GroupContext {
+    /// Raises an error if the function is not called within an aggregate.
     fn of(call: Call) -> Self {
         let mut context = std::ptr::null_mut();
-        // SAFETY: fills `context` in if the call is one of an aggregate.
+        // SAFETY: the call is PostgreSQL's; `context` is written if it belongs to an aggregate.
         let kind = unsafe { pg_sys::AggCheckCallContext(call.0, &mut context) };
         if kind == 0 {
             raise(Error::new(
@@ -109,25 +110,26 @@ impl Place {
     }
 
     fn zeros(self, count: usize) -> &'static mut [f64] {
-        // SAFETY: the allocation succeeds with `count` zeros, aligned to 8, or raises an error. It outlives every use:
-        // PostgreSQL drops it and all that refers to it together.
+        // SAFETY: the allocation returns `count` zeros, aligned to 8, or raises an error. It outlives every use: PostgreSQL frees it together
+        // with the state that refers to it.
         unsafe {
             let sums = pg_sys::MemoryContextAllocZero(self.0, count * size_of::<f64>()).cast();
             std::slice::from_raw_parts_mut(sums, count)
         }
     }
 
-    fn keep(self, mean: Mean<'static>) -> *mut Mean<'static> {
-        // SAFETY: room for one, aligned; nothing in it needs dropping.
+    fn store(self, mean: EmbeddingMean<'static>) -> *mut EmbeddingMean<'static> {
+        // SAFETY: the allocation has room for one and is aligned to 8. The context frees it without a drop, which it does not need.
         unsafe {
-            let place = pg_sys::MemoryContextAlloc(self.0, size_of::<Mean>()).cast::<Mean<'static>>();
-            place.write(mean);
-            place
+            let state = pg_sys::MemoryContextAlloc(self.0, size_of::<EmbeddingMean>())
+                .cast::<EmbeddingMean<'static>>();
+            state.write(mean);
+            state
         }
     }
 
-    fn empty(self, layout: Layout) -> *mut Mean<'static> {
-        self.keep(Mean::new(layout, self.zeros(layout.dimensions())))
+    fn empty_state(self, layout: Layout) -> *mut EmbeddingMean<'static> {
+        self.store(EmbeddingMean::new(layout, self.zeros(layout.dimensions())))
     }
 }
 

@@ -1,4 +1,4 @@
-//! The two types as PostgreSQL stores them, read in place.
+//! Values of the two types as PostgreSQL stores them, read in place.
 //!
 //! | bytes | coopvec | coopquery |
 //! |---|---|---|
@@ -23,7 +23,7 @@ use pgrx::prelude::*;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 
-/// Written into each value; a later layout gets the next number and both are read.
+/// The format version in each value. A later format gets the next number, and both are read.
 const FORMAT: u8 = 1;
 
 #[repr(C)]
@@ -41,12 +41,13 @@ const HEADER: usize = size_of::<Header>();
 const CONSTANT: usize = size_of::<f64>();
 
 impl Header {
-    fn layout(&self, of: &str) -> Layout {
+    /// K, n and fingerprint. `type_name` is for the error message.
+    fn layout(&self, type_name: &str) -> Layout {
         if self.format != FORMAT {
             raise(
                 Error::new(
                     Kind::Unsupported,
-                    format!("{of} format version {} is not supported", self.format),
+                    format!("{type_name} format version {} is not supported", self.format),
                 )
                 .detail(format!("This version of coopembed reads format {FORMAT}."))
                 .hint("Update the extension's library."),
@@ -56,7 +57,7 @@ impl Header {
     }
 }
 
-/// A flat, detoasted varlena with our header: borrowed where it lies, freed on drop only if detoasting copied it.
+/// A detoasted varlena with our header: borrowed where it lies, and freed on drop only if detoasting copied it.
 struct Varlena<'a> {
     header: NonNull<Header>,
     owned: bool,
@@ -67,9 +68,9 @@ impl Varlena<'_> {
     /// # Safety
     /// `datum` must be a non-null varlena of one of our two types, valid for as long as the result is used.
     #[inline]
-    unsafe fn from_datum(datum: pg_sys::Datum, of: &str) -> Self {
+    unsafe fn from_datum(datum: pg_sys::Datum, type_name: &str) -> Self {
         let original = datum.cast_mut_ptr::<pg_sys::varlena>();
-        // SAFETY: the caller promises a varlena; a plain 4-byte-header one needs no call into PostgreSQL.
+        // SAFETY: the caller promises a varlena. One that is neither short, compressed nor out of line needs no call into PostgreSQL.
         let flat = unsafe {
             if pgrx::varlena::varatt_is_4b_u(original) {
                 original
@@ -77,10 +78,10 @@ impl Varlena<'_> {
                 pg_sys::pg_detoast_datum(original)
             }
         };
-        // SAFETY: `flat` is a detoasted varlena, so its length word is right.
+        // SAFETY: `flat` is a detoasted varlena, which begins with a length word of 4 bytes.
         let size = unsafe { pgrx::varlena::varsize_4b(flat) };
         let Some(header) = NonNull::new(flat.cast::<Header>()).filter(|_| size >= HEADER) else {
-            raise(Error::new(Kind::Internal, format!("{of} of {size} bytes is corrupt")))
+            raise(Error::new(Kind::Internal, format!("{type_name} of {size} bytes is corrupt")))
         };
         Self { header, owned: flat != original, lifetime: PhantomData }
     }
@@ -101,9 +102,9 @@ impl Varlena<'_> {
     }
 
     #[inline]
-    fn layout(&self, of: &str) -> Layout {
+    fn layout(&self, type_name: &str) -> Layout {
         // SAFETY: `header` points at HEADER readable bytes.
-        unsafe { self.header.as_ref() }.layout(of)
+        unsafe { self.header.as_ref() }.layout(type_name)
     }
 
     /// The bytes after the header.
@@ -126,7 +127,7 @@ impl Varlena<'_> {
 impl Drop for Varlena<'_> {
     fn drop(&mut self) {
         if self.owned {
-            // SAFETY: `owned` says that detoasting palloc'd this copy for us alone.
+            // SAFETY: detoasting allocated this copy, and nothing else refers to it.
             unsafe { pg_sys::pfree(self.header.as_ptr().cast()) }
         }
     }
@@ -143,14 +144,14 @@ impl CoopVec<'_> {
     /// `datum` must be a non-null coopvec, valid for as long as the result is used.
     #[inline]
     pub unsafe fn from_raw(datum: pg_sys::Datum) -> Self {
-        // SAFETY: passed on.
+        // SAFETY: the caller promises a coopvec.
         Self(unsafe { Varlena::from_datum(datum, "coopvec") })
     }
 
     /// Copies an embedding into the current memory context.
     pub fn new(e: EmbeddingRef<'_>) -> CoopVec<'static> {
         let v = Varlena::alloc(e.layout, size_of_val(e.values));
-        // SAFETY: the body was allocated with room for exactly these numbers.
+        // SAFETY: the body was allocated with room for exactly these numbers, and does not overlap them.
         unsafe { std::ptr::copy_nonoverlapping(e.values.as_ptr(), v.body().0.cast::<f16>(), e.values.len()) };
         CoopVec(v)
     }
@@ -163,7 +164,7 @@ impl CoopVec<'_> {
         if bytes != layout.dimensions() * size_of::<f16>() {
             raise(Error::new(Kind::Internal, format!("coopvec of model {layout} is corrupt: {bytes} bytes")));
         }
-        // SAFETY: the body holds K·n numbers (checked); the type's 4-byte alignment covers their 2.
+        // SAFETY: the body holds K·n numbers, as was checked; the type is aligned to 4 bytes, and they need 2.
         let values = unsafe { std::slice::from_raw_parts(body.cast::<f16>(), layout.dimensions()) };
         EmbeddingRef { layout, values }
     }
@@ -174,7 +175,7 @@ impl CoopQuery<'_> {
     /// `datum` must be a non-null coopquery, valid for as long as the result is used.
     #[inline]
     pub unsafe fn from_raw(datum: pg_sys::Datum) -> Self {
-        // SAFETY: passed on.
+        // SAFETY: the caller promises a coopquery.
         Self(unsafe { Varlena::from_datum(datum, "coopquery") })
     }
 
@@ -208,7 +209,7 @@ impl CoopQuery<'_> {
             corrupt(bytes);
         }
         let count = (bytes - CONSTANT) / size_of::<f32>();
-        // SAFETY: the body holds the constant and `count` >= K numbers (checked); the type is 8-byte aligned.
+        // SAFETY: the body holds the constant and `count` >= K numbers, as was checked; the type is aligned to 8 bytes.
         let (constant, numbers) = unsafe {
             let numbers = body.add(CONSTANT).cast::<f32>();
             (body.cast::<f64>().read(), std::slice::from_raw_parts(numbers, count))
@@ -261,7 +262,7 @@ macro_rules! as_postgres_type {
         unsafe impl<'fcx> ArgAbi<'fcx> for $name<'fcx> {
             unsafe fn unbox_arg_unchecked(arg: Arg<'_, 'fcx>) -> Self {
                 let index = arg.index();
-                // SAFETY: as promised to `unbox_arg_unchecked`.
+                // SAFETY: pgrx calls this for an argument of the declared type.
                 match unsafe { arg.unbox_arg_using_from_datum() } {
                     Some(value) => value,
                     None => raise(Error::new(Kind::Internal, format!("argument {index} must not be null"))),
@@ -272,7 +273,7 @@ macro_rules! as_postgres_type {
         // SAFETY: the datum returned is a varlena of this SQL type.
         unsafe impl BoxRet for $name<'_> {
             unsafe fn box_into<'fcx>(self, fcinfo: &mut FcInfo<'fcx>) -> pgrx::datum::Datum<'fcx> {
-                // SAFETY: the value lives in the caller's memory context.
+                // SAFETY: the value was allocated in the memory context of the call, where PostgreSQL expects a result.
                 unsafe { fcinfo.return_raw_datum(self.0.into_datum()) }
             }
         }
@@ -292,7 +293,7 @@ unsafe impl UnboxDatum for CoopQuery<'_> {
     where
         Self: 'src,
     {
-        // SAFETY: as promised to `unbox`.
+        // SAFETY: pgrx passes an element of an array of this type, which lives as long as the result.
         unsafe { Self::from_raw(datum.sans_lifetime()) }
     }
 }

@@ -1,4 +1,4 @@
-//! Embeddings changed in some subspaces, and what a distance is made of.
+//! Functions that change an embedding in some subspaces, and that explain a distance.
 
 #[pgrx::pg_schema]
 mod tests {
@@ -77,7 +77,7 @@ mod tests {
         let mix = "coop_attr_query('sleeves', 'long') + 2 * coop_like(b, 'prints') + coop_like(a, 'prints')";
         assert_eq!(
             text(&format!("SELECT string_agg(concat_ws(' ', attribute, weight, distance >= 0), ', ') FROM two, coop_explain(a, {mix})")),
-            // What the two wishes about prints cannot both have is in the row without attribute.
+            // The two targets for prints cannot both be reached; that part is in the row without attribute.
             Some("sleeves 1 t, prints 3 t, ".into())
         );
         for other in [mix, "b"] {

@@ -1,4 +1,4 @@
-//! Tags from SQL.
+//! `coop_predict()`, `coop_predict_category()` and `coop_tags()` in SQL.
 
 #[pgrx::pg_schema]
 mod tests {
@@ -37,7 +37,7 @@ mod tests {
     }
 
     #[pg_test]
-    fn where_the_model_can_tell_none_is_an_answer() {
+    fn no_value_is_an_answer_where_the_model_has_a_proxy_for_it() {
         load();
         // Sleeves may be absent (tagged()), necklines may not.
         assert_eq!(
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[pg_test]
-    fn a_model_loaded_again_with_other_temperatures_says_something_else() {
+    fn a_model_loaded_again_with_other_temperatures_gives_other_probabilities() {
         let mut garments = load();
         let first = "SELECT max(probability) FROM one, coop_predict(emb, 'neckline')";
         let before = number(first);
