@@ -72,7 +72,7 @@ expect 'in one attribute too' 0 "$(ask -c "SELECT wrong('hues', 4, 'hue')")"
 ask -c "UPDATE photos SET emb = photo(id + 7) WHERE id % 30 = 0" -c "INSERT INTO photos SELECT i, photo(i) FROM generate_series(20000, 20020) i"
 ask -c "CALL coop_build_knn('photos', 'id', 'emb', 'hues', 4, 'hue')"
 expect 'and after changes' 0 "$(ask -c "SELECT wrong('hues', 4, 'hue')")"
-ask -c "SET coopembed.probes = 1" -c "CALL coop_build_knn('photos', 'id', 'emb', 'knn', 4)"
+ask -c "SET coopembed.probes = 1" -c "SET coopembed.candidates = 1" -c "CALL coop_build_knn('photos', 'id', 'emb', 'knn', 4)"
 expect 'approximate answers do not get into a graph' 0 "$(wrong)"
 
 # Cancelled, it has done a part; called again, the rest. Rows enough for several batches.
