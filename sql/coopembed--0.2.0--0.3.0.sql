@@ -1,9 +1,10 @@
--- 0.2.0 to 0.3.0. Whatever is new or different in the other files of this folder stands here too, its comments and rights with it:
--- tests/upgrade.sh compares what `ALTER EXTENSION coopembed UPDATE` leaves with what CREATE EXTENSION makes, and fails if they differ.
+-- 0.2.0 to 0.3.0: everything of sql/current/ that version 0.2.0 did not have or had otherwise, file by file, with its comments and rights.
+-- tests/upgrade.sh fails if ALTER EXTENSION coopembed UPDATE leaves another catalogue than CREATE EXTENSION.
 \echo Use "ALTER EXTENSION coopembed UPDATE TO '0.3.0'" to load this file. \quit
 
--- Anybody could list a view as a graph, and coop_knn_graphs() read it with the rights of its caller. Now a function adds to the list, and
--- what is no plain table leaves it (at the end of this file). Without policies, a role that may read all data can dump the list.
+-- In 0.2.0 any user could add a view to the list of graphs, and coop_knn_graphs() read it with the rights of its caller. Now only a
+-- function adds to the list, and what is not a plain table is removed (at the end of this file). Without policies, a role that may read
+-- all data can dump the list.
 DROP POLICY readers ON coopembed.knn_graphs;
 DROP POLICY owners_add ON coopembed.knn_graphs;
 DROP POLICY owners_remove ON coopembed.knn_graphs;
@@ -11,13 +12,186 @@ ALTER TABLE coopembed.knn_graphs DISABLE ROW LEVEL SECURITY;
 REVOKE INSERT, DELETE ON coopembed.knn_graphs FROM PUBLIC;
 DROP FUNCTION coopembed.owns(regclass);
 
--- Partitions whose servers are down are left out of one statement, by no setting that others could be misled with.
+-- In 0.2.0 a setting left out partitions whose servers were down, so a user could leave out any partition. Now they are left out of one
+-- statement, without a setting.
 DROP FUNCTION coopembed.search_unreachable(text, coopquery, regclass);
 
--- The name of a relation for a statement: quoted and with its schema, whatever the search_path is.
+-- current/types.sql
+
+COMMENT ON TYPE coopvec IS
+    'embedding of an image: for each attribute of its model a subspace of n half-precision numbers, of unit length; it carries the fingerprint of the model; 16 + 2 K n bytes for K subspaces';
+COMMENT ON TYPE coopquery IS
+    'query over embeddings: a target and a weight for each subspace (weight 0: the subspace does not count), and a constant c; distance^2 = c + sum of w ||target - embedding||^2';
+
+-- current/initplan.sql
+
+COMMENT ON FUNCTION coop_fold_support(internal) IS
+    'planner support: a call whose arguments are the same for all rows is evaluated once per statement';
+
+-- current/operators.sql
+
+COMMENT ON OPERATOR = (coopvec, coopvec) IS 'equal: the same model and the same bits';
+COMMENT ON OPERATOR <> (coopvec, coopvec) IS 'not equal: another model or other bits';
+COMMENT ON OPERATOR FAMILY coopvec_hash_ops USING hash IS 'equality of embeddings';
+COMMENT ON OPERATOR CLASS coopvec_hash_ops USING hash IS 'equality of embeddings, for hash joins, GROUP BY and DISTINCT';
+COMMENT ON OPERATOR <-> (coopvec, coopvec) IS
+    'distance between two embeddings over all subspaces; an error (22000) if their models differ. Indexes USING coop serve it';
+COMMENT ON OPERATOR <-> (coopvec, coopquery) IS
+    'distance of an embedding from what a query asks for; an error (22000) if their models differ. Indexes USING coop serve it';
+COMMENT ON OPERATOR <-> (coopquery, coopvec) IS 'distance of an embedding from what a query asks for';
+COMMENT ON OPERATOR + (coopquery, coopquery) IS
+    'sum of two queries: weights add, targets in one subspace become their weighted mean';
+COMMENT ON OPERATOR * (double precision, coopquery) IS 'a query with its weights multiplied by a number, which must be positive and finite';
+COMMENT ON OPERATOR * (coopquery, double precision) IS 'a query with its weights multiplied by a number, which must be positive and finite';
+COMMENT ON FUNCTION coopquery(coopvec) IS 'query: like this embedding in every subspace, each with weight 1';
+COMMENT ON CAST (coopvec AS coopquery) IS 'like this embedding in every subspace; exact';
+COMMENT ON CAST (coopvec AS real[]) IS 'the numbers of an embedding; exact, but without the fingerprint of its model';
+
+-- current/aggregates.sql
+
+COMMENT ON AGGREGATE avg(coopvec) IS 'the mean of embeddings of one model, not normalised; ignores NULLs, is NULL for no rows';
+
+-- current/am.sql
+
+COMMENT ON ACCESS METHOD coop IS 'exact nearest neighbours of embeddings, over any subspaces with any weights';
+COMMENT ON OPERATOR CLASS coopvec_ops USING coop IS
+    'ORDER BY embedding <-> query or embedding; WITH (tail_rows = N): how many new rows are collected before they are packed into groups, default 2048';
+COMMENT ON FUNCTION coop_index_check(regclass) IS
+    'compares an index with its table and returns the number of rows compared; an error (XX002) says what is damaged or missing. For the owner of the index';
+COMMENT ON FUNCTION coop_last_scan() IS
+    'counters of the last index scan of this session: rows in the index, rows whose distance was bounded, rows whose distance was refined with all bits, rows returned; no row before the first scan';
+
+-- current/catalog.sql
+
+COMMENT ON SCHEMA coopembed IS 'tables and internal functions of the coopembed extension';
+COMMENT ON TABLE coopembed.models IS 'models by name; coop_models() lists them, coop_load_model() and coop_drop_model() change them';
+COMMENT ON COLUMN coopembed.models.digest IS 'SHA-256 of everything that determines an embedding: architecture, vocabulary, preprocessing, weights';
+COMMENT ON COLUMN coopembed.models.fingerprint IS 'the first 32 bits of the digest, which every embedding of the model carries';
+COMMENT ON COLUMN coopembed.models.subspaces IS 'K: number of subspaces, one for each attribute';
+COMMENT ON COLUMN coopembed.models.subspace_dim IS 'n: dimensions of each subspace';
+COMMENT ON COLUMN coopembed.models.config IS 'config.json; characters that the encoding of the database lacks are escaped';
+COMMENT ON COLUMN coopembed.models.loaded_at IS 'when the model was loaded into this database';
+COMMENT ON TABLE coopembed.model_weights IS 'model.safetensors of each model, in parts; only its owner may read it';
+COMMENT ON COLUMN coopembed.model_weights.part IS 'position of the part in the file, from 1';
+COMMENT ON COLUMN coopembed.model_weights.bytes IS 'contents of the part';
+COMMENT ON TABLE coopembed.attributes IS 'attributes of models; coop_attributes() lists them';
+COMMENT ON COLUMN coopembed.attributes.ordinal IS 'number of the attribute''s subspace, from 1';
+COMMENT ON COLUMN coopembed.attributes.ordered IS 'whether the values have an order, as sleeve lengths do';
+COMMENT ON TABLE coopembed.attribute_values IS 'values of attributes; coop_attribute_values() lists them';
+COMMENT ON COLUMN coopembed.attribute_values.ordinal IS 'number of the value within its attribute, from 1; for ordered attributes also the order';
+COMMENT ON COLUMN coopembed.attribute_values.images IS 'number of training images that show the value';
+COMMENT ON COLUMN coopembed.attribute_values.query IS 'result of coop_attr_query(); null if no training image showed the value';
+COMMENT ON COLUMN coopembed.attribute_values.own IS 'whether coop_define_attribute_value() defined it; false if it was trained';
+COMMENT ON TABLE coopembed.categories IS 'categories of models; coop_categories() lists them';
+COMMENT ON COLUMN coopembed.categories.ordinal IS 'number of the category within its model, from 1';
+COMMENT ON COLUMN coopembed.categories.images IS 'number of training images in the category';
+COMMENT ON COLUMN coopembed.categories.query IS 'result of coop_category_query(); null if no training image was in the category';
+COMMENT ON COLUMN coopembed.categories.own IS 'whether coop_define_category() defined it; false if it was trained';
+COMMENT ON TABLE coopembed.proxies IS 'proxies of attribute values and categories, learned in training; coop_predict() and coop_tags() compare embeddings with them';
+COMMENT ON COLUMN coopembed.proxies.attribute IS 'ordinal of the attribute; 0 for the categories';
+COMMENT ON COLUMN coopembed.proxies.points IS 'the proxies of all values in the order of their ordinals, concatenated';
+COMMENT ON COLUMN coopembed.proxies.absent IS 'the proxy of images that show no value of the attribute; null if the model has none';
+COMMENT ON FUNCTION coop_load_model(text, text) IS
+    'loads the model in a directory of the server (an absolute path) under a name that is not in use; returns its fingerprint, 8 hexadecimal digits. For superusers and members of pg_read_server_files';
+COMMENT ON FUNCTION coop_load_model(text, text, bytea) IS
+    'loads a model from the contents of its config.json and model.safetensors under a name that is not in use; returns its fingerprint. For superusers, until EXECUTE is granted';
+COMMENT ON FUNCTION coop_drop_model(text) IS
+    'drops a model; its embeddings stay, and can still be compared with each other. For superusers, until EXECUTE is granted';
+COMMENT ON FUNCTION coop_models() IS
+    'the loaded models: fingerprint, number and dimension of subspaces, number of attributes and categories, backbone, input size in pixels, whether it is the default, size of its weights in bytes';
+COMMENT ON FUNCTION coop_attributes() IS 'the attributes of the default model, in the order of their subspaces';
+COMMENT ON FUNCTION coop_attributes(text) IS 'the attributes of a model, in the order of their subspaces';
+COMMENT ON FUNCTION coop_attribute_values(text) IS
+    'the values of an attribute of the default model: number of training images, whether coop_attr_query() has a query for it, whether coop_define_attribute_value() defined it';
+COMMENT ON FUNCTION coop_attribute_values(text, text) IS 'the values of an attribute of a model, with the same columns as for the default model';
+COMMENT ON FUNCTION coop_categories() IS
+    'the categories of the default model: number of training images, whether coop_category_query() has a query for it, whether coop_define_category() defined it';
+COMMENT ON FUNCTION coop_categories(text) IS 'the categories of a model, with the same columns as for the default model';
+COMMENT ON FUNCTION coop_define_attribute_value(text, text, coopquery) IS
+    'defines a new value of an attribute by what a query asks for in the attribute''s subspace. For superusers, until EXECUTE is granted';
+COMMENT ON FUNCTION coop_define_attribute_value(text, text, coopvec) IS
+    'defines a new value of an attribute by an example: an embedding, or avg() of several. For superusers, until EXECUTE is granted';
+COMMENT ON FUNCTION coop_define_category(text, coopquery) IS
+    'defines a new category by a query. For superusers, until EXECUTE is granted';
+COMMENT ON FUNCTION coop_define_category(text, coopvec) IS
+    'defines a new category by an example: an embedding, or avg() of several. For superusers, until EXECUTE is granted';
+COMMENT ON FUNCTION coop_drop_attribute_value(text, text) IS
+    'drops a value of the default model that coop_define_attribute_value() defined; trained values cannot be dropped';
+COMMENT ON FUNCTION coop_drop_attribute_value(text, text, text) IS
+    'drops a value of a model that coop_define_attribute_value() defined; trained values cannot be dropped';
+COMMENT ON FUNCTION coop_drop_category(text) IS
+    'drops a category of the default model that coop_define_category() defined; trained categories cannot be dropped';
+COMMENT ON FUNCTION coop_drop_category(text, text) IS
+    'drops a category of a model that coop_define_category() defined; trained categories cannot be dropped';
+
+-- current/queries.sql
+
+COMMENT ON FUNCTION coop_attr_query(text, text) IS
+    'query: this value of this attribute of the default model; all else does not matter. An unknown name is an error (42704) that suggests similar ones';
+COMMENT ON FUNCTION coop_attr_query(text, text, text) IS 'query: this value of this attribute of a model; all else does not matter';
+COMMENT ON FUNCTION coop_like(coopvec) IS 'query: like this embedding in every attribute';
+COMMENT ON FUNCTION coop_like(coopvec, text[]) IS 'query: like this embedding in these attributes; all else does not matter';
+COMMENT ON FUNCTION coop_vector(real[]) IS
+    'the embedding of the default model with these numbers, which are stored as they are, without normalising; as many as all subspaces have dimensions';
+COMMENT ON FUNCTION coop_vector(real[], text) IS
+    'the embedding of a model with these numbers, which are stored as they are, without normalising; as many as all subspaces have dimensions';
+COMMENT ON CAST (real[] AS coopvec) IS 'an embedding of the default model, as by coop_vector(real[]); explicit only';
+
+-- current/algebra.sql
+
+COMMENT ON FUNCTION coop_replace(coopvec, text, text) IS 'the embedding with this value of this attribute';
+COMMENT ON FUNCTION coop_replace(coopvec, coopquery) IS 'the embedding with the query''s targets in the subspaces where the query has a weight';
+COMMENT ON FUNCTION coop_blend(coopvec, coopvec, text[]) IS 'the first embedding with the subspaces of these attributes taken from the second';
+COMMENT ON FUNCTION coop_explain(coopvec, coopquery) IS
+    'what each attribute contributes to the square of embedding <-> query; the row without an attribute is the query''s constant';
+COMMENT ON FUNCTION coop_explain(coopvec, coopvec) IS 'what each attribute contributes to the square of embedding <-> other';
+
+-- current/tags.sql
+
+COMMENT ON FUNCTION coop_predict(coopvec, text) IS
+    'the values of an attribute with the probability that an embedding shows them, likeliest first; the null value stands for none of them';
+COMMENT ON FUNCTION coop_predict_category(coopvec) IS
+    'the categories with the probability that an embedding belongs to them, likeliest first';
+
+-- current/embed.sql
+
+COMMENT ON FUNCTION coop_embed(bytea) IS
+    'the embedding of an image (JPEG, PNG, WebP, GIF, BMP, TIFF) by the default model; errors: 22000 the image cannot be decoded, 54000 it is too large, 53000 the queue of the inference service is full or coopembed.queue_timeout has passed';
+COMMENT ON FUNCTION coop_embed(bytea, text) IS 'the embedding of an image by the model of that name; errors as for the default model';
+
+-- current/embed_trigger.sql
+
+COMMENT ON FUNCTION coop_embed_trigger() IS
+    'CREATE TRIGGER ... BEFORE INSERT OR UPDATE ... FOR EACH ROW EXECUTE FUNCTION coop_embed_trigger(image_column, emb_column [, model]): embeds new and changed images';
+
+-- current/retrieval.sql
+
+-- The name of a relation for use in a statement: quoted and with its schema, whatever the search_path is.
 CREATE FUNCTION coopembed.qualified(rel regclass) RETURNS text
     LANGUAGE sql STABLE STRICT PARALLEL SAFE SET search_path TO pg_catalog, pg_temp AS $$
     SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = rel $$;
+COMMENT ON FUNCTION coopembed.qualified(regclass) IS 'internal: the name of a relation for use in a statement, quoted and with its schema';
+
+-- The quoted name of a column of type coopvec, or an error whose hint names those that the relation has.
+CREATE OR REPLACE FUNCTION coopembed.embedding_column(rel regclass, name name) RETURNS text
+    LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE SET search_path TO pg_catalog, pg_temp AS $$
+DECLARE
+    embeddings CONSTANT regtype := '@extschema@.coopvec';
+    found regtype := (SELECT atttypid FROM pg_attribute WHERE attrelid = rel AND attname = name AND attnum > 0 AND NOT attisdropped);
+    hint text;
+BEGIN
+    IF found = embeddings THEN
+        RETURN quote_ident(name);
+    END IF;
+    SELECT COALESCE('Its columns of type coopvec: ' || string_agg(quote_ident(attname), ', ' ORDER BY attnum) || '.',
+        'It has no column of type coopvec.') INTO hint
+    FROM pg_attribute WHERE attrelid = rel AND atttypid = embeddings AND attnum > 0 AND NOT attisdropped;
+    IF found IS NULL THEN
+        RAISE undefined_column USING MESSAGE = format('column "%s" of relation %s does not exist', name, rel), HINT = hint;
+    END IF;
+    RAISE datatype_mismatch USING MESSAGE = format('column "%s" of relation %s does not contain embeddings', name, rel),
+        DETAIL = format('Its type is %s.', found), HINT = hint;
+END $$;
 
 CREATE OR REPLACE FUNCTION coop_typicality(rel regclass, id_column name, emb_column name, label_column name)
     RETURNS TABLE (id text, label text, distance double precision, rank bigint)
@@ -31,8 +205,10 @@ BEGIN
          ORDER BY label, 4',
         id_column, label_column, coopembed.embedding_column(rel, emb_column), coopembed.qualified(rel), '@extschema@');
 END $$;
+COMMENT ON FUNCTION coop_typicality(regclass, name, name, name) IS
+    'the distance of each row from the mean of its label, and its rank within the label: typical rows first, atypical ones last; rows without a label or an embedding are left out';
 
--- The planner does not know that a search ends early: without enable_sort = off it would sort a large table for each row.
+-- The planner does not know that each search ends early: without enable_sort = off it would sort a large table for each row.
 CREATE OR REPLACE FUNCTION coop_duplicates(rel regclass, id_column name, emb_column name, threshold double precision)
     RETURNS TABLE (id text, other text, distance double precision)
     LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE COST 1000000 SET search_path TO pg_catalog, pg_temp
@@ -46,10 +222,10 @@ DECLARE
     b record;
 BEGIN
     IF threshold < 0 OR threshold = 'NaN' THEN
-        RAISE invalid_parameter_value USING MESSAGE = format('the threshold must not be negative, not %s', threshold);
+        RAISE invalid_parameter_value USING MESSAGE = format('threshold must be zero or more, not %s', threshold);
     END IF;
     FOR a IN EXECUTE rows LOOP
-        -- The index gives the others nearest first; the first beyond the threshold ends the search.
+        -- The index returns the other rows nearest first, so the first one beyond the threshold ends the search.
         FOR b IN EXECUTE nearest USING a.emb LOOP
             EXIT WHEN b.distance IS NULL OR b.distance > threshold;
             CONTINUE WHEN (b.id COLLATE "C" > a.id COLLATE "C") IS NOT TRUE;
@@ -60,8 +236,78 @@ BEGIN
         END LOOP;
     END LOOP;
 END $$;
+COMMENT ON FUNCTION coop_duplicates(regclass, name, name, double precision) IS
+    'pairs of rows whose distance is at most the threshold, each pair once; rows without an id are left out. Needs an index USING coop on large tables';
+COMMENT ON FUNCTION coopembed.rank_step(double precision[], boolean) IS 'internal: aggregate transition function of coop_average_precision()';
+COMMENT ON FUNCTION coopembed.average_precision(double precision[]) IS 'internal: aggregate final function of coop_average_precision()';
+COMMENT ON AGGREGATE coop_average_precision(boolean) IS
+    'average precision of a ranking: coop_average_precision(relevant ORDER BY emb <-> query); null if no row is relevant';
+COMMENT ON FUNCTION coopembed.recall_step(integer[], boolean, integer) IS 'internal: aggregate transition function of coop_recall_at()';
+COMMENT ON FUNCTION coopembed.recall(integer[]) IS 'internal: aggregate final function of coop_recall_at()';
+COMMENT ON AGGREGATE coop_recall_at(boolean, integer) IS
+    'recall at K of a ranking: coop_recall_at(relevant, K ORDER BY emb <-> query) is 1 if one of the first K rows is relevant, else 0; null if no row is relevant';
 
--- How many rows have a picture and no embedding of this model.
+-- current/embed_table.sql
+
+COMMENT ON FUNCTION coopembed.fingerprint(coopvec) IS 'internal: fingerprint of the model that made an embedding, as a number';
+COMMENT ON FUNCTION coopembed.embed_model(text) IS 'internal: name and fingerprint of the model that coop_embed_table() uses';
+COMMENT ON FUNCTION coopembed.embed_begin(regclass, text, bigint) IS 'internal: records that coop_embed_table() begins';
+COMMENT ON FUNCTION coopembed.embed_end() IS 'internal: records that coop_embed_table() has finished';
+COMMENT ON TABLE coopembed.embedding_runs IS 'runs of coop_embed_table(); the view coop_embed_progress shows them';
+COMMENT ON COLUMN coopembed.embedding_runs.relation IS 'table passed to coop_embed_table()';
+COMMENT ON COLUMN coopembed.embedding_runs.total IS 'number of rows without an embedding of the model when the run began';
+COMMENT ON COLUMN coopembed.embedding_runs.done IS 'number of rows embedded and committed';
+COMMENT ON COLUMN coopembed.embedding_runs.failed IS 'number of rows whose image could not be embedded';
+COMMENT ON COLUMN coopembed.embedding_runs.locked IS 'number of rows skipped because another session had locked them';
+COMMENT ON COLUMN coopembed.embedding_runs.updated IS 'when the run last committed a batch';
+COMMENT ON COLUMN coopembed.embedding_runs.finished IS 'when the run finished; null if it has not';
+COMMENT ON VIEW coop_embed_progress IS 'progress of coop_embed_table(): the latest run of each session, in this database';
+COMMENT ON COLUMN coop_embed_progress.relation IS 'table passed to coop_embed_table()';
+COMMENT ON COLUMN coop_embed_progress.state IS 'running, finished or interrupted';
+COMMENT ON COLUMN coop_embed_progress.total IS 'number of rows without an embedding of the model when the run began';
+COMMENT ON COLUMN coop_embed_progress.done IS 'number of rows embedded and committed';
+COMMENT ON COLUMN coop_embed_progress.failed IS 'number of rows whose image could not be embedded';
+COMMENT ON COLUMN coop_embed_progress.locked IS 'number of rows skipped because another session had locked them';
+COMMENT ON COLUMN coop_embed_progress.updated IS 'when the run last committed a batch, or finished';
+COMMENT ON COLUMN coop_embed_progress.per_second IS 'rows embedded per second, on average';
+
+-- The tables that store the rows of rel (itself, its partitions, its children), each with the columns of its primary key; or an error
+-- that says why rel cannot be embedded.
+CREATE OR REPLACE FUNCTION coopembed.embed_targets(rel regclass, image_column name, emb_column name)
+    RETURNS TABLE (part regclass, key text[]) LANGUAGE plpgsql STABLE SET search_path TO pg_catalog, pg_temp AS $$
+DECLARE
+    found regtype;
+    kind "char" := (SELECT relkind FROM pg_class WHERE oid = rel);
+BEGIN
+    IF rel IS NULL OR image_column IS NULL OR emb_column IS NULL THEN
+        RAISE null_value_not_allowed USING MESSAGE = 'the table and its columns must not be null';
+    ELSIF kind IS NULL OR kind NOT IN ('r', 'p') THEN
+        RAISE wrong_object_type USING MESSAGE = format('%s is not a table', rel),
+            HINT = 'Name the table that stores the rows. For a view or a foreign table, embed the table behind it.';
+    END IF;
+    PERFORM coopembed.embedding_column(rel, emb_column);
+    found := (SELECT CASE t.typtype WHEN 'd' THEN t.typbasetype ELSE t.oid END
+              FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+              WHERE a.attrelid = rel AND a.attname = image_column AND a.attnum > 0 AND NOT a.attisdropped);
+    IF found IS NULL THEN
+        RAISE undefined_column USING MESSAGE = format('column "%s" of relation %s does not exist', image_column, rel);
+    ELSIF found <> 'bytea'::regtype THEN
+        RAISE datatype_mismatch USING MESSAGE = format('column "%s" of relation %s does not contain images', image_column, rel),
+            DETAIL = format('Its type is %s.', found), HINT = 'Name a column of type bytea.';
+    END IF;
+    RETURN QUERY
+        WITH RECURSIVE tree AS (
+            SELECT rel::oid AS tab UNION SELECT i.inhrelid FROM pg_inherits i JOIN tree ON i.inhparent = tree.tab)
+        SELECT c.oid::regclass, ARRAY(
+            SELECT a.attname::text FROM pg_index i
+            CROSS JOIN LATERAL unnest(i.indkey::smallint[]) WITH ORDINALITY AS k (attnum, place)
+            JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+            WHERE i.indrelid = c.oid AND i.indisprimary AND k.place <= i.indnkeyatts ORDER BY k.place)
+        FROM tree JOIN pg_class c ON c.oid = tree.tab WHERE c.relkind <> 'p' ORDER BY c.oid;
+END $$;
+COMMENT ON FUNCTION coopembed.embed_targets(regclass, name, name) IS 'internal: the tables that store the rows of a relation, with their primary keys';
+
+-- The number of rows that have an image and no embedding of this model.
 CREATE OR REPLACE FUNCTION coopembed.embed_missing(part regclass, image_column name, emb_column name, fingerprint bigint)
     RETURNS bigint LANGUAGE plpgsql STABLE STRICT SET search_path TO pg_catalog, pg_temp AS $$
 DECLARE
@@ -69,44 +315,128 @@ DECLARE
 BEGIN
     IF (SELECT relkind FROM pg_class WHERE oid = part) <> 'r' THEN
         RAISE wrong_object_type USING MESSAGE = format('partition %s is a foreign table', part),
-            HINT = 'Embed the partitions that are tables one by one, and the foreign table''s rows where they are.';
+            HINT = 'Embed the other partitions one by one, and the rows of the foreign table on its own server.';
     END IF;
     EXECUTE format(
         'SELECT count(*) FROM ONLY %1$s WHERE %2$I IS NOT NULL AND (%3$I IS NULL OR coopembed.fingerprint(%3$I) <> %4$s)',
         coopembed.qualified(part), image_column, emb_column, fingerprint) INTO missing;
     RETURN missing;
 END $$;
+COMMENT ON FUNCTION coopembed.embed_missing(regclass, name, name, bigint) IS 'internal: number of rows with an image and no embedding of a model';
+COMMENT ON FUNCTION coopembed.embed_rate(bigint, interval) IS 'internal: rows per second, rounded for messages';
 
--- The statement that coop_search() runs; its parameter $1 is the query. It is read in the caller's search_path, for the filter's sake,
--- and names all else by schema.
+CREATE OR REPLACE PROCEDURE coop_embed_table(
+        rel regclass, image_column name, emb_column name, model text DEFAULT NULL, batch integer DEFAULT 256)
+    LANGUAGE plpgsql AS $$
+DECLARE
+    chosen pg_catalog.record;
+    target pg_catalog.record;
+    step pg_catalog.record;
+    "position" bigint;
+    total bigint;
+    done bigint := 0;
+    failed bigint := 0;
+    locked bigint := 0;
+    started pg_catalog.timestamptz := pg_catalog.clock_timestamp();
+    told pg_catalog.timestamptz := started;
+BEGIN
+    IF batch IS NULL OR batch OPERATOR(pg_catalog.<) 1 OR batch OPERATOR(pg_catalog.>) 100000 THEN
+        RAISE invalid_parameter_value USING MESSAGE = pg_catalog.format('the batch must be 1 to 100000 rows, not %s', batch);
+    END IF;
+    SELECT m.name, m.fingerprint INTO chosen FROM coopembed.embed_model(model) m;
+    SELECT pg_catalog.sum(coopembed.embed_missing(t.part, image_column, emb_column, chosen.fingerprint)) INTO total
+        FROM coopembed.embed_targets(rel, image_column, emb_column) t;
+    PERFORM coopembed.embed_begin(rel, chosen.name, coalesce(total, 0));
+    COMMIT;
+    FOR target IN SELECT t.part, t.key FROM coopembed.embed_targets(rel, image_column, emb_column) t LOOP
+        "position" := 0;
+        WHILE "position" IS NOT NULL LOOP
+            SELECT s.next, s.done, s.failed, s.locked INTO step
+                FROM coopembed.embed_step(target.part, image_column, emb_column, target.key, chosen.name, "position", batch) s;
+            COMMIT;
+            "position" := step.next;
+            done := done OPERATOR(pg_catalog.+) step.done;
+            failed := failed OPERATOR(pg_catalog.+) step.failed;
+            locked := locked OPERATOR(pg_catalog.+) step.locked;
+            IF pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) told OPERATOR(pg_catalog.>) '5 s'::pg_catalog.interval THEN
+                told := pg_catalog.clock_timestamp();
+                RAISE NOTICE '% of % rows of % embedded, % per second', done, total, rel, coopembed.embed_rate(done, told OPERATOR(pg_catalog.-) started);
+            END IF;
+        END LOOP;
+    END LOOP;
+    PERFORM coopembed.embed_end();
+    COMMIT;
+    told := pg_catalog.clock_timestamp();
+    RAISE NOTICE '% rows of % embedded in % s, % per second; % failed; % were locked by other sessions',
+        done, rel, pg_catalog.round(pg_catalog.date_part('epoch', told OPERATOR(pg_catalog.-) started)::numeric, 1),
+        coopembed.embed_rate(done, told OPERATOR(pg_catalog.-) started), failed, locked;
+END $$;
+COMMENT ON PROCEDURE coop_embed_table(regclass, name, name, text, integer) IS
+    'embeds the rows that have an image and no embedding of the model (null: the default model) and commits after each batch of rows; images that cannot be decoded are reported as warnings. It can be cancelled and called again at any time';
+
+-- current/shards.sql
+
+-- The columns of a table that make up a row type, in its order: their quoted names, and null for the distance.
+CREATE OR REPLACE FUNCTION coopembed.search_columns(row_type regtype, rel regclass) RETURNS text[]
+    LANGUAGE plpgsql STABLE SET search_path TO pg_catalog, pg_temp AS $$
+DECLARE
+    columns text[];
+    missing text;
+BEGIN
+    SELECT array_agg(quote_ident(c.attname) ORDER BY a.attnum), string_agg(format('"%s"', a.attname), ', ' ORDER BY a.attnum)
+            FILTER (WHERE c.attname IS NULL AND (a.attname, a.atttypid) <> ('distance', 'double precision'::regtype))
+        INTO columns, missing
+        FROM pg_type t JOIN pg_attribute a ON a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped
+        LEFT JOIN pg_attribute c ON c.attrelid = rel AND c.attname = a.attname AND c.attnum > 0 AND NOT c.attisdropped
+        WHERE t.oid = row_type;
+    IF columns IS NULL THEN
+        RAISE datatype_mismatch USING MESSAGE = format('type %s is not a row type', row_type),
+            HINT = 'Pass NULL::name_of_the_table, or NULL of a composite type with some of its columns.';
+    ELSIF missing IS NOT NULL THEN
+        RAISE undefined_column USING MESSAGE = format('relation %s does not have all columns of type %s', rel, row_type),
+            DETAIL = format('It lacks %s.', missing), HINT = 'Only a column "distance" of type double precision is filled in if the table has none.';
+    END IF;
+    RETURN columns;
+END $$;
+COMMENT ON FUNCTION coopembed.search_columns(regtype, regclass) IS
+    'internal: the columns of a table that coop_search() returns for a row type; null for the distance';
+
+-- The statement that coop_search() runs, with the query as parameter $1. It is parsed with the caller's search_path, for the sake of
+-- the filter, so everything else in it is named with its schema.
 CREATE OR REPLACE FUNCTION coopembed.search_statement(row_type regtype, emb_column name, k integer, filter text, rel regclass)
     RETURNS text LANGUAGE plpgsql STABLE SET search_path TO pg_catalog, pg_temp AS $$
 DECLARE
-    -- What a filter may call the table.
+    -- The name by which a filter refers to the table.
     alias text := (SELECT quote_ident(relname) FROM pg_class WHERE oid = rel);
     distance text;
 BEGIN
     IF rel IS NULL THEN
         RAISE null_value_not_allowed USING MESSAGE = format('%s is not the row type of a table', row_type), HINT = 'Name the table to search: rel => ...';
     ELSIF emb_column IS NULL OR k IS NULL OR k < 0 THEN
-        RAISE invalid_parameter_value USING MESSAGE = 'a search needs a column of embeddings and a number of rows',
-            DETAIL = format('Found %L and %L.', emb_column, k), HINT = 'Name the column, and how many rows are wanted: none or more.';
+        RAISE invalid_parameter_value USING MESSAGE = 'a search needs a column of embeddings and a number of rows, zero or more',
+            DETAIL = format('Got column %L and number of rows %L.', emb_column, k),
+            HINT = 'Name a column of type coopvec, and the number of rows to return.';
     END IF;
     distance := format('%s.%s OPERATOR(%s.<->) $1', alias, coopembed.embedding_column(rel, emb_column), '@extschema@');
-    -- A filter may end in a comment.
+    -- A newline follows the filter, because it may end in a comment.
     RETURN format(E'SELECT %s FROM %s AS %s%s\nORDER BY %s LIMIT %s',
         (SELECT string_agg(COALESCE(alias || '.' || name, distance), ', ' ORDER BY n)
             FROM unnest(coopembed.search_columns(row_type, rel)) WITH ORDINALITY c (name, n)),
         coopembed.qualified(rel), alias, COALESCE(E'\nWHERE (' || filter || E'\n)', ''), distance, k);
 END $$;
+COMMENT ON FUNCTION coopembed.search_statement(regtype, name, integer, text, regclass) IS
+    'internal: the statement that coop_search() runs, with the query as parameter $1';
 
--- A cursor for the rows of a SELECT of which the query is $1, some foreign partitions of its table taken to be empty: for this one statement,
--- planned with the caller's rights and never kept (src/pg/search.rs).
+-- A cursor over a SELECT with the query as $1, in which the given foreign partitions of its table are treated as empty. That holds for
+-- this one statement: its plan is made with the caller's rights and not cached.
 CREATE FUNCTION coopembed.open_search(statement text, query coopquery, absent oid[]) RETURNS refcursor
     AS 'MODULE_PATHNAME', 'coop_open_search' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 100000;
+COMMENT ON FUNCTION coopembed.open_search(text, coopquery, oid[]) IS
+    'internal: a cursor for a search that treats some foreign partitions as empty';
 
--- The foreign partitions whose servers cannot be reached, with a warning for each. A statement over the table in which all other foreign
--- partitions are absent opens a connection, or makes sure of the one there is, with the rights of whoever may read the table.
+-- The foreign partitions whose servers cannot be reached, with a warning for each. To test one, it runs the statement over the table
+-- with all other foreign partitions left out: that opens a connection, or tests the existing one, with no more rights than reading
+-- the table takes.
 CREATE FUNCTION coopembed.search_unreachable(statement text, query coopquery, rel regclass) RETURNS oid[]
     LANGUAGE plpgsql STABLE AS $$
 DECLARE
@@ -136,8 +466,11 @@ BEGIN
     END IF;
     RETURN unreachable;
 END $$;
+COMMENT ON FUNCTION coopembed.search_unreachable(text, coopquery, regclass) IS
+    'internal: the partitions that coop_search() leaves out, with a warning for each';
 
--- The k nearest rows, nearest first. A filter is SQL, as in WHERE. Neither STRICT nor with a pinned search_path: see above.
+-- The k nearest rows, nearest first. A filter is an SQL condition, as in WHERE. Not STRICT, because filter and rel are null by default;
+-- and without a search_path of its own, because the filter is parsed with the caller's.
 CREATE OR REPLACE FUNCTION coop_search(row_type anyelement, emb_column name, query coopquery, k integer DEFAULT 10, filter text DEFAULT NULL,
         rel regclass DEFAULT NULL, skip_unreachable boolean DEFAULT false)
     RETURNS SETOF anyelement LANGUAGE plpgsql STABLE COST 100000 ROWS 10 AS $$
@@ -164,19 +497,31 @@ BEGIN
     END LOOP;
     CLOSE nearest;
 END $$;
+COMMENT ON FUNCTION coop_search(anyelement, name, coopquery, integer, text, regclass, boolean) IS
+    'the k rows nearest to a query, nearest first; with skip_unreachable, partitions whose servers are down are left out with a warning';
 
--- Everybody sees which graphs there are. The rows are written by the two functions below, as the owner of this table: the first takes
--- ordinary tables of the caller's own only. (No policies, which a pg_dump without BYPASSRLS would refuse to dump.)
+-- current/knn.sql
+
+COMMENT ON TABLE coopembed.knn_graphs IS 'graphs built by coop_build_knn(); coop_knn_graphs() lists them';
+COMMENT ON COLUMN coopembed.knn_graphs.graph IS 'the table that stores the graph';
+COMMENT ON COLUMN coopembed.knn_graphs.relation IS 'the table whose rows are its images';
+COMMENT ON COLUMN coopembed.knn_graphs.id_column IS 'column of that table with the ids';
+COMMENT ON COLUMN coopembed.knn_graphs.emb_column IS 'column of that table with the embeddings';
+COMMENT ON COLUMN coopembed.knn_graphs.k IS 'number of neighbours of each image';
+COMMENT ON COLUMN coopembed.knn_graphs.attribute IS 'the attribute in which distances are measured; null: all attributes';
 
 CREATE FUNCTION coopembed.knn_add_graph(graph regclass, relation regclass, id_column name, emb_column name, k integer, attribute text)
     RETURNS void AS 'MODULE_PATHNAME', 'coop_knn_add_graph' LANGUAGE C VOLATILE;
 
--- Takes out rows whose graph is gone, and those of the caller's whose relation is. (What is not there is nobody's.)
+-- Removes rows whose graph was dropped, whoever built it, and rows of the caller's graphs whose relation was dropped.
 CREATE FUNCTION coopembed.knn_remove_gone() RETURNS void
     AS 'MODULE_PATHNAME', 'coop_knn_remove_gone' LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION coopembed.knn_add_graph(regclass, regclass, name, name, integer, text) IS
+    'internal: adds a table of the caller to the list of graphs';
+COMMENT ON FUNCTION coopembed.knn_remove_gone() IS 'internal: removes dropped graphs from the list';
 
--- Whether a graph is as coop_build_knn() makes it: an ordinary table of plain columns on which no code of anybody's hangs that would run
--- with the rights of whoever reads or refreshes it. Not even a planner reads it without running the functions of index expressions.
+-- Whether a graph is as coop_build_knn() makes it: an ordinary table of plain columns, with no code attached that would run with the
+-- rights of whoever reads or refreshes it. (Index expressions count as well: even planning a query runs their functions.)
 CREATE FUNCTION coopembed.is_plain(graph regclass) RETURNS boolean
     LANGUAGE sql STABLE STRICT PARALLEL SAFE SET search_path TO pg_catalog, pg_temp AS $$
     SELECT c.relkind = 'r' AND NOT (c.relrowsecurity OR c.relispartition OR pg_is_other_temp_schema(c.relnamespace))
@@ -193,6 +538,7 @@ CREATE FUNCTION coopembed.is_plain(graph regclass) RETURNS boolean
                 AND bool_and(a.attname <> 'distances' OR a.atttypid = 'double precision[]'::regtype)
             FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)
     FROM pg_class c WHERE c.oid = graph $$;
+COMMENT ON FUNCTION coopembed.is_plain(regclass) IS 'internal: whether a graph is a table to which no code is attached';
 
 CREATE FUNCTION coopembed.check_plain(graph regclass) RETURNS void
     LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path TO pg_catalog, pg_temp AS $$
@@ -200,14 +546,30 @@ BEGIN
     IF coopembed.is_plain(graph) IS NOT TRUE THEN
         RAISE wrong_object_type USING MESSAGE = format('%s is not as coop_build_knn() made it', graph),
             DETAIL = 'A graph is an ordinary table without triggers, rules, policies, defaults, checks, or indexes on expressions.',
-            HINT = 'Name another table, or drop this one and build it anew.';
+            HINT = 'Name another table, or drop this one and build it again.';
     END IF;
 END $$;
+COMMENT ON FUNCTION coopembed.check_plain(regclass) IS 'internal: an error unless a graph is as coop_build_knn() makes it';
 
--- Whether a table is the caller's or a superuser's. Reading or writing any other that the caller has not named is doing what its owner says.
+-- Whether a table belongs to the caller or to a superuser. To read or write a table of another owner, which the caller has not named,
+-- would let that owner decide what the caller does.
 CREATE FUNCTION coopembed.is_trusted(rel regclass) RETURNS boolean
     LANGUAGE sql STABLE STRICT PARALLEL SAFE SET search_path TO pg_catalog, pg_temp AS $$
     SELECT o.rolname = current_user OR o.rolsuper FROM pg_class c JOIN pg_roles o ON o.oid = c.relowner WHERE c.oid = rel $$;
+COMMENT ON FUNCTION coopembed.is_trusted(regclass) IS 'internal: whether a table belongs to the current user or to a superuser';
+COMMENT ON FUNCTION coopembed.digest(coopvec) IS 'internal: the first 128 bits of the SHA-256 of an embedding';
+COMMENT ON FUNCTION coopembed.any_nearer(coopvec, coopquery[], double precision) IS
+    'internal: whether an embedding is nearer than this to one of the targets';
+
+CREATE OR REPLACE FUNCTION coopembed.check_k(k integer) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path TO pg_catalog, pg_temp AS $$
+BEGIN
+    IF k IS NULL OR k NOT BETWEEN 1 AND 1000 THEN
+        RAISE invalid_parameter_value USING MESSAGE = format('k must be between 1 and 1000, not %s', COALESCE(k::text, 'null')),
+            HINT = 'k is the number of neighbours of each image; the default is 5.';
+    END IF;
+END $$;
+COMMENT ON FUNCTION coopembed.check_k(integer) IS 'internal: an error unless k is between 1 and 1000';
 
 CREATE OR REPLACE FUNCTION coopembed.check_unique(rel regclass, id_column name, emb text) RETURNS void
     LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path TO pg_catalog, pg_temp AS $$
@@ -221,62 +583,83 @@ BEGIN
             HINT = format('Name a column that is unique instead of "%s".', id_column);
     END IF;
 END $$;
+COMMENT ON FUNCTION coopembed.check_unique(regclass, name, text) IS 'internal: an error if two rows have the same id';
+COMMENT ON FUNCTION coopembed.target(text, text[]) IS 'internal: SQL for the point from which distances are measured';
 
--- SQL for the k rows nearest to `target`, `(id, d)`: a query that the index answers, because its LIMIT is known. `cond` may speak of b.
+-- SQL for the k rows nearest to `target`, as (id, d). Its LIMIT is a constant, so an index can answer it. `cond` may refer to the row
+-- as b.
 CREATE OR REPLACE FUNCTION coopembed.nearest(rel regclass, id_column name, emb text, target text, k integer, cond text) RETURNS text
     LANGUAGE sql STABLE PARALLEL SAFE SET search_path TO pg_catalog, pg_temp AS $$
     SELECT format('SELECT b.%1$I AS id, b.%2$s OPERATOR(%7$s.<->) %3$s AS d FROM %4$s b
         WHERE b.%1$I IS NOT NULL AND b.%2$s IS NOT NULL AND %5$s
         ORDER BY b.%2$s OPERATOR(%7$s.<->) %3$s LIMIT %6$s', id_column, emb, target, coopembed.qualified(rel), cond, k, '@extschema@') $$;
+COMMENT ON FUNCTION coopembed.full_name(text) IS 'internal: the table that a name refers to, with its schema';
 
--- The graph's table and its row in coopembed.knn_graphs, made if they are not there; an error if it is of something else.
+-- The table of a graph, with its row in coopembed.knn_graphs. Creates both if they do not exist; an error if the name is taken by
+-- another graph or table.
 CREATE OR REPLACE FUNCTION coopembed.knn_open(rel regclass, id_column name, emb_column name, name text, k integer, attribute text) RETURNS regclass
     LANGUAGE plpgsql SET search_path TO pg_catalog, pg_temp AS $$
 DECLARE
     emb text := coopembed.embedding_column(rel, emb_column);
-    kept regclass;
+    stored regclass;
     known coopembed.knn_graphs;
 BEGIN
     IF rel IS NULL OR id_column IS NULL OR emb_column IS NULL OR name IS NULL THEN
         RAISE null_value_not_allowed USING MESSAGE = 'table, columns and graph must not be null',
-            DETAIL = format('Found %L, %L, %L and %L.', rel, id_column, emb_column, name);
+            DETAIL = format('Got table %L, columns %L and %L, graph %L.', rel, id_column, emb_column, name);
     END IF;
     PERFORM coopembed.id_type(rel, id_column), coopembed.check_k(k);
     IF attribute IS NOT NULL THEN
         EXECUTE format('SELECT %3$s.coop_like(%1$s, $1) FROM %2$s WHERE %1$s IS NOT NULL LIMIT 1', emb, coopembed.qualified(rel), '@extschema@') USING attribute;
     END IF;
-    -- Of two sessions that begin at once, one makes the table.
+    -- If two sessions begin at the same time, one of them creates the table.
     PERFORM pg_advisory_xact_lock(hashtext('coop_build_knn'), hashtext(name));
     PERFORM coopembed.knn_remove_gone();
-    kept := to_regclass(name);
-    SELECT * INTO known FROM coopembed.knn_graphs g WHERE g.graph = kept;
+    stored := to_regclass(name);
+    SELECT * INTO known FROM coopembed.knn_graphs g WHERE g.graph = stored;
     IF known.graph IS NOT NULL THEN
         IF (known.relation, known.id_column, known.emb_column, known.k) <> (rel, id_column, emb_column, k)
             OR known.attribute IS DISTINCT FROM attribute THEN
-            RAISE duplicate_object USING MESSAGE = format('%s is another graph', kept),
-                DETAIL = format('It is of %s (%I, %I), k = %s%s.', known.relation, known.id_column, known.emb_column, known.k,
+            RAISE duplicate_object USING MESSAGE = format('graph %s already exists with other arguments', stored),
+                DETAIL = format('It was built for %s (%I, %I), k = %s%s.', known.relation, known.id_column, known.emb_column, known.k,
                     COALESCE(', attribute "' || known.attribute || '"', '')),
                 HINT = 'Name another table, or drop this one.';
         END IF;
-        PERFORM coopembed.knn_to_refresh(kept);
-        RETURN kept;
-    ELSIF kept IS NOT NULL THEN
-        RAISE duplicate_table USING MESSAGE = format('%s exists and is no graph of coop_build_knn()', kept),
+        PERFORM coopembed.knn_to_refresh(stored);
+        RETURN stored;
+    ELSIF stored IS NOT NULL THEN
+        RAISE duplicate_table USING MESSAGE = format('%s exists and is not a graph of coop_build_knn()', stored),
             HINT = 'Name another table, or drop this one.';
     END IF;
     PERFORM coopembed.check_unique(rel, id_column, emb);
     EXECUTE format('CREATE TABLE %1$s AS SELECT %2$I AS id, NULL::bytea AS digest, ARRAY[%2$I] AS neighbours,
         NULL::double precision[] AS distances FROM %3$s WITH NO DATA', name, id_column, coopembed.qualified(rel));
-    kept := to_regclass(name);
-    EXECUTE format('ALTER TABLE %s ADD PRIMARY KEY (id), ALTER COLUMN digest SET NOT NULL', coopembed.qualified(kept));
-    EXECUTE format('CREATE INDEX ON %s (id) WHERE neighbours IS NULL', coopembed.qualified(kept));
-    EXECUTE format('COMMENT ON TABLE %s IS %L', coopembed.qualified(kept), format('nearest neighbours of %s, by coop_build_knn()', rel));
-    PERFORM coopembed.knn_add_graph(kept, rel, id_column, emb_column, k, attribute);
-    RETURN kept;
+    stored := to_regclass(name);
+    EXECUTE format('ALTER TABLE %s ADD PRIMARY KEY (id), ALTER COLUMN digest SET NOT NULL', coopembed.qualified(stored));
+    EXECUTE format('CREATE INDEX ON %s (id) WHERE neighbours IS NULL', coopembed.qualified(stored));
+    EXECUTE format('COMMENT ON TABLE %s IS %L', coopembed.qualified(stored), format('nearest neighbours of %s, by coop_build_knn()', rel));
+    PERFORM coopembed.knn_add_graph(stored, rel, id_column, emb_column, k, attribute);
+    RETURN stored;
 END $$;
+COMMENT ON FUNCTION coopembed.knn_open(regclass, name, name, text, integer, text) IS 'internal: the table of a graph, created if it does not exist';
 
--- What a graph is of, to those who may refresh it without doing what somebody else says: it must belong to the caller, to a superuser or to
--- the owner of the table that the caller has named, and be plain.
+CREATE OR REPLACE FUNCTION coopembed.knn(graph regclass) RETURNS coopembed.knn_graphs
+    LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path TO pg_catalog, pg_temp AS $$
+DECLARE
+    found coopembed.knn_graphs;
+BEGIN
+    SELECT g.* INTO found FROM coopembed.knn_graphs g JOIN pg_class c ON c.oid = g.graph JOIN pg_class r ON r.oid = g.relation
+        WHERE g.graph = knn.graph;
+    IF found.graph IS NULL THEN
+        RAISE undefined_table USING MESSAGE = format('the graph %s or its table does not exist', graph),
+            DETAIL = 'It was dropped in the meantime.';
+    END IF;
+    RETURN found;
+END $$;
+COMMENT ON FUNCTION coopembed.knn(regclass) IS 'internal: the row of a graph in coopembed.knn_graphs, or an error';
+
+-- The row of a graph in coopembed.knn_graphs, or an error unless the caller may refresh it without running others' code: the graph
+-- must be plain, and belong to the caller, to a superuser or to the owner of the table that the caller has named.
 CREATE FUNCTION coopembed.knn_to_refresh(graph regclass) RETURNS coopembed.knn_graphs
     LANGUAGE plpgsql STABLE SET search_path TO pg_catalog, pg_temp AS $$
 DECLARE
@@ -290,8 +673,9 @@ BEGIN
     PERFORM coopembed.check_plain(graph);
     RETURN g;
 END $$;
+COMMENT ON FUNCTION coopembed.knn_to_refresh(regclass) IS 'internal: the row of a graph in coopembed.knn_graphs, or an error unless the caller may refresh it';
 
--- The same of a graph that is locked first, so that it stays what it was found to be.
+-- The same, with the graph locked. It is checked again after the lock, since its owner may have changed it until then.
 CREATE FUNCTION coopembed.knn_lock(graph regclass, mode text) RETURNS coopembed.knn_graphs
     LANGUAGE plpgsql SET search_path TO pg_catalog, pg_temp AS $$
 BEGIN
@@ -299,8 +683,10 @@ BEGIN
     EXECUTE format('LOCK TABLE ONLY %s IN %s MODE', coopembed.qualified(graph), mode);
     RETURN coopembed.knn_to_refresh(graph);
 END $$;
+COMMENT ON FUNCTION coopembed.knn_lock(regclass, text) IS 'internal: locks a graph that the caller may refresh';
 
--- Images that are gone, have another embedding now, or were found so by knn_batch(), and the lists that name one.
+-- Removes images that are gone or have another embedding now, those that knn_batch() set aside among them, and sets the lists that name
+-- one back to waiting.
 CREATE OR REPLACE FUNCTION coopembed.knn_forget(graph regclass) RETURNS void
     LANGUAGE plpgsql SET search_path TO pg_catalog, pg_temp SET jit TO off AS $$
 DECLARE
@@ -319,8 +705,10 @@ BEGIN
             WHERE NOT EXISTS (SELECT FROM %1$s o WHERE o.id = l.neighbour)) lost WHERE g.id = lost.id', tab);
     END IF;
 END $$;
+COMMENT ON FUNCTION coopembed.knn_forget(regclass) IS 'internal: removes images from a graph that are gone or changed';
 
--- New images, at most 500 of them where that makes less work than computing all lists again. Returns whether there are more.
+-- Adds new images: all of them if most lists have to be computed again anyway, else at most 500 at a time. Returns whether there are
+-- more.
 CREATE OR REPLACE FUNCTION coopembed.knn_register(graph regclass) RETURNS boolean
     LANGUAGE plpgsql SET search_path TO pg_catalog, pg_temp SET jit TO off AS $$
 DECLARE
@@ -337,13 +725,13 @@ BEGIN
     IF missing = 0 THEN
         RETURN false;
     ELSIF 2 * missing >= listed THEN
-        -- Hardly a list would stay.
+        -- Hardly any list would stay as it is.
         EXECUTE format('UPDATE %s SET neighbours = NULL, distances = NULL WHERE neighbours IS NOT NULL', tab);
         EXECUTE format('INSERT INTO %s (id, digest) SELECT id, coopembed.digest(emb) FROM (%s) fresh', tab, fresh);
         RETURN false;
     END IF;
-    -- One pass over all rows for 500 new ones: each list into which one of them belongs has to be computed again. The
-    -- distances of a list may be sums in another order than these, so what is as good as equal counts as nearer.
+    -- One pass over all rows finds the lists in which one of the 500 new images belongs; they have to be computed again. The distances
+    -- in a list may have been summed in another order, so a distance that is almost equal counts as nearer.
     EXECUTE format('
         WITH fresh AS MATERIALIZED (%1$s LIMIT 500),
         added AS (INSERT INTO %2$s (id, digest) SELECT id, coopembed.digest(emb) FROM fresh),
@@ -356,18 +744,20 @@ BEGIN
     RETURN missing > 500;
 END $$;
 
--- Computes up to 200 lists that wait and that no other session has in hand; returns how many it took.
+-- Computes up to 200 waiting lists that no other session is computing. Returns how many. Lists are exact, whatever the session's settings
+-- for approximate scans.
 CREATE OR REPLACE FUNCTION coopembed.knn_batch(graph regclass) RETURNS bigint
-    LANGUAGE plpgsql SET search_path TO pg_catalog, pg_temp SET jit TO off SET coopembed.candidates TO 0 SET coopembed.probes TO 0 AS $$
+    LANGUAGE plpgsql SET search_path TO pg_catalog, pg_temp SET jit TO off SET coopembed.candidates TO 0 SET coopembed.candidates TO 0 SET coopembed.probes TO 0 AS $$
 DECLARE
-    -- Locked before the next statement's snapshot: no image is registered from then on.
+    -- Locked before the next statement takes its snapshot, so that no image is registered after it.
     g coopembed.knn_graphs := coopembed.knn_lock(graph, 'ROW EXCLUSIVE');
     tab text := coopembed.qualified(graph);
     emb text := coopembed.embedding_column(g.relation, g.emb_column);
     taken bigint;
 BEGIN
-    -- Digests are compared in a subquery for each candidate, so that the order stays that of the index; and inside it, because the
-    -- planner takes a condition that is a whole subquery to hold for half of the rows, and `digest = (subquery)` for hardly any.
+    -- Whether a candidate is registered with its present embedding is tested by a subquery for each candidate, which keeps the order of
+    -- the index. The comparison is inside the subquery: the planner expects a subquery as condition to be true for half of the rows,
+    -- but `digest = (subquery)` for hardly any, and would then not use the index.
     EXECUTE format('
         WITH taken AS MATERIALIZED (
             SELECT id, digest FROM %1$s WHERE neighbours IS NULL ORDER BY id LIMIT 200 FOR UPDATE SKIP LOCKED),
@@ -376,7 +766,7 @@ BEGIN
         lists AS MATERIALIZED (
             SELECT a.id, l.* FROM images a CROSS JOIN LATERAL (
                 SELECT array_agg(n.id ORDER BY n.d) AS neighbours, array_agg(n.d ORDER BY n.d) AS distances FROM (%6$s) n) l)
-        -- An image that is gone or changed is set aside for knn_forget(): no digest is empty.
+        -- An image that is gone or changed gets an empty digest, which no embedding has, so that knn_forget() removes it.
         UPDATE %1$s g SET digest = CASE WHEN l.id IS NULL THEN ''''::bytea ELSE g.digest END,
             neighbours = COALESCE(l.neighbours, ''{}''), distances = COALESCE(l.distances, ''{}'')
         FROM taken t LEFT JOIN lists l ON l.id = t.id WHERE g.id = t.id',
@@ -387,20 +777,21 @@ BEGIN
     GET DIAGNOSTICS taken = ROW_COUNT;
     RETURN taken;
 END $$;
+COMMENT ON FUNCTION coopembed.knn_batch(regclass) IS 'internal: computes a batch of waiting lists';
 
--- How many images a graph has, and how many wait.
 CREATE OR REPLACE FUNCTION coopembed.knn_count(graph regclass, OUT images bigint, OUT waiting bigint)
     LANGUAGE plpgsql STABLE SET search_path TO pg_catalog, pg_temp AS $$
 BEGIN
     EXECUTE format('SELECT count(*), count(*) FILTER (WHERE neighbours IS NULL) FROM %s', coopembed.qualified(graph)) INTO images, waiting;
 END $$;
+COMMENT ON FUNCTION coopembed.knn_count(regclass) IS 'internal: number of images in a graph, and of those whose list waits to be computed';
 
--- The builder itself only strings transactions together. A procedure that commits may not pin its search_path, so it names
--- everything by schema. READ COMMITTED, whatever the default is: each batch has to see what other sessions have done.
+-- Runs the steps above in transactions of their own. A procedure that commits cannot set a search_path, so everything in it is named
+-- with its schema. READ COMMITTED, whatever the default is: each batch has to see what other sessions have committed.
 CREATE OR REPLACE PROCEDURE coop_build_knn(rel regclass, id_column name, emb_column name, graph text, k integer DEFAULT 5, attribute text DEFAULT NULL)
     LANGUAGE plpgsql AS $$
 DECLARE
-    kept pg_catalog.regclass := coopembed.knn_open(rel, id_column, emb_column, coopembed.full_name(graph), k, attribute);
+    stored pg_catalog.regclass := coopembed.knn_open(rel, id_column, emb_column, coopembed.full_name(graph), k, attribute);
     more boolean;
     told pg_catalog.timestamptz := pg_catalog.clock_timestamp();
     progress pg_catalog.record;
@@ -408,30 +799,32 @@ BEGIN
     LOOP
         COMMIT;
         SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
-        PERFORM coopembed.knn_forget(kept);
+        PERFORM coopembed.knn_forget(stored);
         LOOP
             COMMIT;
             SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
-            more := coopembed.knn_register(kept);
+            more := coopembed.knn_register(stored);
             EXIT WHEN NOT more;
         END LOOP;
-        progress := coopembed.knn_count(kept);
+        progress := coopembed.knn_count(stored);
         more := progress.waiting OPERATOR(pg_catalog.>) 0;
         EXIT WHEN NOT more;
         LOOP
             COMMIT;
             SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
-            more := coopembed.knn_batch(kept) OPERATOR(pg_catalog.>) 0;
+            more := coopembed.knn_batch(stored) OPERATOR(pg_catalog.>) 0;
             EXIT WHEN NOT more;
             IF pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) told OPERATOR(pg_catalog.>) '10 seconds'::pg_catalog.interval THEN
                 told := pg_catalog.clock_timestamp();
-                progress := coopembed.knn_count(kept);
-                RAISE NOTICE '%: % of % images wait', kept, progress.waiting, progress.images;
+                progress := coopembed.knn_count(stored);
+                RAISE NOTICE 'graph %: % of % images still to be computed', stored, progress.waiting, progress.images;
             END IF;
         END LOOP;
     END LOOP;
-    EXECUTE pg_catalog.format('ANALYZE %s', coopembed.qualified(kept));
+    EXECUTE pg_catalog.format('ANALYZE %s', coopembed.qualified(stored));
 END $$;
+COMMENT ON PROCEDURE coop_build_knn(regclass, name, name, text, integer, text) IS
+    'builds or refreshes a table with the k nearest neighbours (1 to 1000) of each row, over all attributes or in one; commits as it goes, resumes after a cancel, and shares work with other sessions that call it';
 
 CREATE OR REPLACE FUNCTION coop_knn_graphs()
     RETURNS TABLE (graph regclass, relation regclass, id_column name, emb_column name, k integer, attribute text, images bigint, waiting bigint)
@@ -443,16 +836,25 @@ BEGIN
     LOOP
         images := NULL;
         waiting := NULL;
-        -- Of the caller's own and superusers' graphs: those of others are read only by those who name them.
-        IF coopembed.is_trusted(graph) AND coopembed.is_plain(graph) AND has_table_privilege(graph, 'SELECT') AND has_schema_privilege((SELECT relnamespace FROM pg_class WHERE oid = graph), 'USAGE') THEN
+        -- Counted only for graphs of the caller and of superusers; a graph of others is read only when somebody names it.
+        IF coopembed.is_trusted(graph) AND coopembed.is_plain(graph) AND has_table_privilege(graph, 'SELECT')
+            AND has_schema_privilege((SELECT relnamespace FROM pg_class WHERE oid = graph), 'USAGE') THEN
             SELECT c.images, c.waiting INTO images, waiting FROM coopembed.knn_count(graph) c;
         END IF;
         RETURN NEXT;
     END LOOP;
 END $$;
+COMMENT ON FUNCTION coop_knn_graphs() IS
+    'the graphs of coop_build_knn(): for which table and columns they were built, the number of their images, and how many lists of neighbours wait to be computed';
 
--- Looks the row of an id up, and returns the id as its column writes it (007 and 7 are one number); an error unless there is one
--- row, with an embedding.
+-- current/transition.sql
+
+COMMENT ON AGGREGATE coopembed.route(text, text[], double precision[], text, text) IS
+    'internal: the shortest path or, if there is none, how many images can be reached';
+COMMENT ON FUNCTION coopembed.asked_attributes(coopquery) IS 'internal: the attributes in which a query has a weight; null if in all';
+COMMENT ON FUNCTION coopembed.centre(coopquery, text[]) IS 'internal: the target of a query in some attributes, with equal weights';
+
+-- The id as its column writes it ('007' and '7' are the same integer), or an error unless exactly one row has it, and an embedding.
 CREATE OR REPLACE FUNCTION coopembed.image_id(rel regclass, id_column name, emb_column name, id text) RETURNS text
     LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path TO pg_catalog, pg_temp AS $$
 DECLARE
@@ -465,19 +867,19 @@ BEGIN
         INTO rows, embeddings, written USING id;
     IF rows = 0 THEN
         RAISE no_data_found USING MESSAGE = format('no row of %s has the id "%s"', rel, id),
-            DETAIL = format('Looked for in column "%s".', id_column), HINT = 'Name an image by the id that its row has there.';
+            DETAIL = format('Looked for in column "%s".', id_column), HINT = 'Pass the id of a row of the table.';
     ELSIF rows > 1 THEN
         RAISE unique_violation USING MESSAGE = format('several rows of %s have the id "%s"', rel, id),
             HINT = format('Name a column that is unique instead of "%s".', id_column);
     ELSIF embeddings = 0 THEN
         RAISE null_value_not_allowed USING MESSAGE = format('the row of %s with the id "%s" has no embedding', rel, id),
-            HINT = format('Fill in its "%s", with coop_embed() of its picture.', emb_column);
+            HINT = format('Set its "%s" to the coop_embed() of its image.', emb_column);
     END IF;
     RETURN written;
 END $$;
 
--- The kept graph that answers for this, if there is one that whoever asks may read. A graph is a table of somebody's own, so it
--- is believed only if that is the table's owner, a superuser or whoever asks, and never if code of theirs hangs on it.
+-- The stored graph that fits and that the caller may read, if there is one. Any user may build a graph of a table, so only graphs of the
+-- caller, of a superuser or of the table's owner are used, and none to which code is attached.
 CREATE OR REPLACE FUNCTION coopembed.kept_graph(rel regclass, id_column name, emb_column name, k integer, attributes text[]) RETURNS regclass
     LANGUAGE sql STABLE SET search_path TO pg_catalog, pg_temp AS $$
     SELECT g.graph FROM coopembed.knn_graphs g
@@ -487,8 +889,9 @@ CREATE OR REPLACE FUNCTION coopembed.kept_graph(rel regclass, id_column name, em
         AND coopembed.is_plain(c.oid) AND has_table_privilege(c.oid, 'SELECT') AND has_schema_privilege(c.relnamespace, 'USAGE')
         AND (coopembed.is_trusted(c.oid) OR c.relowner = t.relowner)
     ORDER BY owner.rolname <> current_user, g.k, c.relname LIMIT 1 $$;
+COMMENT ON FUNCTION coopembed.kept_graph(regclass, name, name, integer, text[]) IS 'internal: the stored graph that fits, null if there is none';
 
--- SQL for the lists of neighbours of those rows r for which `cond` holds, computed now: (id, neighbours, distances).
+-- SQL that computes the lists of neighbours of the rows r for which `cond` is true: (id, neighbours, distances).
 CREATE OR REPLACE FUNCTION coopembed.lists(rel regclass, id_column name, emb text, attributes text[], k integer, cond text) RETURNS text
     LANGUAGE sql STABLE PARALLEL SAFE SET search_path TO pg_catalog, pg_temp AS $$
     SELECT format('SELECT a.id::text, COALESCE(n.neighbours, ''{}''), COALESCE(n.distances, ''{}'')
@@ -497,9 +900,10 @@ CREATE OR REPLACE FUNCTION coopembed.lists(rel regclass, id_column name, emb tex
             FROM (%6$s) n) n',
         id_column, coopembed.target('r.' || emb, attributes), coopembed.qualified(rel), emb, cond,
         coopembed.nearest(rel, id_column, emb, 'a.target', k, format('b.%I <> a.id', id_column))) $$;
+COMMENT ON FUNCTION coopembed.lists(regclass, name, text, text[], integer, text) IS 'internal: SQL that computes lists of neighbours';
 
--- The path from an image to another or, where `goal` is null, to the point that `target` names, measured in some attributes or,
--- if null, in all. Only rows that whoever asks may read are walked through, with a kept graph too: its lists are read beside them.
+-- The path from one image to another or, if `goal` is null, to the point `target`, measured in some attributes or, if those are null,
+-- in all. It only leads through rows that the caller may read, even in a stored graph: its lists are joined with those rows.
 CREATE OR REPLACE FUNCTION coopembed.walk(rel regclass, id_column name, emb_column name, start text, goal text, target coopquery, attributes text[],
         k integer, graph regclass)
     RETURNS TABLE (step integer, id text, distance double precision, is_crossing boolean)
@@ -507,27 +911,27 @@ CREATE OR REPLACE FUNCTION coopembed.walk(rel regclass, id_column name, emb_colu
 DECLARE
     emb text := coopembed.embedding_column(rel, emb_column);
     id_type text := coopembed.id_type(rel, id_column);
-    kept regclass := COALESCE(graph, coopembed.kept_graph(rel, id_column, emb_column, k, attributes));
-    -- (id, neighbours, distances, whether a kept graph lacks the row as it is now: null if it was not asked)
+    stored regclass := COALESCE(graph, coopembed.kept_graph(rel, id_column, emb_column, k, attributes));
+    -- SQL for (id, neighbours, distances, whether the stored graph lacks the row as it is now; null if no stored graph was used for it)
     lists text;
     outdated bigint;
     used bigint;
     path jsonb;
 BEGIN
-    IF kept IS NULL THEN
+    IF stored IS NULL THEN
         IF (SELECT reltuples > 20000 FROM pg_class WHERE oid = rel) THEN
-            RAISE NOTICE 'no graph of % is kept, so one is made for this statement alone', rel
-                USING HINT = 'CALL coop_build_knn() keeps one; coop_knn_graphs() lists them.';
+            RAISE NOTICE 'no stored graph of % fits, so one is built for this statement alone', rel
+                USING HINT = 'CALL coop_build_knn() stores one; coop_knn_graphs() lists the stored graphs.';
         END IF;
         lists := format('SELECT l.*, NULL::boolean FROM (%s) l', coopembed.lists(rel, id_column, emb, attributes, k, 'true'));
     ELSE
-        -- What the graph lacks is left out, but for the two ends.
+        -- Rows that the graph lacks are left out, except for the two ends of the path.
         lists := format('SELECT r.%1$I::text, g.neighbours[:%2$s]::text[], g.distances[:%2$s], g.neighbours IS NULL
             FROM %3$s r LEFT JOIN %4$s g ON g.id = r.%1$I AND g.digest = coopembed.digest(r.%5$s)
             WHERE r.%1$I IS NOT NULL AND r.%5$s IS NOT NULL
-            UNION ALL SELECT l.*, NULL FROM (%6$s) l', id_column, k, coopembed.qualified(rel), coopembed.qualified(kept), emb,
+            UNION ALL SELECT l.*, NULL FROM (%6$s) l', id_column, k, coopembed.qualified(rel), coopembed.qualified(stored), emb,
             coopembed.lists(rel, id_column, emb, attributes, k, format('r.%1$I IN ($1::%2$s, $2::%2$s) AND NOT EXISTS (SELECT FROM %3$s g
-                WHERE g.id = r.%1$I AND g.digest = coopembed.digest(r.%4$s) AND g.neighbours IS NOT NULL)', id_column, id_type, coopembed.qualified(kept), emb)));
+                WHERE g.id = r.%1$I AND g.digest = coopembed.digest(r.%4$s) AND g.neighbours IS NOT NULL)', id_column, id_type, coopembed.qualified(stored), emb)));
     END IF;
     IF goal IS NULL THEN
         lists := lists || format(' UNION ALL SELECT NULL, COALESCE(array_agg(n.id::text ORDER BY n.d), ''{}''),
@@ -536,20 +940,22 @@ BEGIN
     EXECUTE format('SELECT coopembed.route(id, neighbours, distances, $1, $2), count(*) FILTER (WHERE outdated),
         count(*) FILTER (WHERE NOT outdated) FROM (%s) l (id, neighbours, distances, outdated)', lists)
         INTO path, outdated, used USING start, goal, target;
-    IF kept IS NOT NULL THEN
-        PERFORM coopembed.tell_outdated(kept, outdated, used);
+    IF stored IS NOT NULL THEN
+        PERFORM coopembed.tell_outdated(stored, outdated, used);
     END IF;
     IF jsonb_typeof(path) = 'object' THEN
-        RAISE no_data_found USING MESSAGE = format('no path leads from "%s" to %s', start, COALESCE('"' || goal || '"', 'the centre')),
+        RAISE no_data_found USING MESSAGE = format('no path leads from "%s" to %s', start, COALESCE('"' || goal || '"', 'the target')),
             DETAIL = format('Of %s images %s can be reached from "%s", and %s from %s.', path ->> 'nodes', path ->> 'from_start', start,
-                path ->> 'from_goal', COALESCE('"' || goal || '"', 'the centre')),
+                path ->> 'from_goal', COALESCE('"' || goal || '"', 'the target')),
             HINT = 'Raise k, so that each image has more neighbours.';
     END IF;
     RETURN QUERY SELECT (n - 1)::integer, s ->> 'id', (s ->> 'hop')::double precision, (s ->> 'crossing')::boolean
         FROM jsonb_array_elements(path) WITH ORDINALITY t (s, n) ORDER BY n;
 END $$;
+COMMENT ON FUNCTION coopembed.walk(regclass, name, name, text, text, coopquery, text[], integer, regclass) IS
+    'internal: the path of coop_transition() and coop_transition_to()';
 
--- Says so if a graph is not what a refresh would make it. Rows that whoever asks may not read do not count as gone.
+-- A NOTICE if a stored graph is not what a refresh would make it. Rows that the caller may not read do not count as gone.
 CREATE OR REPLACE FUNCTION coopembed.tell_outdated(graph regclass, outdated bigint, used bigint) RETURNS void
     LANGUAGE plpgsql STABLE SET search_path TO pg_catalog, pg_temp AS $$
 DECLARE
@@ -560,13 +966,14 @@ BEGIN
         EXECUTE format('SELECT count(*) FROM %s WHERE neighbours IS NOT NULL', coopembed.qualified(graph)) INTO lists;
     END IF;
     IF outdated > 0 OR lists > used THEN
-        RAISE NOTICE 'the kept graph % is out of date: % rows are new or changed, % of its rows are gone or changed', graph, outdated, lists - used
+        RAISE NOTICE 'the stored graph % is out of date: % rows are new or changed, % of its rows are gone or changed', graph, outdated, lists - used
             USING HINT = format('CALL coop_build_knn(%L, %L, %L, %L, %s%s) refreshes it.', g.relation, g.id_column, g.emb_column, graph, g.k,
                 COALESCE(', ' || quote_literal(g.attribute), ''));
     END IF;
 END $$;
+COMMENT ON FUNCTION coopembed.tell_outdated(regclass, bigint, bigint) IS 'internal: a NOTICE if a stored graph is out of date';
 
--- What both functions check first; the graph is one that the caller names.
+-- Checks the arguments of both functions below; `graph` is null or the graph that the caller named.
 CREATE OR REPLACE FUNCTION coopembed.check_walk(rel regclass, id_column name, emb_column name, k integer, attributes text[], graph regclass) RETURNS void
     LANGUAGE plpgsql STABLE SET search_path TO pg_catalog, pg_temp AS $$
 DECLARE
@@ -580,41 +987,59 @@ BEGIN
     IF graph IS NOT NULL AND NOT EXISTS (SELECT FROM coopembed.knn_graphs g WHERE g.graph = check_walk.graph AND g.relation = rel
         AND g.id_column = check_walk.id_column AND g.emb_column = check_walk.emb_column AND g.k >= check_walk.k
         AND (attributes IS NULL AND g.attribute IS NULL OR attributes = ARRAY[g.attribute])) THEN
-        RAISE invalid_parameter_value USING MESSAGE = format('%s is no graph that coop_build_knn() made of this', graph),
-            DETAIL = format('Asked of %s (%I, %I), k = %s%s.', rel, id_column, emb_column, k,
+        RAISE invalid_parameter_value USING MESSAGE = format('%s is not a graph that coop_build_knn() built for these arguments', graph),
+            DETAIL = format('The arguments are %s (%I, %I), k = %s%s.', rel, id_column, emb_column, k,
                 COALESCE(', attribute "' || array_to_string(attributes, '", "') || '"', '')),
-            HINT = 'coop_knn_graphs() lists the graphs. Without one, it is found or made for the statement.';
+            HINT = 'coop_knn_graphs() lists the graphs. Without this argument, a graph that fits is found or built for the statement.';
     ELSIF graph IS NOT NULL THEN
         PERFORM coopembed.check_plain(graph);
     END IF;
 END $$;
+COMMENT ON FUNCTION coopembed.check_walk(regclass, name, name, integer, text[], regclass) IS
+    'internal: checks the arguments of coop_transition() and coop_transition_to()';
+COMMENT ON FUNCTION coop_transition(regclass, name, name, anycompatible, anycompatible, text, integer, regclass) IS
+    'the shortest path from one image to another along k nearest neighbours, over all attributes or in one, in a stored graph or one built for the statement; is_crossing marks its longest hop';
+COMMENT ON FUNCTION coop_transition_to(regclass, name, name, anycompatible, coopquery, text, integer, regclass) IS
+    'the shortest path from an image to the target of a query, such as a category; its last row has no id';
 
-COMMENT ON COLUMN coopembed.models.config IS 'config.json; a character that the encoding of the database lacks is escaped';
+-- current/status.sql
 
-COMMENT ON FUNCTION coopembed.qualified(regclass) IS 'internal: a relation''s name for a statement, with its schema';
+COMMENT ON FUNCTION coop_status() IS
+    'counters of the inference service since its model process started, one row for each; only running = 0 before the first image';
+COMMENT ON VIEW coop_stat_worker IS
+    'the inference service: one row of counters and total times since stats_reset; all columns but running are null before the first image';
+COMMENT ON COLUMN coop_stat_worker.running IS 'whether the service runs; reading the view does not start it';
+COMMENT ON COLUMN coop_stat_worker.supervisor_pid IS 'process id of the background worker that supervises the model process';
+COMMENT ON COLUMN coop_stat_worker.device IS 'device that computes: the name of a GPU, or cpu, with the reason if coopembed.device asks for another';
+COMMENT ON COLUMN coop_stat_worker.stats_reset IS 'when the model process started, and its counters from zero';
+COMMENT ON COLUMN coop_stat_worker.restarts IS 'model processes that this supervisor replaced, for new settings or by coop_worker_restart()';
+COMMENT ON COLUMN coop_stat_worker.crashes IS 'model processes of this supervisor that ended in any other way';
+COMMENT ON COLUMN coop_stat_worker.model_bytes IS 'bytes that the models in memory take, including their buffers';
+COMMENT ON COLUMN coop_stat_worker.memory_limit IS 'bytes that models may take; 0: no limit';
+COMMENT ON COLUMN coop_stat_worker.model_loads IS 'models loaded into memory';
+COMMENT ON COLUMN coop_stat_worker.model_evictions IS 'models evicted from memory to make room for others';
+COMMENT ON COLUMN coop_stat_worker.queue_length IS 'images waiting in the queue now';
+COMMENT ON COLUMN coop_stat_worker.requests IS 'images received';
+COMMENT ON COLUMN coop_stat_worker.images IS 'images embedded';
+COMMENT ON COLUMN coop_stat_worker.batches IS 'batches that models computed';
+COMMENT ON COLUMN coop_stat_worker.largest_batch IS 'number of images in the largest batch';
+COMMENT ON COLUMN coop_stat_worker.refused_queue_full IS 'images refused because coopembed.queue_length images were waiting already';
+COMMENT ON COLUMN coop_stat_worker.expired_in_queue IS 'images given up after waiting for coopembed.queue_timeout';
+COMMENT ON COLUMN coop_stat_worker.cancelled IS 'images whose session no longer waited when their turn came';
+COMMENT ON COLUMN coop_stat_worker.errors IS 'images that the model could not embed';
+COMMENT ON COLUMN coop_stat_worker.decode_ms IS 'total milliseconds that sessions spent on decoding and resizing images';
+COMMENT ON COLUMN coop_stat_worker.queue_ms IS 'total milliseconds that images waited in the queue';
+COMMENT ON COLUMN coop_stat_worker.model_ms IS 'total milliseconds that models computed';
+COMMENT ON COLUMN coop_stat_worker_batches.size IS 'a power of two: the row counts batches of at most this size and more than half of it';
+COMMENT ON COLUMN coop_stat_worker_batches.batches IS 'number of batches of that size';
+COMMENT ON COLUMN coop_stat_worker_batches.images IS 'number of images in those batches';
+COMMENT ON FUNCTION coop_worker_restart() IS
+    'replaces the model process by a new one and returns its process id once it answers; requests under way are answered first. For superusers, until EXECUTE is granted';
 
-COMMENT ON FUNCTION coopembed.check_plain(regclass) IS 'internal: an error unless a graph is as coop_build_knn() makes it';
+-- current/version.sql
 
-COMMENT ON FUNCTION coopembed.is_plain(regclass) IS 'internal: whether a graph is a table that runs no code of anybody''s';
+COMMENT ON FUNCTION coop_version() IS
+    'version of the library that this session runs; a WARNING if the SQL objects of this database (pg_extension.extversion) have another version: then run ALTER EXTENSION coopembed UPDATE, or reconnect';
 
-COMMENT ON FUNCTION coopembed.is_trusted(regclass) IS 'internal: whether a table is the current user''s or a superuser''s';
-
-COMMENT ON FUNCTION coopembed.knn_add_graph(regclass, regclass, name, name, integer, text) IS
-    'internal: lists a table of the caller''s own as a graph';
-
-COMMENT ON FUNCTION coopembed.knn_lock(regclass, text) IS 'internal: locks a graph that the caller may refresh';
-
-COMMENT ON FUNCTION coopembed.knn_remove_gone() IS 'internal: takes graphs that were dropped from the list';
-
-COMMENT ON FUNCTION coopembed.knn_to_refresh(regclass) IS 'internal: what a graph is of, or an error unless the caller may refresh it';
-
--- Shards.
-COMMENT ON FUNCTION coopembed.open_search(text, coopquery, oid[]) IS
-    'internal: a cursor for a search in which some foreign partitions are taken to be empty';
-
-
-COMMENT ON FUNCTION coopembed.search_unreachable(text, coopquery, regclass) IS
-    'internal: which partitions coop_search() leaves out, with a warning for each';
-
--- Graphs that nobody need believe.
+-- Graphs in the list that no function would read any more.
 DELETE FROM coopembed.knn_graphs WHERE coopembed.is_plain(graph) IS NOT TRUE;

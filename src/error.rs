@@ -1,46 +1,46 @@
-//! The one error value of every floor: what went wrong, what was found and expected, and what to do.
+//! The error type of the whole crate: what went wrong, what was found and expected, and what to do.
 //!
-//! Below `src/pg` nothing knows PostgreSQL; the glue turns an [`Error`] into `ereport` with the SQLSTATE of its
-//! [`Kind`], and the offline program prints the same three lines.
+//! In the server, `src/pg/ereport.rs` turns an [`Error`] into an `ereport` with the SQLSTATE of its [`Kind`]; the offline
+//! program prints the same message, DETAIL and HINT.
 
 use std::fmt::Display;
 
-/// What kind of failure this is; `src/pg/ereport.rs` maps each to one SQLSTATE.
+/// The kind of a failure; `src/pg/ereport.rs` maps each to one SQLSTATE.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Bytes that are not an image we can decode.
+    /// Bytes that are not an image in a known format, or a damaged one.
     InvalidImage,
-    /// A configured or built-in limit would be passed.
+    /// A configured or built-in limit would be exceeded.
     LimitExceeded,
-    /// A model directory, its config or its tensors are not right.
+    /// A model directory, its configuration or its tensors are invalid.
     InvalidModel,
-    /// Written by a newer version, or a feature that is not there.
+    /// Written by a newer version, or a feature that does not exist.
     Unsupported,
     /// A name that does not exist.
     UnknownName,
     /// A name that exists already.
     DuplicateName,
-    /// Two values that do not belong together (other model, other shape).
+    /// Two values that do not go together: of different models or shapes.
     Mismatch,
     /// Malformed text representation of a value.
     InvalidText,
     /// Malformed binary representation of a value.
     InvalidBinary,
-    /// Bytes that are no text in the encoding that they should be in.
+    /// Bytes that are not text in the encoding that they should be in.
     InvalidEncoding,
-    /// A character that the encoding of a database lacks.
+    /// A character that the database's encoding does not have.
     Untranslatable,
     /// An argument or setting outside its range.
     InvalidParameter,
-    /// A data set that cannot be read as what it says it is.
+    /// A data set that is not in the format it should be in.
     InvalidData,
-    /// The inference service is not there (it died, or could not start).
+    /// The inference service is not running: it could not start, or has died.
     Unavailable,
-    /// The inference service has no room: its queue is full, or the request waited too long in it.
+    /// The inference service is overloaded: its queue is full, or the request has waited too long in it.
     Busy,
-    /// Somebody else's change came between: another try may work.
+    /// A concurrent change was in the way: another try may succeed.
     Conflict,
-    /// The system refused an allocation whose size a user chose ([`memory`](super::memory)); SQLSTATE 53200.
+    /// The system refused an allocation whose size depends on a user's data (see `src/memory.rs`); SQLSTATE 53200.
     OutOfMemory,
     /// Reading or writing failed.
     Io,
@@ -50,11 +50,11 @@ pub enum Kind {
     Internal,
 }
 
-/// An error with the parts that PostgreSQL shows: MESSAGE, DETAIL and HINT.
+/// An error with the parts that PostgreSQL shows: message, DETAIL and HINT.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]
 pub struct Error {
-    /// What kind of failure.
+    /// The kind of the failure, which decides the SQLSTATE.
     pub kind: Kind,
     /// One line, lower case, no full stop.
     pub message: String,
@@ -64,28 +64,28 @@ pub struct Error {
     pub hint: Option<String>,
 }
 
-/// `Result` with our [`Error`].
+/// `Result` with this crate's [`Error`].
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
-    /// An error with a message only; add [`Error::detail`] and [`Error::hint`].
+    /// An error with a message only; [`Error::detail`] and [`Error::hint`] add the rest.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into(), detail: None, hint: None }
     }
 
-    /// What was found and what was expected.
+    /// Adds what was found and what was expected: a sentence.
     pub fn detail(mut self, detail: impl Into<String>) -> Self {
         self.detail = Some(detail.into());
         self
     }
 
-    /// What the user can do about it.
+    /// Adds what the user can do about it: a sentence.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
-    /// `what` (say "attribute") called `name` does not exist; the HINT lists the nearest of the `known` names.
+    /// No `what` (such as "attribute") is called `name`; the HINT lists the most similar of the `known` names.
     pub fn unknown<S: AsRef<str>>(what: &str, name: &str, known: impl IntoIterator<Item = S>) -> Self {
         let known: Vec<String> = known.into_iter().map(|s| s.as_ref().to_owned()).collect();
         let error = Self::new(Kind::UnknownName, format!("{what} \"{}\" does not exist", abridged(name)));
@@ -101,12 +101,12 @@ impl Error {
         }
     }
 
-    /// Reading or writing `path` failed.
+    /// Could not `action` (such as "read") the file at `path`.
     pub fn io(action: &str, path: &std::path::Path, error: &std::io::Error) -> Self {
         Self::new(Kind::Io, format!("could not {action} \"{}\": {error}", path.display()))
     }
 
-    /// Message, DETAIL and HINT on lines of their own, as `psql` shows them.
+    /// Message, DETAIL and HINT on separate lines, as `psql` shows them.
     pub fn report(&self) -> String {
         let mut out = self.message.clone();
         for (label, text) in [("DETAIL", &self.detail), ("HINT", &self.hint)] {
@@ -118,17 +118,17 @@ impl Error {
     }
 }
 
-/// A candle failure that no check of ours foresaw.
+/// A failure of candle that no check here has anticipated.
 impl From<candle_core::Error> for Error {
     fn from(e: candle_core::Error) -> Self {
         Self::new(Kind::Internal, format!("tensor operation failed: {e}"))
     }
 }
 
-/// How many characters of a user's text are shown, or compared with known names.
-const SHOWN: usize = 80;
+/// Characters of a user's text that are shown, or compared with known names.
+const MAX_SHOWN: usize = 80;
 
-/// Text from a user, cut to a length that fits an error line.
+/// Text from a user, truncated to a length that fits an error line.
 pub fn abridged(text: &str) -> impl Display {
     match beginning(text) {
         Some(beginning) => format!("{beginning}..."),
@@ -136,13 +136,13 @@ pub fn abridged(text: &str) -> impl Display {
     }
 }
 
-/// The beginning of a text that is too long to be shown.
+/// The beginning of a text that is too long to be shown whole; `None` for a shorter text.
 fn beginning(text: &str) -> Option<&str> {
-    text.char_indices().nth(SHOWN).map(|(at, _)| &text[..at])
+    text.char_indices().nth(MAX_SHOWN).map(|(at, _)| &text[..at])
 }
 
-/// Up to eight of `known`, the most similar to `name` first. A text of any length may be asked for: time and memory grow with the product of
-/// the lengths that are compared.
+/// Up to eight of the `known` names, the most similar to `name` first. Only beginnings are compared, because the time and memory
+/// that this takes grow with the product of the lengths, and a user may pass a name of any length.
 fn nearest(name: &str, known: &[String]) -> Vec<String> {
     let name = beginning(name).unwrap_or(name);
     let mut scored: Vec<(f64, &String)> = known
@@ -172,14 +172,14 @@ mod tests {
     }
 
     #[test]
-    fn a_name_of_any_length_costs_no_more_than_a_long_one() {
+    fn a_name_of_any_length_is_compared_in_bounded_time() {
         let known: Vec<String> = (0..50).map(|i| format!("{i}").repeat(100)).collect();
         let e = Error::unknown("value", &"7".repeat(100_000_000), &known);
         assert!(e.hint.unwrap().starts_with("The nearest of 50 known names: \"7777"));
     }
 
     #[test]
-    fn long_names_are_cut_on_a_character() {
+    fn long_names_are_truncated_at_a_character_boundary() {
         let e = Error::unknown("model", &"é".repeat(500), ["a"]);
         assert!(e.message.len() < 220);
     }

@@ -1,23 +1,25 @@
-//! Allocations whose size somebody else chose (a text, an image, a model, a graph), made so that a failure is an [`Error`].
+//! Allocations whose size depends on a user's data (a text, an image, a model, a graph): if memory is refused, they return an
+//! [`Error`].
 //!
-//! Rust's collections abort the process where memory is refused, and PostgreSQL restarts the whole cluster where a process
-//! aborts. So whatever grows with a user's data is allocated by these, and never by `vec![...]`, `collect` or `to_vec`.
+//! Rust's collections abort the process when memory is refused, and PostgreSQL restarts the whole cluster when a process
+//! aborts. So whatever grows with a user's data is allocated with these functions, never with `vec![...]`, `collect` or
+//! `to_vec`.
 
-use super::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Whether an allocation had to be served from a reserve.
+/// True after an allocation had to be served from the reserve (`src/pg/allocator.rs`), until memory is available again.
 static SHORT: AtomicBool = AtomicBool::new(false);
 
-/// As much as this must be had again before memory counts as being there.
-const ENOUGH: usize = 1 << 20;
+/// Memory counts as available again once so many bytes can be allocated.
+const RECOVERED_BYTES: usize = 1 << 20;
 
-/// Says that an allocation had to be served from a reserve. Until there is memory again, every allocation here is refused.
+/// Records that an allocation had to be served from the reserve. Until memory is available again, all functions here fail.
 pub fn set_short() {
     SHORT.store(true, Ordering::Relaxed);
 }
 
-/// An error if memory is short: for loops that allocate little and often.
+/// Fails while memory is short. For loops that make many small allocations by other means.
 ///
 /// # Errors
 /// [`Kind::OutOfMemory`].
@@ -32,14 +34,14 @@ pub fn check() -> Result<()> {
 #[cold]
 fn recover() -> Result<()> {
     let mut room = Vec::<u8>::new();
-    room.try_reserve_exact(ENOUGH).map_err(|_| out_of_memory(ENOUGH))?;
-    // Seen by nobody, it would be optimised away.
+    room.try_reserve_exact(RECOVERED_BYTES).map_err(|_| out_of_memory(RECOVERED_BYTES))?;
+    // Keeps the compiler from removing the allocation.
     std::hint::black_box(room.as_ptr());
     SHORT.store(false, Ordering::Relaxed);
     Ok(())
 }
 
-/// The error of an allocation of `bytes` that was refused; in PostgreSQL it has the SQLSTATE 53200, `out_of_memory`.
+/// The error for a refused allocation of `bytes`; in PostgreSQL it has the SQLSTATE 53200, `out_of_memory`.
 #[cold]
 pub fn out_of_memory(bytes: usize) -> Error {
     Error::new(Kind::OutOfMemory, "out of memory")
@@ -138,8 +140,8 @@ pub fn text(text: &str) -> Result<String> {
     Ok(copy)
 }
 
-/// Makes sure that `bytes` could be allocated now, and lets go of them: for libraries that allocate by themselves, up to a size that
-/// is known beforehand.
+/// Checks that `bytes` can be allocated now, and frees them again: for libraries that make their own allocations, up to a size
+/// that is known beforehand.
 ///
 /// # Errors
 /// [`Kind::OutOfMemory`].
@@ -149,8 +151,9 @@ pub fn headroom(bytes: usize) -> Result<()> {
     Ok(())
 }
 
-/// Makes sure that JSON of `bytes` can be parsed: serde_json allocates by itself. The most comes of the least text where a list of small numbers
-/// becomes [`serde_json::Value`]s: two bytes each turn into 32, in a vector that doubles, and is there twice while it is moved: 48 times the text.
+/// Checks that there is memory to parse JSON of `bytes`, because serde_json makes its own allocations. The worst case is a list
+/// of one-digit numbers: two bytes each become a [`serde_json::Value`] of 32, in a vector that doubles its capacity and exists
+/// twice while it is moved, which makes 48 times the text.
 ///
 /// # Errors
 /// [`Kind::OutOfMemory`].
@@ -163,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_cannot_be_had_is_an_error_that_says_how_much_it_was() {
+    fn a_refused_allocation_is_an_error_that_names_its_size() {
         const TOO_MANY: usize = isize::MAX as usize / 4;
         let errors = [
             with_capacity::<u16>(TOO_MANY).unwrap_err(),
@@ -178,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_be_had_is_what_was_asked_for() {
+    fn a_granted_allocation_holds_what_was_asked_for() {
         assert_eq!(filled(7, 3).unwrap(), [7, 7, 7]);
         assert_eq!(copied(&[1, 2]).unwrap(), [1, 2]);
         assert_eq!(collect((0..100).filter(|n| n % 7 == 0)).unwrap().len(), 15);

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# ALTER EXTENSION coopembed UPDATE: from every version whose script is in sql/, a database that is full and in use becomes one of
-# today's version. Its data, its index and its answers stay what they were, and its catalogue becomes that of a new one.
-# usage: upgrade.sh [GIT-TAG...]     A tag's own library then fills the database, before today's takes its place.
+# ALTER EXTENSION coopembed UPDATE from every version that has an install snapshot in sql/. A database in use keeps its data, its index
+# and its answers, and gets the catalogue of a new installation. Upgrade scripts between two snapshots lead to the later one.
+# usage: upgrade.sh [GIT-TAG...]     With tags, each tag's own library fills the database before the current one replaces it.
 source "$(dirname "$0")/tools/lib.sh"
 find_postgres
 current=$(sed -n 's/^version = "\(.*\)"/\1/p' "$ROOT/Cargo.toml" | head -1)
@@ -9,6 +9,11 @@ scratch_cluster
 for_server "$SCRATCH" "$ROOT/src/demo/gallery" >/dev/null
 for_server "$SCRATCH" "$ROOT/model/emoji" >/dev/null
 export PGOPTIONS="-c client_min_messages=warning"
+
+# The extension's objects, one fact per line.
+catalogue() { # DATABASE
+  psql_ -At -d "$1" -v extension=coopembed -f "$ROOT/tests/tools/members.sql"
+}
 
 fill() { # DATABASE VERSION
   "$BIN/createdb" "$1"
@@ -33,7 +38,7 @@ GRANT EXECUTE ON FUNCTION coop_drop_model(text) TO pg_monitor;
 SQL
 }
 
-# Answers that come from the catalogue, from the table, from the index and from the kept graph.
+# Answers from the catalogue, the table, the index and the stored graph.
 answers() { # DATABASE
   ask -d "$1" <<'SQL'
 SELECT * FROM greens;
@@ -52,7 +57,7 @@ SELECT id FROM products ORDER BY emb <-> coop_like((SELECT emb FROM products WHE
 SQL
 }
 
-# What a database is before and after; then it goes on being used.
+# Records what `check` compares after the upgrade.
 remember() { # DATABASE
   answers "$1" >"$SCRATCH/answers"
   "$BIN/pg_dump" --data-only "$1" | grep -v '^\\\(un\)\?restrict' >"$SCRATCH/rows"
@@ -64,11 +69,10 @@ check() { # DATABASE FROM
   answers "$1" | diff "$SCRATCH/answers" - || die "from $2: answers changed"
   ok "from $2: answers are the same, and the index is sound"
   ask -d "$1" -c "REVOKE EXECUTE ON FUNCTION coop_drop_model(text) FROM pg_monitor"
-  diff <(psql_ -At -d new -v extension=coopembed -f "$ROOT/tests/tools/members.sql") \
-    <(psql_ -At -d "$1" -v extension=coopembed -f "$ROOT/tests/tools/members.sql") \
-    || die "from $2: < is in a new $current and > in one updated; sql/coopembed--*--$current.sql lacks something"
+  diff <(catalogue new) <(catalogue "$1") \
+    || die "from $2: < is in a new $current, > in an upgraded one; the two differ, so sql/coopembed--*--$current.sql is wrong"
   ok "from $2: the catalogue is that of a new $current"
-  expect "from $2: it goes on" 't|60|65' "$(ask -d "$1" <<'SQL' | tail -1
+  expect "from $2: the database works as before" 't|60|65' "$(ask -d "$1" <<'SQL' | tail -1
 INSERT INTO products SELECT 2000 + id, name, designer, category, image FROM products WHERE id <= 2;
 CALL coop_build_knn('products', 'id', 'emb', 'products_knn');
 SELECT coop_drop_category('ball');
@@ -81,13 +85,36 @@ SQL
 
 "$BIN/createdb" new
 ask -d new -c 'CREATE EXTENSION coopembed'
-expect 'a new database has the version of Cargo.toml' "$current" "$(ask -d new -c "SELECT extversion FROM pg_extension WHERE extname = 'coopembed'")"
-expect 'every version with a script can be updated' '' "$(ask -d new -c "
+expect 'a new installation has the version of Cargo.toml' "$current" "$(ask -d new -c "SELECT extversion FROM pg_extension WHERE extname = 'coopembed'")"
+expect 'every version can be upgraded' '' "$(ask -d new -c "
     SELECT v.version FROM pg_available_extension_versions v WHERE name = 'coopembed' AND NOT EXISTS (
         SELECT FROM pg_extension_update_paths('coopembed') WHERE source = v.version AND target = '$current' AND path IS NOT NULL)
     AND v.version <> '$current'")"
 
-# What versions before 0.3.0 let anybody do is undone, and their functions work until then.
+# Versions with an install snapshot, oldest first.
+mapfile -t snapshots < <(cd "$ROOT/sql" && ls coopembed--*.sql | sed 's/^coopembed--//; s/\.sql$//' | grep -v -e -- | sort -V)
+
+# An installation from a snapshot equals the upgrade of each earlier snapshot to the same version.
+for ((i = 0; i < ${#snapshots[@]}; i++)); do
+  to=${snapshots[i]}
+  "$BIN/createdb" installed
+  ask -d installed -c "CREATE EXTENSION coopembed VERSION '$to'"
+  for from in "${snapshots[@]:0:i}"; do
+    "$BIN/createdb" upgraded
+    ask -d upgraded -c "CREATE EXTENSION coopembed VERSION '$from'" -c "ALTER EXTENSION coopembed UPDATE TO '$to'"
+    diff <(catalogue installed) <(catalogue upgraded) \
+      || die "< is in sql/coopembed--$to.sql, > in $from upgraded to $to; they must not differ"
+    ok "$from upgraded to $to equals the snapshot of $to"
+    "$BIN/dropdb" upgraded
+  done
+  # The same for the current version, of an installation that has never been used.
+  ask -d installed -c 'ALTER EXTENSION coopembed UPDATE'
+  diff <(catalogue new) <(catalogue installed) || die "< is in a new $current, > in $to upgraded; they must not differ"
+  ok "$to upgraded equals a new $current"
+  "$BIN/dropdb" installed
+done
+
+# 0.3.0 closes holes of earlier versions, whose functions work with the new library until the upgrade.
 "$BIN/createdb" holes
 ask -d holes >/dev/null <<'SQL'
 CREATE EXTENSION coopembed VERSION '0.2.0';
@@ -99,17 +126,14 @@ CREATE VIEW looks AS SELECT 1 AS id, ''::bytea AS digest, '{1}'::integer[] AS ne
 INSERT INTO coopembed.knn_graphs VALUES ('looks', 'things', 'id', 'emb', 5);
 SQL
 search="SELECT count(*) FROM coop_search(NULL::things, 'emb', '2x2@0000002a:[1,0,0,1]'::coopvec::coopquery, skip_unreachable => true)"
-expect 'functions of 0.2.0 search with the new library' '1 1' "$(ask -d holes -c "$search" -c 'SELECT count(*) FROM coopembed.knn_graphs' | xargs)"
+expect 'functions of 0.2.0 work with the new library' '1 1' "$(ask -d holes -c "$search" -c 'SELECT count(*) FROM coopembed.knn_graphs' | xargs)"
 ask -d holes -c 'ALTER EXTENSION coopembed UPDATE'
-expect 'what was listed as a graph and is none leaves the list, to which nobody adds' '1 0 f f f 0' "$(ask -d holes -c "$search" -c 'SELECT count(*) FROM coopembed.knn_graphs' -c "
+expect 'the upgrade removes from the list what is not a graph, and no user can write to the list' '1 0 f f f 0' "$(ask -d holes -c "$search" -c 'SELECT count(*) FROM coopembed.knn_graphs' -c "
   SELECT relrowsecurity, has_table_privilege('neighbour', oid, 'INSERT'), has_table_privilege('neighbour', oid, 'DELETE'),
     (SELECT count(*) FROM pg_policy WHERE polrelid = c.oid) FROM pg_class c WHERE oid = 'coopembed.knn_graphs'::regclass" | tr '|' ' ' | xargs)"
 
 if [ $# = 0 ]; then
-  for script in "$ROOT"/sql/coopembed--*.sql; do
-    version=$(basename "$script" .sql)
-    version=${version#coopembed--}
-    [[ $version != *--* ]] || continue
+  for version in "${snapshots[@]}"; do
     fill old "$version"
     remember old
     check old "$version"

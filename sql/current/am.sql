@@ -1,12 +1,26 @@
--- One index for every mask and every weight (src/pg/am).
+-- The access method coop: one index for every choice of subspaces and weights. The folder src/pg/am implements it.
+
 CREATE FUNCTION coop_handler(internal) RETURNS index_am_handler
     AS 'MODULE_PATHNAME', 'coop_handler' LANGUAGE C STRICT;
 CREATE ACCESS METHOD coop TYPE INDEX HANDLER coop_handler;
+COMMENT ON FUNCTION coop_handler(internal) IS 'coop index access method handler';
+COMMENT ON ACCESS METHOD coop IS 'exact nearest neighbours of embeddings, over any subspaces with any weights';
 
 CREATE OPERATOR CLASS coopvec_ops DEFAULT FOR TYPE coopvec USING coop AS
     OPERATOR 1 <-> (coopvec, coopvec) FOR ORDER BY pg_catalog.float_ops,
     OPERATOR 2 <-> (coopvec, coopquery) FOR ORDER BY pg_catalog.float_ops;
+COMMENT ON OPERATOR FAMILY coopvec_ops USING coop IS 'ORDER BY embedding <-> query or embedding';
+COMMENT ON OPERATOR CLASS coopvec_ops USING coop IS
+    'ORDER BY embedding <-> query or embedding; WITH (tail_rows = N): how many new rows are collected before they are packed into groups, default 2048';
 
--- Raises an error if an index is damaged or lacks a row of its table; returns how many rows it compared.
 CREATE FUNCTION coop_index_check(index regclass) RETURNS bigint
     AS 'MODULE_PATHNAME', 'coop_index_check_wrapper' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION coop_index_check(regclass) IS
+    'compares an index with its table and returns the number of rows compared; an error (XX002) says what is damaged or missing. For the owner of the index';
+
+-- EXPLAIN of PostgreSQL 15 has no place for an access method's own counters.
+CREATE FUNCTION coop_last_scan()
+    RETURNS TABLE (index_oid oid, indexed_rows bigint, rows_bounded bigint, rows_refined bigint, rows_returned bigint)
+    AS 'MODULE_PATHNAME', 'coop_last_scan_wrapper' LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
+COMMENT ON FUNCTION coop_last_scan() IS
+    'counters of the last index scan of this session: rows in the index, rows whose distance was bounded, rows whose distance was refined with all bits, rows returned; no row before the first scan';

@@ -1,7 +1,8 @@
--- Embedding a whole table, and keeping it embedded.
+-- coop_embed_table(): embeds the images of a whole table. src/pg/functions/embed_table.rs implements the steps.
 --
--- The procedure commits between its steps, so it can set no search_path, and neither may a step, in which the table's own triggers
--- fire: what they call is named by its schema, operators and types too. All of it runs with the caller's rights.
+-- The procedure commits between its steps, and a procedure that commits cannot set a search_path; nor may a step, in which the
+-- table's own triggers fire. So everything they call is named with its schema, operators and types too. All of it runs with the
+-- caller's rights.
 
 CREATE FUNCTION coopembed.fingerprint(embedding coopvec) RETURNS bigint
     AS 'MODULE_PATHNAME', 'coopvec_fingerprint' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
@@ -14,8 +15,13 @@ CREATE FUNCTION coopembed.embed_begin(tab regclass, model text, total bigint) RE
     AS 'MODULE_PATHNAME', 'embed_begin_wrapper' LANGUAGE C VOLATILE STRICT;
 CREATE FUNCTION coopembed.embed_end() RETURNS void
     AS 'MODULE_PATHNAME', 'embed_end_wrapper' LANGUAGE C VOLATILE STRICT;
+COMMENT ON FUNCTION coopembed.fingerprint(coopvec) IS 'internal: fingerprint of the model that made an embedding, as a number';
+COMMENT ON FUNCTION coopembed.embed_model(text) IS 'internal: name and fingerprint of the model that coop_embed_table() uses';
+COMMENT ON FUNCTION coopembed.embed_step(regclass, text, text, text[], text, bigint, integer) IS 'internal: one batch of coop_embed_table()';
+COMMENT ON FUNCTION coopembed.embed_begin(regclass, text, bigint) IS 'internal: records that coop_embed_table() begins';
+COMMENT ON FUNCTION coopembed.embed_end() IS 'internal: records that coop_embed_table() has finished';
 
--- One row for each session that embeds a table or has; functions write it for the session that calls them, and no other.
+-- The latest run of each session. The functions above write only the row of the session that calls them.
 CREATE TABLE coopembed.embedding_runs (
     pid      integer PRIMARY KEY,
     relation oid NOT NULL,
@@ -28,9 +34,20 @@ CREATE TABLE coopembed.embedding_runs (
     updated  timestamptz NOT NULL DEFAULT clock_timestamp(),
     finished timestamptz
 );
+COMMENT ON TABLE coopembed.embedding_runs IS 'runs of coop_embed_table(); the view coop_embed_progress shows them';
+COMMENT ON COLUMN coopembed.embedding_runs.pid IS 'process id of the session';
+COMMENT ON COLUMN coopembed.embedding_runs.relation IS 'table passed to coop_embed_table()';
+COMMENT ON COLUMN coopembed.embedding_runs.model IS 'name of the model';
+COMMENT ON COLUMN coopembed.embedding_runs.total IS 'number of rows without an embedding of the model when the run began';
+COMMENT ON COLUMN coopembed.embedding_runs.done IS 'number of rows embedded and committed';
+COMMENT ON COLUMN coopembed.embedding_runs.failed IS 'number of rows whose image could not be embedded';
+COMMENT ON COLUMN coopembed.embedding_runs.locked IS 'number of rows skipped because another session had locked them';
+COMMENT ON COLUMN coopembed.embedding_runs.started IS 'when the run began';
+COMMENT ON COLUMN coopembed.embedding_runs.updated IS 'when the run last committed a batch';
+COMMENT ON COLUMN coopembed.embedding_runs.finished IS 'when the run finished; null if it has not';
 
--- A session that does something else has given up. Whether it does is for members of pg_read_all_stats to see, of all sessions but
--- one's own; to others such a run is running until its session ends.
+-- A run whose session is idle or does something else was interrupted. Only members of pg_read_all_stats see what other users'
+-- sessions do; for everybody else such a run counts as running until its session ends.
 CREATE VIEW coop_embed_progress AS
 SELECT r.relation::regclass AS relation, r.pid, r.model,
        CASE WHEN r.finished IS NOT NULL THEN 'finished'
@@ -40,20 +57,32 @@ SELECT r.relation::regclass AS relation, r.pid, r.model,
        r.done::double precision / greatest(extract(epoch FROM coalesce(r.finished, r.updated) - r.started), 0.001)::double precision AS per_second
 FROM coopembed.embedding_runs r LEFT JOIN pg_stat_activity a ON a.pid = r.pid;
 GRANT SELECT ON coop_embed_progress TO PUBLIC;
+COMMENT ON VIEW coop_embed_progress IS 'progress of coop_embed_table(): the latest run of each session, in this database';
+COMMENT ON COLUMN coop_embed_progress.relation IS 'table passed to coop_embed_table()';
+COMMENT ON COLUMN coop_embed_progress.pid IS 'process id of the session';
+COMMENT ON COLUMN coop_embed_progress.model IS 'name of the model';
+COMMENT ON COLUMN coop_embed_progress.state IS 'running, finished or interrupted';
+COMMENT ON COLUMN coop_embed_progress.total IS 'number of rows without an embedding of the model when the run began';
+COMMENT ON COLUMN coop_embed_progress.done IS 'number of rows embedded and committed';
+COMMENT ON COLUMN coop_embed_progress.failed IS 'number of rows whose image could not be embedded';
+COMMENT ON COLUMN coop_embed_progress.locked IS 'number of rows skipped because another session had locked them';
+COMMENT ON COLUMN coop_embed_progress.started IS 'when the run began';
+COMMENT ON COLUMN coop_embed_progress.updated IS 'when the run last committed a batch, or finished';
+COMMENT ON COLUMN coop_embed_progress.per_second IS 'rows embedded per second, on average';
 
--- The tables in which the rows of rel lie, each with its primary key's columns; or an error that says why rel cannot be embedded.
+-- The tables that store the rows of rel (itself, its partitions, its children), each with the columns of its primary key; or an error
+-- that says why rel cannot be embedded.
 CREATE FUNCTION coopembed.embed_targets(rel regclass, image_column name, emb_column name)
     RETURNS TABLE (part regclass, key text[]) LANGUAGE plpgsql STABLE SET search_path TO pg_catalog, pg_temp AS $$
 DECLARE
     found regtype;
     kind "char" := (SELECT relkind FROM pg_class WHERE oid = rel);
-    odd regclass;
 BEGIN
     IF rel IS NULL OR image_column IS NULL OR emb_column IS NULL THEN
         RAISE null_value_not_allowed USING MESSAGE = 'the table and its columns must not be null';
     ELSIF kind IS NULL OR kind NOT IN ('r', 'p') THEN
         RAISE wrong_object_type USING MESSAGE = format('%s is not a table', rel),
-            HINT = 'Name the table in which the rows lie; of a view or a foreign table, embed the table behind it.';
+            HINT = 'Name the table that stores the rows. For a view or a foreign table, embed the table behind it.';
     END IF;
     PERFORM coopembed.embedding_column(rel, emb_column);
     found := (SELECT CASE t.typtype WHEN 'd' THEN t.typbasetype ELSE t.oid END
@@ -62,7 +91,7 @@ BEGIN
     IF found IS NULL THEN
         RAISE undefined_column USING MESSAGE = format('column "%s" of relation %s does not exist', image_column, rel);
     ELSIF found <> 'bytea'::regtype THEN
-        RAISE datatype_mismatch USING MESSAGE = format('column "%s" of relation %s holds no pictures', image_column, rel),
+        RAISE datatype_mismatch USING MESSAGE = format('column "%s" of relation %s does not contain images', image_column, rel),
             DETAIL = format('Its type is %s.', found), HINT = 'Name a column of type bytea.';
     END IF;
     RETURN QUERY
@@ -75,8 +104,9 @@ BEGIN
             WHERE i.indrelid = c.oid AND i.indisprimary AND k.place <= i.indnkeyatts ORDER BY k.place)
         FROM tree JOIN pg_class c ON c.oid = tree.tab WHERE c.relkind <> 'p' ORDER BY c.oid;
 END $$;
+COMMENT ON FUNCTION coopembed.embed_targets(regclass, name, name) IS 'internal: the tables that store the rows of a relation, with their primary keys';
 
--- How many rows have a picture and no embedding of this model.
+-- The number of rows that have an image and no embedding of this model.
 CREATE FUNCTION coopembed.embed_missing(part regclass, image_column name, emb_column name, fingerprint bigint)
     RETURNS bigint LANGUAGE plpgsql STABLE STRICT SET search_path TO pg_catalog, pg_temp AS $$
 DECLARE
@@ -84,17 +114,18 @@ DECLARE
 BEGIN
     IF (SELECT relkind FROM pg_class WHERE oid = part) <> 'r' THEN
         RAISE wrong_object_type USING MESSAGE = format('partition %s is a foreign table', part),
-            HINT = 'Embed the partitions that are tables one by one, and the foreign table''s rows where they are.';
+            HINT = 'Embed the other partitions one by one, and the rows of the foreign table on its own server.';
     END IF;
     EXECUTE format(
         'SELECT count(*) FROM ONLY %1$s WHERE %2$I IS NOT NULL AND (%3$I IS NULL OR coopembed.fingerprint(%3$I) <> %4$s)',
         coopembed.qualified(part), image_column, emb_column, fingerprint) INTO missing;
     RETURN missing;
 END $$;
+COMMENT ON FUNCTION coopembed.embed_missing(regclass, name, name, bigint) IS 'internal: number of rows with an image and no embedding of a model';
 
--- Rows a second, for people to read.
 CREATE FUNCTION coopembed.embed_rate(done bigint, took interval) RETURNS numeric
     LANGUAGE sql IMMUTABLE STRICT RETURN pg_catalog.round(done::numeric / greatest(extract(epoch FROM took), 0.001), 1);
+COMMENT ON FUNCTION coopembed.embed_rate(bigint, interval) IS 'internal: rows per second, rounded for messages';
 
 CREATE PROCEDURE coop_embed_table(
         rel regclass, image_column name, emb_column name, model text DEFAULT NULL, batch integer DEFAULT 256)
@@ -131,17 +162,16 @@ BEGIN
             locked := locked OPERATOR(pg_catalog.+) step.locked;
             IF pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) told OPERATOR(pg_catalog.>) '5 s'::pg_catalog.interval THEN
                 told := pg_catalog.clock_timestamp();
-                RAISE NOTICE '% of % rows of % embedded, % a second', done, total, rel, coopembed.embed_rate(done, told OPERATOR(pg_catalog.-) started);
+                RAISE NOTICE '% of % rows of % embedded, % per second', done, total, rel, coopembed.embed_rate(done, told OPERATOR(pg_catalog.-) started);
             END IF;
         END LOOP;
     END LOOP;
     PERFORM coopembed.embed_end();
     COMMIT;
     told := pg_catalog.clock_timestamp();
-    RAISE NOTICE '% rows of % embedded in % s, % a second; % failed; % were locked by other sessions',
+    RAISE NOTICE '% rows of % embedded in % s, % per second; % failed; % were locked by other sessions',
         done, rel, pg_catalog.round(pg_catalog.date_part('epoch', told OPERATOR(pg_catalog.-) started)::numeric, 1),
         coopembed.embed_rate(done, told OPERATOR(pg_catalog.-) started), failed, locked;
 END $$;
-
-CREATE FUNCTION coop_embed_trigger() RETURNS trigger
-    AS 'MODULE_PATHNAME', 'coop_embed_trigger' LANGUAGE C;
+COMMENT ON PROCEDURE coop_embed_table(regclass, name, name, text, integer) IS
+    'embeds the rows that have an image and no embedding of the model (null: the default model) and commits after each batch of rows; images that cannot be decoded are reported as warnings. It can be cancelled and called again at any time';

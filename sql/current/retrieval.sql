@@ -1,11 +1,13 @@
--- Questions about a whole table: they run with the rights of whoever asks, on tables, views and partitioned tables alike.
+-- Functions over a whole table, and measures of rankings (src/pg/functions/retrieval.rs). They are all SQL, so they run with the
+-- caller's rights, on tables, views, foreign and partitioned tables alike.
 
--- The name of a relation for a statement: quoted and with its schema, whatever the search_path is.
+-- The name of a relation for use in a statement: quoted and with its schema, whatever the search_path is.
 CREATE FUNCTION coopembed.qualified(rel regclass) RETURNS text
     LANGUAGE sql STABLE STRICT PARALLEL SAFE SET search_path TO pg_catalog, pg_temp AS $$
     SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = rel $$;
+COMMENT ON FUNCTION coopembed.qualified(regclass) IS 'internal: the name of a relation for use in a statement, quoted and with its schema';
 
--- The quoted name of a column of embeddings, or a clear error.
+-- The quoted name of a column of type coopvec, or an error whose hint names those that the relation has.
 CREATE FUNCTION coopembed.embedding_column(rel regclass, name name) RETURNS text
     LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE SET search_path TO pg_catalog, pg_temp AS $$
 DECLARE
@@ -16,15 +18,16 @@ BEGIN
     IF found = embeddings THEN
         RETURN quote_ident(name);
     END IF;
-    SELECT COALESCE('Its columns of embeddings: ' || string_agg(quote_ident(attname), ', ' ORDER BY attnum) || '.',
+    SELECT COALESCE('Its columns of type coopvec: ' || string_agg(quote_ident(attname), ', ' ORDER BY attnum) || '.',
         'It has no column of type coopvec.') INTO hint
     FROM pg_attribute WHERE attrelid = rel AND atttypid = embeddings AND attnum > 0 AND NOT attisdropped;
     IF found IS NULL THEN
         RAISE undefined_column USING MESSAGE = format('column "%s" of relation %s does not exist', name, rel), HINT = hint;
     END IF;
-    RAISE datatype_mismatch USING MESSAGE = format('column "%s" of relation %s holds no embeddings', name, rel),
+    RAISE datatype_mismatch USING MESSAGE = format('column "%s" of relation %s does not contain embeddings', name, rel),
         DETAIL = format('Its type is %s.', found), HINT = hint;
 END $$;
+COMMENT ON FUNCTION coopembed.embedding_column(regclass, name) IS 'internal: the quoted name of a column of embeddings, or an error';
 
 CREATE FUNCTION coop_typicality(rel regclass, id_column name, emb_column name, label_column name)
     RETURNS TABLE (id text, label text, distance double precision, rank bigint)
@@ -38,8 +41,10 @@ BEGIN
          ORDER BY label, 4',
         id_column, label_column, coopembed.embedding_column(rel, emb_column), coopembed.qualified(rel), '@extschema@');
 END $$;
+COMMENT ON FUNCTION coop_typicality(regclass, name, name, name) IS
+    'the distance of each row from the mean of its label, and its rank within the label: typical rows first, atypical ones last; rows without a label or an embedding are left out';
 
--- The planner does not know that a search ends early: without enable_sort = off it would sort a large table for each row.
+-- The planner does not know that each search ends early: without enable_sort = off it would sort a large table for each row.
 CREATE FUNCTION coop_duplicates(rel regclass, id_column name, emb_column name, threshold double precision)
     RETURNS TABLE (id text, other text, distance double precision)
     LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE COST 1000000 SET search_path TO pg_catalog, pg_temp
@@ -53,10 +58,10 @@ DECLARE
     b record;
 BEGIN
     IF threshold < 0 OR threshold = 'NaN' THEN
-        RAISE invalid_parameter_value USING MESSAGE = format('the threshold must not be negative, not %s', threshold);
+        RAISE invalid_parameter_value USING MESSAGE = format('threshold must be zero or more, not %s', threshold);
     END IF;
     FOR a IN EXECUTE rows LOOP
-        -- The index gives the others nearest first; the first beyond the threshold ends the search.
+        -- The index returns the other rows nearest first, so the first one beyond the threshold ends the search.
         FOR b IN EXECUTE nearest USING a.emb LOOP
             EXIT WHEN b.distance IS NULL OR b.distance > threshold;
             CONTINUE WHEN (b.id COLLATE "C" > a.id COLLATE "C") IS NOT TRUE;
@@ -67,10 +72,12 @@ BEGIN
         END LOOP;
     END LOOP;
 END $$;
+COMMENT ON FUNCTION coop_duplicates(regclass, name, name, double precision) IS
+    'pairs of rows whose distance is at most the threshold, each pair once; rows without an id are left out. Needs an index USING coop on large tables';
 
 -- Measures of a ranking: SELECT coop_average_precision(category = 'blouse' ORDER BY emb <-> coop_category_query('blouse')).
--- Rows of which nobody knows whether they are relevant (NULL) do not count. Both sides of an operator have the same type, so that
--- it is PostgreSQL's own: of an operator that needs a cast, another schema may have one that fits better.
+-- Rows whose relevance is unknown (NULL) do not count. Both operands of each operator have the same type, so that PostgreSQL's own
+-- operator is chosen: where a cast is needed, an operator of another schema might fit better.
 CREATE FUNCTION coopembed.rank_step(state double precision[], relevant boolean) RETURNS double precision[]
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     RETURN CASE WHEN relevant
@@ -84,6 +91,11 @@ CREATE AGGREGATE coop_average_precision(boolean) (
     SFUNC = coopembed.rank_step, STYPE = double precision[], INITCOND = '{0,0,0}', FINALFUNC = coopembed.average_precision,
     PARALLEL = SAFE
 );
+COMMENT ON FUNCTION coopembed.rank_step(double precision[], boolean) IS 'internal: aggregate transition function of coop_average_precision()';
+COMMENT ON FUNCTION coopembed.average_precision(double precision[]) IS 'internal: aggregate final function of coop_average_precision()';
+COMMENT ON AGGREGATE coop_average_precision(boolean) IS
+    'average precision of a ranking: coop_average_precision(relevant ORDER BY emb <-> query); null if no row is relevant';
+
 CREATE FUNCTION coopembed.recall_step(state integer[], relevant boolean, k integer) RETURNS integer[]
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     RETURN ARRAY[state[1] + 1, state[2] + (relevant AND state[1] < k)::integer, state[3] + relevant::integer];
@@ -93,3 +105,7 @@ CREATE FUNCTION coopembed.recall(state integer[]) RETURNS double precision
 CREATE AGGREGATE coop_recall_at(boolean, integer) (
     SFUNC = coopembed.recall_step, STYPE = integer[], INITCOND = '{0,0,0}', FINALFUNC = coopembed.recall, PARALLEL = SAFE
 );
+COMMENT ON FUNCTION coopembed.recall_step(integer[], boolean, integer) IS 'internal: aggregate transition function of coop_recall_at()';
+COMMENT ON FUNCTION coopembed.recall(integer[]) IS 'internal: aggregate final function of coop_recall_at()';
+COMMENT ON AGGREGATE coop_recall_at(boolean, integer) IS
+    'recall at K of a ranking: coop_recall_at(relevant, K ORDER BY emb <-> query) is 1 if one of the first K rows is relevant, else 0; null if no row is relevant';

@@ -1,7 +1,8 @@
--- One table on several machines: a partitioned table, some or all of whose partitions are foreign tables of postgres_fdw. That a query
--- asks them for their nearest rows, all at the same time, is the planner's matter: src/pg/shards.rs.
+-- coop_search(): the rows nearest to a query, of a table whose partitions may lie on several servers, on request without those whose
+-- servers are down. src/pg/planner/shards.rs has all partitions searched at the same time, in any query; the function that leaves
+-- partitions out is in src/pg/planner/skipped_partitions.rs.
 
--- What a row type wants of a table, in order: quoted names of columns, and null for the distance.
+-- The columns of a table that make up a row type, in its order: their quoted names, and null for the distance.
 CREATE FUNCTION coopembed.search_columns(row_type regtype, rel regclass) RETURNS text[]
     LANGUAGE plpgsql STABLE SET search_path TO pg_catalog, pg_temp AS $$
 DECLARE
@@ -15,45 +16,53 @@ BEGIN
         LEFT JOIN pg_attribute c ON c.attrelid = rel AND c.attname = a.attname AND c.attnum > 0 AND NOT c.attisdropped
         WHERE t.oid = row_type;
     IF columns IS NULL THEN
-        RAISE datatype_mismatch USING MESSAGE = format('type %s is not that of a row', row_type),
-            HINT = 'Pass NULL::TABLE, or NULL of a composite type that has some of the columns of the table.';
+        RAISE datatype_mismatch USING MESSAGE = format('type %s is not a row type', row_type),
+            HINT = 'Pass NULL::name_of_the_table, or NULL of a composite type with some of its columns.';
     ELSIF missing IS NOT NULL THEN
-        RAISE undefined_column USING MESSAGE = format('relation %s lacks columns of type %s', rel, row_type),
-            DETAIL = format('It has no %s.', missing), HINT = 'A column "distance" of type double precision is filled in where the table has none.';
+        RAISE undefined_column USING MESSAGE = format('relation %s does not have all columns of type %s', rel, row_type),
+            DETAIL = format('It lacks %s.', missing), HINT = 'Only a column "distance" of type double precision is filled in if the table has none.';
     END IF;
     RETURN columns;
 END $$;
+COMMENT ON FUNCTION coopembed.search_columns(regtype, regclass) IS
+    'internal: the columns of a table that coop_search() returns for a row type; null for the distance';
 
--- The statement that coop_search() runs; its parameter $1 is the query. It is read in the caller's search_path, for the filter's sake,
--- and names all else by schema.
+-- The statement that coop_search() runs, with the query as parameter $1. It is parsed with the caller's search_path, for the sake of
+-- the filter, so everything else in it is named with its schema.
 CREATE FUNCTION coopembed.search_statement(row_type regtype, emb_column name, k integer, filter text, rel regclass)
     RETURNS text LANGUAGE plpgsql STABLE SET search_path TO pg_catalog, pg_temp AS $$
 DECLARE
-    -- What a filter may call the table.
+    -- The name by which a filter refers to the table.
     alias text := (SELECT quote_ident(relname) FROM pg_class WHERE oid = rel);
     distance text;
 BEGIN
     IF rel IS NULL THEN
         RAISE null_value_not_allowed USING MESSAGE = format('%s is not the row type of a table', row_type), HINT = 'Name the table to search: rel => ...';
     ELSIF emb_column IS NULL OR k IS NULL OR k < 0 THEN
-        RAISE invalid_parameter_value USING MESSAGE = 'a search needs a column of embeddings and a number of rows',
-            DETAIL = format('Found %L and %L.', emb_column, k), HINT = 'Name the column, and how many rows are wanted: none or more.';
+        RAISE invalid_parameter_value USING MESSAGE = 'a search needs a column of embeddings and a number of rows, zero or more',
+            DETAIL = format('Got column %L and number of rows %L.', emb_column, k),
+            HINT = 'Name a column of type coopvec, and the number of rows to return.';
     END IF;
     distance := format('%s.%s OPERATOR(%s.<->) $1', alias, coopembed.embedding_column(rel, emb_column), '@extschema@');
-    -- A filter may end in a comment.
+    -- A newline follows the filter, because it may end in a comment.
     RETURN format(E'SELECT %s FROM %s AS %s%s\nORDER BY %s LIMIT %s',
         (SELECT string_agg(COALESCE(alias || '.' || name, distance), ', ' ORDER BY n)
             FROM unnest(coopembed.search_columns(row_type, rel)) WITH ORDINALITY c (name, n)),
         coopembed.qualified(rel), alias, COALESCE(E'\nWHERE (' || filter || E'\n)', ''), distance, k);
 END $$;
+COMMENT ON FUNCTION coopembed.search_statement(regtype, name, integer, text, regclass) IS
+    'internal: the statement that coop_search() runs, with the query as parameter $1';
 
--- A cursor for the rows of a SELECT of which the query is $1, some foreign partitions of its table taken to be empty: for this one statement,
--- planned with the caller's rights and never kept (src/pg/search.rs).
+-- A cursor over a SELECT with the query as $1, in which the given foreign partitions of its table are treated as empty. That holds for
+-- this one statement: its plan is made with the caller's rights and not cached.
 CREATE FUNCTION coopembed.open_search(statement text, query coopquery, absent oid[]) RETURNS refcursor
     AS 'MODULE_PATHNAME', 'coop_open_search' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 100000;
+COMMENT ON FUNCTION coopembed.open_search(text, coopquery, oid[]) IS
+    'internal: a cursor for a search that treats some foreign partitions as empty';
 
--- The foreign partitions whose servers cannot be reached, with a warning for each. A statement over the table in which all other foreign
--- partitions are absent opens a connection, or makes sure of the one there is, with the rights of whoever may read the table.
+-- The foreign partitions whose servers cannot be reached, with a warning for each. To test one, it runs the statement over the table
+-- with all other foreign partitions left out: that opens a connection, or tests the existing one, with no more rights than reading
+-- the table takes.
 CREATE FUNCTION coopembed.search_unreachable(statement text, query coopquery, rel regclass) RETURNS oid[]
     LANGUAGE plpgsql STABLE AS $$
 DECLARE
@@ -83,8 +92,11 @@ BEGIN
     END IF;
     RETURN unreachable;
 END $$;
+COMMENT ON FUNCTION coopembed.search_unreachable(text, coopquery, regclass) IS
+    'internal: the partitions that coop_search() leaves out, with a warning for each';
 
--- The k nearest rows, nearest first. A filter is SQL, as in WHERE. Neither STRICT nor with a pinned search_path: see above.
+-- The k nearest rows, nearest first. A filter is an SQL condition, as in WHERE. Not STRICT, because filter and rel are null by default;
+-- and without a search_path of its own, because the filter is parsed with the caller's.
 CREATE FUNCTION coop_search(row_type anyelement, emb_column name, query coopquery, k integer DEFAULT 10, filter text DEFAULT NULL,
         rel regclass DEFAULT NULL, skip_unreachable boolean DEFAULT false)
     RETURNS SETOF anyelement LANGUAGE plpgsql STABLE COST 100000 ROWS 10 AS $$
@@ -111,3 +123,5 @@ BEGIN
     END LOOP;
     CLOSE nearest;
 END $$;
+COMMENT ON FUNCTION coop_search(anyelement, name, coopquery, integer, text, regclass, boolean) IS
+    'the k rows nearest to a query, nearest first; with skip_unreachable, partitions whose servers are down are left out with a warning';

@@ -1,17 +1,22 @@
--- The two types. This file comes first in the extension's script, so every function after it can use them.
+-- The types coopvec and coopquery, and their input and output functions, which src/pg/types/io.rs implements. This file comes
+-- first in the extension's script, so that every function after it can use the types.
 
 CREATE TYPE coopvec;
 CREATE TYPE coopquery;
 
 CREATE FUNCTION coopvec_in(cstring) RETURNS coopvec
     AS 'MODULE_PATHNAME', 'coopvec_in_wrapper' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
--- STABLE: coopembed.output says how values are written.
+-- Output is STABLE because the setting coopembed.output chooses the format.
 CREATE FUNCTION coopvec_out(coopvec) RETURNS cstring
     AS 'MODULE_PATHNAME', 'coopvec_out_wrapper' LANGUAGE C STABLE STRICT PARALLEL SAFE;
 CREATE FUNCTION coopvec_recv(internal) RETURNS coopvec
     AS 'MODULE_PATHNAME', 'coopvec_recv_wrapper' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 CREATE FUNCTION coopvec_send(coopvec) RETURNS bytea
     AS 'MODULE_PATHNAME', 'coopvec_send_wrapper' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION coopvec_in(cstring) IS 'I/O';
+COMMENT ON FUNCTION coopvec_out(coopvec) IS 'I/O';
+COMMENT ON FUNCTION coopvec_recv(internal) IS 'I/O';
+COMMENT ON FUNCTION coopvec_send(coopvec) IS 'I/O';
 
 CREATE FUNCTION coopquery_in(cstring) RETURNS coopquery
     AS 'MODULE_PATHNAME', 'coopquery_in_wrapper' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
@@ -21,16 +26,24 @@ CREATE FUNCTION coopquery_recv(internal) RETURNS coopquery
     AS 'MODULE_PATHNAME', 'coopquery_recv_wrapper' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 CREATE FUNCTION coopquery_send(coopquery) RETURNS bytea
     AS 'MODULE_PATHNAME', 'coopquery_send_wrapper' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION coopquery_in(cstring) IS 'I/O';
+COMMENT ON FUNCTION coopquery_out(coopquery) IS 'I/O';
+COMMENT ON FUNCTION coopquery_recv(internal) IS 'I/O';
+COMMENT ON FUNCTION coopquery_send(coopquery) IS 'I/O';
 
--- STORAGE external: the last bits of learnt numbers are noise that pglz cannot shrink (a 400-dimensional value does not
--- compress at all), so trying costs time at each insert and, where it won a few bytes, again at each read. A row over
--- 2 kB is moved out of line, as with any type. ALIGNMENT is what the widest field read in place needs: the length
--- word and the fingerprint (4 bytes); a query's constant (8 bytes).
+-- STORAGE external, that is, no compression: the low bits of trained numbers are noise, so pglz gains nothing (a 400-dimensional
+-- value does not shrink at all), and trying would cost time at each insert and, where it gained a few bytes, at each read. A row
+-- over 2 kB is still moved out of line, as with any type. ALIGNMENT is that of the widest field read in place: the length word
+-- and the fingerprint of a coopvec (4 bytes), the constant of a coopquery (8 bytes).
 CREATE TYPE coopvec (
     INPUT = coopvec_in, OUTPUT = coopvec_out, RECEIVE = coopvec_recv, SEND = coopvec_send,
     INTERNALLENGTH = VARIABLE, ALIGNMENT = int4, STORAGE = external
 );
+COMMENT ON TYPE coopvec IS
+    'embedding of an image: for each attribute of its model a subspace of n half-precision numbers, of unit length; it carries the fingerprint of the model; 16 + 2 K n bytes for K subspaces';
 CREATE TYPE coopquery (
     INPUT = coopquery_in, OUTPUT = coopquery_out, RECEIVE = coopquery_recv, SEND = coopquery_send,
     INTERNALLENGTH = VARIABLE, ALIGNMENT = double, STORAGE = external
 );
+COMMENT ON TYPE coopquery IS
+    'query over embeddings: a target and a weight for each subspace (weight 0: the subspace does not count), and a constant c; distance^2 = c + sum of w ||target - embedding||^2';

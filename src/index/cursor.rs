@@ -1,135 +1,143 @@
-//! A search that outlives reorganizations of the index.
+//! A cursor: a search that is started again when rows move under it, without returning a row twice.
 
-use super::layout::{Meta, Tid};
-use super::listing::Listing;
-use super::pages::{PageError, PageResult, Pages};
+use super::format::Tid;
+use super::metapage::Meta;
+use super::page_error::{PageError, PageResult};
+use super::pages::Pages;
 use super::search::{Search, SearchMode, SearchStats};
 use super::snapshot::IndexSnapshot;
+use super::unordered_scan::UnorderedScan;
 use crate::memory;
 use crate::space::{distance, Query, QueryRef};
 use std::collections::HashSet;
 
 /// Returns every row that was in the index when the cursor was opened exactly once, whatever moves in the meantime.
 pub struct Cursor {
-    /// None is as far from every row as from any other.
+    /// `None`: all rows, in any order.
     query: Option<Query>,
     mode: SearchMode,
-    running: Option<Running>,
-    /// What has been returned, in case the search has to be started again.
+    scan: Option<Scan>,
+    /// The rows that have been returned, in case the scan has to be started again.
     returned: Vec<Tid>,
-    /// The same as a set, once it was.
-    known: Option<HashSet<Tid>>,
-    /// The last bound. A row that comes later is not nearer: it was in the old search too, and still to come.
-    last: f64,
+    /// The same as a set, once the scan has been started again.
+    returned_set: Option<HashSet<Tid>>,
+    /// The last bound. No row that comes later is nearer, even in a new scan: the old one would have returned it before.
+    last_bound: f64,
     stats: SearchStats,
 }
 
-/// What goes on until rows move.
-enum Running {
-    Search(Box<Search>),
-    /// There are no distances: without a query, and between it and another model's rows.
-    Listing(Listing),
+/// A scan that ends when rows move.
+enum Scan {
+    Ordered(Box<Search>),
+    /// Without distances: there is no query, or the rows are another model's.
+    Unordered(UnorderedScan),
 }
 
 impl Cursor {
-    /// Asks `query`; nothing is read before the first row.
+    /// A cursor in the order of the distance from `query`. Nothing is read before the first row is asked for.
     pub fn new(query: Query, mode: SearchMode) -> Self {
         Self { query: Some(query), mode, ..Self::unordered() }
     }
 
-    /// All rows, in any order.
+    /// A cursor over all rows, in any order.
     pub fn unordered() -> Self {
         Self {
             query: None,
             mode: SearchMode::Exact,
-            running: None,
+            scan: None,
             returned: Vec::new(),
-            known: None,
-            last: 0.0,
+            returned_set: None,
+            last_bound: 0.0,
             stats: SearchStats::default(),
         }
     }
 
-    /// The next row and a lower bound of its distance, not below the one before; without a bound, if the index has rows of another
-    /// model than the query's, or there is no query.
+    /// The next row and a lower bound of its distance, in an exact search not below the one before. There is no bound without
+    /// a query, or if the index has rows of another model than the query's.
     ///
     /// # Errors
     /// [`PageError::Failed`] if the index is damaged or cannot be read, or memory is refused.
     pub fn next<P: Pages + ?Sized>(&mut self, pages: &P) -> PageResult<Option<(Tid, Option<f64>)>> {
         loop {
-            let changes = match &self.running {
-                Some(running) => running.reorganizations(),
+            let reorganizations = match &self.scan {
+                Some(scan) => scan.reorganizations(),
                 None => Meta::read(pages)?.reorganizations,
             };
-            match self.step(pages) {
+            match self.scan_next(pages) {
                 Ok(None) => return Ok(None),
                 Ok(Some((tid, bound))) => {
-                    if let Some(known) = &mut self.known {
-                        let bytes = known.len().saturating_mul(2 * size_of::<Tid>());
-                        known.try_reserve(1).map_err(|_| memory::out_of_memory(bytes))?;
-                        if !known.insert(tid) {
+                    if let Some(returned) = &mut self.returned_set {
+                        let bytes = returned.len().saturating_mul(2 * size_of::<Tid>());
+                        returned.try_reserve(1).map_err(|_| memory::out_of_memory(bytes))?;
+                        if !returned.insert(tid) {
                             continue;
                         }
                     }
                     memory::push(&mut self.returned, tid)?;
-                    return Ok(Some((tid, bound.map(|bound| self.after_last(bound)))));
+                    return Ok(Some((tid, bound.map(|bound| self.not_below_last(bound)))));
                 }
                 Err(PageError::Stale(block)) => {
-                    if Meta::read(pages)?.reorganizations == changes {
+                    if Meta::read(pages)?.reorganizations == reorganizations {
                         return Err(PageError::Failed(PageError::Stale(block).into_error()));
                     }
-                    self.running = None;
-                    if self.known.is_none() {
-                        let mut known = HashSet::new();
-                        let bytes = self.returned.len().saturating_mul(2 * size_of::<Tid>());
-                        known.try_reserve(self.returned.len()).map_err(|_| memory::out_of_memory(bytes))?;
-                        known.extend(self.returned.iter().copied());
-                        self.known = Some(known);
-                    }
+                    self.restart()?;
                 }
-                Err(problem) => return Err(problem),
+                Err(error) => return Err(error),
             }
         }
     }
 
-    /// A bound that is not below the last one. Only an approximate search may fall back, and then says so.
-    fn after_last(&mut self, bound: f64) -> f64 {
-        self.last = if self.mode == SearchMode::Exact { self.last.max(bound) } else { bound };
-        self.last
+    /// Has the next call start a new scan, which skips the rows that have been returned.
+    fn restart(&mut self) -> PageResult<()> {
+        self.scan = None;
+        if self.returned_set.is_none() {
+            let mut set = HashSet::new();
+            let bytes = self.returned.len().saturating_mul(2 * size_of::<Tid>());
+            set.try_reserve(self.returned.len()).map_err(|_| memory::out_of_memory(bytes))?;
+            set.extend(self.returned.iter().copied());
+            self.returned_set = Some(set);
+        }
+        Ok(())
     }
 
-    fn step<P: Pages + ?Sized>(&mut self, pages: &P) -> PageResult<Option<(Tid, Option<f64>)>> {
-        let running = match &mut self.running {
-            Some(running) => running,
-            none => none.insert(Running::start(pages, self.query.as_ref().map(Query::as_ref), self.mode)?),
+    /// The larger of this bound and the last one. Bounds of an approximate search may decrease, and are left as they are.
+    fn not_below_last(&mut self, bound: f64) -> f64 {
+        self.last_bound = if self.mode == SearchMode::Exact { self.last_bound.max(bound) } else { bound };
+        self.last_bound
+    }
+
+    fn scan_next<P: Pages + ?Sized>(&mut self, pages: &P) -> PageResult<Option<(Tid, Option<f64>)>> {
+        let scan = match &mut self.scan {
+            Some(scan) => scan,
+            none => none.insert(Scan::start(pages, self.query.as_ref().map(Query::as_ref), self.mode)?),
         };
-        match running {
-            Running::Search(search) => {
+        match scan {
+            Scan::Ordered(search) => {
                 let row = search.next(pages);
                 self.stats = search.stats();
                 Ok(row?.map(|(tid, bound)| (tid, Some(bound))))
             }
-            Running::Listing(listing) => {
-                let row = listing.next(pages);
-                self.stats = listing.stats();
+            Scan::Unordered(scan) => {
+                let row = scan.next(pages);
+                self.stats = scan.stats();
                 Ok(row?.map(|tid| (tid, None)))
             }
         }
     }
 
-    /// What the search has done since it was last started.
+    /// What the scan has done since it was last started.
     pub fn stats(&self) -> SearchStats {
         self.stats
     }
 
-    /// The metapage's counter when the search was last started.
+    /// The metapage's counter when the scan was last started; `None` before the first row.
     pub fn reorganizations(&self) -> Option<u32> {
-        self.running.as_ref().map(Running::reorganizations)
+        self.scan.as_ref().map(Scan::reorganizations)
     }
 }
 
-impl Running {
-    /// Looks at the index as it is now.
+impl Scan {
+    /// Starts a scan of the index as it is now.
     fn start<P: Pages + ?Sized>(
         pages: &P,
         query: Option<QueryRef<'_>>,
@@ -143,25 +151,25 @@ impl Running {
                     _ => 0.0,
                 };
                 if distance.is_nan() {
-                    return Err(PageError::corrupt("A row of the tail holds a number that is none."));
+                    return Err(PageError::corrupt("A row of the tail contains NaN."));
                 }
                 Ok(memory::push(tail, (tid, distance))?)
             })?;
         match query {
             Some(query) if snapshot.meta.layout.is_none_or(|ours| ours == query.layout) => {
-                Ok(Self::Search(Box::new(Search::start(pages, snapshot, tail, query, mode)?)))
+                Ok(Self::Ordered(Box::new(Search::start(pages, &snapshot, tail, query, mode)?)))
             }
             _ => {
                 let tids = memory::collect(tail.iter().map(|(tid, _)| *tid))?;
-                Ok(Self::Listing(Listing::new(snapshot, tids)))
+                Ok(Self::Unordered(UnorderedScan::new(snapshot, tids)))
             }
         }
     }
 
     fn reorganizations(&self) -> u32 {
         match self {
-            Self::Search(search) => search.reorganizations(),
-            Self::Listing(listing) => listing.reorganizations(),
+            Self::Ordered(search) => search.reorganizations(),
+            Self::Unordered(scan) => scan.reorganizations(),
         }
     }
 }

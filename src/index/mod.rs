@@ -1,48 +1,74 @@
 //! The index: codes with true lower bounds, and a best-first search over them, for any mask and any weights.
 //!
-//! Rows lie in *groups* of some thousands. Each subspace of a group has planes of its own, sorted by cell and by the
-//! distance from the cell's centre, so that a query reads only the subspaces it asks for, and of those only the blocks
-//! that can hold an answer. A row's code is an 8-bit uniform quantization of its residual from the centre, kept as two
-//! nibbles: the high ones are summed through tables in registers for 32 rows at once, the low ones sharpen the few rows
-//! that come near the top. Each comes with the length of what the code leaves out, rounded up: by the triangle
-//! inequality the distance to the code less that length never exceeds the row's distance. Bounds of subspaces add up
-//! with the query's weights.
+//! Rows lie in *groups* of some thousands. Each subspace of a group has sections of its own, sorted by cell and by the
+//! distance from the cell's centre, so that a query reads only the subspaces it asks for, and of those only the blocks that
+//! can hold an answer. A row's code is an 8-bit uniform quantization of its residual from the centre, kept as two nibbles: the
+//! high ones are summed through tables in registers for 32 rows at once, the low ones refine the few rows that come near the
+//! top. Each code comes with the length of the error it leaves, rounded up: by the triangle inequality the distance to the
+//! code less that length is a lower bound of the row's distance. Bounds of subspaces add up with the query's weights.
 //!
 //! New rows wait in a *tail*, as they are, until there are enough of them for a group.
 //!
-//! Where the time of a search goes at 5,000,000 rows of 13x50 (`make bench-large`; perf): a fourth to a third into PostgreSQL's look-up of
-//! pages, as much into bounding codes, and all of it waits for memory.
+//! With 5,000,000 rows of 13x50 (`make bench-large`, under perf) a search spends a fourth to a third of its time in
+//! PostgreSQL's look-up of pages and as much in bounding codes, and all of it waits for memory.
 //!
-//! Nothing here knows PostgreSQL: pages are seen through [`Pages`].
+//! Nothing here knows PostgreSQL: pages are seen through the trait [`Pages`].
+//!
+//! | file | |
+//! |---|---|
+//! | `format` | the layout of every page: constants and byte offsets |
+//! | `metapage`, `directory_page`, `tail_page`, `null_page` | one kind of page each: read and written |
+//! | `group`, `cell_blocks` | a group: rows encoded for searching |
+//! | `quantizer`, `quantizer_training` | from embeddings to codes |
+//! | `encoded_rows` | rows between the quantizer and a group |
+//! | `pages`, `extent`, `page_error` | what the storage provides, and streams over consecutive pages |
+//! | `page_chains`, `snapshot` | directory, tail and null pages visited in order; the whole index at one moment |
+//! | `search/` | the search |
+//! | `unordered_scan` | all rows, for queries that have no distance from them |
+//! | `cursor` | a search or unordered scan that survives a reorganization of the index |
+//! | `kernels` | the inner loops, with SIMD |
+//! | `rounding` | rounding in a known direction |
 
-mod batch;
+mod cell_blocks;
 mod cursor;
-mod frontier;
+mod directory_page;
+mod encoded_rows;
+mod extent;
+mod format;
 mod group;
 mod kernels;
-mod layout;
-mod listing;
+mod metapage;
+mod null_page;
+mod page_chains;
+mod page_error;
 mod pages;
-mod prepared;
 mod quantizer;
-mod refine;
+mod quantizer_training;
+mod rounding;
 mod search;
 mod snapshot;
-mod training;
+pub mod tail_page;
+mod unordered_scan;
 
 #[cfg(test)]
 mod tests;
 
-pub use batch::{CodeMetadata, EncodedRows};
 pub use cursor::Cursor;
-pub use group::{decode_group, encode_group, GroupShape, MAX_GROUP_ROWS};
-pub use kernels::prefetch;
-pub use layout::{
-    row_size, tail_page, DirectoryEntry, DirectoryPage, ExtentState, Meta, NullPage, TailPage, Tid,
-    DIRECTORY_ENTRIES, MAGIC, MAX_INDEX_DIMENSIONS, NO_BLOCK, VERSION,
+pub use directory_page::{DirectoryEntry, DirectoryPage, ExtentState};
+pub use encoded_rows::{CodeMetadata, EncodedRows};
+pub use extent::Extent;
+pub use format::{
+    GroupShape, PageKind, PageTag, Tid, DIRECTORY_ENTRIES, MAGIC, MAX_CELLS, MAX_GROUP_ROWS,
+    MAX_INDEX_DIMENSIONS, NO_BLOCK, PAYLOAD, VERSION,
 };
-pub use pages::{Extent, PageError, PageKind, PageResult, PageTag, Pages, PrefetchTarget, PAYLOAD};
-pub use quantizer::{Encoder, Quantizer, MAX_CELLS};
-pub use search::{Search, SearchMode, SearchStats};
+pub use group::{decode_group, encode_group};
+pub use kernels::prefetch;
+pub use metapage::Meta;
+pub use null_page::NullPage;
+pub use page_error::{PageError, PageResult};
+pub use pages::{Pages, PrefetchTarget};
+pub use quantizer::{Encoder, Quantizer};
+pub use quantizer_training::{train_quantizer, Reservoir};
+pub use search::{SearchMode, SearchStats};
 pub use snapshot::IndexSnapshot;
-pub use training::{train_quantizer, Reservoir};
+pub use tail_page::TailPage;

@@ -1,54 +1,54 @@
-//! From an embedding to its codes: per subspace the nearest of a few centres, and 8 bits for each dimension of what is
-//! left, with the length of what even they leave out.
+//! The quantizer: from an embedding to its codes. In each subspace a row gets the nearest of a few centres (its cell) and 8
+//! bits for each dimension of the residual, together with the length of the error that they leave.
 
-use super::batch::{CodeMetadata, EncodedRows};
-use super::layout::Tid;
-use super::pages::{Extent, PageError, PageResult, Pages};
+use super::encoded_rows::{CodeMetadata, EncodedRows};
+use super::extent::Extent;
+use super::format::Tid;
+use super::page_error::{PageError, PageResult};
+use super::pages::Pages;
+use super::rounding::{round_down, round_up};
 use crate::error::Result;
 use crate::memory;
 use crate::space::{squared_l2_f16_f32, Layout};
 use half::f16;
 
-/// The most cells of a subspace: a cell's number takes four bits, so that a search can rank rows by cell in registers.
-pub const MAX_CELLS: usize = 16;
-
 /// What has been learned about the rows of an index.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Quantizer {
-    /// Whose space it is in.
+    /// The space of the rows.
     pub layout: Layout,
     /// Cells of each subspace.
     pub cells: usize,
     /// `[K]`.
-    pub subspaces: Vec<Subspace>,
+    pub subspaces: Vec<SubspaceQuantizer>,
 }
 
 /// Centres and ranges of one subspace.
 ///
-/// A value x in cell c and dimension d has the code `u = floor((x − centre − low) / step)`, at most 255. Code u stands for
-/// `centre + low + (u + 1/2)·step`; its high nibble h alone stands for `centre + low + (16h + 8)·step`.
+/// A value x in cell c and dimension d has the code `u = floor((x − centre − low) / step)`, clamped to 0..=255. Code u
+/// stands for `centre + low + (u + 1/2)·step`; its high nibble h alone stands for `centre + low + (16h + 8)·step`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Subspace {
+pub struct SubspaceQuantizer {
     /// `[cells, n]`.
     pub centres: Vec<f32>,
     /// `[n]`.
     pub low: Vec<f32>,
     /// `[n]`, each positive.
     pub step: Vec<f32>,
-    /// The smallest error but 0 that has a code.
+    /// The smallest error above 0 that has a code.
     pub error_unit: f32,
 }
 
-/// Two neighbouring codes of errors differ by this factor: 255 of them reach from the unit over six decades.
+/// Neighbouring error codes differ by this factor: 255 of them span six decades from the unit.
 const ERROR_RATIO: f32 = 1.06;
 
-impl Subspace {
-    /// Numbers on disk for `cells` cells of `n` dimensions.
+impl SubspaceQuantizer {
+    /// Numbers on disk, for `cells` cells of `n` dimensions.
     fn numbers(cells: usize, n: usize) -> usize {
         (cells + 2) * n + 1
     }
 
-    /// What each code of an error stands for: 0, then a geometric series, and infinity for what is larger.
+    /// The error that each code stands for: 0, a geometric series, and infinity for all larger errors.
     pub fn error_table(&self) -> [f32; 256] {
         let mut table = [0.0; 256];
         let mut value = self.error_unit;
@@ -60,88 +60,68 @@ impl Subspace {
         table
     }
 
-    /// What the high nibble 0 stands for in a cell, `[n]`.
-    pub fn coarse(&self, cell: usize) -> impl Iterator<Item = f64> + '_ {
+    /// The values that high nibble 0 stands for in a cell, `[n]`.
+    pub fn coarse_origin(&self, cell: usize) -> impl Iterator<Item = f64> + '_ {
         let n = self.step.len();
         let centre = &self.centres[cell * n..(cell + 1) * n];
         let sum = |((&c, &low), &step)| f64::from(c) + f64::from(low) + 8.0 * f64::from(step);
         centre.iter().zip(&self.low).zip(&self.step).map(sum)
     }
 
-    /// What high nibbles leave out, as a rule: a uniform step leaves a twelfth of its square.
-    pub fn typical_error(&self) -> f64 {
+    /// The expected error of the high nibbles: a uniform quantizer's mean squared error is a twelfth of its squared step.
+    pub fn typical_coarse_error(&self) -> f64 {
         16.0 * (self.step.iter().map(|s| f64::from(s * s)).sum::<f64>() / 12.0).sqrt()
     }
 
-    /// The cell whose centre is nearest.
-    fn nearest(&self, values: &[f16]) -> usize {
+    /// The cell with the nearest centre.
+    fn nearest_cell(&self, values: &[f16]) -> usize {
         let distances = self.centres.chunks_exact(values.len()).map(|c| squared_l2_f16_f32(values, c));
         distances.enumerate().min_by(|a, b| a.1.total_cmp(&b.1)).map_or(0, |(cell, _)| cell)
     }
 
-    /// Codes of one row, `[n]`; what is said of them.
+    /// Appends the codes `[n]` of one row to `codes`, and returns the metadata that goes with them.
     fn encode(&self, values: &[f16], errors: &[f32; 256], codes: &mut Vec<u8>) -> CodeMetadata {
         let n = values.len();
-        let cell = self.nearest(values);
+        let cell = self.nearest_cell(values);
         let centre = &self.centres[cell * n..(cell + 1) * n];
         let (mut coarse, mut fine, mut radius, mut norm) = (0f64, 0f64, 0f64, 0f64);
         for (((x, &c), &low), &step) in values.iter().zip(centre).zip(&self.low).zip(&self.step) {
             let residual = f64::from(x.to_f32()) - f64::from(c);
-            let (above, step) = (residual - f64::from(low), f64::from(step));
-            let code = (above / step) as u8; // a cast from float saturates
+            let (offset, step) = (residual - f64::from(low), f64::from(step));
+            let code = (offset / step) as u8; // a cast from float saturates
             codes.push(code);
             norm += x.to_f64() * x.to_f64();
             radius += residual * residual;
-            fine += (above - (f64::from(code) + 0.5) * step).powi(2);
-            coarse += (above - (f64::from(code & 0xf0) + 8.0) * step).powi(2);
+            fine += (offset - (f64::from(code) + 0.5) * step).powi(2);
+            coarse += (offset - (f64::from(code & 0xf0) + 8.0) * step).powi(2);
         }
         let radius = radius.sqrt();
         CodeMetadata {
             cell: cell as u8,
             coarse_error: error_code(errors, coarse.sqrt()),
             fine_error: error_code(errors, fine.sqrt()),
-            min_radius: below(radius),
-            max_radius: above(radius),
-            // Sums of fewer than 2^14 squares, rounded each time.
-            min_squared_norm: below(norm * (1.0 - 1e-11)),
+            min_radius: round_down(radius),
+            max_radius: round_up(radius),
+            // The margin covers the rounding of a sum of fewer than 2^14 squares.
+            min_squared_norm: round_down(norm * (1.0 - 1e-11)),
         }
     }
 }
 
 /// The smallest code that stands for at least `error`.
 fn error_code(table: &[f32; 256], error: f64) -> u8 {
-    // What double precision may have lost on the way is less than this.
+    // The factor covers what double precision may have lost in computing the error.
     let error = error * (1.0 + 1e-9);
     table.partition_point(|&e| f64::from(e) < error).min(255) as u8
-}
-
-/// A single-precision number that is not above x.
-pub fn below(x: f64) -> f32 {
-    let y = x as f32;
-    if f64::from(y) > x {
-        y.next_down()
-    } else {
-        y
-    }
-}
-
-/// A single-precision number that is not below x.
-pub fn above(x: f64) -> f32 {
-    let y = x as f32;
-    if f64::from(y) < x {
-        y.next_up()
-    } else {
-        y
-    }
 }
 
 impl Quantizer {
     /// Bytes on disk.
     pub fn size(layout: Layout, cells: usize) -> usize {
-        layout.subspaces() * Subspace::numbers(cells, layout.subspace_dim()) * 4
+        layout.subspaces() * SubspaceQuantizer::numbers(cells, layout.subspace_dim()) * 4
     }
 
-    /// Its bytes.
+    /// Encodes the quantizer's stream.
     ///
     /// # Errors
     /// [`crate::error::Kind::OutOfMemory`].
@@ -154,19 +134,19 @@ impl Quantizer {
         Ok(out)
     }
 
-    /// Reads what concerns subspace `k`.
+    /// Reads the part of subspace `k`.
     ///
     /// # Errors
-    /// Those of [`Pages::read`], and [`PageError::Failed`] if the numbers make no sense.
+    /// Those of [`Pages::read`], and [`PageError::Failed`] for numbers that are not finite or steps that are not positive.
     pub fn read_subspace<P: Pages + ?Sized>(
         pages: &P,
         extent: Extent,
         layout: Layout,
         cells: usize,
         k: usize,
-    ) -> PageResult<Subspace> {
+    ) -> PageResult<SubspaceQuantizer> {
         let n = layout.subspace_dim();
-        let size = Subspace::numbers(cells, n) * 4;
+        let size = SubspaceQuantizer::numbers(cells, n) * 4;
         let mut bytes = memory::with_capacity(size)?;
         extent.copy(pages, k * size..(k + 1) * size, &mut bytes)?;
         let mut numbers = bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
@@ -178,10 +158,10 @@ impl Quantizer {
                 "The quantizer of subspace {k} holds impossible numbers."
             )));
         }
-        Ok(Subspace { centres, low, step, error_unit: unit[0] })
+        Ok(SubspaceQuantizer { centres, low, step, error_unit: unit[0] })
     }
 
-    /// Reads all of it.
+    /// Reads all subspaces.
     ///
     /// # Errors
     /// As [`Quantizer::read_subspace`].
@@ -198,38 +178,39 @@ impl Quantizer {
         Ok(Self { layout, cells, subspaces })
     }
 
-    /// Something that adds rows to batches.
+    /// Prepares for encoding rows.
     ///
     /// # Errors
     /// [`crate::error::Kind::OutOfMemory`].
     pub fn into_encoder(self) -> Result<Encoder> {
         Ok(Encoder {
-            errors: memory::collect(self.subspaces.iter().map(Subspace::error_table))?,
+            errors: memory::collect(self.subspaces.iter().map(SubspaceQuantizer::error_table))?,
             quantizer: self,
         })
     }
 }
 
-/// Adds rows to batches, with tables computed once.
+/// A quantizer with its error tables, computed once for all rows.
 pub struct Encoder {
     quantizer: Quantizer,
+    /// `[K]`.
     errors: Vec<[f32; 256]>,
 }
 
 impl Encoder {
-    /// Encodes a row of `[K·n]` numbers.
+    /// Encodes a row of `[K·n]` numbers and appends it to `rows`.
     ///
     /// # Errors
     /// [`crate::error::Kind::OutOfMemory`].
-    pub fn push(&self, batch: &mut EncodedRows, tid: Tid, values: &[f16]) -> Result<()> {
+    pub fn push(&self, rows: &mut EncodedRows, tid: Tid, values: &[f16]) -> Result<()> {
         let n = self.quantizer.layout.subspace_dim();
-        batch.reserve(1)?;
-        batch.tids.push(tid);
+        rows.reserve(1)?;
+        rows.tids.push(tid);
         for ((subspace, errors), values) in
             self.quantizer.subspaces.iter().zip(&self.errors).zip(values.chunks_exact(n))
         {
-            let mark = subspace.encode(values, errors, &mut batch.codes);
-            batch.metadata.push(mark);
+            let metadata = subspace.encode(values, errors, &mut rows.codes);
+            rows.metadata.push(metadata);
         }
         Ok(())
     }

@@ -1,6 +1,5 @@
 //! The index over pages in memory: bounds, order, and how long it takes.
 
-use super::pages::{Extent, PageError, PageKind, PageResult, PageTag, Pages, PAYLOAD};
 use super::*;
 use crate::space::{distance, Embedding, EmbeddingRef, Layout, Query};
 use half::f16;
@@ -438,7 +437,7 @@ impl Pages for Growing<'_> {
 }
 
 #[test]
-fn chains_that_grow_under_a_reader_are_no_circles_and_circles_are_errors() {
+fn chains_that_grow_under_a_reader_are_accepted_and_cycles_are_errors() {
     let layout = Layout::new(2, 8, 42).unwrap();
     let Fixture { memory, mut meta, .. } = Fixture::new(layout, clustered(layout, 20, 1), 4, 1000, 20);
     meta.nulls_first = memory.put(PageTag::of(PageKind::Nulls), &[0]);
@@ -467,7 +466,7 @@ fn chains_that_grow_under_a_reader_are_no_circles_and_circles_are_errors() {
         assert_eq!(walk(&growing).unwrap(), before + times);
         memory.edit(growing.last.get(), |page| tail_page::set_next(page, first));
         let error = walk(&memory).unwrap_err().into_error();
-        assert!(error.detail.is_some_and(|detail| detail.contains("circle")), "{kind:?}");
+        assert!(error.detail.is_some_and(|detail| detail.contains("cycle")), "{kind:?}");
     }
 }
 

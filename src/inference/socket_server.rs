@@ -246,7 +246,7 @@ impl Shared {
                     "The session loaded version {}; the service is {}.",
                     client.version, ours.version
                 ))
-                .hint("Connect anew; if the library is preloaded, restart the server."),
+                .hint("Reconnect; if the library is preloaded, restart the server."),
             )
         };
         writer.send(&reply)?;

@@ -339,7 +339,7 @@ fn a_newer_client_has_the_server_replaced_and_an_older_incompatible_one_is_told_
     let older = Build { protocol: PROTOCOL_VERSION + 1, ..Build::this(9) };
     let Err(error) = Client::greet(connect(&s.server), &older) else { panic!("expected an error") };
     assert_eq!(error.kind, Kind::Unsupported);
-    assert!(error.hint.unwrap().starts_with("Connect anew"));
+    assert!(error.hint.unwrap().starts_with("Reconnect"));
     assert!(matches!(Client::greet(connect(&s.server), &Build::this(9)), Ok(Greeting::Welcome(_))));
 }
 

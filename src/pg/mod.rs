@@ -8,7 +8,7 @@
 //! | `planner` | what happens while a query is planned: query functions as InitPlans, searches over shards |
 //! | `am` | the index access method `coop` |
 //! | `catalog` | models and their vocabulary, in the extension's tables |
-//! | `inference` | backends as clients of the inference service, and the background worker that runs it |
+//! | `inference` | the inference service: the background worker that starts it, and sessions as its clients |
 //! | `fixture` | what tests inside PostgreSQL share |
 //!
 //! | file | what is in it |
@@ -18,6 +18,7 @@
 //! | `encoding`, `text` | conversion between the database's encoding and UTF-8; SQL's `text` and `jsonb` |
 //! | `fmgr` | functions that PostgreSQL calls directly, without pgrx's conversion of arguments |
 //! | `run_as` | runs code as another role |
+//! | `spi_row` | a row of an SPI result |
 //! | `allocator` | the memory allocator, with a reserve for when memory is short |
 //! | `compat` | what differs between PostgreSQL's versions |
 #![allow(unsafe_code)]

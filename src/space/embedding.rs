@@ -1,6 +1,6 @@
-//! A `coopvec`: K·n half-precision numbers, each subspace of unit length.
+//! Embeddings, the values of `coopvec`: K·n half-precision numbers, each subspace of unit length.
 
-use super::{Layout, QueryRef};
+use super::Layout;
 use crate::error::{Error, Kind, Result};
 use half::f16;
 
@@ -11,10 +11,10 @@ pub struct Embedding {
     values: Vec<f16>,
 }
 
-/// An embedding read in place, wherever its numbers lie.
+/// An embedding read in place, for example on a page of PostgreSQL.
 #[derive(Debug, Clone, Copy)]
 pub struct EmbeddingRef<'a> {
-    /// Whose space it is in.
+    /// The space that the embedding is in.
     pub layout: Layout,
     /// `[K·n]`.
     pub values: &'a [f16],
@@ -52,12 +52,12 @@ impl Embedding {
         }
     }
 
-    /// Whose space it is in.
+    /// The space that the embedding is in.
     pub fn layout(&self) -> Layout {
         self.layout
     }
 
-    /// A view of it.
+    /// Borrows the numbers.
     pub fn as_ref(&self) -> EmbeddingRef<'_> {
         EmbeddingRef { layout: self.layout, values: &self.values }
     }
@@ -69,22 +69,7 @@ impl EmbeddingRef<'_> {
         self.values.iter().map(|v| v.to_f32()).collect()
     }
 
-    /// This one, but as `query` wishes in the subspaces that it asks for: its targets there, at unit length.
-    ///
-    /// # Errors
-    /// [`Kind::Mismatch`] for a query of another model.
-    pub fn with_targets_of(&self, query: &QueryRef<'_>) -> Result<Embedding> {
-        self.layout.check_same(&query.layout)?;
-        let mut values = self.values.to_vec();
-        for (k, _, target) in query.active() {
-            let mut unit = target.to_vec();
-            normalize(&mut unit);
-            values[self.layout.range(k)].iter_mut().zip(unit).for_each(|(v, t)| *v = f16::from_f32(t));
-        }
-        Embedding::from_f16(self.layout, values)
-    }
-
-    /// This one, but as `other` is in these subspaces (from 0).
+    /// A copy with the given subspaces (numbered from 0) taken from `other`.
     ///
     /// # Errors
     /// [`Kind::Mismatch`] for an embedding of another model, [`Kind::InvalidParameter`] if there is no such subspace.
@@ -113,14 +98,14 @@ pub fn normalize_subspaces(layout: Layout, values: &mut [f32]) -> Result<()> {
 }
 
 /// Divides finite numbers by their L2 norm; zeros stay zeros.
-fn normalize(slice: &mut [f32]) {
+pub(super) fn normalize(slice: &mut [f32]) {
     let norm = slice.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>().sqrt();
     if norm > 0.0 {
         slice.iter_mut().for_each(|v| *v = (f64::from(*v) / norm) as f32);
     }
 }
 
-/// Fails unless `found` numbers fill the layout.
+/// Checks that `found` numbers fill the layout.
 pub(super) fn check_length(layout: Layout, found: usize) -> Result<()> {
     if found == layout.dimensions() {
         return Ok(());
@@ -128,7 +113,7 @@ pub(super) fn check_length(layout: Layout, found: usize) -> Result<()> {
     Err(wrong_length(layout, layout.dimensions(), found))
 }
 
-/// The error of so many numbers where a model has others.
+/// The error for a number of values that does not fit the model.
 pub(super) fn wrong_length(layout: Layout, expected: usize, found: usize) -> Error {
     Error::new(Kind::Mismatch, format!("expected {expected} numbers, not {found}")).detail(format!(
         "Model {layout} has {} subspaces of {}.",
@@ -137,6 +122,7 @@ pub(super) fn wrong_length(layout: Layout, expected: usize, found: usize) -> Err
     ))
 }
 
+/// The error for the number at index `at`, which is NaN, infinite or too large.
 pub(super) fn not_finite(at: usize, value: &dyn std::fmt::Display) -> Error {
     Error::new(Kind::InvalidParameter, "numbers must be finite")
         .detail(format!("Number {} is {value} (half precision reaches 65504).", at + 1))
@@ -145,7 +131,6 @@ pub(super) fn not_finite(at: usize, value: &dyn std::fmt::Display) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::space::Query;
 
     #[test]
     fn each_subspace_gets_unit_length_and_zeros_stay() {
@@ -154,21 +139,6 @@ mod tests {
         let v = e.as_ref().to_f32();
         assert!((v[0] - 0.6).abs() < 1e-3 && (v[1] - 0.8).abs() < 1e-3);
         assert_eq!(&v[2..], &[0.0, 0.0, -1.0, 0.0]);
-    }
-
-    #[test]
-    fn a_subspace_is_replaced_by_a_wish_at_unit_length_or_by_another_ones() {
-        let l = Layout::new(3, 2, 0).unwrap();
-        let e = Embedding::from_raw(l, &[1.0, 0.0, 0.0, 1.0, 0.6, 0.8]).unwrap();
-        let wish = Query::subspace(l, 1, &[0.3, 0.4]).unwrap();
-        let replaced = e.as_ref().with_targets_of(&wish.as_ref()).unwrap();
-        let expected = Embedding::from_raw(l, &[1.0, 0.0, 0.6, 0.8, 0.6, 0.8]).unwrap();
-        assert_eq!(replaced, expected);
-        assert_eq!(replaced.as_ref().with_subspaces_of(&e.as_ref(), &[1, 1]).unwrap(), e);
-        assert_eq!(e.as_ref().with_subspaces_of(&replaced.as_ref(), &[0, 2]).unwrap(), e);
-        assert_eq!(e.as_ref().with_subspaces_of(&e.as_ref(), &[3]).unwrap_err().kind, Kind::InvalidParameter);
-        let other = Query::subspace(Layout::new(3, 2, 9).unwrap(), 1, &[0.3, 0.4]).unwrap();
-        assert_eq!(e.as_ref().with_targets_of(&other.as_ref()).unwrap_err().kind, Kind::Mismatch);
     }
 
     #[test]

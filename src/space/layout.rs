@@ -1,13 +1,14 @@
-//! Which model's space, and where each attribute's subspace lies in it.
+//! The layout of a space: how many subspaces of how many dimensions, and of which model.
 
 use crate::error::{Error, Kind, Result};
 use std::fmt;
 use std::ops::Range;
 
-/// The largest superspace, N = K·n: an embedding then takes 32 kB, the most that a page-sized world can still move.
+/// The largest superspace, N = K·n. An embedding of that size takes 32 kB.
 pub const MAX_DIMENSIONS: usize = 16_384;
 
-/// The shape of a model's space and the model's fingerprint: values of different layouts never meet.
+/// The shape of a model's space and the model's fingerprint. Values of different layouts cannot be compared: trying to is an
+/// error that names both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Layout {
     subspaces: u16,
@@ -47,17 +48,17 @@ impl Layout {
         self.subspaces() * self.subspace_dim()
     }
 
-    /// The first 32 bits of the model's digest.
+    /// The first 32 bits of the model's digest, which tell models of one shape apart.
     pub fn fingerprint(&self) -> u32 {
         self.fingerprint
     }
 
-    /// The dimensions of subspace k.
+    /// The dimensions of subspace k, `[k·n, (k+1)·n)`.
     pub fn range(&self, k: usize) -> Range<usize> {
         k * self.subspace_dim()..(k + 1) * self.subspace_dim()
     }
 
-    /// Fails unless there is a subspace k.
+    /// Checks that there is a subspace k.
     ///
     /// # Errors
     /// [`Kind::InvalidParameter`].
@@ -68,7 +69,7 @@ impl Layout {
         Err(Error::new(Kind::InvalidParameter, format!("model {self} has no subspace {k}")))
     }
 
-    /// Fails unless `other` is the same model's space.
+    /// Checks that `other` is the same model's space.
     ///
     /// # Errors
     /// [`Kind::Mismatch`], naming both models by fingerprint and shape.

@@ -1,8 +1,12 @@
-//! A `coopquery`: a target and a weight for each subspace, and one constant.
+//! Queries, the values of `coopquery`: a target and a weight for each subspace, and one constant.
 
-use super::embedding::{check_length, not_finite};
-use super::{squared_l2_f16_f32, EmbeddingRef, Layout};
+use super::embedding::{check_length, normalize, not_finite};
+use super::{Embedding, EmbeddingRef, Layout};
 use crate::error::{Error, Kind, Result};
+use half::f16;
+
+#[cfg(test)]
+mod tests;
 
 /// A query that owns its numbers: `distance² = c + Σ_k w_k ‖t_k − e_k‖²`.
 ///
@@ -15,12 +19,12 @@ pub struct Query {
     targets: Vec<f32>,
 }
 
-/// A query read in place, wherever its numbers lie.
+/// A query read in place, for example on a page of PostgreSQL.
 #[derive(Debug, Clone, Copy)]
 pub struct QueryRef<'a> {
-    /// Whose space it is in.
+    /// The space that the query is in.
     pub layout: Layout,
-    /// c ≥ 0: the squared distance that no embedding can avoid.
+    /// c ≥ 0: the part of the squared distance that is the same for all embeddings. Sums of queries have one.
     pub constant: f64,
     /// `[K]`, each ≥ 0; 0 masks its subspace out.
     pub weights: &'a [f32],
@@ -70,12 +74,12 @@ impl Query {
         if let Some(at) = targets.iter().position(|t| !t.is_finite()) {
             return Err(not_finite(at, &targets[at]));
         }
-        // Of the two zeros, the one that text and arithmetic give: -0 + 0 is 0.
+        // -0 + 0 is 0: text and arithmetic never give -0, so that equal queries have equal bytes.
         let weights = weights.into_iter().map(|w| w + 0.0).collect();
         Ok(Self { layout, constant: constant + 0.0, weights, targets })
     }
 
-    /// Asks for `target` (`[n]`) in subspace `k` with weight 1; nothing else matters.
+    /// A query for `target` (`[n]`) in subspace `k` with weight 1; all other subspaces are masked out.
     ///
     /// # Errors
     /// As [`Query::from_parts`]; [`Kind::InvalidParameter`] if there is no subspace k.
@@ -86,7 +90,7 @@ impl Query {
         Self::from_parts(layout, 0.0, weights, target.to_vec())
     }
 
-    /// Asks for `targets` (`[K·n]`) in the whole superspace, every weight 1.
+    /// A query for `targets` (`[K·n]`) in the whole superspace, every weight 1.
     ///
     /// # Errors
     /// As [`Query::from_parts`].
@@ -95,7 +99,7 @@ impl Query {
         Self::from_parts(layout, 0.0, vec![1.0; layout.subspaces()], targets)
     }
 
-    /// "Like this one" in the given subspaces, each with weight 1; a subspace named twice counts once.
+    /// A query for what an embedding has in the given subspaces, each with weight 1; a subspace named twice counts once.
     ///
     /// # Errors
     /// As [`Query::from_parts`].
@@ -113,12 +117,12 @@ impl Query {
         Self::from_parts(layout, 0.0, weights, targets)
     }
 
-    /// Whose space it is in.
+    /// The space that the query is in.
     pub fn layout(&self) -> Layout {
         self.layout
     }
 
-    /// A view of it.
+    /// Borrows the numbers.
     pub fn as_ref(&self) -> QueryRef<'_> {
         QueryRef {
             layout: self.layout,
@@ -146,7 +150,7 @@ impl QueryRef<'_> {
         }
     }
 
-    /// `q + q'`: both wishes at once. Two targets in one subspace fold into their weighted mean, because
+    /// `q + q'`: the sum of both squared distances. Two targets in one subspace combine into their weighted mean, because
     /// `w‖t−e‖² + w'‖t'−e‖² = (w+w')‖m−e‖² + ww'/(w+w')·‖t−t'‖²`.
     ///
     /// # Errors
@@ -182,23 +186,11 @@ impl QueryRef<'_> {
         checked(Query { layout: self.layout, constant, weights, targets })
     }
 
-    /// What each subspace that counts adds to the squared distance of `e`: its number, its weight, and the distance within
-    /// it; with the constant, `distance² = c + Σ w_k d_k²`.
+    /// The query for the same targets in the given `subspaces`, each with weight 1 and without a constant: the point in which
+    /// the distance is smallest.
     ///
     /// # Errors
-    /// [`Kind::Mismatch`] if they belong to different models.
-    pub fn contributions(&self, e: EmbeddingRef<'_>) -> Result<Vec<(usize, f32, f64)>> {
-        self.layout.check_same(&e.layout)?;
-        let part = |(k, w, target): (usize, f32, &[f32])| {
-            (k, w, f64::from(squared_l2_f16_f32(&e.values[self.layout.range(k)], target)).sqrt())
-        };
-        Ok(self.active().map(part).collect())
-    }
-
-    /// The point that the query's targets name, as a query: each of the `subspaces` with weight 1, no other, and no constant.
-    ///
-    /// # Errors
-    /// [`Kind::InvalidParameter`] if the query has no target in one of them, or they are none.
+    /// [`Kind::InvalidParameter`] if the query has no target in one of them, or none is given.
     pub fn centre(&self, subspaces: &[usize]) -> Result<Query> {
         let mut weights = vec![0.0; self.layout.subspaces()];
         for &k in subspaces {
@@ -243,6 +235,24 @@ impl QueryRef<'_> {
     }
 }
 
+impl EmbeddingRef<'_> {
+    /// A copy with the subspaces that `query` asks for replaced by the query's targets, scaled to unit length.
+    ///
+    /// # Errors
+    /// [`Kind::Mismatch`] for a query of another model.
+    pub fn with_targets_of(&self, query: &QueryRef<'_>) -> Result<Embedding> {
+        self.layout.check_same(&query.layout)?;
+        let mut values = self.values.to_vec();
+        for (k, _, target) in query.active() {
+            let mut unit = target.to_vec();
+            normalize(&mut unit);
+            values[self.layout.range(k)].iter_mut().zip(unit).for_each(|(v, t)| *v = f16::from_f32(t));
+        }
+        Embedding::from_f16(self.layout, values)
+    }
+}
+
+/// Checks that no weight, target or constant has overflowed.
 fn checked(q: Query) -> Result<Query> {
     if q.constant.is_finite() && q.weights.iter().chain(&q.targets).all(|w| w.is_finite()) {
         Ok(q)
@@ -254,127 +264,4 @@ fn checked(q: Query) -> Result<Query> {
 fn out_of_range() -> Error {
     Error::new(Kind::LimitExceeded, "a weight of the query is out of range")
         .detail("Weights are single-precision numbers between about 1e-38 and 3e38.")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::space::{distance, Embedding};
-    use proptest::prelude::*;
-
-    const K: usize = 4;
-    const N: usize = 5;
-
-    fn layout() -> Layout {
-        Layout::new(K, N, 7).unwrap()
-    }
-
-    fn embedding() -> impl Strategy<Value = Embedding> {
-        prop::collection::vec(-1.0f32..1.0, K * N).prop_map(|v| Embedding::from_raw(layout(), &v).unwrap())
-    }
-
-    fn query() -> impl Strategy<Value = Query> {
-        let weight = prop_oneof![Just(0.0f32), 0.01f32..10.0];
-        (prop::collection::vec(weight, K), prop::collection::vec(-1.0f32..1.0, K * N), 0.0f64..2.0)
-            .prop_filter_map("no weight", |(w, t, c)| {
-                let active: Vec<f32> =
-                    (0..K).filter(|&k| w[k] > 0.0).flat_map(|k| t[k * N..(k + 1) * N].to_vec()).collect();
-                Query::from_parts(layout(), c, w, active).ok()
-            })
-    }
-
-    fn squared(e: &Embedding, q: &Query) -> f64 {
-        distance(e.as_ref(), q.as_ref()).unwrap().powi(2)
-    }
-
-    fn close(a: f64, b: f64) -> bool {
-        (a - b).abs() <= 1e-5 * (1.0 + a.abs().max(b.abs()))
-    }
-
-    proptest! {
-        #[test]
-        fn a_sum_adds_squared_distances(e in embedding(), p in query(), q in query()) {
-            let sum = p.as_ref().plus(&q.as_ref()).unwrap();
-            prop_assert!(close(squared(&e, &sum), squared(&e, &p) + squared(&e, &q)));
-        }
-
-        #[test]
-        fn sums_commute_and_associate(e in embedding(), p in query(), q in query(), r in query()) {
-            let (p, q, r) = (p.as_ref(), q.as_ref(), r.as_ref());
-            let pq = p.plus(&q).unwrap();
-            prop_assert!(close(squared(&e, &pq), squared(&e, &q.plus(&p).unwrap())));
-            let left = pq.as_ref().plus(&r).unwrap();
-            let right = p.plus(&q.plus(&r).unwrap().as_ref()).unwrap();
-            prop_assert!(close(squared(&e, &left), squared(&e, &right)));
-        }
-
-        #[test]
-        fn contributions_add_up_to_the_squared_distance(e in embedding(), p in query(), q in query()) {
-            let sum = p.as_ref().plus(&q.as_ref()).unwrap();
-            let parts = sum.as_ref().contributions(e.as_ref()).unwrap();
-            let total = parts.iter().map(|(_, w, d)| f64::from(*w) * d * d).sum::<f64>() + sum.as_ref().constant;
-            prop_assert!(close(squared(&e, &sum), total));
-        }
-
-        #[test]
-        fn a_mix_of_one_is_the_thing_itself(q in query(), s in 0.01f64..100.0) {
-            prop_assert_eq!(&q.as_ref().scaled(1.0).unwrap(), &q);
-            let half = q.as_ref().scaled(0.5).unwrap();
-            let (whole, parts) = (q.as_ref(), half.as_ref().plus(&half.as_ref()).unwrap());
-            prop_assert!(close(whole.constant, parts.as_ref().constant));
-            prop_assert_eq!(whole.weights, parts.as_ref().weights);
-            prop_assert!(whole.targets.iter().zip(parts.as_ref().targets).all(|(a, b)| close((*a).into(), (*b).into())));
-            let there_and_back = whole.scaled(s).unwrap().as_ref().scaled(1.0 / s).unwrap();
-            prop_assert!(close(there_and_back.as_ref().constant, whole.constant));
-        }
-
-        #[test]
-        fn a_scale_multiplies_squared_distances(e in embedding(), q in query(), s in 0.01f64..100.0) {
-            let scaled = q.as_ref().scaled(s).unwrap();
-            prop_assert!(close(squared(&e, &scaled), s * squared(&e, &q)));
-        }
-    }
-
-    #[test]
-    fn like_this_one_is_at_distance_zero_from_it() {
-        let e = Embedding::from_raw(layout(), &(0..20).map(|i| i as f32 - 9.0).collect::<Vec<_>>()).unwrap();
-        let q = Query::like(e.as_ref(), &[2, 0, 2]).unwrap();
-        assert_eq!(q.as_ref().weights, &[1.0, 0.0, 1.0, 0.0]);
-        assert_eq!(distance(e.as_ref(), q.as_ref()).unwrap(), 0.0);
-    }
-
-    #[test]
-    fn the_centre_of_a_mix_is_its_point_without_weights_and_constant() {
-        let targets: Vec<f32> = (0..15).map(|i| i as f32).collect();
-        let q = Query::from_parts(layout(), 3.0, vec![2.0, 0.0, 0.5, 7.0], targets.clone()).unwrap();
-        let centre = q.as_ref().centre(&[3, 0]).unwrap();
-        let expected = [&targets[..5], &targets[10..]].concat();
-        assert_eq!(centre, Query::from_parts(layout(), 0.0, vec![1.0, 0.0, 0.0, 1.0], expected).unwrap());
-        for subspaces in [&[0, 1][..], &[], &[4]] {
-            assert_eq!(q.as_ref().centre(subspaces).unwrap_err().kind, Kind::InvalidParameter);
-        }
-    }
-
-    #[test]
-    fn zero_negative_and_absurd_scales_are_errors() {
-        let q = Query::subspace(layout(), 1, &[0.5; N]).unwrap();
-        for s in [0.0, -1.0, f64::NAN, f64::INFINITY] {
-            assert_eq!(q.as_ref().scaled(s).unwrap_err().kind, Kind::InvalidParameter);
-        }
-        for s in [1e300, 1e-300] {
-            assert_eq!(q.as_ref().scaled(s).unwrap_err().kind, Kind::LimitExceeded);
-        }
-    }
-
-    #[test]
-    fn malformed_parts_are_errors() {
-        let l = layout();
-        let parts =
-            |c, w: &[f32], t: usize| Query::from_parts(l, c, w.to_vec(), vec![0.0; t]).unwrap_err().kind;
-        assert_eq!(parts(0.0, &[1.0; 3], 15), Kind::Mismatch);
-        assert_eq!(parts(0.0, &[1.0; 4], 15), Kind::Mismatch);
-        assert_eq!(parts(0.0, &[0.0; 4], 0), Kind::InvalidParameter);
-        assert_eq!(parts(-1.0, &[1.0; 4], 20), Kind::InvalidParameter);
-        assert_eq!(parts(0.0, &[1.0, -1.0, 1.0, 1.0], 20), Kind::InvalidParameter);
-    }
 }

@@ -1,19 +1,19 @@
-//! Which part of an embedding answers which question.
+//! Task layouts: which part of an embedding a training method compares instances, attribute values and categories in.
 
 use std::ops::Range;
 
-/// How an embedding is divided: S subspaces of d dimensions, each L2-normalised for retrieval.
+/// S subspaces of d dimensions, each L2-normalised for retrieval, and the part that each task uses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaskLayout {
-    /// S.
+    /// S, the number of subspaces.
     pub subspaces: usize,
-    /// d.
+    /// d, the dimensions of each subspace.
     pub dim: usize,
-    /// Where instances are compared.
+    /// The part in which instances are compared.
     pub instance: Part,
-    /// Where each attribute's values are.
+    /// `[attributes]`: the part in which the values of each attribute are compared.
     pub attributes: Vec<Part>,
-    /// Where categories are.
+    /// The part in which categories are compared.
     pub category: Part,
 }
 
@@ -22,12 +22,12 @@ pub struct TaskLayout {
 pub enum Part {
     /// All subspaces.
     Superspace,
-    /// One.
+    /// The subspace of this number.
     Subspace(usize),
 }
 
 impl TaskLayout {
-    /// The paper's: a subspace per attribute, instances and categories in all of them.
+    /// The paper's layout: a subspace for each attribute, and the superspace for instances and categories.
     pub fn cooperative(attributes: usize, dim: usize) -> Self {
         Self {
             subspaces: attributes,

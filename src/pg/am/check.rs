@@ -14,7 +14,7 @@ use pgrx::prelude::*;
 /// index, it checks the indexes of all partitions. Expressions and predicates of the index run as the table's owner.
 ///
 /// Writers wait meanwhile. On a standby, replay of WAL goes on, and a check that it disturbs has to be repeated.
-#[pg_extern(volatile, strict, parallel_unsafe, sql = false)]
+#[pg_extern(sql = false)]
 fn coop_index_check(index: pg_sys::Oid) -> i64 {
     // Before the lock: a role that may not check the index must not make others wait for it.
     check_owner(index).or_report();

@@ -19,7 +19,7 @@ pub fn record(index: &IndexRelation, stats: SearchStats) {
 
 /// The last index scan of this session: how many rows the index had, for how many the scan bounded the distance, for how many it read all
 /// bits of the code, and how many it returned. (Access methods cannot add to EXPLAIN's output.)
-#[pg_extern(volatile, parallel_restricted)]
+#[pg_extern(sql = false)]
 fn coop_last_scan() -> TableIterator<
     'static,
     (

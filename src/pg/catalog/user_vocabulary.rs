@@ -123,7 +123,7 @@ fn define_value(attribute: &str, value: &str, query: QueryRef<'_>) -> Result<()>
     let target = target.ok_or_else(|| {
         Error::new(Kind::InvalidParameter, format!("the query says nothing about attribute \"{attribute}\""))
             .detail("It has no weight in that attribute's subspace.")
-            .hint(format!("Take the attribute of labelled rows: coop_like(avg(emb), '{attribute}')."))
+            .hint(format!("Make the query from labelled rows: coop_like(avg(emb), '{attribute}')."))
     })?;
     let defined = Query::subspace(query.layout, k as usize - 1, target)?;
     let sql =
@@ -200,7 +200,7 @@ fn find_category(model: &ModelEntry, name: &str) -> (Option<i32>, Option<bool>) 
 fn already_exists(what: &str, own: bool) -> Error {
     let error = Error::new(Kind::DuplicateName, format!("{what} already exists"));
     if own {
-        error.hint("Drop it first to define it anew.")
+        error.hint("Drop it first to define it again.")
     } else {
         error.hint("It is the model's own. Choose another name.")
     }

@@ -13,7 +13,7 @@ pub fn attribute_list(attributes: &VariadicArray<'_, Text<'_>>) -> Result<Vec<St
     let names = non_null_texts("an attribute's name", attributes.iter())?;
     if names.is_empty() {
         return Err(Error::new(Kind::InvalidParameter, "no attribute is named")
-            .hint("coop_like(embedding) without attributes is like this one in all of them."));
+            .hint("coop_like(embedding) without attributes compares in all of them."));
     }
     Ok(names)
 }

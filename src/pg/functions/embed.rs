@@ -11,6 +11,8 @@ use pgrx::pg_sys;
 use pgrx::prelude::*;
 use std::cell::Cell;
 
+extension_sql_file!("../../../sql/current/embed.sql", name = "embed", requires = ["initplan"]);
+
 /// From this image of a statement on, its requests have the priority [`Priority::Bulk`].
 const BULK_FROM: u32 = 4;
 
@@ -18,23 +20,16 @@ const BULK_FROM: u32 = 4;
 ///
 /// Stable, not immutable: models can be loaded and dropped. It changes nothing in the database, so parallel workers may run it, each with
 /// its own connection to the service.
-#[pg_extern(stable, strict, parallel_safe, cost = 100000)]
+#[pg_extern(sql = false)]
 fn coop_embed(image: &[u8]) -> CoopVec<'static> {
     embed(image, None).or_report().into()
 }
 
 /// The embedding of an image by a named model.
-#[pg_extern(stable, strict, parallel_safe, cost = 100000, name = "coop_embed")]
+#[pg_extern(sql = false)]
 fn coop_embed_with(image: &[u8], model: Text<'_>) -> CoopVec<'static> {
     embed(image, Some(&model)).or_report().into()
 }
-
-extension_sql!(
-    "ALTER FUNCTION coop_embed(bytea) SUPPORT coop_fold_support;
-     ALTER FUNCTION coop_embed(bytea, text) SUPPORT coop_fold_support;",
-    name = "embed_once",
-    requires = [coop_embed, coop_embed_with, "operators"]
-);
 
 /// The embedding of an image, by a named model or the default one.
 ///

@@ -1,4 +1,4 @@
-//! `coop_embed_trigger()`: embeds the image of a new or changed row before the row is written. `sql/current/embed_table.sql` declares it.
+//! `coop_embed_trigger()`: embeds the image of a new or changed row before the row is written. `sql/current/embed_trigger.sql` declares it.
 
 use super::embed::embed;
 use crate::error::{Error, Kind, Result};
@@ -8,6 +8,8 @@ use crate::pg::{text, CoopVec, OrReport};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 use std::ffi::CStr;
+
+extension_sql_file!("../../../sql/current/embed_trigger.sql", name = "embed_trigger", requires = ["types"]);
 
 const USAGE: &str = "CREATE TRIGGER ... BEFORE INSERT OR UPDATE ON ... FOR EACH ROW EXECUTE FUNCTION \
                      coop_embed_trigger('image_column', 'emb_column' [, 'model']).";
@@ -183,7 +185,7 @@ fn column(
     }
     // SAFETY: the name of a type, looked up by oid, as a new C string.
     let found = unsafe { text::catalog_name(pg_sys::format_type_be(found)) };
-    let message = format!("column \"{name}\" of relation \"{table}\" holds no {what}");
+    let message = format!("column \"{name}\" of relation \"{table}\" does not contain {what}");
     Err(Error::new(Kind::Mismatch, message)
         .detail(format!("Its type is {found}, expected {type_name}."))
         .hint(USAGE))

@@ -1,17 +1,30 @@
-//! The list of stored neighbor graphs, `coopembed.knn_graphs`: who may add to it and remove from it. The graphs themselves are tables that
-//! `sql/current/knn.sql` builds, with the privileges of whoever calls `coop_build_knn()`.
+//! Stored neighbor graphs: the list of them, `coopembed.knn_graphs`, with who may add to it and remove from it, and what builds them needs in
+//! Rust. The graphs themselves are tables that `sql/current/knn.sql` builds, with the privileges of whoever calls `coop_build_knn()`.
 
 use crate::error::{Error, Kind, Result};
 use crate::pg::catalog::execute_as_owner;
 use crate::pg::fmgr::{fmgr_functions, Call};
-use crate::pg::{compat, OrReport};
-use pgrx::datum::DatumWithOid;
+use crate::pg::{compat, CoopQuery, CoopVec, OrReport};
+use crate::space::{distance, EmbeddingRef};
+use pgrx::datum::{Array, DatumWithOid};
 use pgrx::pg_sys::{self, Oid};
 use pgrx::prelude::*;
+use sha2::{Digest, Sha256};
 
 extension_sql_file!("../../../sql/current/knn.sql", name = "knn", requires = ["retrieval", "queries"]);
 
 fmgr_functions! {
+    /// The first 128 bits of the SHA-256 of an embedding: of its model's fingerprint, its shape and its numbers. A stored graph keeps it
+    /// for each row, to notice when the row's embedding changes.
+    fn coop_digest(call) {
+        // SAFETY: declared STRICT with a coopvec, which lives as long as the call.
+        let embedding = unsafe { CoopVec::from_raw(call.arg(0)) };
+        match digest(embedding.view()).as_slice().into_datum() {
+            Some(digest) => digest,
+            None => call.null(),
+        }
+    }
+
     /// Adds a graph to the list: `(graph regclass, relation regclass, id_column name, emb_column name, k integer, attribute text)`.
     fn coop_knn_add_graph(call) {
         const TYPES: [Oid; 6] = [
@@ -39,6 +52,28 @@ fmgr_functions! {
         .or_report();
         pg_sys::Datum::null()
     }
+}
+
+/// See `coop_digest`. PostgreSQL's own sha256() would take four times as long, because it copies its argument and looks the algorithm up in
+/// OpenSSL each time; and a path through a stored graph needs the digest of every row.
+fn digest(embedding: EmbeddingRef<'_>) -> [u8; 16] {
+    let (layout, values) = (embedding.layout, embedding.values);
+    // SAFETY: half-precision numbers have no padding, so all bytes of the slice are initialised.
+    let bytes = unsafe { std::slice::from_raw_parts(values.as_ptr().cast::<u8>(), size_of_val(values)) };
+    let shape = [layout.fingerprint(), layout.subspaces() as u32, layout.subspace_dim() as u32];
+    let mut sha = Sha256::new();
+    shape.iter().for_each(|number| sha.update(number.to_le_bytes()));
+    sha.update(bytes);
+    let mut digest = [0; 16];
+    digest.copy_from_slice(&sha.finalize()[..16]);
+    digest
+}
+
+/// Whether the embedding's distance to any of `targets` is less than `within`.
+#[pg_extern(sql = false)]
+fn coop_any_nearer(embedding: CoopVec<'_>, targets: Array<'_, CoopQuery<'_>>, within: f64) -> bool {
+    let embedding = embedding.view();
+    targets.iter().flatten().any(|target| distance(embedding, target.view()).or_report() < within)
 }
 
 /// The arguments of a call as parameters of a statement.

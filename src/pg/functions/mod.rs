@@ -4,11 +4,11 @@
 //! |---|---|
 //! | `embed.rs` | `coop_embed()`: an image's embedding |
 //! | `embed_table.rs` | `coop_embed_table()`: embeds a table in batches, each committed; its progress |
-//! | `embed_trigger.rs` | `coop_embed_trigger()`: keeps rows embedded as their images change (declared in `embed_table.sql`) |
+//! | `embed_trigger.rs` | `coop_embed_trigger()`: keeps rows embedded as their images change |
 //! | `queries.rs` | `coop_attr_query()`, `coop_category_query()`, `coop_like()`, `coop_vector()` |
 //! | `algebra.rs` | `coop_replace()`, `coop_blend()`, `coop_subspace()`, `coop_explain()` |
 //! | `tags.rs` | `coop_predict()`, `coop_tags()`: which values an embedding shows |
-//! | `knn.rs` | the list of stored neighbor graphs |
+//! | `knn.rs` | stored neighbor graphs: the list of them, digests of embeddings |
 //! | `transition.rs` | `coop_transition()`: the shortest path from image to image |
 //! | `retrieval.rs` | functions on a whole table, in SQL alone: duplicates, typicality, measures of rankings |
 //! | `version.rs` | `coop_version()` |

@@ -4,53 +4,41 @@
 
 use super::arguments::non_null_texts;
 use crate::error::{Error, Kind, Result};
-use crate::graph::{Graph, NodeId};
+use crate::graph::{KnnGraph, NodeId};
 use crate::memory;
 use crate::pg::catalog::{attribute_names, subspaces_of};
 use crate::pg::encoding::{from_opaque, from_server};
 use crate::pg::ereport::raise;
 use crate::pg::fmgr::{fmgr_functions, Call};
 use crate::pg::text::{opaque_jsonb, OpaqueText};
-use crate::pg::{CoopQuery, CoopVec, OrReport, Text};
-use crate::space::{distance, EmbeddingRef, Query, QueryRef};
+use crate::pg::{CoopQuery, OrReport, Text};
+use crate::space::{Query, QueryRef};
 use pgrx::datum::Array;
 use pgrx::pg_sys::{self, Datum};
 use pgrx::prelude::*;
 use pgrx::PgMemoryContexts;
-use sha2::{Digest, Sha256};
 
 extension_sql_file!("../../../sql/current/transition.sql", name = "transition", requires = ["knn"]);
 
 /// The state of the aggregate `coopembed.route`: the graph as far as it has been read, and the two ends of the path.
 struct TransitionState {
-    graph: Graph,
+    graph: KnnGraph,
     start: Option<String>,
     /// `None` is the point that the path may end at instead of an image.
     goal: Option<String>,
 }
 
 fmgr_functions! {
-    /// The first 128 bits of the SHA-256 of an embedding: of its model's fingerprint, its shape and its numbers. A stored graph keeps it
-    /// for each row, to notice when the row's embedding changes.
-    fn coop_digest(call) {
-        // SAFETY: declared STRICT with a coopvec, which lives as long as the call.
-        let embedding = unsafe { CoopVec::from_raw(call.arg(0)) };
-        match digest(embedding.view()).as_slice().into_datum() {
-            Some(digest) => digest,
-            None => call.null(),
-        }
-    }
-
     /// Adds an image with its list of neighbours: `(internal, id, neighbours, distances, start, goal)`. An image whose list is null is left
     /// out.
     fn coop_route_step(call) {
         // SAFETY: declared with these types. PostgreSQL passes a state that this function returned, or NULL.
-        let (state, list) = unsafe { (state(call), NeighborList::of(call)) };
+        let (state, list) = unsafe { (state(call), NeighbourList::of(call)) };
         let Some(list) = list else { return state.map_or_else(|| call.null(), Datum::from) };
         let state = state.unwrap_or_else(|| {
             // SAFETY: arguments 4 and 5 are declared as text.
             let (start, goal) = unsafe { (id(call, 4), id(call, 5)) };
-            let state = TransitionState { graph: Graph::default(), start, goal };
+            let state = TransitionState { graph: KnnGraph::default(), start, goal };
             PgMemoryContexts::For(aggregate_context(call)).leak_and_drop_on_delete(state)
         });
         // SAFETY: the state lives in the aggregate's memory context, and nothing else refers to it during this call.
@@ -71,21 +59,6 @@ fmgr_functions! {
             None => call.null(),
         }
     }
-}
-
-/// See `coop_digest`. PostgreSQL's own sha256() would take four times as long, because it copies its argument and looks the algorithm up in
-/// OpenSSL each time; and a path through a stored graph needs the digest of every row.
-fn digest(embedding: EmbeddingRef<'_>) -> [u8; 16] {
-    let (layout, values) = (embedding.layout, embedding.values);
-    // SAFETY: half-precision numbers have no padding, so all bytes of the slice are initialised.
-    let bytes = unsafe { std::slice::from_raw_parts(values.as_ptr().cast::<u8>(), size_of_val(values)) };
-    let shape = [layout.fingerprint(), layout.subspaces() as u32, layout.subspace_dim() as u32];
-    let mut sha = Sha256::new();
-    shape.iter().for_each(|number| sha.update(number.to_le_bytes()));
-    sha.update(bytes);
-    let mut digest = [0; 16];
-    digest.copy_from_slice(&sha.finalize()[..16]);
-    digest
 }
 
 /// The aggregate's state, which is the first argument.
@@ -120,13 +93,13 @@ fn aggregate_context(call: Call) -> pg_sys::MemoryContext {
 }
 
 /// The neighbours of one image, as the arguments of `coop_route_step`.
-struct NeighborList<'a> {
+struct NeighbourList<'a> {
     id: Option<String>,
     neighbours: Array<'a, OpaqueText<'a>>,
     distances: Array<'a, f64>,
 }
 
-impl NeighborList<'_> {
+impl NeighbourList<'_> {
     /// # Safety
     /// Arguments 1 to 3 must be declared `text`, `text[]` and `double precision[]`.
     unsafe fn of(call: Call) -> Option<Self> {
@@ -140,11 +113,15 @@ impl NeighborList<'_> {
         }
     }
 
-    fn add_to(&self, graph: &mut Graph) -> Result<()> {
+    fn add_to(&self, graph: &mut KnnGraph) -> Result<()> {
         if self.neighbours.len() != self.distances.len() {
             return Err(Error::new(
                 Kind::InvalidData,
-                format!("{} neighbours with {} distances", self.neighbours.len(), self.distances.len()),
+                format!(
+                    "an image has {} neighbours and {} distances",
+                    self.neighbours.len(),
+                    self.distances.len()
+                ),
             ));
         }
         let neighbours = memory::collect(self.neighbours.iter())?;
@@ -162,12 +139,12 @@ fn with_readable_ids(error: Error) -> Error {
 }
 
 /// The shortest path as JSON, or how many images can be reached from either end: see `coop_route_final`.
-fn path_as_json(graph: &Graph, start: NodeId<'_>, goal: NodeId<'_>) -> Result<serde_json::Value> {
+fn path_as_json(graph: &KnnGraph, start: NodeId<'_>, goal: NodeId<'_>) -> Result<serde_json::Value> {
     let wait = || {
         pgrx::check_for_interrupts!();
     };
-    let route = match graph.shortest_path(start, goal, wait)? {
-        Ok(route) => route,
+    let path = match graph.shortest_path(start, goal, wait)? {
+        Ok(path) => path,
         Err(none) => {
             return Ok(serde_json::json!({
                 "from_start": none.from_start, "from_goal": none.from_goal, "nodes": none.nodes,
@@ -175,10 +152,10 @@ fn path_as_json(graph: &Graph, start: NodeId<'_>, goal: NodeId<'_>) -> Result<se
         }
     };
     // Each step becomes a map of its id and two small values; then all of it becomes text.
-    let id_bytes: usize = route.ids.iter().flatten().map(String::len).sum();
-    memory::headroom(route.ids.len() * STEP_BYTES + 8 * id_bytes)?;
-    let crossing = route.longest_hop();
-    let hops = std::iter::once(None).chain(route.hops.iter().copied().enumerate().map(Some));
+    let id_bytes: usize = path.ids.iter().flatten().map(String::len).sum();
+    memory::headroom(path.ids.len() * STEP_BYTES + 8 * id_bytes)?;
+    let crossing = path.longest_edge();
+    let hops = std::iter::once(None).chain(path.edge_lengths.iter().copied().enumerate().map(Some));
     let step = |(id, hop): (&Option<String>, Option<(usize, f64)>)| {
         serde_json::json!({
             "id": id,
@@ -186,18 +163,11 @@ fn path_as_json(graph: &Graph, start: NodeId<'_>, goal: NodeId<'_>) -> Result<se
             "crossing": hop.is_some_and(|h| Some(h.0) == crossing),
         })
     };
-    Ok(route.ids.iter().zip(hops).map(step).collect())
+    Ok(path.ids.iter().zip(hops).map(step).collect())
 }
 
 /// Upper bound of the bytes that a step takes as JSON, in memory (one B-tree node of 11 keys and values) and as text, without its id.
 const STEP_BYTES: usize = 1024;
-
-/// Whether the embedding's distance to any of `targets` is less than `within`.
-#[pg_extern(sql = false)]
-fn coop_any_nearer(embedding: CoopVec<'_>, targets: Array<'_, CoopQuery<'_>>, within: f64) -> bool {
-    let embedding = embedding.view();
-    targets.iter().flatten().any(|target| distance(embedding, target.view()).or_report() < within)
-}
 
 /// The attributes in which a query has a weight; null if those are all attributes.
 #[pg_extern(sql = false)]

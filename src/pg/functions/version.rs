@@ -10,7 +10,6 @@ use crate::pg::OrReport;
 use pgrx::prelude::*;
 
 extension_sql_file!("../../../sql/current/version.sql", name = "version", requires = ["types"]);
-extension_sql_file!("../../../sql/current/comments.sql", name = "comments", finalize);
 
 /// The library's version.
 const LIBRARY: &str = env!("CARGO_PKG_VERSION");

@@ -10,14 +10,14 @@ use pgrx::prelude::*;
 use serde_json::{json, Map, Value};
 use std::time::Duration;
 
-extension_sql_file!("../../../sql/current/status.sql", name = "status", requires = [coop_status, "catalog"]);
+extension_sql_file!("../../../sql/current/status.sql", name = "status", requires = ["catalog"]);
 
 /// How long to wait for the service's answer before that is an error: monitoring must not hang.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The state and the counters of the inference service since its model process started. If no process has been started yet, the only row
 /// is `running`, 0.
-#[pg_extern(volatile, parallel_restricted, cost = 1000)]
+#[pg_extern(sql = false)]
 fn coop_status() -> TableIterator<'static, (name!(name, Text<'static>), name!(value, i64))> {
     let status = status().or_report();
     let running = [("running".to_owned(), i64::from(status.is_some()))];
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[pg_test]
-    fn the_status_counts() {
+    fn the_status_counts_images() {
         Garments::new("spring").load_as("garments");
         embed_one();
         let count = |name: &str| -> i64 {

@@ -23,6 +23,8 @@ use pgrx::pg_sys::{self, Datum, FuncExpr, Node, NodeTag, PlannerInfo, Query, Sub
 use std::ffi::c_int;
 use std::ptr::null_mut;
 
+pgrx::extension_sql_file!("../../../sql/current/initplan.sql", name = "initplan", requires = ["types"]);
+
 fmgr_functions! {
     /// The planner support function: answers the request to simplify a call, and no other. SQL knows it by this name.
     fn coop_fold_support(call) {

@@ -5,6 +5,7 @@
 //! | `initplan` | evaluates a stable query function once per statement: the support function `coop_fold_support` |
 //! | `shards` | a plan for `ORDER BY emb <-> query LIMIT k` over partitions on several servers: a planner hook |
 //! | `limit_pushdown` | has `postgres_fdw` apply the limit on a partition's server |
+//! | `skipped_partitions` | plans a search as if unreachable partitions were empty: `coop_search(skip_unreachable => true)` |
 //! | `nodes` | iterators over PostgreSQL's lists |
 
 pub mod initplan;

@@ -12,7 +12,7 @@ use pgrx::pg_sys::{self, Datum};
 use pgrx::prelude::*;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-pgrx::extension_sql_file!("../../../sql/current/operators.sql", name = "operators", requires = ["types"]);
+pgrx::extension_sql_file!("../../../sql/current/operators.sql", name = "operators", requires = ["initplan"]);
 
 fmgr_functions! {
     /// `coopvec <-> coopvec`

@@ -1,5 +1,5 @@
--- Everything that the extension makes says what it is: objects, columns, settings. (From 17 on the types that PostgreSQL makes for
--- tables, views and arrays are the extension's as well.)
+-- Every object, column and setting of the extension has a description. (From PostgreSQL 17 on, the types that it creates for tables,
+-- views and arrays are members of the extension, too; they need none.)
 SELECT pg_describe_object(classid, objid, 0) AS without_comment
 FROM pg_depend
 WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e'
@@ -16,12 +16,12 @@ ORDER BY attrelid::regclass::text, attnum;
 LOAD 'coopembed';
 SELECT name AS without_description FROM pg_settings
 WHERE name LIKE 'coopembed.%' AND (coalesce(short_desc, '') = '' OR coalesce(extra_desc, '') = '');
--- There are such objects and settings at all.
+-- The queries above did look at objects and settings.
 SELECT count(*) > 100 AS objects FROM pg_depend
 WHERE refclassid = 'pg_extension'::regclass AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'coopembed');
 SELECT count(*) > 10 AS settings FROM pg_settings WHERE name LIKE 'coopembed.%';
 
--- The library's version, and a word if the objects are of another.
+-- coop_version() returns the version of the library, and warns if the SQL objects have another.
 SELECT coop_version() = extversion AS agree FROM pg_extension WHERE extname = 'coopembed';
 BEGIN;
 UPDATE pg_extension SET extversion = '0.0.1' WHERE extname = 'coopembed';

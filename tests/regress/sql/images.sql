@@ -1,4 +1,4 @@
--- Pictures: what can be embedded, and what each broken one says. The hexadecimal lines: tests/fixtures/images/bad_images.md.
+-- Images: which can be embedded, and the error for each broken one. tests/fixtures/images/bad_images.md describes the bytes.
 \set dir `echo "$REGRESS_DIR"`
 \set emoji :dir '/../emoji'
 SELECT length(coop_load_model('emoji', :'emoji'));
@@ -22,10 +22,10 @@ SELECT coop_embed('\x89504e470d0a1a0a0000000d49484452000000000000000408020000002
 SELECT coop_embed('\xffd8ffee000e41646f626500640000000000ffdb004300100b0c0e0c0a100e0d0e1211101318281a181616183123251d283a333d3c3933383740485c4e404457453738506d51575f626768673e4d71797064785c656763ffc000140800080008044311004d11005911004b1100ffc400160001010100000000000000000000000000060407ffc40014100100000000000000000000000000000000ffda000e0443004d0059004b00003f00d006919b3fffd9'::bytea) IS NOT NULL AS embedded;
 -- an AVIF header
 SELECT coop_embed('\x00000020667479706176696600000000617669666d696631'::bytea) IS NOT NULL AS embedded;
--- A limit of one's own.
+-- A lower limit set by the user.
 SET coopembed.max_image_dimension = 3;
 SELECT coop_embed('\x89504e470d0a1a0a0000000d494844520000000400000004080200000026930929000000144944415478da6338216723677302423210c70100d6931221dfb6925f0000000049454e44ae426082'::bytea);
 RESET coopembed.max_image_dimension;
--- The same picture is at no distance from itself.
+-- The distance of an image from itself is zero.
 SELECT coop_embed(p) <-> coop_embed(p) < 0.01 AS same FROM (VALUES ('\x89504e470d0a1a0a0000000d494844520000000400000004080200000026930929000000144944415478da6338216723677302423210c70100d6931221dfb6925f0000000049454e44ae426082'::bytea)) t(p);
 SELECT coop_drop_model('emoji');

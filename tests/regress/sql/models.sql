@@ -1,4 +1,4 @@
--- Models: loading, the vocabulary, unknown names.
+-- Models: loading and dropping them, listing their vocabulary, unknown names.
 \set dir `echo "$REGRESS_DIR"`
 \set emoji :dir '/../emoji'
 SELECT coop_attr_query('hue', 'red');
@@ -26,14 +26,14 @@ SET coopembed.model = 'fonts';
 SELECT coop_attr_query('hue', 'red');
 RESET coopembed.model;
 
--- A query is looked up once for a statement.
+-- A query is looked up once per statement.
 CREATE TABLE products (id int, emb coopvec);
 CREATE FUNCTION plan(ask text) RETURNS SETOF text LANGUAGE plpgsql AS $$
 DECLARE
     line text;
 BEGIN
     FOR line IN EXECUTE 'EXPLAIN (COSTS OFF) ' || ask LOOP
-        -- Until PostgreSQL 16 the value of InitPlan 1 is called $0.
+        -- PostgreSQL 16 and earlier write $0 for the value of InitPlan 1.
         RETURN NEXT replace(replace(line, ' (returns $0)', ''), '$0', '(InitPlan 1).col1');
     END LOOP;
 END $$;

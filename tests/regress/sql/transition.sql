@@ -1,12 +1,13 @@
--- Wandering: paths through the graph of nearest neighbours, and kept graphs.
+-- Transitions: paths through the graph of nearest neighbours, and stored graphs.
 \set SHOW_CONTEXT never
--- Points of a plane, around two corners: 1 (0,0), 2 (1,0), 3 (2,1), 4 (3,3), a gap of 5, 5 (7,6), 6 (8,6), 7 (8,7). The second
--- subspace is the same for all. Rows without id or embedding are nowhere.
+-- Points in a plane, in two clusters with a gap of 5 between them: 1 (0,0), 2 (1,0), 3 (2,1), 4 (3,3); 5 (7,6), 6 (8,6), 7 (8,7). The
+-- second subspace is the same for all. Rows without an id or an embedding are left out.
 CREATE TABLE shop (id int, kind text, emb coopvec);
 INSERT INTO shop VALUES (1, 'a', '2x2@0000002a:[0,0,1,0]'), (2, 'a', '2x2@0000002a:[1,0,1,0]'), (3, 'a', '2x2@0000002a:[2,1,1,0]'),
     (4, 'a', '2x2@0000002a:[3,3,1,0]'), (5, 'b', '2x2@0000002a:[7,6,1,0]'), (6, 'b', '2x2@0000002a:[8,6,1,0]'),
     (7, 'b', '2x2@0000002a:[8,7,1,0]'), (8, 'b', NULL), (NULL, 'b', '2x2@0000002a:[9,7,1,0]');
--- The third neighbour of 5, 6 and 7 is 4, and of 1 it is 4 too: sqrt(9 + 9), and over the gap sqrt(25 + 16), by an edge of 7 alone.
+-- The third neighbour of 5, 6 and 7 is 4, and so is that of 1. So the path is sqrt(9 + 9), then sqrt(25 + 16) over the gap, along an
+-- edge that only the list of 7 has.
 SELECT * FROM coop_transition('shop', 'id', 'emb', 1, 7, k => 3);
 SELECT * FROM coop_transition('shop', 'id', 'emb', 7, 1, k => 3);
 -- With k = 5 the fourth neighbour of 1 is 5: sqrt(85) + sqrt(2) is less than sqrt(18) + sqrt(41).
@@ -14,11 +15,11 @@ SELECT string_agg(id::text, ' ' ORDER BY step) AS path, sum(distance), sqrt(85) 
 SELECT * FROM coop_transition('shop', 'id', 'emb', 2, 2);
 -- With k = 2 no path leads over the gap.
 SELECT * FROM coop_transition('shop', 'id', 'emb', 1, 7, k => 2);
--- To a point: what a query asks for in all it asks for, however much; the last row has no id.
+-- To the target of a query, in all subspaces in which it has a weight, however large; the last row has no id.
 SELECT * FROM coop_transition_to('shop', 'id', 'emb', 1, '2x2@0000002a:[7.25,6,1,0]'::coopvec::coopquery, k => 3);
 SELECT * FROM coop_transition_to('shop', 'id', 'emb', 1, 4 * '2x2@0000002a:[7.25,6,1,0]'::coopvec::coopquery, k => 3);
 SELECT * FROM coop_transition_to('shop', 'id', 'emb', 5, '2x2@0000002a:[7.25,6,1,0]'::coopvec::coopquery, k => 1);
--- In one attribute of a model: 3 turns, the others are at no distance from each other.
+-- In one attribute of a model: 3 is changed, and the others are at distance 0 from each other.
 INSERT INTO coopembed.models (name, digest, subspaces, subspace_dim, config)
     VALUES ('garments', decode('0000002a' || repeat('00', 28), 'hex'), 2, 2, '{}');
 INSERT INTO coopembed.attributes VALUES ('garments', 1, 'place', false), ('garments', 2, 'turn', false);
@@ -30,11 +31,11 @@ SELECT step, id, round(distance::numeric, 3) AS distance, is_crossing FROM coop_
 SELECT step, id FROM coop_transition_to('shop', 'id', 'emb', 1, coop_attr_query('turn', 'up'), k => 6);
 SELECT step, id FROM coop_transition_to('shop', 'id', 'emb', 1, coop_attr_query('turn', 'up'), 'turn', 6);
 SELECT * FROM coop_transition_to('shop', 'id', 'emb', 1, coop_attr_query('turn', 'up'), 'place');
--- Nothing comes of nothing.
+-- NULL arguments give no rows.
 SELECT * FROM coop_transition(NULL, 'id', 'emb', 1, 2);
 SELECT * FROM coop_transition('shop', 'id', 'emb', 1, NULL);
 SELECT * FROM coop_transition_to('shop', 'id', 'emb', 1, NULL);
--- Bad input.
+-- Errors.
 SELECT * FROM coop_transition('shop', 'id', 'emb', 1, 99);
 \echo :LAST_ERROR_SQLSTATE
 SELECT * FROM coop_transition('shop', 'id', 'emb', 1, 8);
@@ -53,7 +54,7 @@ SELECT * FROM coop_transition('shop', 'id', 'emb', 1, 3);
 CALL coop_build_knn('shop', 'id', 'emb', 'shop_knn');
 DELETE FROM shop WHERE kind = 'c';
 
--- A kept graph answers without being named, for its k and less.
+-- A stored graph is used without being named, for its k and smaller ones.
 CALL coop_build_knn('shop', 'id', 'emb', 'shop_knn', 3);
 SELECT id, neighbours, distances FROM shop_knn ORDER BY id;
 SELECT * FROM coop_knn_graphs();
@@ -61,12 +62,12 @@ SELECT string_agg(id::text, ' ' ORDER BY step) AS path FROM coop_transition('sho
 SELECT string_agg(id::text, ' ' ORDER BY step) AS path FROM coop_transition('shop', 'id', 'emb', 1, 7, k => 3, graph => 'shop_knn');
 SELECT * FROM coop_transition('shop', 'id', 'emb', 1, 7, k => 2);
 SELECT * FROM coop_transition('shop', 'id', 'emb', 1, 7, k => 5, graph => 'shop_knn');
--- That it is the graph that answers shows where it is wrong.
+-- A wrong distance in the stored graph shows that it is the one used.
 UPDATE shop_knn SET distances = distances[:2] || 2.5::double precision WHERE id = 5;
 SELECT distance FROM coop_transition('shop', 'id', 'emb', 1, 7, k => 3) WHERE is_crossing;
 UPDATE shop_knn SET distances = distances[:2] || 'NaN'::double precision WHERE id = 5;
 SELECT distance FROM coop_transition('shop', 'id', 'emb', 1, 7, k => 3) WHERE is_crossing;
--- Rows that came, went and changed: said, left out but for the ends, and refreshed.
+-- After rows were inserted, deleted and updated a NOTICE says so; new rows are left out, except at the ends of a path, until a refresh.
 DROP TABLE shop_knn;
 CALL coop_build_knn('shop', 'id', 'emb', 'shop_knn', 3);
 INSERT INTO shop VALUES (10, 'b', '2x2@0000002a:[5,5,1,0]');
@@ -79,7 +80,7 @@ CALL coop_build_knn('shop', 'id', 'emb', 'shop_knn', 3);
 SELECT id, neighbours, distances FROM shop_knn ORDER BY id;
 SELECT string_agg(id::text, ' ' ORDER BY step) AS path FROM coop_transition('shop', 'id', 'emb', 1, 7, k => 3);
 SET client_min_messages = warning;
--- A name means one graph.
+-- A name refers to one graph.
 CALL coop_build_knn('shop', 'id', 'emb', 'shop_knn', 3, 'turn');
 CALL coop_build_knn('shop', 'id', 'emb', 'shop', 3);
 CALL coop_build_knn('shop', 'id', 'emb', 'shop_turn', 0);
@@ -112,7 +113,8 @@ SELECT pg_typeof(id), neighbours FROM a_knn ORDER BY id LIMIT 1;
 SELECT id FROM coop_transition('only_a', 'name', 'emb', 'nr ''1%', 'nr ''4%', k => 2);
 SELECT pg_typeof(id) FROM coop_transition('shop', 'id', 'emb', 1::bigint, 1);
 
--- Whoever asks needs the right to read, and walks through what he may see; only those may keep graphs who may make tables.
+-- The caller needs the right to read the table, and paths lead only through rows that the caller may see; building a graph takes the
+-- right to create tables.
 CREATE ROLE shopper;
 GRANT CREATE ON SCHEMA public TO shopper;
 SET ROLE shopper;
@@ -122,7 +124,7 @@ GRANT SELECT ON shop TO shopper;
 ALTER TABLE shop ENABLE ROW LEVEL SECURITY;
 CREATE POLICY no_ten ON shop TO shopper USING (id <> 10);
 SET ROLE shopper;
--- shop_knn is not his to read; then it is, and still he does not walk through 10.
+-- First without the right to read shop_knn, then with it; either way the path does not lead through 10.
 SELECT string_agg(id::text, ' ' ORDER BY step) AS path FROM coop_transition('shop', 'id', 'emb', 1, 7, k => 3);
 SELECT graph, images FROM coop_knn_graphs() WHERE relation = 'shop'::regclass;
 RESET ROLE;
@@ -132,7 +134,7 @@ SET client_min_messages = notice;
 SELECT string_agg(id::text, ' ' ORDER BY step) AS path FROM coop_transition('shop', 'id', 'emb', 1, 7, k => 3);
 SET client_min_messages = warning;
 SELECT id FROM coop_transition('shop', 'id', 'emb', 1, 10, k => 3);
--- A graph of one's own is for oneself.
+-- A user's own graph is used for that user only.
 CALL coop_build_knn('shop', 'id', 'emb', 'mine', 3);
 SELECT count(*) FROM mine;
 INSERT INTO coopembed.knn_graphs VALUES ('shop', 'shop', 'id', 'emb', 3, NULL);
@@ -146,13 +148,13 @@ DROP POLICY no_ten ON shop;
 REVOKE ALL ON shop, shop_knn FROM shopper;
 REVOKE CREATE ON SCHEMA public FROM shopper;
 DROP ROLE shopper;
--- Graphs that were dropped are forgotten with the next build.
+-- The next build removes dropped graphs from the list.
 DROP TABLE shop_turn;
 SELECT count(*) FROM coop_knn_graphs() WHERE relation = 'shop'::regclass;
 CALL coop_build_knn('shop', 'id', 'emb', 'shop_knn', 3);
 SELECT count(*) FROM coopembed.knn_graphs WHERE relation = 'shop'::regclass;
 
--- Nothing is looked up by name.
+-- The search_path does not matter.
 CREATE SCHEMA evil;
 CREATE FUNCTION evil.count(text) RETURNS bigint LANGUAGE sql AS 'SELECT 1/0';
 CREATE FUNCTION evil.more(bigint, integer) RETURNS boolean LANGUAGE sql AS 'SELECT 1/0 = 1';
@@ -163,7 +165,7 @@ CALL public.coop_build_knn('public.shop', 'id', 'emb', 'public.shop_knn', 3);
 RESET search_path;
 DROP SCHEMA evil CASCADE;
 
--- The neighbours of each row, of kept graphs and of duplicates, come from the index where a table is large enough.
+-- Lists of neighbours, of each row, of stored graphs and of duplicates, come from the index if the table is large enough.
 CREATE TABLE drawings (id int PRIMARY KEY, emb coopvec);
 INSERT INTO drawings SELECT i, format('2x20@0000002a:[%s]', (
     SELECT string_agg(round((hashint4(i * 40 + j) / 2147483648.0)::numeric, 3)::text, ',') FROM generate_series(1, 40) j))::coopvec
@@ -173,7 +175,7 @@ ANALYZE drawings;
 EXPLAIN (COSTS off) SELECT a.id, b.id FROM drawings a, LATERAL (SELECT id FROM drawings b WHERE b.id <> a.id ORDER BY b.emb <-> a.emb LIMIT 5) b;
 SELECT count(*) FROM (SELECT FROM coop_duplicates('drawings', 'id', 'emb', 0) LIMIT 1) t;
 SELECT index_oid::regclass FROM coop_last_scan();
--- Of a large table without a kept graph, whoever asks is told that this takes time.
+-- A NOTICE says that a large table has no stored graph.
 UPDATE pg_class SET reltuples = 30000 WHERE oid = 'shop'::regclass;
 SET client_min_messages = notice;
 SELECT count(*) FROM coop_transition('shop', 'id', 'emb', 1, 7, k => 6);

@@ -1,4 +1,4 @@
--- Text and binary forms round-trip; malformed ones say what is wrong.
+-- Text and binary forms round-trip; the error for a malformed one says what is wrong.
 SELECT '2x2@0000002a:[0.6,0.8,1,0]'::coopvec;
 SELECT '2x2@0000002a:{0;1:2*[0.6,0.8]}'::coopquery;
 SELECT coopvec_send('2x2@0000002a:[0.5,1,0,-2]');
@@ -15,12 +15,12 @@ SELECT '2x2@0000002a:[1,2,3,NaN]'::coopvec;
 SELECT '2x2@0000002a:{0}'::coopquery;
 SELECT '2x2@0000002a:{0;2:1*[1,1]}'::coopquery;
 
--- Distances, by hand: sqrt(0.25 + 1 + 0 + 9), and sqrt(0.25 + 2 * (0.25 + 9)).
+-- Distances, computed by hand: sqrt(0.25 + 1 + 0 + 9), and sqrt(0.25 + 2 * (0.25 + 9)).
 SELECT '2x2@0000002a:[0.5,1,0,-2]'::coopvec <-> '2x2@0000002a:[0,0,0,1]'::coopvec AS d, sqrt(10.25);
 SELECT '2x2@0000002a:[0.5,1,0,-2]'::coopvec <-> '2x2@0000002a:{0.25;1:2*[0.5,1]}'::coopquery AS d, sqrt(18.75);
 SELECT '2x2@0000002a:[0.5,1,0,-2]'::coopvec <-> NULL::coopquery AS d;
 
--- Two models never meet.
+-- Embeddings of different models cannot be combined.
 SELECT '1x1@00000001:[1]'::coopvec <-> '1x1@00000002:[1]'::coopvec;
 SELECT '1x1@00000001:[1]'::coopvec <-> '1x2@00000001:{0;0:1*[1,1]}'::coopquery;
 SELECT avg(e) FROM (VALUES ('1x1@00000001:[1]'::coopvec), ('1x1@00000002:[1]')) t(e);

@@ -1,4 +1,4 @@
-//! Queries by name and by likeness, and what is said where a name is wrong.
+//! Queries by name and by example, and the errors for wrong names.
 
 #[pgrx::pg_schema]
 mod tests {
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[pg_test]
-    fn likeness_takes_the_named_subspaces() {
+    fn coop_like_takes_the_named_subspaces() {
         let garments = Garments::new("summer");
         garments.load_as("garments");
         let like = |arguments: &str| text(&format!("SELECT coop_like({arguments})::text")).unwrap();
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[pg_test]
-    fn likeness_needs_the_model_that_made_the_embedding() {
+    fn coop_like_needs_the_model_that_made_the_embedding() {
         let (summer, winter) = (Garments::new("summer"), Garments::new("winter"));
         summer.load_as("any name will do");
         winter.load_as("winter");
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[pg_test]
-    fn numbers_become_an_embedding_as_they_are() {
+    fn coop_vector_does_not_normalise() {
         let garments = Garments::new("summer");
         garments.load_as("garments");
         let numbers = "ARRAY[0,1,2,3,4,5,6,7,8,9,10,11.5]::real[]";
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[pg_test]
-    fn a_plain_user_asks_without_rights_on_the_tables() {
+    fn a_user_needs_no_privileges_on_the_tables() {
         let garments = Garments::new("summer");
         garments.load_as("garments");
         Spi::run(
@@ -316,10 +316,10 @@ mod tests {
         let garments = Garments::new("summer");
         garments.load_as("garments");
         let expected = garments.attribute_query("neckline", "v-neck");
-        Spi::run("CREATE TABLE wishes AS SELECT coop_attr_query('neckline', 'v-neck') AS q").unwrap();
-        Spi::run("INSERT INTO wishes SELECT coop_attr_query('neckline', 'v-neck') FROM wishes").unwrap();
-        Spi::run("UPDATE wishes SET q = coop_attr_query('neckline', 'v-neck')").unwrap();
-        assert_eq!(text("SELECT string_agg(DISTINCT q::text, ' ') FROM wishes"), Some(expected.clone()));
+        Spi::run("CREATE TABLE queries AS SELECT coop_attr_query('neckline', 'v-neck') AS q").unwrap();
+        Spi::run("INSERT INTO queries SELECT coop_attr_query('neckline', 'v-neck') FROM queries").unwrap();
+        Spi::run("UPDATE queries SET q = coop_attr_query('neckline', 'v-neck')").unwrap();
+        assert_eq!(text("SELECT string_agg(DISTINCT q::text, ' ') FROM queries"), Some(expected.clone()));
         // On one parallel worker, whatever it costs; the setting has had two names.
         Spi::run(
             "SELECT set_config(name, 'on', true) FROM pg_settings
@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[pg_test]
-    fn a_statement_takes_part_in_its_own_snapshot_only() {
+    fn a_lookup_uses_the_snapshot_of_its_statement() {
         let garments = Garments::new("summer");
         garments.load_as("garments");
         // What a data-modifying part of the same statement does is not seen by the rest of it, as with any table.

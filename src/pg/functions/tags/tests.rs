@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[pg_test]
-    fn a_model_loaded_again_with_other_temperatures_says_something_else() {
+    fn a_model_loaded_again_with_other_temperatures_gives_other_probabilities() {
         let mut garments = load();
         let first = "SELECT max(probability) FROM one, coop_predict(emb, 'neckline')";
         let before = number(first);

@@ -1,9 +1,9 @@
--- coop_search. Here all partitions are local; tests/shards.sh has them on servers of their own.
+-- coop_search(), with local partitions only; the script tests/shards.sh has them on several servers.
 \set SHOW_CONTEXT never
 CREATE SCHEMA "Shop";
 CREATE TABLE "Shop"."Pieces" (id int, "the Name" text, gone int, emb coopvec, price numeric) PARTITION BY LIST (price);
 CREATE TABLE "Shop".cheap PARTITION OF "Shop"."Pieces" FOR VALUES IN (1, 2);
--- A partition whose columns are in another order, and one that has partitions itself.
+-- A partition with its columns in another order, and one that is partitioned itself.
 CREATE TABLE "Shop"."de""ar" (price numeric, x int, emb coopvec, gone int, id int, "the Name" text);
 ALTER TABLE "Shop"."de""ar" DROP COLUMN x;
 ALTER TABLE "Shop"."Pieces" ATTACH PARTITION "Shop"."de""ar" FOR VALUES IN (3);
@@ -11,330 +11,119 @@ CREATE TABLE "Shop".rest PARTITION OF "Shop"."Pieces" DEFAULT PARTITION BY HASH 
 CREATE TABLE "Shop".rest_0 PARTITION OF "Shop".rest FOR VALUES WITH (MODULUS 2, REMAINDER 0);
 CREATE TABLE "Shop".rest_1 PARTITION OF "Shop".rest FOR VALUES WITH (MODULUS 2, REMAINDER 1);
 INSERT INTO "Shop"."Pieces" SELECT i, 'piece ' || i, 0, format('2x2@0000002a:[%s,0,1,0]', i)::coopvec, 1 + i % 5 FROM generate_series(1, 40) i;
-INSERT INTO "Shop"."Pieces" VALUES (99, 'no picture', 0, NULL, 2);
+INSERT INTO "Shop"."Pieces" VALUES (99, 'no image', 0, NULL, 2);
 ALTER TABLE "Shop"."Pieces" DROP COLUMN gone;
 CREATE INDEX ON "Shop"."Pieces" USING coop (emb);
 SET search_path TO "Shop", public;
+
 SELECT id, "the Name", price FROM coop_search(NULL::"Pieces", 'emb', '2x2@0000002a:{0;0:1*[20.2,0]}', 4);
- id | the Name | price 
-----+----------+-------
- 20 | piece 20 |     1
- 21 | piece 21 |     2
- 19 | piece 19 |     5
- 22 | piece 22 |     3
-(4 rows)
-
--- Ten rows, unless another number is asked for; rows without an embedding come last.
+-- Ten rows by default; rows without an embedding come last.
 SELECT count(*), max(abs(id - 20.2)) FROM coop_search(NULL::"Pieces", 'emb', '2x2@0000002a:{0;0:1*[20.2,0]}');
- count | max 
--------+-----
-    10 | 4.8
-(1 row)
-
 SELECT count(*), (array_agg(id))[41] AS last FROM coop_search(NULL::"Pieces", 'emb', '2x2@0000002a:{0;0:1*[20.2,0]}', 100);
- count | last 
--------+------
-    41 |   99
-(1 row)
-
 SELECT count(*) FROM coop_search(NULL::"Pieces", 'emb', '2x2@0000002a:{0;0:1*[20.2,0]}', 0);
- count 
--------
-     0
-(1 row)
-
 SELECT count(*) FROM coop_search(NULL::"Pieces", 'emb', NULL);
- count 
--------
-     0
-(1 row)
-
 -- Some of the columns, and the distance.
 CREATE TYPE hit AS ("the Name" text, distance double precision, id int);
 SELECT * FROM coop_search(NULL::hit, 'emb', '2x2@0000002a:{0;0:1*[20.25,0]}', 3, rel => '"Pieces"');
- the Name | distance | id 
-----------+----------+----
- piece 20 |     0.25 | 20
- piece 21 |     0.75 | 21
- piece 19 |     1.25 | 19
-(3 rows)
-
--- A condition, with whatever means something to format(), and a comment.
+-- A filter that contains what is special to format(), and a comment.
 SELECT * FROM coop_search(NULL::hit, 'emb', '2x2@0000002a:{0;0:1*[20.25,0]}', 3, '"Pieces".price = 3 AND id < 40 OR false -- %s $2', '"Pieces"');
- the Name | distance | id 
-----------+----------+----
- piece 22 |     1.75 | 22
- piece 17 |     3.25 | 17
- piece 27 |     6.75 | 27
-(3 rows)
-
 SELECT * FROM coop_search(NULL::hit, 'emb', '2x2@0000002a:{0;0:1*[20.25,0]}', 3, format('"the Name" = %L', $$piece '7'$$), '"Pieces"');
- the Name | distance | id 
-----------+----------+----
-(0 rows)
-
--- In the caller's search_path.
+-- A filter is read in the caller's search_path.
 CREATE FUNCTION is_round(int) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$ SELECT $1 % 10 = 0 $$;
 SELECT * FROM coop_search(NULL::hit, 'emb', '2x2@0000002a:{0;0:1*[20.25,0]}', 3, 'is_round(id)', '"Pieces"');
- the Name | distance | id 
-----------+----------+----
- piece 20 |     0.25 | 20
- piece 30 |     9.75 | 30
- piece 10 |    10.25 | 10
-(3 rows)
-
 -- The statement, and its plan.
 SELECT coopembed.search_statement('hit', 'emb', 3, 'is_round(id) -- %', '"Pieces"') AS statement \gset
 \echo :statement
-SELECT "Pieces"."the Name", "Pieces".emb OPERATOR(public.<->) $1, "Pieces".id FROM "Shop"."Pieces" AS "Pieces"
-WHERE (is_round(id) -- %
-)
-ORDER BY "Pieces".emb OPERATOR(public.<->) $1 LIMIT 3
 PREPARE search(coopquery) AS :statement;
 SET enable_seqscan = off;
 EXPLAIN (COSTS OFF) EXECUTE search('2x2@0000002a:{0;0:1*[20.25,0]}');
-                                     QUERY PLAN                                     
-------------------------------------------------------------------------------------
- Limit
-   ->  Merge Append
-         Sort Key: (("Pieces".emb <-> '2x2@0000002a:{0;0:1*[20.25,0]}'::coopquery))
-         ->  Index Scan using cheap_emb_idx on cheap "Pieces_1"
-               Order By: (emb <-> '2x2@0000002a:{0;0:1*[20.25,0]}'::coopquery)
-               Filter: ((id % 10) = 0)
-         ->  Index Scan using "de""ar_emb_idx" on "de""ar" "Pieces_2"
-               Order By: (emb <-> '2x2@0000002a:{0;0:1*[20.25,0]}'::coopquery)
-               Filter: ((id % 10) = 0)
-         ->  Index Scan using rest_0_emb_idx on rest_0 "Pieces_3"
-               Order By: (emb <-> '2x2@0000002a:{0;0:1*[20.25,0]}'::coopquery)
-               Filter: ((id % 10) = 0)
-         ->  Index Scan using rest_1_emb_idx on rest_1 "Pieces_4"
-               Order By: (emb <-> '2x2@0000002a:{0;0:1*[20.25,0]}'::coopquery)
-               Filter: ((id % 10) = 0)
-(15 rows)
-
 RESET enable_seqscan;
--- One partition alone, a view, a table without partitions, one with children, and one without any.
+-- A single partition, a partitioned partition, a view, a parent table with a child, and a partitioned table without partitions.
 SELECT * FROM coop_search(NULL::hit, 'emb', '2x2@0000002a:{0;0:1*[20.25,0]}', 2, rel => '"de""ar"');
- the Name | distance | id 
-----------+----------+----
- piece 22 |     1.75 | 22
- piece 17 |     3.25 | 17
-(2 rows)
-
 SELECT * FROM coop_search(NULL::hit, 'emb', '2x2@0000002a:{0;0:1*[20.25,0]}', 2, rel => 'rest');
- the Name | distance | id 
-----------+----------+----
- piece 19 |     1.25 | 19
- piece 18 |     2.25 | 18
-(2 rows)
-
 CREATE VIEW round_ones AS SELECT id, "the Name", emb AS e FROM "Pieces" WHERE is_round(id);
 SELECT id, "the Name" FROM coop_search(NULL::round_ones, 'e', '2x2@0000002a:{0;0:1*[20.25,0]}', 2, 'round_ones.id > 1');
- id | the Name 
-----+----------
- 20 | piece 20
- 30 | piece 30
-(2 rows)
-
 CREATE TABLE parent (LIKE "Pieces");
 CREATE TABLE child () INHERITS (parent);
 INSERT INTO parent SELECT * FROM "Pieces" WHERE id = 3;
 INSERT INTO child SELECT * FROM "Pieces" WHERE id = 4;
 SELECT id FROM coop_search(NULL::parent, 'emb', '2x2@0000002a:{0;0:1*[20.2,0]}');
- id 
-----
-  4
-  3
-(2 rows)
-
 CREATE TABLE nothing (id int, emb coopvec) PARTITION BY LIST (id);
 SELECT id FROM coop_search(NULL::nothing, 'emb', '2x2@0000002a:{0;0:1*[20.2,0]}');
- id 
-----
-(0 rows)
-
--- A table's own column "distance" stays what it is.
+-- A column "distance" of the table itself is returned as it is.
 CREATE TABLE roads (id int, distance double precision, emb coopvec);
 INSERT INTO roads VALUES (1, 17, '2x2@0000002a:[1,0,1,0]');
 SELECT * FROM coop_search(NULL::roads, 'emb', '2x2@0000002a:{0;0:1*[20.2,0]}');
- id | distance |          emb           
-----+----------+------------------------
-  1 |       17 | 2x2@0000002a:[1,0,1,0]
-(1 row)
 
--- Rights and policies are those of the table: whoever may read it, and not its partitions, gets the same rows from it.
+-- The table's rights and policies apply: a user who may read the table, and not its partitions, gets the same rows.
 CREATE ROLE clerk;
 GRANT USAGE ON SCHEMA "Shop" TO clerk;
 SET ROLE clerk;
 SELECT id FROM coop_search(NULL::"Pieces", 'emb', '2x2@0000002a:{0;0:1*[20.2,0]}', 2);
-ERROR:  permission denied for table Pieces
 RESET ROLE;
 GRANT SELECT ON "Pieces" TO clerk;
 SET ROLE clerk;
 SELECT id FROM coop_search(NULL::"Pieces", 'emb', '2x2@0000002a:{0;0:1*[20.2,0]}', 2);
- id 
-----
- 20
- 21
-(2 rows)
-
 RESET ROLE;
 GRANT SELECT ON cheap, "de""ar", rest, rest_0, rest_1 TO clerk;
 CREATE POLICY even ON "Pieces" USING (id % 2 = 0);
 ALTER TABLE "Pieces" ENABLE ROW LEVEL SECURITY;
 SET ROLE clerk;
 SELECT id FROM coop_search(NULL::"Pieces", 'emb', '2x2@0000002a:{0;0:1*[20.2,0]}', 3);
- id 
-----
- 20
- 22
- 18
-(3 rows)
-
 RESET ROLE;
--- A policy of a partition does not concern those who read through the table.
+-- A partition's policy does not apply when it is read through the table.
 ALTER TABLE "Pieces" DISABLE ROW LEVEL SECURITY;
 ALTER TABLE cheap ENABLE ROW LEVEL SECURITY;
 SET ROLE clerk;
 SELECT id FROM coop_search(NULL::"Pieces", 'emb', '2x2@0000002a:{0;0:1*[20.2,0]}', 3);
- id 
-----
- 20
- 21
- 19
-(3 rows)
-
 RESET ROLE;
 ALTER TABLE cheap DISABLE ROW LEVEL SECURITY;
--- No partition that lies here is ever left out: not by a setting, as in version 0.2.0, and not by hand.
+
+-- A local partition is never left out: not by a setting, as in version 0.2.0, and not by calling the internal function.
 SELECT 'cheap'::regclass::oid || ',' || 'rest_1'::regclass::oid AS two \gset
 SET coopembed.left_out = :'two';
 SELECT array_agg(DISTINCT tableoid::regclass) FROM "Pieces";
-              array_agg               
---------------------------------------
- {cheap,"\"de\"\"ar\"",rest_0,rest_1}
-(1 row)
-
 SELECT count(*) FROM cheap;
- count 
--------
-    17
-(1 row)
-
 SELECT count(*) FROM coop_search(NULL::"Pieces", 'emb', '2x2@0000002a:{0;0:1*[20.2,0]}', 100);
- count 
--------
-    41
-(1 row)
-
 RESET coopembed.left_out;
 SELECT count(*) FROM coop_search(NULL::"Pieces", 'emb', '2x2@0000002a:{0;0:1*[20.2,0]}', 100, skip_unreachable => true);
- count 
--------
-    41
-(1 row)
-
 BEGIN;
 SELECT coopembed.open_search('SELECT count(*) FROM "Pieces" WHERE $1 IS NOT NULL', '2x2@0000002a:{0;0:1*[20.2,0]}', ARRAY[:two]) AS nearest \gset
 FETCH ALL FROM :"nearest";
- count 
--------
-    41
-(1 row)
-
 ROLLBACK;
--- What it opens is a plain SELECT of a table.
+-- It opens a cursor only for a plain SELECT from a table.
 SELECT coopembed.open_search('DELETE FROM "Pieces"', '2x2@0000002a:{0;0:1*[20.2,0]}', '{}');
-ERROR:  the statement of a search is not a plain SELECT
-HINT:  coop_search() writes it; it is not meant to be called by hand.
 SELECT coopembed.open_search('WITH d AS (DELETE FROM "Pieces" RETURNING id) SELECT id FROM d', '2x2@0000002a:{0;0:1*[20.2,0]}', '{}');
-ERROR:  the statement of a search is not a plain SELECT
-HINT:  coop_search() writes it; it is not meant to be called by hand.
 SELECT coopembed.open_search('SELECT 1; SELECT 2', '2x2@0000002a:{0;0:1*[20.2,0]}', '{}');
-ERROR:  the statement of a search is not one statement
-HINT:  coop_search() writes it; it is not meant to be called by hand.
 SELECT coopembed.open_search('VACUUM', '2x2@0000002a:{0;0:1*[20.2,0]}', '{}');
-ERROR:  the statement of a search is not a plain SELECT
-HINT:  coop_search() writes it; it is not meant to be called by hand.
 SELECT coopembed.open_search('SELECT 1', '2x2@0000002a:{0;0:1*[20.2,0]}', '{}');
-ERROR:  the statement of a search reads no table
-HINT:  coop_search() writes it; it is not meant to be called by hand.
--- A temporary table hides one of the same name in the search_path, and is searched all the same where it is asked for; so is the other.
+-- A temporary table and a permanent one of the same name can both be searched, whichever comes first in the search_path.
 CREATE TABLE public.things AS SELECT 1 AS id, '2x2@0000002a:[1,0,0,0]'::coopvec AS emb;
 CREATE TEMP TABLE things AS SELECT 2 AS id, '2x2@0000002a:[2,0,0,0]'::coopvec AS emb;
 SELECT id FROM coop_search(NULL::pg_temp.things, 'emb', '2x2@0000002a:{0;0:1*[20,0]}');
- id 
-----
-  2
-(1 row)
-
 SELECT id FROM coop_search(NULL::public.things, 'emb', '2x2@0000002a:{0;0:1*[20,0]}');
- id 
-----
-  1
-(1 row)
-
 SELECT current_setting('search_path') AS path \gset
 SET search_path TO public, pg_temp;
 SELECT id FROM coop_search(NULL::pg_temp.things, 'emb', '2x2@0000002a:{0;0:1*[20,0]}');
- id 
-----
-  2
-(1 row)
-
 SELECT id FROM coop_search(NULL::public.things, 'emb', '2x2@0000002a:{0;0:1*[20,0]}');
- id 
-----
-  1
-(1 row)
-
 SELECT t.id, u.id FROM coop_typicality('pg_temp.things', 'id', 'emb', 'id') t, coop_typicality('public.things', 'id', 'emb', 'id') u;
- id | id 
-----+----
- 2  | 1
-(1 row)
-
 SELECT set_config('search_path', :'path', false) \g /dev/null
 DROP TABLE pg_temp.things, public.things;
--- Bad input.
+
+-- Errors.
 SELECT * FROM coop_search(NULL::hit, 'emb', '2x2@0000002a:{0;0:1*[20,0]}');
-ERROR:  "Shop".hit is not the row type of a table
-HINT:  Name the table to search: rel => ...
 SELECT * FROM coop_search(1, 'emb', '2x2@0000002a:{0;0:1*[20,0]}', rel => '"Pieces"');
-ERROR:  type integer is not that of a row
-HINT:  Pass NULL::TABLE, or NULL of a composite type that has some of the columns of the table.
 CREATE TYPE other AS (id int, colour text, "sur""face" text);
 SELECT * FROM coop_search(NULL::other, 'emb', '2x2@0000002a:{0;0:1*[20,0]}', rel => '"Pieces"');
-ERROR:  relation "Shop"."Pieces" lacks columns of type "Shop".other
-DETAIL:  It has no "colour", "sur"face".
-HINT:  A column "distance" of type double precision is filled in where the table has none.
 SELECT * FROM coop_search(NULL::"Pieces", 'price', '2x2@0000002a:{0;0:1*[20,0]}');
-ERROR:  column "price" of relation "Shop"."Pieces" holds no embeddings
-DETAIL:  Its type is numeric.
-HINT:  Its columns of embeddings: emb.
 SELECT * FROM coop_search(NULL::"Pieces", 'embedding', '2x2@0000002a:{0;0:1*[20,0]}');
-ERROR:  column "embedding" of relation "Shop"."Pieces" does not exist
-HINT:  Its columns of embeddings: emb.
 SELECT * FROM coop_search(NULL::"Pieces", NULL, '2x2@0000002a:{0;0:1*[20,0]}');
-ERROR:  a search needs a column of embeddings and a number of rows
-DETAIL:  Found NULL and '10'.
-HINT:  Name the column, and how many rows are wanted: none or more.
 SELECT * FROM coop_search(NULL::"Pieces", 'emb', '2x2@0000002a:{0;0:1*[20,0]}', -1);
-ERROR:  a search needs a column of embeddings and a number of rows
-DETAIL:  Found 'emb' and '-1'.
-HINT:  Name the column, and how many rows are wanted: none or more.
 SELECT * FROM coop_search(NULL::"Pieces", 'emb', '2x2@0000002a:{0;0:1*[20,0]}', NULL);
-ERROR:  a search needs a column of embeddings and a number of rows
-DETAIL:  Found 'emb' and NULL.
-HINT:  Name the column, and how many rows are wanted: none or more.
 SELECT * FROM coop_search(NULL::"Pieces", 'emb', '2x2@0000002b:{0;0:1*[20,0]}');
-ERROR:  embeddings of different models cannot be compared
-DETAIL:  Left: model 2x2@0000002a. Right: model 2x2@0000002b.
-HINT:  Embed both with the same model; coop_models() lists the models and their fingerprints.
 CREATE TYPE odd AS (id text);
 \set VERBOSITY terse
 SELECT * FROM coop_search(NULL::odd, 'emb', '2x2@0000002a:{0;0:1*[20,0]}', rel => '"Pieces"');
-ERROR:  structure of query does not match function result type
 \set VERBOSITY default
 DROP OWNED BY clerk;
 DROP ROLE clerk;

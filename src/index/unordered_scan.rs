@@ -1,24 +1,25 @@
-//! All rows, in the order in which they lie: for a query that has no distance from any of them.
+//! All rows in the order in which they lie: for a query that has no distance from any of them.
 
-use super::layout::Tid;
-use super::pages::{Extent, PageResult, Pages};
+use super::extent::Extent;
+use super::format::{GroupShape, Tid};
+use super::page_error::PageResult;
+use super::pages::Pages;
 use super::search::SearchStats;
 use super::snapshot::IndexSnapshot;
-use super::GroupShape;
 use crate::memory;
 
-/// A walk over all rows. As with a search, its pages may change under it.
-pub struct Listing {
+/// A scan over all rows. When its pages change under it, it has to be started again, as a search has.
+pub struct UnorderedScan {
     groups: std::vec::IntoIter<(Extent, GroupShape)>,
-    /// Rows of the tail, or of the last group, that are still to come.
+    /// Rows of the tail, or of the group that was read last, that are still to be returned.
     tids: Vec<Tid>,
     bytes: Vec<u8>,
     reorganizations: u32,
     stats: SearchStats,
 }
 
-impl Listing {
-    /// Of the groups of `snapshot` and the rows of its tail.
+impl UnorderedScan {
+    /// A scan over the groups of `snapshot` and the rows of its tail.
     pub fn new(snapshot: IndexSnapshot, tail: Vec<Tid>) -> Self {
         let rows =
             snapshot.groups.iter().map(|(_, shape)| shape.rows as u64).sum::<u64>() + tail.len() as u64;
@@ -49,7 +50,7 @@ impl Listing {
         }
     }
 
-    /// The metapage's counter when the walk began.
+    /// The metapage's counter when the scan was started.
     pub fn reorganizations(&self) -> u32 {
         self.reorganizations
     }

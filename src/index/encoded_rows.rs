@@ -1,14 +1,14 @@
-//! Rows on their way into a group.
+//! Encoded rows on their way into a group, or read back from one.
 
-use super::layout::Tid;
+use super::format::Tid;
 use crate::error::Result;
 use crate::memory;
 use crate::space::Layout;
 
-/// Encoded rows, in the order in which they came.
+/// Encoded rows, in the order in which they were added.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EncodedRows {
-    /// Whose space they are in.
+    /// The space of the rows.
     pub layout: Layout,
     /// `[rows]`.
     pub tids: Vec<Tid>,
@@ -18,47 +18,47 @@ pub struct EncodedRows {
     pub metadata: Vec<CodeMetadata>,
 }
 
-/// What goes with a row's codes in one subspace.
+/// What a search needs to know of a row in one subspace besides its codes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CodeMetadata {
-    /// The cell.
+    /// The cell whose centre is nearest.
     pub cell: u8,
-    /// Code of the error that the high nibbles leave.
+    /// Code of the error that remains after the high nibbles, at least as large as the error.
     pub coarse_error: u8,
-    /// Code of the error that all bits leave.
+    /// Code of the error that remains after all 8 bits, at least as large as the error.
     pub fine_error: u8,
-    /// The distance from the centre is at least this.
+    /// A lower bound of the distance from the cell's centre.
     pub min_radius: f32,
-    /// And at most this.
+    /// An upper bound of the distance from the cell's centre.
     pub max_radius: f32,
-    /// The squared length of the row itself is at least this.
+    /// A lower bound of the row's own squared norm in this subspace.
     pub min_squared_norm: f32,
 }
 
 impl EncodedRows {
-    /// No rows.
+    /// No rows yet.
     pub fn new(layout: Layout) -> Self {
         Self { layout, tids: Vec::new(), codes: Vec::new(), metadata: Vec::new() }
     }
 
-    /// How many rows.
+    /// The number of rows.
     pub fn rows(&self) -> usize {
         self.tids.len()
     }
 
-    /// Bytes of memory that a row takes here, and again as much when it is written.
+    /// Bytes of memory that a row takes here. Writing the rows as a group takes as much again.
     pub fn row_memory(layout: Layout) -> usize {
         Tid::SIZE + layout.dimensions() + layout.subspaces() * size_of::<CodeMetadata>()
     }
 
-    /// Forgets the rows and keeps the memory.
+    /// Removes all rows and keeps the memory.
     pub fn clear(&mut self) {
         self.tids.clear();
         self.codes.clear();
         self.metadata.clear();
     }
 
-    /// Makes room for so many more rows.
+    /// Makes room for `rows` more rows.
     ///
     /// # Errors
     /// [`crate::error::Kind::OutOfMemory`].
@@ -68,7 +68,7 @@ impl EncodedRows {
         memory::reserve(&mut self.metadata, rows * self.layout.subspaces())
     }
 
-    /// Adds the rows of another one that are still there.
+    /// Appends the rows of `other` that VACUUM has not removed.
     ///
     /// # Errors
     /// [`crate::error::Kind::OutOfMemory`].

@@ -1,0 +1,33 @@
+//! The search: rows in the order of lower bounds of their distances, without knowing how many will be asked for.
+//!
+//! | file | |
+//! |---|---|
+//! | `dispatch` | [`Search`]: chooses one of the three strategies |
+//! | `best_first` | the loop that all strategies share, and the trait [`best_first::Strategy`] |
+//! | `one_subspace` | exact, for queries on one subspace: opens cell blocks as they come near |
+//! | `several_subspaces` | exact, for all others: bounds every row by its high nibbles |
+//! | `approximate` | ranks rows by their cells, and bounds the first so many |
+//! | `state` | what all strategies work on: query, groups, queue, counters |
+//! | `priority_queue` | candidates by their bounds |
+//! | `refine` | bounds by all bits of the codes, many rows at a time |
+//! | `cutoff` | keeps rows with large bounds out of the queue |
+//! | `prepared_query`, `lookup_table` | the query as tables that meet a row's codes |
+//! | `search_group`, `block_scan`, `lanes` | a group's sections, its blocks, the lanes of a block |
+
+mod approximate;
+mod best_first;
+mod block_scan;
+mod cutoff;
+mod dispatch;
+mod lanes;
+mod lookup_table;
+mod one_subspace;
+mod prepared_query;
+mod priority_queue;
+mod refine;
+mod search_group;
+mod several_subspaces;
+mod state;
+
+pub use dispatch::{Search, SearchMode};
+pub use state::SearchStats;
