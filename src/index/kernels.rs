@@ -2,6 +2,7 @@
 //!
 //! Every kernel gives the same result as the portable one, up to rounding (tests). `unsafe` is allowed here and in
 //! `kernels/x86.rs` because vector instructions need it.
+#![allow(unsafe_code)]
 
 mod portable;
 mod signatures;

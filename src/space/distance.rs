@@ -2,6 +2,7 @@
 //!
 //! `unsafe` is allowed here because vector instructions need it. Every kernel gives the same result as the portable one, up
 //! to rounding (tests).
+#![allow(unsafe_code)]
 
 use super::{EmbeddingRef, QueryRef};
 use crate::error::Result;
