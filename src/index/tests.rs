@@ -7,10 +7,11 @@ use super::*;
 use crate::space::{EmbeddingRef, Layout, Query};
 use fixture::{absurd, any_query, clustered, tid, Fixture, Memory, Noise};
 use proptest::prelude::*;
+use proptest::sample::Index;
 use std::cell::Cell;
 
-/// How many pairs of row and query were looked at.
-fn compare(cases: usize, seed: u64) -> usize {
+/// Checks searches over random indexes; returns how many pairs of row and query were compared.
+fn check_random_indexes(cases: usize, seed: u64) -> usize {
     let mut noise = Noise(seed);
     let mut pairs = 0;
     for _ in 0..cases {
@@ -33,12 +34,12 @@ fn compare(cases: usize, seed: u64) -> usize {
 }
 
 #[test]
-fn bounds_are_bounds_and_every_row_comes_once() {
-    compare(60, 1);
+fn bounds_never_exceed_distances_and_every_row_comes_once() {
+    check_random_indexes(60, 1);
 }
 
 #[test]
-fn rows_beyond_the_first_cut_come_once_and_in_order_too() {
+fn rows_beyond_the_first_cutoff_come_once_and_in_order_too() {
     let layout = Layout::new(3, 6, 7).unwrap();
     let fixture = Fixture::new(layout, clustered(layout, 20_000, 5), 16, 6000, 2000);
     let mut noise = Noise(3);
@@ -47,7 +48,7 @@ fn rows_beyond_the_first_cut_come_once_and_in_order_too() {
         fixture.check(&query, SearchMode::Exact);
         fixture.check(&query, SearchMode::Approximate { candidates: 300 });
     }
-    // One subspace is searched in another way: in rounds.
+    // Queries on one subspace have a strategy of their own.
     for k in 0..3 {
         let row = EmbeddingRef { layout, values: &fixture.rows[noise.below(20_000)] };
         fixture.check(&Query::like(row, &[k]).unwrap(), SearchMode::Exact);
@@ -56,14 +57,14 @@ fn rows_beyond_the_first_cut_come_once_and_in_order_too() {
     }
 }
 
-/// `SEED=... cargo test --release a_hundred_million_pairs -- --ignored`
+/// `SEED=... cargo test --release a_hundred_million -- --ignored`
 #[test]
 #[ignore = "takes a minute"]
-fn a_hundred_million_pairs_have_bounds_that_are_bounds() {
+fn a_hundred_million_bounds_never_exceed_distances() {
     let seed = std::env::var("SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(2);
     let mut pairs = 0;
     for round in 0.. {
-        pairs += compare(100, seed + round * 1000);
+        pairs += check_random_indexes(100, seed + round * 1000);
         if pairs >= 100_000_000 {
             break;
         }
@@ -72,7 +73,7 @@ fn a_hundred_million_pairs_have_bounds_that_are_bounds() {
 }
 
 #[test]
-fn the_nearest_are_those_of_brute_force() {
+fn nearest_rows_are_those_of_brute_force() {
     let layout = Layout::new(4, 20, 7).unwrap();
     let fixture = Fixture::new(layout, clustered(layout, 3000, 5), 16, 900, 1000);
     let mut noise = Noise(3);
@@ -86,7 +87,7 @@ fn the_nearest_are_those_of_brute_force() {
 }
 
 #[test]
-fn the_format_is_the_older_one_until_the_model_changes() {
+fn an_index_is_written_as_format_2_until_its_model_changes() {
     let layout = Layout::new(2, 5, 7).unwrap();
     let meta = Fixture::new(layout, clustered(layout, 10, 1), 4, 1000, 10).meta;
     let version = |meta: &Meta| meta.to_bytes()[4..8].to_vec();
@@ -117,7 +118,7 @@ fn without_a_distance_every_row_comes_once() {
 }
 
 #[test]
-fn large_embeddings_work() {
+fn the_largest_embeddings_work() {
     for (k, n) in [(1, MAX_INDEX_DIMENSIONS), (2, 1000), (MAX_INDEX_DIMENSIONS, 1), (3, 511)] {
         let layout = Layout::new(k, n, 7).unwrap();
         let mut noise = Noise(9);
@@ -129,7 +130,7 @@ fn large_embeddings_work() {
     }
 }
 
-/// Pages to whose last one of a chain others add another page whenever somebody reads it, so many times.
+/// Pages with a chain that grows: whenever its last page is read, another page is appended, `times` times.
 struct Growing<'a> {
     memory: &'a Memory,
     tag: PageTag,
@@ -142,14 +143,14 @@ impl Pages for Growing<'_> {
         self.memory.blocks()
     }
 
-    fn read(&self, block: u32, tag: PageTag, look: &mut dyn FnMut(&[u8])) -> PageResult<()> {
+    fn read(&self, block: u32, tag: PageTag, visit: &mut dyn FnMut(&[u8])) -> PageResult<()> {
         if block == self.last.get() && self.times.get() > 0 {
             self.times.set(self.times.get() - 1);
             self.last.set(self.memory.put(self.tag, &[0]));
-            // The link is at the same place on pages of the tail and on those of rows without an embedding.
+            // Tail pages and null pages have the link at the same offset.
             self.memory.edit(block, |page| tail_page::set_next(page, self.last.get()));
         }
-        self.memory.read(block, tag, look)
+        self.memory.read(block, tag, visit)
     }
 }
 
@@ -162,46 +163,46 @@ fn chains_that_grow_under_a_reader_are_accepted_and_cycles_are_errors() {
         (PageKind::Tail, meta.tail_first, meta.tail_last),
         (PageKind::Nulls, meta.nulls_first, meta.nulls_first),
     ] {
-        let walk = |pages: &dyn Pages| {
-            let mut walked = 0;
+        let count_pages = |pages: &dyn Pages| {
+            let mut pages_seen = 0;
             match kind {
                 PageKind::Tail => meta.scan_tail(pages, layout, &mut |_, _| {
-                    walked += 1;
+                    pages_seen += 1;
                     Ok(())
                 }),
                 _ => meta.scan_nulls(pages, &mut |_, _| {
-                    walked += 1;
+                    pages_seen += 1;
                     Ok(())
                 }),
             }
-            .map(|()| walked)
+            .map(|()| pages_seen)
         };
-        let before = walk(&memory).unwrap();
+        let before = count_pages(&memory).unwrap();
         let times = 3 * memory.blocks();
         let tag = PageTag::of(kind);
         let growing = Growing { memory: &memory, tag, last: Cell::new(last), times: Cell::new(times) };
-        assert_eq!(walk(&growing).unwrap(), before + times);
+        assert_eq!(count_pages(&growing).unwrap(), before + times);
         memory.edit(growing.last.get(), |page| tail_page::set_next(page, first));
-        let error = walk(&memory).unwrap_err().into_error();
+        let error = count_pages(&memory).unwrap_err().into_error();
         assert!(error.detail.is_some_and(|detail| detail.contains("cycle")), "{kind:?}");
     }
 }
 
 #[test]
-fn a_group_comes_back_as_it_went_in() {
+fn a_group_and_a_quantizer_round_trip() {
     let layout = Layout::new(3, 7, 7).unwrap();
     let rows = clustered(layout, 500, 1);
     let quantizer = train_quantizer(layout, &rows.concat(), 5).unwrap();
-    let mut batch = EncodedRows::new(layout);
+    let mut encoded = EncodedRows::new(layout);
     let encoder = quantizer.clone().into_encoder().unwrap();
-    rows.iter().enumerate().for_each(|(i, row)| encoder.push(&mut batch, tid(i), row).unwrap());
-    let (shape, bytes) = encode_group(&batch, 5).unwrap();
+    rows.iter().enumerate().for_each(|(i, row)| encoder.push(&mut encoded, tid(i), row).unwrap());
+    let (shape, bytes) = encode_group(&encoded, 5).unwrap();
     let memory = Memory::default();
     let tag = PageTag { kind: PageKind::Group, generation: 3 };
     let extent = Extent { first: memory.put(tag, &bytes), tag };
     let back = decode_group(&memory, extent, &shape).map_err(PageError::into_error).unwrap();
-    assert_eq!((&back.tids, &back.codes), (&batch.tids, &batch.codes));
-    for (a, b) in back.metadata.iter().zip(&batch.metadata) {
+    assert_eq!((&back.tids, &back.codes), (&encoded.tids, &encoded.codes));
+    for (a, b) in back.metadata.iter().zip(&encoded.metadata) {
         assert_eq!((a.cell, a.coarse_error, a.fine_error), (b.cell, b.coarse_error, b.fine_error));
         assert!(a.min_radius <= b.min_radius && a.max_radius >= b.max_radius);
     }
@@ -213,14 +214,16 @@ fn a_group_comes_back_as_it_went_in() {
 proptest! {
     #[test]
     fn damaged_pages_are_errors_or_wrong_answers_but_never_a_panic(
-        seed in any::<u64>(), damage in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>(), any::<u8>()), 1..8),
+        seed in any::<u64>(),
+        damage in prop::collection::vec((any::<Index>(), any::<Index>(), any::<u8>()), 1..8),
     ) {
         let layout = Layout::new(2, 9, 7).unwrap();
         let mut noise = Noise(seed);
         let fixture = Fixture::new(layout, clustered(layout, 90, seed), 4, 40, 40);
         for (block, at, value) in damage {
             let block = block.index(fixture.meta.end as usize) as u32;
-            fixture.memory.edit(block, |page| page[at.index(if block == 0 { Meta::SIZE } else { 1200 })] = value);
+            let at = at.index(if block == 0 { Meta::SIZE } else { 1200 });
+            fixture.memory.edit(block, |page| page[at] = value);
         }
         for mode in [SearchMode::Exact, SearchMode::Approximate { candidates: 7 }] {
             let query = any_query(layout, &fixture.rows, &mut noise, false);

@@ -1,4 +1,4 @@
-//! An index over pages in memory, rows and queries to fill and ask it with.
+//! An index over pages in memory, and the rows and queries of its tests.
 
 use crate::index::*;
 use crate::space::{distance, Embedding, EmbeddingRef, Layout, Query};
@@ -16,11 +16,11 @@ impl Pages for Memory {
         self.pages.borrow().len() as u32
     }
 
-    fn read(&self, block: u32, tag: PageTag, look: &mut dyn FnMut(&[u8])) -> PageResult<()> {
+    fn read(&self, block: u32, tag: PageTag, visit: &mut dyn FnMut(&[u8])) -> PageResult<()> {
         let pages = self.pages.borrow();
         match pages.get(block as usize) {
             Some((found, bytes)) if *found == Some(tag) => {
-                look(bytes);
+                visit(bytes);
                 Ok(())
             }
             _ => Err(PageError::Stale(block)),
@@ -49,7 +49,7 @@ impl Memory {
     }
 }
 
-/// An index over `rows`, in groups of `group` rows; what is left over waits in the tail. TIDs are row numbers from 1.
+/// An index over `rows`, in groups of `group` rows; the rest is in the tail. The block of a TID is the number of its row.
 pub struct Fixture {
     pub memory: Memory,
     pub meta: Meta,
@@ -136,7 +136,7 @@ impl Fixture {
         distance(EmbeddingRef { layout, values: &self.rows[i] }, query.as_ref()).unwrap()
     }
 
-    /// All rows in the order of a scan, checked: bounds that grow and are bounds; every row once.
+    /// Scans all rows and checks that bounds do not decrease, that none exceeds the row's distance, and that every row comes once.
     pub fn check(&self, query: &Query, mode: SearchMode) -> SearchStats {
         let mut cursor = Cursor::new(query.clone(), mode);
         let (mut last, mut seen) = (0.0, vec![false; self.rows.len()]);
@@ -154,7 +154,7 @@ impl Fixture {
         cursor.stats()
     }
 
-    /// The executor's reordering: the k nearest, and how many rows were fetched for them.
+    /// The k nearest rows, found as the executor does: by reordering the rows of a scan by their true distance.
     pub fn nearest(&self, query: &Query, mode: SearchMode, k: usize) -> (Vec<(f64, usize)>, SearchStats) {
         let mut cursor = Cursor::new(query.clone(), mode);
         let mut found: Vec<(f64, usize)> = Vec::new();
@@ -216,7 +216,7 @@ pub fn clustered(layout: Layout, rows: usize, seed: u64) -> Vec<Vec<f16>> {
         .collect()
 }
 
-/// A number from everywhere that half precision reaches, the borders more often than they deserve.
+/// Any finite half-precision number; zero, subnormal numbers and the largest ones are more likely than others.
 pub fn any_half(noise: &mut Noise) -> f16 {
     match noise.below(8) {
         0 => f16::ZERO,
@@ -232,7 +232,7 @@ pub fn any_half(noise: &mut Noise) -> f16 {
     }
 }
 
-/// Rows that no sane model makes: any numbers at all, equal rows, rows that differ in the last bit, zeros.
+/// Rows that no real model makes: any numbers at all, equal rows, rows that differ in the last bit, zeros.
 pub fn absurd(layout: Layout, rows: usize, noise: &mut Noise) -> Vec<Vec<f16>> {
     let n = layout.dimensions();
     let mut out: Vec<Vec<f16>> = Vec::new();
@@ -255,7 +255,8 @@ pub fn absurd(layout: Layout, rows: usize, noise: &mut Noise) -> Vec<Vec<f16>> {
     out
 }
 
-/// A query with any mask: at a row, near one, on the way to it, or anywhere; weights from one end of single precision to the other.
+/// A query with any mask, whose targets are a row, near a row, a shortened row, or if `absurd` anything at all; then weights also
+/// cover the range of single precision.
 pub fn any_query(layout: Layout, rows: &[Vec<f16>], noise: &mut Noise, absurd: bool) -> Query {
     let n = layout.subspace_dim();
     let only = (noise.below(3) == 0).then(|| noise.below(layout.subspaces()));
@@ -277,7 +278,7 @@ pub fn any_query(layout: Layout, rows: &[Vec<f16>], noise: &mut Noise, absurd: b
             match noise.below(if absurd { 6 } else { 3 }) {
                 0 => targets.extend(row.iter().map(|v| v.to_f32())),
                 1 => targets.extend(row.iter().map(|v| v.to_f32() + 0.05 * noise.normal())),
-                // Like the mean of rows that have little in common.
+                // Short, as the mean of rows that have little in common.
                 2 => targets.extend(row.iter().map(|v| length * v.to_f32() + 0.02 * noise.normal())),
                 3 => targets.extend((0..n).map(|_| any_half(noise).to_f32())),
                 4 => targets.extend((0..n).map(|_| f32::from_bits(1 + noise.below(0x7f7f_ffff) as u32))),

@@ -22,7 +22,7 @@ fn how_long_a_search_takes() {
         let row = |i: usize| EmbeddingRef { layout, values: &fixture.rows[i] };
         let some = noise.below(count);
         let near = |k: usize| {
-            // The mean of a few hundred rows around a row: an attribute value's query.
+            // The mean of the rows around a row, as in an attribute value's query.
             let target: Vec<f32> = fixture.rows[some][layout.range(k)].iter().map(|v| v.to_f32()).collect();
             let mut mean = [0f32; 50];
             for other in fixture.rows.iter().take(4000).map(|r| &r[layout.range(k)]) {
