@@ -14,7 +14,7 @@ use crate::index::page_error::PageResult;
 use crate::index::pages::Pages;
 use crate::memory;
 
-/// See the module.
+/// The strategy of approximate searches.
 pub struct Approximate {
     /// How many rows to bound before the first is returned, and again whenever all of those have been.
     candidates: usize,

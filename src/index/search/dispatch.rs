@@ -12,7 +12,7 @@ use crate::index::pages::Pages;
 use crate::index::snapshot::IndexSnapshot;
 use crate::space::QueryRef;
 
-/// Exact or approximate.
+/// Whether a search may return rows out of order to save time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SearchMode {
     /// Every row in the order of its bound.
