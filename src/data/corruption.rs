@@ -57,38 +57,9 @@ pub fn corrupted(manifest: &Manifest, corruption: Corruption, share: f64, seed: 
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use super::*;
-    use crate::data::manifest::{AttributeEntry, ImageEntry};
-
-    /// 50 instances of two training images and a gallery image: a colour of three, a size of one, sometimes a print of two.
-    pub fn manifest() -> Manifest {
-        let attribute = |name: &str, values: usize| AttributeEntry {
-            name: name.into(),
-            ordered: false,
-            values: (0..values).map(|v| v.to_string()).collect(),
-        };
-        let image = |i: u32, split| ImageEntry {
-            path: format!("{i}"),
-            instance: i / 3,
-            category: 0,
-            split,
-            crop: None,
-            values: vec![Some(i / 3 % 3), Some(0), (i % 6 < 3).then_some(i / 3 % 4 / 2)],
-        };
-        Manifest {
-            root: "".into(),
-            images: (0..150)
-                .map(|i| image(i, if i % 3 == 2 { Split::Gallery } else { Split::Train }))
-                .collect(),
-            attributes: vec![attribute("colour", 3), attribute("size", 1), attribute("print", 2)],
-            instances: (0..50).map(|i| i.to_string()).collect(),
-            categories: vec!["c".into()],
-            instance_category: vec![0; 50],
-            instance_group: (0..50).collect(),
-            warnings: vec![],
-        }
-    }
+    use crate::data::fixture::manifest;
 
     /// Instances with a changed label, how many of them lost one, and how many attributes an instance has changed at most.
     fn changes(before: &Manifest, after: &Manifest) -> (usize, usize, usize) {

@@ -1,5 +1,6 @@
-//! A small labelled set for tests, drawn here.
+//! Small labelled sets for tests, made here.
 
+use super::manifest::{AttributeEntry, ImageEntry, Manifest, Split};
 use image::{Rgb, RgbImage};
 use std::path::Path;
 
@@ -43,4 +44,31 @@ pub(crate) fn draw(folder: &Path) {
     std::fs::write(folder.join("images.csv"), csv).unwrap();
     let json = r#"{"colour": {"values": ["red", "green", "blue"]}, "size": {"ordered": true, "values": ["small", "large"]}}"#;
     std::fs::write(folder.join("attributes.json"), json).unwrap();
+}
+
+/// 50 instances of two training images and a gallery image: a colour of three, a size of one, sometimes a print of two.
+pub(crate) fn manifest() -> Manifest {
+    let attribute = |name: &str, values: usize| AttributeEntry {
+        name: name.into(),
+        ordered: false,
+        values: (0..values).map(|v| v.to_string()).collect(),
+    };
+    let image = |i: u32, split| ImageEntry {
+        path: format!("{i}"),
+        instance: i / 3,
+        category: 0,
+        split,
+        crop: None,
+        values: vec![Some(i / 3 % 3), Some(0), (i % 6 < 3).then_some(i / 3 % 4 / 2)],
+    };
+    Manifest {
+        root: "".into(),
+        images: (0..150).map(|i| image(i, if i % 3 == 2 { Split::Gallery } else { Split::Train })).collect(),
+        attributes: vec![attribute("colour", 3), attribute("size", 1), attribute("print", 2)],
+        instances: (0..50).map(|i| i.to_string()).collect(),
+        categories: vec!["c".into()],
+        instance_category: vec![0; 50],
+        instance_group: (0..50).collect(),
+        warnings: vec![],
+    }
 }

@@ -19,7 +19,7 @@ macro_rules! fmgr_functions {
         #[no_mangle]
         #[pgrx::pg_guard]
         unsafe extern "C-unwind" fn $name(fcinfo: pgrx::pg_sys::FunctionCallInfo) -> pgrx::pg_sys::Datum {
-            let $call = $super::fmgr::Call(fcinfo);
+            let $call = $crate::pg::fmgr::Call(fcinfo);
             $body
         }
     )*};

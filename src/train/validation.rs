@@ -185,7 +185,7 @@ fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::corruption::tests::manifest;
+    use crate::data::fixture::manifest;
 
     #[test]
     fn each_image_is_held_out_of_one_fold_and_variants_together() {

@@ -20,7 +20,8 @@
 //! has to end in the limit, and no condition may be left to test here, where it would be tested too late.
 
 use super::nodes::items;
-use crate::pg::{compat, operators};
+use crate::pg::compat;
+use crate::pg::types::operators;
 use pgrx::is_a;
 use pgrx::pg_sys::ffi::pg_guard_ffi_boundary;
 use pgrx::pg_sys::{self, ForeignPath, List, Node, NodeTag, Path, PlannerInfo, RelOptInfo};

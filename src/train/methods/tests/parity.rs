@@ -175,7 +175,7 @@ fn check(j: &Value, name: &str, case: &Value) {
 
 #[test]
 fn losses_and_gradients_agree_with_pytorch() {
-    let j: Value = serde_json::from_str(include_str!("../../../tests/fixtures/losses.json")).unwrap();
+    let j: Value = serde_json::from_str(include_str!("../../../../tests/fixtures/losses.json")).unwrap();
     let cases = j["cases"].as_object().unwrap();
     assert_eq!(cases.len(), 17);
     cases.iter().for_each(|(name, case)| check(&j, name, case));
