@@ -1,4 +1,5 @@
 //! What a pass through a backbone allocates. One test in a process of its own, because it counts for the whole process.
+#![allow(unsafe_code)]
 #![cfg(feature = "cli")]
 
 use candle_core::{DType, Device, Tensor};

@@ -1,6 +1,7 @@
 //! The loops in which a search spends its time, with vector instructions where the processor has them.
 //!
 //! `unsafe` lives here because vector instructions need it; every kernel agrees with the portable one (tests).
+#![allow(unsafe_code)]
 
 use super::group::BLOCK;
 use half::f16;

@@ -1,5 +1,6 @@
 //! The PostgreSQL glue: types, operators, functions, catalogue, worker, settings. Thin: whatever can be said without
 //! PostgreSQL is said on the floors below. The only place, with the SIMD kernels, where `unsafe` lives.
+#![allow(unsafe_code)]
 
 mod allocator;
 mod am;

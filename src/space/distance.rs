@@ -1,6 +1,7 @@
 //! The masked distance and its SIMD kernels, chosen once for the processor at hand.
 //!
 //! `unsafe` lives here because vector instructions need it; every kernel agrees with the portable one (tests).
+#![allow(unsafe_code)]
 
 use super::{EmbeddingRef, QueryRef};
 use crate::error::Result;

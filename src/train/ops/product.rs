@@ -1,4 +1,5 @@
 //! Matrix products over slices.
+#![allow(unsafe_code)]
 
 use gemm::Parallelism;
 

@@ -2,6 +2,7 @@
 //!
 //! `unsafe` lives here because vector instructions and maps that several threads write need it; what the folder offers to the
 //! rest of the crate checks its arguments. Every level agrees with a naive convolution (tests).
+#![allow(unsafe_code)]
 
 mod buffer;
 mod depthwise;
