@@ -35,6 +35,7 @@ blocks() {
   awk -v dir="$2" '
     /^```sql$/  { n++; file = sprintf("%s/%02d.sql", dir, n); asked = 1; next }
     /^```text$/ { if (asked) { file = sprintf("%s/%02d.out", dir, n); printf "" > file; asked = 0; next } }
+    /^```$/     { file = ""; next }
     /^```/      { file = ""; asked = 0; next }
     file        { print > file; next }
     NF          { asked = 0 }
@@ -74,6 +75,8 @@ run_document() { # DOCUMENT
   if grep -q '^CREATE EXTENSION coopembed' "$folder"/*.sql; then start=images; fi
   export PGDATABASE=${1//[^a-zA-Z]/_}
   "$BIN/createdb" -T "$start" "$PGDATABASE"
+  # Embedding takes a while, and without answers to compare a few rows will do.
+  [ -n "$(ls "$folder"/*.out 2>/dev/null)" ] || psql_ -c 'DELETE FROM products WHERE id > 40'
   for sql in "$folder"/*.sql; do
     if run_block "$1" "$folder" "$(basename "$sql" .sql)"; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
   done
