@@ -109,9 +109,28 @@ def documentation():
         expect(f"`src/{folder}/`" in architecture, f"src/README.md's floors lack src/{folder}/")
 
 
+# What only PostgreSQL calls.
+INTERNAL = {"coop_handler", "coop_fold_support", "coop_distance", "coop_plus", "coop_scale"}
+
+
+def reference():
+    """The SQL reference has every function, procedure, view and setting."""
+    text = read("sql/README.md")
+    definitions = "".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "sql/current").glob("*.sql")))
+    public = set(re.findall(r"^CREATE (?:FUNCTION|PROCEDURE|VIEW|AGGREGATE) (coop_\w+)", definitions, re.M)) - INTERNAL
+    expect(len(public) > 30, "sql/current has no functions where check.py looks for them")
+    for name in sorted(public):
+        expect(f"`{name}" in text or f"CALL {name}" in text, f"sql/README.md lacks {name}")
+    settings = set(re.findall(r'c"(coopembed\.\w+)"', read("src/pg/guc.rs"))) - {"coopembed.left_out"}
+    expect(len(settings) > 10, "src/pg/guc.rs has no settings where check.py looks for them")
+    for name in sorted(settings):
+        expect(f"`{name}`" in text, f"sql/README.md lacks {name}")
+
+
 def main():
     metadata(versions("--release" in sys.argv[1:]))
     documentation()
+    reference()
     third_party = subprocess.run([HERE / "third-party.py", "--check"], stderr=subprocess.PIPE, text=True)
     expect(third_party.returncode == 0, third_party.stderr.strip())
     for failure in failures:
