@@ -68,7 +68,7 @@ fn measure() {
 
     let backbone =
         TrainableBackbone::load(Arch::ResNet18, &synthetic::backbone(Arch::ResNet18), &Device::Cpu).unwrap();
-    let pictures = Pictures {
+    let pictures = TrainingImages {
         manifest: manifest.clone(),
         images,
         preprocessing: Preprocessing::imagenet(32),
