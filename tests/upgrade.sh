@@ -64,8 +64,8 @@ check() { # DATABASE FROM
   answers "$1" | diff "$SCRATCH/answers" - || die "from $2: answers changed"
   ok "from $2: answers are the same, and the index is sound"
   ask -d "$1" -c "REVOKE EXECUTE ON FUNCTION coop_drop_model(text) FROM pg_monitor"
-  diff <(psql_ -At -d new -v extension=coopembed -f "$ROOT/tests/tools/members.sql") \
-    <(psql_ -At -d "$1" -v extension=coopembed -f "$ROOT/tests/tools/members.sql") \
+  diff <(psql_ -At -d new -v extension=coopembed -f "$ROOT/tests/tools/extension_catalog.sql") \
+    <(psql_ -At -d "$1" -v extension=coopembed -f "$ROOT/tests/tools/extension_catalog.sql") \
     || die "from $2: < is in a new $current and > in one updated; sql/coopembed--*--$current.sql lacks something"
   ok "from $2: the catalogue is that of a new $current"
   expect "from $2: it goes on" 't|60|65' "$(ask -d "$1" <<'SQL' | tail -1

@@ -3,7 +3,7 @@
 use super::feature_source::FeatureSource;
 use super::optimizer::Parameter;
 use super::trainable_backbone::{Mode, TrainableBackbone};
-use crate::data::image_loader::{Loader, Pictures};
+use crate::data::image_loader::{Loader, TrainingImages};
 use crate::error::{Error, Kind, Result};
 use crate::model::{normalize_pixels, Tensors};
 use candle_core::{Device, Tensor};
@@ -14,7 +14,7 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct TrainableFeatures {
     backbone: TrainableBackbone,
-    images: Arc<Pictures>,
+    images: Arc<TrainingImages>,
     device: Device,
     mode: Mode,
     batch_size: usize,
@@ -26,7 +26,7 @@ impl TrainableFeatures {
     /// The backbone is on `device` and runs in `mode` in training; `workers` threads load images.
     pub fn new(
         backbone: TrainableBackbone,
-        images: Pictures,
+        images: TrainingImages,
         device: &Device,
         mode: Mode,
         batch_size: usize,

@@ -1,14 +1,14 @@
-// The page of `coopembed serve`, used with the keyboard alone. usage: node explorer.mjs CHROMIUM URL PROFILE PHOTO [SCREENSHOTS]
+// Uses the page of `coopembed serve` in a browser, with the keyboard alone. usage: node explorer.mjs CHROMIUM URL PROFILE IMAGE [SCREENSHOTS]
 import assert from "node:assert/strict";
 import { open } from "./chromium.mjs";
 
-const [program, url, profile, photo, shots] = process.argv.slice(2);
+const [program, url, profile, image, shots] = process.argv.slice(2);
 const page = await open(program, profile);
 let passed = 0;
 const ok = what => { passed++; console.log(`ok: ${what}`); };
 const shot = async name => { if (shots) await page.screenshot(`${shots}/${name}.png`); };
 const focused = () => page.evaluate("document.activeElement.id || document.activeElement.getAttribute('aria-label') || document.activeElement.textContent");
-const wishes = () => page.evaluate("[...document.querySelectorAll('.wish strong')].map(n => n.textContent)");
+const terms = () => page.evaluate("[...document.querySelectorAll('.term strong')].map(n => n.textContent)");
 const sql = () => page.evaluate("document.querySelector('#sql code').textContent");
 const settled = (what, test) => page.until(what, `document.getElementById('results')?.getAttribute('aria-busy') === 'false' && (${test})`);
 const names = () => page.evaluate("[...document.querySelectorAll('#cards .name')].map(n => n.textContent)");
@@ -30,67 +30,67 @@ try {
   await page.window(1360, 960, false);
   await page.goto(url);
   await settled("the first rows", "document.querySelectorAll('#cards > li').length === 24");
-  await page.until("their pictures", "[...document.querySelectorAll('#cards img')].slice(0, 6).every(i => i.complete && i.naturalWidth > 0)");
+  await page.until("their images", "[...document.querySelectorAll('#cards img')].slice(0, 6).every(i => i.complete && i.naturalWidth > 0)");
   await shot("first");
-  ok("the table's first rows are shown with their pictures");
+  ok("the first rows of the table are shown with their images");
 
   await page.press("Tab");
   assert.equal(await page.evaluate("document.activeElement.className"), "skip");
   await page.press("Enter");
   assert.equal(await focused(), "results");
-  ok("the first Tab offers to skip to the pictures");
+  ok("the first Tab offers to skip to the images");
 
   await tabTo("more", "node.id === 'more'");
   await page.press("Enter");
   await settled("more", "document.querySelectorAll('#cards > li').length === 48");
   assert.ok(await page.evaluate("document.querySelectorAll('#cards > li')[24].contains(document.activeElement)"));
-  ok("more come, and the focus goes to the first of them");
+  ok("more rows are shown, and the focus goes to the first of them");
 
-  await tabTo("a picture", "node.getAttribute('aria-label') === 'Like this one: pool 8 ball, noto, game'");
+  await tabTo("an image", "node.getAttribute('aria-label') === 'Find similar: pool 8 ball, noto, game'");
   await page.press("Enter");
-  await settled("an answer", "document.querySelectorAll('.wish').length === 1 && document.querySelector('#status').textContent.includes('nearest first')");
-  assert.deepEqual(await wishes(), ["like this one"]);
+  await settled("an answer", "document.querySelectorAll('.term').length === 1 && document.querySelector('#status').textContent.includes('nearest first')");
+  assert.deepEqual(await terms(), ["Like this one"]);
   assert.ok((await names()).slice(0, 4).every(name => name === "pool 8 ball"), String(await names()));
   assert.equal(await focused(), "results-title");
-  ok("Enter on a picture asks for those like it, and the focus stays with the answer");
+  ok("Enter on an image searches for those like it, and the focus goes to the answer");
   await shot("like");
 
   assert.match(await page.evaluate("document.querySelector('.bars').getAttribute('aria-label')"), /^Distance by attribute: .*hue 0\.00/);
   await tabTo("why it matches", "node.tagName === 'SUMMARY' && node.parentNode.className === 'why'");
   await page.press("Enter");
   assert.ok(await page.evaluate("document.querySelector('.why[open] li').innerText.includes('0.00')"));
-  await tabTo("its tags", "node.textContent === 'Tags'");
+  await tabTo("its tags", "node.textContent === 'Show tags'");
   await page.press("Enter");
   await page.until("tags", "document.querySelector('.tags li')");
-  ok("why it matches and what it shows are a key away");
+  ok("why an image matches, and its tags, can be reached by keyboard");
   await shot("why");
 
-  if (await page.evaluate("document.querySelector('button.path') !== null")) {
-    await page.evaluate("document.querySelector('#cards > li:nth-child(1) button.path').focus()");
+  if (await page.evaluate("document.querySelector('button.transition') !== null")) {
+    await page.evaluate("document.querySelector('#cards > li:nth-child(1) button.transition').focus()");
     await page.press("Enter");
-    assert.equal(await focused(), "Steps to here: pool 8 ball, noto, game");
-    await page.evaluate("document.querySelector('#cards > li:nth-child(12) button.path').focus()");
+    assert.equal(await focused(), "Find a path to here: pool 8 ball, noto, game");
+    await page.evaluate("document.querySelector('#cards > li:nth-child(12) button.transition').focus()");
     await page.press("Enter");
     await page.until("steps", "document.querySelectorAll('#steps li').length > 1");
     assert.equal(await page.evaluate("document.querySelectorAll('#steps .crossing').length"), 1);
-    assert.equal(await focused(), "path-title");
-    ok("steps lead from one picture to another");
-    await shot("path");
+    assert.equal(await focused(), "transition-title");
+    ok("a transition leads from one image to another");
+    await shot("transition");
     await tabTo("Close", "node.textContent === 'Close'");
     await page.press("Enter");
     assert.equal(await focused(), "results-title");
   }
 
-  await page.evaluate("document.getElementById('word').focus()");
+  await page.evaluate("document.getElementById('vocabulary-filter').focus()");
   await page.type("hue gre");
   await page.press("Tab");
-  await tabTo("a word", "node.className === 'chip'");
+  await tabTo("an attribute value", "node.className === 'chip'");
   assert.equal(await page.evaluate("document.activeElement.textContent"), "green");
   await page.press("Space");
-  await settled("two wishes", "document.querySelectorAll('.wish').length === 2");
+  await settled("two terms", "document.querySelectorAll('.term').length === 2");
   assert.equal(await page.evaluate("document.activeElement.getAttribute('aria-pressed')"), "true");
-  assert.deepEqual(await wishes(), ["like this one", "hue: green"]);
-  ok("a word is found by typing, and pressed");
+  assert.deepEqual(await terms(), ["Like this one", "hue: green"]);
+  ok("an attribute value is found by typing, and added");
 
   await page.evaluate("document.querySelector('.skip').focus()");
   await tabTo("its weight", "node.getAttribute('aria-label') === 'Weight of hue: green'");
@@ -98,65 +98,65 @@ try {
   await page.press("ArrowRight");
   await settled("a weighted query", "document.querySelector('#sql code').textContent.includes(\"1.5 * coop_attr_query('hue', 'green')\")");
   assert.equal(await focused(), "Weight of hue: green");
-  ok("arrow keys move a weight, and it keeps the focus");
+  ok("arrow keys change a weight, and it keeps the focus");
   await shot("weights");
 
-  await page.evaluate("document.querySelector('.likeness summary').focus()");
+  await page.evaluate("document.querySelector('.matching summary').focus()");
   await page.press("Enter");
-  await tabTo("Nothing", "node.textContent === 'Nothing'");
+  await tabTo("None", "node.textContent === 'None'");
   await page.press("Enter");
   await tabTo("an attribute", "node.getAttribute('aria-label') === 'Weight of hue'");
   for (let i = 0; i < 8; i++) await page.press("ArrowRight");
   await settled("one attribute", "/2 \\* coop_like\\(\\(SELECT emb FROM products WHERE id = '41'\\), 'hue'\\)/.test(document.querySelector('#sql code').textContent)");
-  assert.equal(await page.evaluate("document.querySelector('.likeness summary').textContent"), "in 2 × hue");
-  ok("a picture can be matched in chosen attributes");
+  assert.equal(await page.evaluate("document.querySelector('.matching summary').textContent"), "Match 2 × hue");
+  ok("an image can be matched in some attributes");
   await shot("attributes");
 
-  await tabTo("the swap", "node.getAttribute('aria-label') === 'Attribute to swap'");
+  await tabTo("the attribute to change", "node.getAttribute('aria-label') === 'Attribute to change'");
   await page.evaluate("(n => { n.value = 'hue'; n.dispatchEvent(new Event('change')); })(document.activeElement)");
   await page.press("Tab");
   await page.press("Tab");
   await page.press("Enter");
-  await settled("a swap", "document.querySelector('#sql code').textContent.includes('coop_replace(')");
-  assert.match(await page.evaluate("document.querySelector('.swap li').textContent"), /^but with hue: /);
-  ok("one value can be swapped");
+  await settled("a changed value", "document.querySelector('#sql code').textContent.includes('coop_replace(')");
+  assert.match(await page.evaluate("document.querySelector('.replacements li').textContent"), /^but with hue: /);
+  ok("one attribute value can be changed");
 
   await tabTo("removal", "node.getAttribute('aria-label') === 'Remove: hue: green'");
   await page.press("Enter");
-  await settled("one wish", "document.querySelectorAll('.wish').length === 1");
+  await settled("one term", "document.querySelectorAll('.term').length === 1");
   assert.match(await focused(), /^Remove: pool 8 ball/);
   await page.press("Enter");
-  await settled("no wish", "document.querySelectorAll('.wish').length === 0 && !document.querySelector('#sql code').textContent.includes('asked')");
-  assert.equal(await focused(), "asked-title");
-  ok("wishes are removed one by one, and the focus goes to the next");
+  await settled("no term", "document.querySelectorAll('.term').length === 0 && !document.querySelector('#sql code').textContent.includes('target')");
+  assert.equal(await focused(), "search-title");
+  ok("query terms are removed one by one, and the focus goes to the next");
 
-  await page.attach("#file", [photo]);
-  await settled("a photo's answer", "document.querySelector('.wish strong')?.textContent === 'like this photo' && document.querySelector('#sql code').textContent.includes('coop_embed')");
-  assert.ok((await sql()).includes("\\set photo `base64 < photo.jpg`"));
-  ok("a photo of one's own asks too");
+  await page.attach("#file", [image]);
+  await settled("the answer to an uploaded image", "document.querySelector('.term strong')?.textContent === 'Like your image' && document.querySelector('#sql code').textContent.includes('coop_embed')");
+  assert.ok((await sql()).includes("\\set image `base64 < image.jpg`"));
+  ok("an uploaded image can be searched with");
 
-  await shot("photo");
+  await shot("uploaded");
 
   await page.evaluate("history.back()");
-  await settled("the question before", "document.querySelectorAll('.wish').length === 0");
+  await settled("the query before", "document.querySelectorAll('.term').length === 0");
   await page.evaluate("history.back()");
-  await settled("the one before that", "document.querySelector('.swap li')");
+  await settled("the one before that", "document.querySelector('.replacements li')");
   const asked = await sql();
   await reload();
   await page.until("the same after reloading", `document.querySelector('#sql code')?.textContent === ${JSON.stringify(asked)}`);
-  ok("Back brings the question before back, and reloading keeps it");
+  ok("Back returns to the query before, and reloading keeps it");
 
   await page.evaluate("fetch = () => Promise.resolve(new Response(JSON.stringify({ message: 'no <b>luck</b>', detail: 'D.', hint: 'H.', sqlstate: 'XX000' }), { status: 500 }))");
   await page.evaluate("document.getElementById('more').click()");
   await page.until("an alert", "document.querySelector('[role=alert]').innerText.includes('no <b>luck</b>')");
   assert.match(await page.evaluate("document.querySelector('[role=alert]').innerText"), /XX000[^]*Detail D\.[^]*Hint H\./);
-  ok("the server's errors are shown as they are");
+  ok("errors of the server are shown as they are");
 
   const { nodes } = await page.send("Accessibility.getFullAXTree");
   const roles = ["button", "slider", "combobox", "searchbox", "textbox", "image", "DisclosureTriangle", "list"];
   const nameless = nodes.filter(n => !n.ignored && roles.includes(n.role?.value) && n.role.value !== "list" && !n.name?.value);
   assert.deepEqual(nameless.map(n => `${n.role.value} ${n.backendDOMNodeId}`), []);
-  ok("everything that can be pressed, moved or seen has a name");
+  ok("every control and image has a name");
 
   for (const [name, width, height, dark] of [["dark", 1360, 960, true], ["narrow", 360, 780, false], ["narrow-dark", 360, 780, true]]) {
     await page.window(width, height, dark);
@@ -165,10 +165,10 @@ try {
     assert.ok(await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), `${name}: the page is wider than its window`);
     await shot(name);
   }
-  ok("it fits narrow windows");
+  ok("the page fits narrow windows");
   assert.deepEqual(page.problems, []);
-  ok("the browser complains about nothing");
-  console.log(`browser: ${passed} passed, 0 failed`);
+  ok("the browser reports no errors");
+  console.log(`${passed} passed, 0 failed`);
 } catch (error) {
   console.error(error.message, "\nproblems:", page.problems);
   if (shots) await page.screenshot(`${shots}/failed.png`);

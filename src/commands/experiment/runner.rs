@@ -8,8 +8,9 @@ use crate::commands::evaluate_method::{evaluate_method, FeaturedDataset};
 use crate::commands::inputs::{cache_folder, read_backbone_file, read_manifest};
 use crate::commands::train::{HyperArgs, TrainArgs};
 use crate::data::corruption::corrupted;
-use crate::data::features::{bar, FrozenBackbone};
+use crate::data::features::FrozenBackbone;
 use crate::data::manifest::{ReadingArgs, Split};
+use crate::data::progress::progress_bar;
 use crate::error::{Error, Kind, Result};
 use crate::eval::Protocol;
 use crate::train::feature_source::FrozenFeatures;
@@ -153,7 +154,7 @@ impl Inputs {
         // candle's matrix products read this variable each time. Features are computed already, and several trainings on one thread each
         // are faster than one training on several threads.
         std::env::set_var("RAYON_NUM_THREADS", "1");
-        let progress = bar("trainings", pending.len());
+        let progress = progress_bar("trainings", pending.len());
         let (next, store) = (Mutex::new(pending.iter()), Mutex::new(store));
         // A panic in another thread leaves list and store valid, and is reported when the threads are joined.
         let take = || next.lock().unwrap_or_else(PoisonError::into_inner).next().copied();

@@ -3,9 +3,10 @@
 use super::args::TrainArgs;
 use super::model_assembly::AssemblyInputs;
 use super::training_digest::training_digest;
-use crate::data::features::{bar, FrozenBackbone};
-use crate::data::image_loader::{Augmentation, Pictures};
+use crate::data::features::FrozenBackbone;
+use crate::data::image_loader::{Augmentation, TrainingImages};
 use crate::data::manifest::{Manifest, Split};
+use crate::data::progress::progress_bar;
 use crate::error::Result;
 use crate::image::Preprocessing;
 use crate::model::Tensors;
@@ -104,7 +105,7 @@ impl TrainingContext<'_> {
             None => Some(LossLog::create(&self.log_path()?, finished)?),
             Some(_) => None,
         };
-        let progress = bar("training", 0);
+        let progress = progress_bar("training", 0);
         let validation =
             settings.validation.map(|_| Validation::new(manifest, &split.held_out, split.train.len()));
         let plan = TrainingPlan {
@@ -170,7 +171,7 @@ impl TrainingContext<'_> {
     fn trainable_source(&self, images: Vec<usize>) -> Result<TrainableFeatures> {
         let Self { settings, device, .. } = self;
         let backbone = TrainableBackbone::load(self.backbone.arch, self.tensors, device)?;
-        let images = Pictures {
+        let images = TrainingImages {
             manifest: self.manifest.clone(),
             images,
             preprocessing: self.preprocessing.clone(),

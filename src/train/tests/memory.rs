@@ -2,7 +2,7 @@
 //! resident size.
 
 use crate::data::fixture::draw;
-use crate::data::image_loader::{Augmentation, Pictures};
+use crate::data::image_loader::{Augmentation, TrainingImages};
 use crate::data::manifest::Manifest;
 use crate::image::Preprocessing;
 use crate::model::{synthetic, Arch};
@@ -68,15 +68,15 @@ fn measure() {
 
     let backbone =
         TrainableBackbone::load(Arch::ResNet18, &synthetic::backbone(Arch::ResNet18), &Device::Cpu).unwrap();
-    let pictures = Pictures {
+    let training_images = TrainingImages {
         manifest: manifest.clone(),
         images,
         preprocessing: Preprocessing::imagenet(32),
         augmentation: Augmentation { flip: true, crop: true },
         seed: 0,
     };
-    let mut learning = TrainableFeatures::new(backbone, pictures, &Device::Cpu, Mode::Train, 4, 2);
-    let grown = growth(&manifest, 9, &mut learning, &split);
+    let mut trainable = TrainableFeatures::new(backbone, training_images, &Device::Cpu, Mode::Train, 4, 2);
+    let grown = growth(&manifest, 9, &mut trainable, &split);
     // One copy of the network's parameters is 45 MB.
     assert!(grown < 40 << 20, "6 epochs of a trainable backbone took {grown} more bytes");
 }
