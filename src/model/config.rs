@@ -183,7 +183,7 @@ impl ModelConfig {
             .map_err(|e| invalid(format!("{} ({}).", e.message, e.detail.unwrap_or_default())))?;
         let needed = self.needed_version();
         if self.format_version < needed {
-            return Err(invalid(format!("What it says needs format {needed}.")));
+            return Err(invalid(format!("The config needs format {needed}.")));
         }
         if let Some(tagging) = &self.tagging {
             tagging.check(self.attributes.len())?;
@@ -232,7 +232,7 @@ fn unique<'a>(what: &str, names: impl Iterator<Item = &'a String>) -> std::resul
             return Err(format!("A {what} has an empty, overlong or NUL-bearing name."));
         }
         if !seen.insert(name) {
-            return Err(format!("There are two of the {what} \"{name}\"."));
+            return Err(format!("The {what} \"{name}\" is listed twice."));
         }
     }
     Ok(())

@@ -90,12 +90,13 @@ impl Tagger {
         Ok(Self { tagging: tagging.clone(), attributes, categories, category_known })
     }
 
-    /// Squared distances of an embedding from the proxies of attribute k's values; see [`AttributeProxies::distances`].
+    /// Squared distances of an embedding from the proxies of attribute k's values; `None` for values without training images.
     pub fn distances(&self, e: EmbeddingRef<'_>, k: usize) -> Vec<Option<f64>> {
         self.attributes[k].distances(&self.point(e, k))
     }
 
-    /// [`AttributeProxies::presence_score`] of an embedding for attribute k at a temperature.
+    /// How much an embedding looks as if it had any value of attribute k: log Σ exp(−D/T) over the values, minus −D/T of the absent proxy
+    /// if there is one.
     pub fn presence_score(&self, e: EmbeddingRef<'_>, k: usize, temperature: f64) -> f64 {
         self.attributes[k].presence_score(&self.point(e, k), temperature)
     }

@@ -101,7 +101,7 @@ impl<'a> TensorFile<'a> {
     /// [`Kind::InvalidModel`] if the bytes are not a complete safetensors file; [`Kind::OutOfMemory`].
     pub fn parse(bytes: &'a [u8]) -> Result<Self> {
         let invalid = |e: safetensors::SafeTensorError| {
-            Error::new(Kind::InvalidModel, "the weights are not a whole safetensors file")
+            Error::new(Kind::InvalidModel, "the weights are not a complete safetensors file")
                 .detail(format!("{e}; there are {} bytes.", bytes.len()))
                 .hint("Copy the file again: it may have been cut short.")
         };

@@ -119,7 +119,7 @@ impl Checkpoints {
                 format!("\"{}\" belongs to another training", path.display()),
             )
             .detail("Settings, data set or backbone differ from those that it was written with.")
-            .hint("Train with the same options to go on, or name another folder with --checkpoint."));
+            .hint("Train with the same options to resume, or name another folder with --checkpoint."));
         }
         let part = |prefix: &str| file.tensors_under(prefix).map_err(named);
         Ok(Some(TrainingState {

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 /// The flags of `coopembed train`. `--config` names a TOML file with options of the same names, where those of [`HyperArgs`] are in the
-/// table `[training]`, those of [`ReadingArgs`] in `[reading]` and those of [`CardArgs`] in `[card]`.
+/// table `[training]`, those of [`ReadingArgs`] in `[reading]` and those of `CardArgs` in `[card]`.
 #[derive(Debug, Clone, Default, PartialEq, clap::Args, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub struct TrainArgs {

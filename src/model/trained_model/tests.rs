@@ -173,7 +173,7 @@ fn a_config_this_version_cannot_use_is_refused() {
     let mut standardized = config.clone();
     standardized.architecture.standardize_features = true;
     let e = refused(&standardized, &weights);
-    assert_eq!(e.detail.as_deref(), Some("What it says needs format 2."));
+    assert_eq!(e.detail.as_deref(), Some("The config needs format 2."));
     let mut unknown = config.clone();
     unknown.architecture.backbone = "resnet51".into();
     let e = refused(&unknown, &weights);

@@ -91,7 +91,7 @@ mod tests {
         folder.write("config.json", garments.config.to_json());
         assert!(load().contains("model.safetensors"), "{}", load());
         folder.write("model.safetensors", b"");
-        assert!(load().contains("not a whole safetensors file"), "{}", load());
+        assert!(load().contains("not a complete safetensors file"), "{}", load());
         folder.write("config.json", b"\xff\xfe");
         assert!(load().contains("config.json could not be read"), "{}", load());
         assert!(failure("SELECT coop_load_model('m', '/no/such/directory')")
@@ -135,7 +135,7 @@ mod tests {
         let weights = garments.weights();
         for length in [0, 7, 1000, weights.len() - 1] {
             let error = refusal(&config, &weights[..length]);
-            assert!(error.contains("not a whole safetensors file"), "{length}: {error}");
+            assert!(error.contains("not a complete safetensors file"), "{length}: {error}");
         }
     }
 
@@ -157,7 +157,7 @@ mod tests {
         let mut config = garments.config.clone();
         config.attributes[1].name = "neckline".into();
         let error = refusal(&config.to_json(), &weights);
-        assert!(error.contains("There are two of the attribute \"neckline\""), "{error}");
+        assert!(error.contains("The attribute \"neckline\" is listed twice"), "{error}");
         let mut config = garments.config.clone();
         config.architecture.backbone = "resnet19".into();
         let error = refusal(&config.to_json(), &weights);

@@ -68,15 +68,15 @@ fn measure() {
 
     let backbone =
         TrainableBackbone::load(Arch::ResNet18, &synthetic::backbone(Arch::ResNet18), &Device::Cpu).unwrap();
-    let pictures = TrainingImages {
+    let training_images = TrainingImages {
         manifest: manifest.clone(),
         images,
         preprocessing: Preprocessing::imagenet(32),
         augmentation: Augmentation { flip: true, crop: true },
         seed: 0,
     };
-    let mut learning = TrainableFeatures::new(backbone, pictures, &Device::Cpu, Mode::Train, 4, 2);
-    let grown = growth(&manifest, 9, &mut learning, &split);
+    let mut trainable = TrainableFeatures::new(backbone, training_images, &Device::Cpu, Mode::Train, 4, 2);
+    let grown = growth(&manifest, 9, &mut trainable, &split);
     // One copy of the network's parameters is 45 MB.
     assert!(grown < 40 << 20, "6 epochs of a trainable backbone took {grown} more bytes");
 }
