@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# A Debian package of what has been built. The same files make the same bytes: times are SOURCE_DATE_EPOCH, or the last commit's.
+# Makes a Debian package of what has been built. The same files give the same bytes: times are SOURCE_DATE_EPOCH, or that of the last commit.
 # usage: deb.sh extension MAJOR FOLDER OUT   (FOLDER has coopembed.so, coopembed.control and coopembed--*.sql for PostgreSQL MAJOR)
 #        deb.sh program PROGRAM OUT
-# COMPRESS (default xz), DEBFULLNAME and DEBEMAIL are those of Debian's own tools.
+# COMPRESS (default xz), DEBFULLNAME and DEBEMAIL are as for Debian's own tools.
 set -euo pipefail
 umask 022
 release=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -17,12 +17,12 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 tree=$work/tree
 
-# copied MODE FILE TO: a file of the package; TO is from its root on.
+# copied MODE FILE TO: puts a file into the package; TO is an absolute path there.
 copied() { install -D -m "$1" "$2" "$tree$3"; }
 
 stripped() { strip --strip-unneeded --remove-section=.comment --remove-section=.note "$1"; }
 
-# The C libraries that a file needs, in the versions that it needs them.
+# Prints the packages of the C libraries that a file needs, with their versions.
 libraries() {
   mkdir -p "$work/shlibs/debian"
   echo "Source: coopembed" >"$work/shlibs/debian/control"
@@ -33,7 +33,7 @@ documents() { # PACKAGE
   local doc=/usr/share/doc/$1
   copied 644 "$release/copyright" "$doc/copyright"
   copied 644 "$release/THIRD-PARTY.txt" "$doc/THIRD-PARTY.txt"
-  copied 644 "$release/CHANGELOG.md" "$doc/changelog"
+  copied 644 "$root/CHANGELOG.md" "$doc/changelog"
   copied 644 "$root/README.md" "$doc/README.md"
   cat >"$work/changelog" <<END
 coopembed ($version-1) unstable; urgency=medium
@@ -46,7 +46,7 @@ END
   gzip -9n "$tree$doc"/{THIRD-PARTY.txt,changelog,README.md,changelog.Debian}
 }
 
-# package NAME SECTION DEPENDS OUT: description on standard input, its first line the short one.
+# package NAME SECTION DEPENDS OUT: builds it, with the description on standard input, whose first line is the short one.
 package() {
   mkdir "$tree/DEBIAN"
   (cd "$tree" && find usr -type f -print0 | LC_ALL=C sort -z | xargs -0 md5sum) >"$tree/DEBIAN/md5sums"
@@ -78,9 +78,9 @@ extension() { # MAJOR FOLDER OUT
   done
   documents "$name"
   package "$name" database "postgresql-$1, $(libraries "$tree$lib/coopembed.so")" "$3" <<END
-cooperative embeddings of pictures for PostgreSQL $1
+cooperative embeddings of images for PostgreSQL $1
 coopembed holds a trained cooperative embedding model inside the server, embeds
-pictures in SQL, and answers "this very product", "anything with a v-neck",
+images in SQL, and answers "this very product", "anything with a v-neck",
 "any blouse" and any weighted mix of them from one vector column and one index.
 
 After CREATE EXTENSION coopembed, the model that comes with it is loaded by
@@ -94,9 +94,9 @@ program() { # PROGRAM OUT
   documents coopembed
   package coopembed science "$(libraries "$tree/usr/bin/coopembed")" "$2" <<END
 trains and evaluates cooperative embedding models
-Prepares data sets of labelled pictures, trains cooperative embedding models on
-them, measures and reports what they retrieve, and shows a table of pictures in
-PostgreSQL as a page to look at ("coopembed serve"). The models are for the
+Prepares data sets of labelled images, trains cooperative embedding models on
+them, evaluates and reports what they retrieve, and shows a table of images in
+PostgreSQL as a web page ("coopembed serve"). The models are for the
 extension coopembed of PostgreSQL.
 END
 }

@@ -1,18 +1,17 @@
 #!/usr/bin/env bash
-# Everything that is published of a version, from the last commit, into target/dist or the folder that is named: Debian packages of the
-# extension for each PostgreSQL that is installed, and of the program; the sources, once for PGXN; checksums of all. The same commit built
-# by the same toolchain gives the same bytes. usage: release.sh [OUT]
+# Builds what is published of a version, from the last commit: Debian packages of the extension for each installed PostgreSQL and of the program,
+# source archives (one of them for PGXN), checksums. The same commit and toolchain give the same bytes. usage: release.sh [OUT]      (target/dist)
 source "$(dirname "${BASH_SOURCE[0]}")/../tests/tools/lib.sh"
 release=$ROOT/packaging
 out=$(realpath -m "${1:-$TARGET/dist}")
 name=coopembed-$(sed -n 's/^version = "\(.*\)"/\1/p' "$ROOT/Cargo.toml" | head -1)
 
-[ -z "$(git -C "$ROOT" status --porcelain)" ] || die "there are changes that are not committed: what is published must be a commit"
+[ -z "$(git -C "$ROOT" status --porcelain)" ] || die "commit the changes first: what is published must be a commit"
 "$release/check.py" --release
 rm -rf "$out"
 mkdir -p "$out"
 
-# In a folder of its own: other flags, so other dependencies than those of daily work. Where things were built is in no product.
+# In a folder of its own, as the flags differ from those of daily work. The paths of this machine are in no product.
 export CARGO_TARGET_DIR=$TARGET/release-build PGRX_HOME=$TARGET/release-build/pgrx-home
 export RUSTFLAGS="--remap-path-prefix=$ROOT=/coopembed --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo"
 SOURCE_DATE_EPOCH=$(git -C "$ROOT" log -1 --format=%ct)
@@ -21,14 +20,13 @@ cd "$ROOT"
 
 say "sources"
 git archive --format=tar --prefix="$name/" HEAD | gzip -9n >"$out/$name.tar.gz"
-git archive --format=zip --prefix="$name/" --add-file="$release/META.json" --add-file="$release/LICENSE" \
-  --add-file="$release/CHANGELOG.md" -o "$out/$name.zip" HEAD
+git archive --format=zip --prefix="$name/" --add-file="$release/META.json" -o "$out/$name.zip" HEAD
 
 say "the program"
 cargo build --locked --release --bin coopembed --no-default-features --features cli
 "$release/deb.sh" program "$CARGO_TARGET_DIR/release/coopembed" "$out"
 
-# Where there are headers to build with, and a feature to build.
+# For each PostgreSQL that has its headers here and a feature in Cargo.toml.
 for config in /usr/lib/postgresql/*/bin/pg_config; do
   major=$(basename "$(dirname "$(dirname "$config")")")
   [ -f "$("$config" --includedir-server)/postgres.h" ] && grep -q "^pg$major = " Cargo.toml || continue
@@ -47,11 +45,11 @@ done
 
 (cd "$out" && sha256sum ./* >SHA256SUMS)
 if command -v lintian >/dev/null; then
-  # Whose address stands in it is said by DEBEMAIL.
+  # DEBEMAIL sets the address of the maintainer.
   lintian --fail-on error --suppress-tags bogus-mail-host,bogus-mail-host-in-debian-changelog,initial-upload-closes-no-bugs \
     --allow-root "$out"/*.deb
 else
-  echo "no lintian: the packages were not looked at"
+  echo "skipped: lintian is not installed"
 fi
 say "$out"
 ls -l "$out"

@@ -1,6 +1,6 @@
-//! A garment catalogue drawn in code, a small cooperative model trained on it, and the question the method is for:
-//! "anything with a v-neck". `tests/garments.sh` asks the same in SQL of the model that this test leaves in
-//! `target/garments`.
+//! The method end to end: draws a catalogue of garments, trains a small cooperative model on it with the program, and checks
+//! that the images nearest to the query "neckline: v-neck" show v-necks. `tests/garments.sh` runs the same query in SQL with
+//! the data set and the model that this test leaves in `target/tmp/garments`.
 #![cfg(feature = "cli")]
 
 use std::fmt::Write as _;
@@ -23,7 +23,7 @@ struct Garment {
     color: usize,
 }
 
-/// A small fixed pseudo-random sequence, so that the pictures never change.
+/// A fixed pseudo-random sequence, so that the images never change.
 struct Noise(u64);
 
 impl Noise {
@@ -34,7 +34,7 @@ impl Noise {
     }
 }
 
-/// The picture of a garment, seen a little differently each time.
+/// An SVG of a garment, moved, turned and scaled a little differently each time.
 fn draw(g: Garment, noise: &mut Noise) -> String {
     let hem = [68.0, 92.0, 80.0][g.category];
     let flare = [0.0, 14.0, 4.0][g.category];
@@ -98,11 +98,11 @@ fn render(svg: &str, size: u32) -> resvg::tiny_skia::Pixmap {
     pixmap
 }
 
-/// Writes the catalogue as a data set: every second combination of attributes is for training, a third of the rest is
-/// asked with. Prints are absent for every seventh garment.
+/// Writes the catalogue as a data set: three images of each combination of attribute values. Every second combination is for
+/// training; of the rest, one image is a query and two are in the gallery. Every seventh garment has no value for prints.
 fn write_catalogue(root: &Path) {
-    let pictures = root.join("images");
-    std::fs::create_dir_all(&pictures).expect("create the folder");
+    let images = root.join("images");
+    std::fs::create_dir_all(&images).expect("create the folder");
     let mut noise = Noise(2019);
     let mut csv = String::from("path,instance,category,split,neckline,sleeves,prints\n");
     let mut product = 0;
@@ -115,9 +115,8 @@ fn write_catalogue(root: &Path) {
                     let g = Garment { neckline, sleeves, prints, category, color };
                     for view in 0..3 {
                         let path = format!("images/{product:03}-{view}.png");
-                        let picture = render(&draw(g, &mut noise), 96);
-                        std::fs::write(root.join(&path), picture.encode_png().expect("encode"))
-                            .expect("write");
+                        let image = render(&draw(g, &mut noise), 96);
+                        std::fs::write(root.join(&path), image.encode_png().expect("encode")).expect("write");
                         let split = match (product % 2, view) {
                             (0, _) => "train",
                             (_, 0) => "query",
@@ -142,6 +141,7 @@ fn write_catalogue(root: &Path) {
     std::fs::write(root.join("attributes.json"), attributes.to_string()).expect("write attributes.json");
 }
 
+/// Runs the program.
 fn coopembed(arguments: &[&str]) {
     let status = std::process::Command::new(env!("CARGO_BIN_EXE_coopembed"))
         .args(arguments)
@@ -151,7 +151,7 @@ fn coopembed(arguments: &[&str]) {
     assert!(status.success(), "coopembed {arguments:?}");
 }
 
-/// Trains on the drawn catalogue and leaves the data set and the model in `target/garments`.
+/// Trains on the catalogue, and returns the folders of the data set and of the model.
 fn trained_model() -> (PathBuf, PathBuf) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("garments");
@@ -186,7 +186,7 @@ fn trained_model() -> (PathBuf, PathBuf) {
 }
 
 #[test]
-fn every_answer_to_a_v_neck_is_a_v_neck() {
+fn the_images_nearest_to_a_v_neck_show_v_necks() {
     use coopembed::image::{prepare, Limits};
     use coopembed::model::{read_directory, Model};
     use coopembed::space::{distance, Embedding, Query};
@@ -206,7 +206,7 @@ fn every_answer_to_a_v_neck_is_a_v_neck() {
         .map(|line| line.split(',').collect::<Vec<_>>())
         .filter(|row| row[3] != "train")
         .map(|row| {
-            let bytes = std::fs::read(data.join(row[0])).expect("a picture");
+            let bytes = std::fs::read(data.join(row[0])).expect("an image");
             let pixels =
                 prepare(&bytes, None, &model.config().preprocessing, &Limits::default()).expect("pixels");
             let raw = model.embed(&pixels, 1).expect("an embedding");

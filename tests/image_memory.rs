@@ -1,11 +1,11 @@
-//! What decoding really takes of a machine's memory, against what `Limits::max_memory` counts. One test in a process of its
-//! own, because it reads the process's greatest resident size.
+//! Decoding an image takes no more memory than `Limits::max_memory` allows. In a process of its own, because it measures the peak
+//! of the process's resident memory.
 #![cfg(all(feature = "cli", target_os = "linux"))]
 
 use coopembed::image::{decode, Limits};
 use image::{DynamicImage, ImageFormat, RgbaImage};
 
-/// Bytes of resident memory: now, and the most since [`forget_peak`].
+/// Resident memory of this process in bytes: now, and the peak since [`reset_peak`].
 fn resident() -> (u64, u64) {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let kilobytes = |name: &str| -> u64 {
@@ -15,20 +15,21 @@ fn resident() -> (u64, u64) {
     (kilobytes("VmRSS:") * 1024, kilobytes("VmHWM:") * 1024)
 }
 
-fn forget_peak() {
+fn reset_peak() {
     std::fs::write("/proc/self/clear_refs", "5").unwrap();
 }
 
-/// glibc keeps freed memory for later unless told at the start of a process to map large blocks one by one.
-const UNPOOLED: (&str, &str) = ("MALLOC_MMAP_THRESHOLD_", "65536");
+/// Makes glibc return large blocks to the system when they are freed, so that they are not in the next measurement. It reads this
+/// when a process starts.
+const NO_POOLING: (&str, &str) = ("MALLOC_MMAP_THRESHOLD_", "65536");
 
 #[test]
 fn decoding_takes_no_more_memory_than_its_limit_says() {
-    if std::env::var_os(UNPOOLED.0).is_some() {
+    if std::env::var_os(NO_POOLING.0).is_some() {
         return measure();
     }
     let mut child = std::process::Command::new(std::env::current_exe().unwrap());
-    assert!(child.env(UNPOOLED.0, UNPOOLED.1).arg("--nocapture").status().unwrap().success());
+    assert!(child.env(NO_POOLING.0, NO_POOLING.1).arg("--nocapture").status().unwrap().success());
 }
 
 fn measure() {
@@ -38,7 +39,7 @@ fn measure() {
         image::Rgba([(x / 8) as u8, (y / 8) as u8, (x * y / 999) as u8, (x / 9) as u8])
     }));
     let rgb = DynamicImage::ImageRgb8(rgba.to_rgb8());
-    // Bytes per pixel as the documentation of `Limits::max_memory` adds them up.
+    // Bytes per pixel: the decoded image and the copy, as the documentation of `Limits::max_memory` adds them up.
     for (format, image, per_pixel) in [
         (ImageFormat::Jpeg, &rgb, 3 + 3),
         (ImageFormat::Png, &rgb, 3 + 3),
@@ -58,7 +59,7 @@ fn measure() {
         let too_little = Limits { max_memory: needed - 1, ..limits };
         assert!(decode(&bytes, &too_little).is_err(), "{format:?} needs {per_pixel} bytes a pixel");
 
-        forget_peak();
+        reset_peak();
         let (before, _) = resident();
         let decoded = decode(&bytes, &limits).unwrap();
         let (_, peak) = resident();

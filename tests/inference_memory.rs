@@ -1,4 +1,5 @@
-//! What a pass through a backbone allocates. One test in a process of its own, because it counts for the whole process.
+//! After the first passes through a backbone, a pass allocates memory for its result only. In a process of its own, because it counts the
+//! allocations of the whole process.
 #![allow(unsafe_code)]
 #![cfg(feature = "cli")]
 
@@ -11,16 +12,16 @@ struct Counting;
 
 static ALLOCATED: AtomicUsize = AtomicUsize::new(0);
 
-// SAFETY: everything is left to the system's allocator.
+// SAFETY: it counts, and leaves everything else to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATED.fetch_add(layout.size(), Relaxed);
-        // SAFETY: the same demands.
+        // SAFETY: the caller keeps the contract of `GlobalAlloc::alloc`, which is that of `System.alloc`.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the same demands.
+        // SAFETY: the pointer is from `alloc`, that is from `System`, with this layout.
         unsafe { System.dealloc(pointer, layout) }
     }
 }
@@ -38,16 +39,16 @@ fn after_the_first_passes_only_the_result_is_allocated() {
             .map(|(name, shape)| (name, Tensor::ones(shape, DType::F32, &Device::Cpu).unwrap()))
             .collect();
         let backbone = load_backbone(arch, &tensors, &Device::Cpu).unwrap();
-        // Larger than what passes through the network together.
-        let pictures = Tensor::zeros((40, 3, 64, 64), DType::F32, &Device::Cpu).unwrap();
+        // More images than pass through the network together.
+        let images = Tensor::zeros((40, 3, 64, 64), DType::F32, &Device::Cpu).unwrap();
         let mut passes = Vec::new();
         for _ in 0..40 {
             let before = ALLOCATED.load(Relaxed);
-            let features = backbone.forward(&pictures).unwrap();
+            let features = backbone.forward(&images).unwrap();
             passes.push(ALLOCATED.load(Relaxed) - before);
             assert_eq!(features.dims(), [40, backbone.features()]);
         }
-        // Half of them: a thread of the pool may come to its first task, and so to its buffer, late. Beside the result there is
+        // The median, because a thread of the pool may run its first task, and allocate its buffer, late. Beside the result there is
         // the tensor around it, and now and then a block of the pool's queue.
         passes.sort_unstable();
         let (median, result) = (passes[20], 40 * backbone.features() * size_of::<f32>());

@@ -1,5 +1,5 @@
-//! Damaged pictures by the thousand, through the whole way from a file's bytes to a network's pixels: each gives pixels or a
-//! clean error, and none makes the process grow. `make fuzz` does more of them: MUTATIONS=1000000.
+//! Thousands of damaged images, from the bytes of a file to the pixels for a network: each gives pixels or an error of the right
+//! kind, and none leaks memory. MUTATIONS is how many (10,000); `make fuzz` runs a million.
 #![cfg(target_os = "linux")]
 
 use coopembed::error::Kind;
@@ -9,10 +9,10 @@ use rand::{Rng, SeedableRng};
 
 const SIZE: u32 = 64;
 const LIMITS: Limits = Limits { max_dimension: 2000, max_memory: 32 << 20, max_work: 100_000_000 };
-/// Where headers are.
+/// Headers are in the first bytes.
 const HEAD: usize = 64;
 
-/// The whole pictures: one or more of every format, plain and odd.
+/// The undamaged images: the test images of every format.
 fn seeds() -> Vec<(String, Vec<u8>)> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/images");
     let endings = [".jpg", ".png", ".webp", ".gif", ".tif", ".bmp"];
@@ -27,7 +27,7 @@ fn seeds() -> Vec<(String, Vec<u8>)> {
     seeds
 }
 
-/// Damages a picture in one of the ways that files are damaged, and in those of who means harm.
+/// Damages an image as transfers and disks do, or as an attacker would.
 fn mutate(rng: &mut StdRng, bytes: &mut Vec<u8>, other: &[u8]) {
     let at = rng.random_range(0..bytes.len());
     match rng.random_range(0..7) {
@@ -37,13 +37,13 @@ fn mutate(rng: &mut StdRng, bytes: &mut Vec<u8>, other: &[u8]) {
             bytes[at] ^= 1 << rng.random_range(0..8);
         }),
         1 => bytes.truncate(at),
-        // Part of another file in the middle.
+        // A part of another file is inserted.
         2 => {
             let from = rng.random_range(0..other.len());
             let to = (from + rng.random_range(1..200)).min(other.len());
             bytes.splice(at..at, other[from..to].iter().copied());
         }
-        // Something is missing.
+        // A stretch is missing.
         3 => {
             let to = (at + rng.random_range(1..100)).min(bytes.len());
             bytes.drain(at..to);
@@ -56,12 +56,12 @@ fn mutate(rng: &mut StdRng, bytes: &mut Vec<u8>, other: &[u8]) {
                 bytes[at] = extremes[rng.random_range(0..extremes.len())];
             }
         }
-        // A stretch of one value.
+        // A stretch is overwritten with one value.
         5 => {
             let (to, value) = ((at + rng.random_range(1..64)).min(bytes.len()), rng.random());
             bytes[at..to].fill(value);
         }
-        // A stretch twice.
+        // A stretch is there twice.
         _ => {
             let to = (at + rng.random_range(1..200)).min(bytes.len());
             let stretch = bytes[at..to].to_vec();
@@ -77,9 +77,9 @@ fn resident_kilobytes() -> u64 {
 }
 
 #[test]
-fn mutated_pictures_give_pixels_or_a_clean_error_and_leave_no_memory_behind() {
+fn mutated_images_give_pixels_or_an_error_and_leak_no_memory() {
     let count = std::env::var("MUTATIONS").ok().and_then(|n| n.parse().ok()).unwrap_or(10_000);
-    // Decoders that give up by a panic are caught; their messages would only fill the screen.
+    // A decoder's panic is caught and becomes an error; its message would only fill the screen.
     std::panic::set_hook(Box::new(|_| ()));
     let seeds = seeds();
     assert!(seeds.len() > 30, "found {} seeds", seeds.len());
@@ -107,9 +107,9 @@ fn mutated_pictures_give_pixels_or_a_clean_error_and_leave_no_memory_behind() {
     }
     let grown = resident_kilobytes().saturating_sub(early);
     drop(std::panic::take_hook());
-    println!("{count} mutated pictures: {whole} decoded, {refused} refused; {grown} kB more at the end than after a quarter");
+    println!("{count} mutated images: {whole} decoded, {refused} refused; {grown} kB more at the end than after a quarter");
     assert!(faults.is_empty(), "{faults:#?}");
     assert!(whole > 0 && refused > 0);
-    // The allocator may keep what the largest picture allowed took; more would be a leak.
+    // The allocator may keep what the largest allowed image took; more would be a leak.
     assert!(grown * 1024 <= LIMITS.max_memory, "{grown} kB");
 }

@@ -1,4 +1,5 @@
-//! What `infer.sh`, `serve.sh` and `decode.sh` measure of this crate, in a process that they drive over standard input.
+//! The part of this crate that `infer.sh`, `serve.sh` and `decode.sh` time, as a program. `backbone` and `decode` repeat their work as often as
+//! each line of standard input says, and print a result that shows that the work was done right.
 //!
 //! `cargo build --release --example bench --no-default-features --features cli`
 
@@ -15,7 +16,7 @@ use std::time::Instant;
 enum Command {
     /// Run a backbone as many times as each line of standard input says (infer.sh)
     Backbone(BackboneArgs),
-    /// Images a second through a whole model, by size of batch (serve.sh)
+    /// Print images per second through a whole model, by batch size (serve.sh)
     Model(ModelArgs),
     /// Decode and scale a file as many times as each line of standard input says (decode.sh)
     Decode(DecodeArgs),
@@ -28,7 +29,7 @@ struct BackboneArgs {
     /// Height and width of the images
     #[arg(long, value_name = "PIXELS")]
     size: usize,
-    /// Pictures that are passed together
+    /// Images per batch
     #[arg(long, value_name = "N")]
     batch: usize,
 }
@@ -37,10 +38,10 @@ struct BackboneArgs {
 struct ModelArgs {
     /// Model directory
     model: PathBuf,
-    /// Sizes of batches
+    /// Batch sizes
     #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1,2,3,4,6,8,16,32")]
     batches: Vec<usize>,
-    /// For how long each is measured, in seconds
+    /// Seconds to measure each batch size for
     #[arg(long, value_name = "SECONDS", default_value_t = 2.0)]
     time: f64,
 }
@@ -69,7 +70,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Answers each line with the norm of the features, by which it can be seen that all engines computed the same.
+/// Answers each line with the norm of the features, which has to be the same for all engines.
 fn backbone(args: &BackboneArgs) -> Result<()> {
     let read = |e| Error::io("read", &args.file, &e);
     let (arch, tensors) = read_backbone(&std::fs::read(&args.file).map_err(read)?)?;
@@ -110,7 +111,7 @@ fn model(args: &ModelArgs) -> Result<()> {
     Ok(())
 }
 
-/// Answers each line with the sum of the pixels.
+/// Answers each line with the sum of the pixels, which has to be near that of Pillow.
 fn decode(args: &DecodeArgs) -> Result<()> {
     let read = |e| Error::io("read", &args.file, &e);
     let bytes = std::fs::read(&args.file).map_err(read)?;

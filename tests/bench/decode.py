@@ -1,4 +1,4 @@
-"""Times decoding and scaling of JPEGs: ours and Pillow's, in turns.
+"""Times decoding and scaling of JPEGs by coopembed and by Pillow, in turns.
 
     python tests/bench/decode.py PROGRAM FOLDER
 """
@@ -15,19 +15,19 @@ import numpy as np
 from PIL import Image
 
 SIZE = 224
-GALLERY = pathlib.Path(__file__).parent.parent / "gallery" / "images"
+GALLERY = pathlib.Path(__file__).parents[2] / "src" / "demo" / "gallery" / "images"
 
 
 def photo(width, height):
-    """Pictures of the gallery side by side, blown up, with the noise of a camera: edges, flat parts, and no flat colour."""
+    """Images of the gallery side by side, enlarged, with the noise of a camera: edges and smooth parts, but no part of one colour."""
     files = sorted(GALLERY.iterdir())[:6]
-    picture = Image.new("RGB", (width, height), "white")
+    image = Image.new("RGB", (width, height), "white")
     for i, file in enumerate(files):
         tile = Image.open(file).convert("RGBA").resize((width // 3, height // 2), Image.BICUBIC)
-        picture.paste(tile, (i % 3 * (width // 3), i // 3 * (height // 2)), tile)
+        image.paste(tile, (i % 3 * (width // 3), i // 3 * (height // 2)), tile)
     noise = np.random.default_rng(5).normal(0, 6, (height, width, 3))
     light = np.linspace(0.7, 1, width)[None, :, None]
-    return Image.fromarray(np.clip(np.asarray(picture) * light + noise, 0, 255).astype(np.uint8))
+    return Image.fromarray(np.clip(np.asarray(image) * light + noise, 0, 255).astype(np.uint8))
 
 
 def pillow(data, passes):
@@ -40,7 +40,7 @@ def main(program, folder):
     rounds = int(os.environ.get("ROUNDS", 9))
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    print(f"{'picture':28} {'kB':>6} {'ours ms':>8} {'Pillow ms':>10} {'ratio':>6}")
+    print(f"{'image':28} {'kB':>6} {'ours ms':>8} {'Pillow ms':>10} {'ratio':>6}")
     for width, height in [(640, 480), (3000, 2000)]:
         for progressive in [False, True]:
             file = folder / f"{width}x{height}{'_progressive' if progressive else ''}.jpg"
@@ -61,7 +61,7 @@ def main(program, folder):
                     sums[engine] = engine() if engine is ask else engine(data, passes)
                     if i > 0:
                         times[engine].append((time.perf_counter() - start) / passes * 1000)
-                # The same picture, up to rounding.
+                # The same image, up to rounding.
                 assert abs(sums[ask] - sums[pillow]) < SIZE * SIZE * 3, sums
             mine, theirs = statistics.median(times[ask]), statistics.median(times[pillow])
             print(f"{file.name:28} {len(data) // 1000:6} {mine:8.2f} {theirs:10.2f} {mine / theirs:6.2f}")

@@ -1,7 +1,7 @@
 #!/bin/sh
-# From the bytes of a JPEG to 224 px, beside Pillow (Image.open, convert, resize with BILINEAR; no draft mode), in one run on the
-# same files: two photo-like pictures, baseline and progressive. The passes take turns. The bar is 1.5 times Pillow's time.
-#   ROUNDS=9 tests/bench/decode.sh
+# Time to decode a JPEG and scale it to 224 px, beside Pillow's (Image.open, convert, resize with BILINEAR; no draft mode), in one run on the
+# same files: photo-like images in two sizes, baseline and progressive. The two take turns. The bar is 1.5 times Pillow's time.
+# usage: [ROUNDS=9] tests/bench/decode.sh
 set -eu
 cd "$(dirname "$0")/../.."
 python=$(tests/bench/venv.sh PIL numpy)

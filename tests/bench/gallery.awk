@@ -1,5 +1,5 @@
-# Prints `rows` embeddings of 8 subspaces of 50 dimensions in coopvec's text form: around 12 random unit centres for each
-# subspace, with normal noise of 0.1 in each dimension, each subspace of unit length. The same rows each time.
+# Prints `rows` embeddings with 8 subspaces of 50 dimensions as the text of coopvec. In each subspace they lie around 12 random centres of length 1,
+# with normal noise of 0.1 in each dimension, scaled to length 1. Each run prints the same rows.
 function pair(scale,    r, a) {
     r = scale * sqrt(-2 * log(1 - rand()))
     a = 6.283185307179586 * rand()

@@ -1,10 +1,10 @@
-"""Times passes through the backbones: ours, ONNX Runtime's and PyTorch's, on the same weights and pictures.
+"""Times passes through the backbones by coopembed, ONNX Runtime and PyTorch, on the same weights and images.
 
-    python tests/bench/infer.py compare PROGRAM FOLDER
+    python tests/bench/infer.py compare PROGRAM BENCH FOLDER
 
-Each engine is a process that runs so many passes for each line it reads. They take turns; a turn's wall time is that from line
-to answer, its CPU time what the kernel has counted for the process's threads meanwhile. The peers get their best case: batch
-normalisation folded, padding inside the convolutions.
+PROGRAM is coopembed, which imports the weights, BENCH its example `bench`. Each engine is a process that runs as many passes as each
+line that it reads says. They take turns; the wall time of a turn is that from line to answer, its CPU time what the kernel counts for
+the threads of the process meanwhile. The others get their best case: batch normalisation folded, padding inside the convolutions.
 """
 
 import os
@@ -21,14 +21,14 @@ SIZE = 224
 ENGINES = ["coopembed", "onnx", "torch"]
 
 
-def pictures(batch):
+def images(batch):
     i = np.arange(batch * 3 * SIZE * SIZE, dtype=np.uint64)
     u = (i * 2654435761 % 2**32 >> 8).astype(np.float64) / 2**24
     return ((u - 0.5) * 4).astype(np.float32).reshape(batch, 3, SIZE, SIZE)
 
 
 class Layers:
-    """The convolutions of a backbone as `conv(x, ...)` calls; a subclass says what a call makes."""
+    """A backbone as calls of `conv(x, ...)`; a subclass says what a call does."""
 
     def __init__(self, weights):
         self.weights = weights
@@ -79,7 +79,7 @@ class Layers:
 
 
 class Names(Layers):
-    """Only makes the weights, by the formula of tests/fixtures/backbones.py. A map is its number of channels."""
+    """Makes the weights, by the formula of tests/fixtures/backbones.py. A feature map `x` is its number of channels."""
 
     def __init__(self):
         super().__init__({})
@@ -95,7 +95,7 @@ class Names(Layers):
 
 
 class Onnx(Layers):
-    """A graph of ONNX. A map is its name."""
+    """Builds a graph of ONNX. A feature map `x` is its name."""
 
     def __init__(self, weights):
         super().__init__(weights)
@@ -137,7 +137,7 @@ class Onnx(Layers):
 
 
 class Torch(Layers):
-    """Runs eagerly; folded weights are kept from pass to pass."""
+    """Runs PyTorch eagerly; folded weights are kept from pass to pass."""
 
     def __init__(self, weights):
         super().__init__(weights)
@@ -166,8 +166,8 @@ class Torch(Layers):
 
 
 def engine(kind, arch, weights, batch, threads):
-    """A function that runs one pass and returns features."""
-    x = pictures(batch)
+    """Returns a function that runs one pass and returns features."""
+    x = images(batch)
     if kind == "onnx":
         import onnxruntime
         options = onnxruntime.SessionOptions()
@@ -191,12 +191,14 @@ def serve(kind, arch, weights, batch, threads):
 
 
 def cpu_seconds(pid):
-    """What all threads of a process have run, to the nanosecond."""
+    """CPU time of all threads of a process."""
     tasks = pathlib.Path(f"/proc/{pid}/task").iterdir()
     return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
 
 
-class Peer:
+class Engine:
+    """A process that computes when it is told to, and the times of its turns."""
+
     def __init__(self, command, threads):
         # No library may use more threads than it is told to.
         env = os.environ | {"RAYON_NUM_THREADS": str(threads), "OMP_NUM_THREADS": str(threads)}
@@ -217,7 +219,7 @@ class Peer:
         self.process.wait()
 
 
-def compare(program, folder):
+def compare(program, bench, folder):
     import torch
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -235,19 +237,19 @@ def compare(program, folder):
         for batch in map(int, setting("BATCHES", "1 16")):
             for threads in map(int, setting("THREADS", "1 2")):
                 serve = lambda kind: [sys.executable, __file__, "serve", kind, arch, npz, str(batch), str(threads)]
-                ours = [program, "backbone", safe, "--size", str(SIZE), "--batch", str(batch)]
-                peers = [Peer(ours if kind == "coopembed" else serve(kind), threads) for kind in ENGINES]
-                norms = [peer.turn(2, 1) for peer in peers]
+                ours = [bench, "backbone", safe, "--size", str(SIZE), "--batch", str(batch)]
+                engines = [Engine(ours if kind == "coopembed" else serve(kind), threads) for kind in ENGINES]
+                norms = [one.turn(2, 1) for one in engines]
                 assert max(norms) <= 1.001 * min(norms), f"{arch}: features of norms {norms}"
                 passes = max(1, 16 // batch // 2)
-                for peer in peers:
-                    peer.wall, peer.cpu = [], []
+                for one in engines:
+                    one.wall, one.cpu = [], []
                 for _ in range(rounds):
-                    for peer in peers:
-                        peer.turn(passes, passes * batch)
-                for peer in peers:
-                    peer.end()
-                wall, cpu = ([statistics.median(getattr(p, what)) for p in peers] for what in ("wall", "cpu"))
+                    for one in engines:
+                        one.turn(passes, passes * batch)
+                for one in engines:
+                    one.end()
+                wall, cpu = ([statistics.median(getattr(e, what)) for e in engines] for what in ("wall", "cpu"))
                 print(f"{arch:19} x{batch:<3} {threads} thread{'s' if threads > 1 else ' '} {wall[0]:11.2f} {wall[1]:13.2f} {wall[2]:8.2f} "
                       f"{cpu[0]:11.2f} {cpu[1]:13.2f} {cpu[2]:8.2f} {cpu[0] / cpu[1]:14.2f} {cpu[0] / cpu[2]:10.2f}", flush=True)
 

@@ -1,20 +1,19 @@
 #!/usr/bin/env bash
-# Millions of rows like the shipped model's: the bundled gallery's embeddings (13x50), mixed in pairs, with noise. How long everything
-# takes, how large it is, and how that grows: the exponent e of rows^e from the first number of rows to the last, by least squares.
+# Time, size and memory of the index on up to 5,000,000 rows like the shipped model's (mixes of two embeddings of the demo's gallery, 13x50, with
+# noise), and how they grow: the exponent e of rows^e, by least squares over the numbers of rows.
 # usage: [INSTALLED=1] [PEER_ROWS="ROWS..."] [SCANS=3] large.sh [ROWS...]      (200000 1000000 5000000: takes 30 GB of disk)
-# Where pgvector is installed, its HNSW is built on the same rows, in half precision as here, on all processors, for as many as are in PEER_ROWS
-# (as a rule, whose graph fits into half of the memory: beyond that it takes many hours, and one of 5,000,000 half of one; none: without it).
+# Where pgvector is installed, its HNSW is built on the same rows, in half precision, on all processors, for the numbers of rows in PEER_ROWS: by
+# default those whose graph fits into half of the memory, beyond which a build takes many hours; PEER_ROWS=none leaves it out.
 source "$(dirname "$0")/../tools/lib.sh"
 find_postgres
 [ $# -gt 0 ] || set -- 200000 1000000 5000000
 scans=${SCANS:-3} probes=${PROBES:-800}
 python=$("$ROOT/tests/bench/venv.sh" numpy)
 [ -n "${INSTALLED:-}" ] || install_extension --release >/dev/null
-# What a node of pgvector's graph takes, 13x50 half-precision numbers and its neighbours, is 2 kB.
+# A node of pgvector's graph, 13x50 half-precision numbers and its neighbours, takes 2 kB.
 peer_most=$(awk '/^MemTotal/ { print int($2 / 2 / 2) }' /proc/meminfo)
 peer_rows=" ${PEER_ROWS:-$(for n; do [ "$n" -gt "$peer_most" ] || echo "$n"; done | xargs)} "
-# Its folder is in /tmp unless TMPDIR says otherwise. A quarter of the memory is PostgreSQL's, as usual. What a crash of the machine would cost
-# does not matter here.
+# A quarter of the memory is shared_buffers, as usual; nothing here has to survive a crash of the machine.
 quarter=$(awk '/^MemTotal/ { print int($2 / 4096) }' /proc/meminfo)MB
 scratch_cluster "shared_buffers=$quarter" max_parallel_workers_per_gather=0 wal_level=minimal max_wal_senders=0 max_wal_size=2GB checkpoint_timeout=1h autovacuum=off
 export PGDATABASE=postgres PGOPTIONS="-c client_min_messages=warning" PATH=$BIN:$PATH
@@ -26,12 +25,12 @@ figures=$SCRATCH/figures
 : >"$figures"
 
 now() { date +%s%N; }
-# figure ROWS WHAT VALUE UNIT: printed, and kept for the exponents.
+# figure ROWS WHAT VALUE UNIT: prints a figure, and keeps it for the exponents.
 figure() {
   echo "$1 rows, $2: $3 $4"
   printf '%s\t%s\t%s\t%s\n' "$1" "$2" "$3" "$4" >>"$figures"
 }
-# took ROWS WHAT SQL...: seconds that statements of one session take.
+# took ROWS WHAT PSQL-ARGUMENTS...: the figure is how many seconds the statements take.
 took() {
   local rows=$1 what=$2 start
   shift 2
@@ -40,7 +39,7 @@ took() {
   figure "$rows" "$what" "$(awk -v ns=$(($(now) - start)) 'BEGIN { printf "%.2f", ns / 1e9 }')" s
 }
 size() { ask -c "SELECT round(pg_relation_size('$1') / 1e6)"; }
-# Statement: what its process has had at most, but for the buffers that it shares with others; from its own account of itself, in MB.
+# Prints SQL for the peak memory of its own session in MB, without shared buffers, from /proc.
 own_memory() {
   echo "SELECT round((((regexp_match(s, 'VmHWM:\s+(\d+)'))[1])::numeric - ((regexp_match(s, 'RssShmem:\s+(\d+)'))[1])::numeric) / 1024)
     FROM pg_read_file('/proc/self/status') s"
@@ -65,7 +64,7 @@ for rows; do
   psql_ -At -v rows="$rows" -v scans="$scans" -v probes="$probes" -v peer=f -v slice="$slice" -f "$ROOT/tests/bench/large.sql" | tee "$SCRATCH/answers"
   sed -nE 's/^([0-9]+) rows, (.*): ([0-9.]+) ms median.*/\1\t\2\t\3\tms/p' "$SCRATCH/answers" >>"$figures"
   memory=$(ask -c "SET enable_seqscan = off" -c "SELECT count(*) FROM (SELECT FROM gallery ORDER BY emb <-> (SELECT emb FROM gallery WHERE id = 7) LIMIT 10) t" -c "$(own_memory)" | tail -1)
-  figure "$rows" 'memory of a session that asks for everything' "$memory" MB
+  figure "$rows" 'memory of a session that queries the superspace' "$memory" MB
   ask -c "CREATE TEMP TABLE fresh AS SELECT id + 1000000000 AS id, emb FROM gallery WHERE id <= 20000" -c '\timing on' \
     -c "INSERT INTO gallery SELECT * FROM fresh" >"$SCRATCH/found"
   figure "$rows" '20,000 rows inserted' "$(sed -nE 's/^Time: ([0-9.]+) ms.*/\1/p' "$SCRATCH/found" | tail -1)" ms
@@ -73,10 +72,10 @@ for rows; do
   took "$rows" 'VACUUM after one row in a hundred is deleted' -c "SET maintenance_work_mem = '1GB'" -c "VACUUM gallery"
   ask -c "SELECT coop_index_check('gallery_index') = (SELECT count(*) FROM gallery)" | grep -qx t || die 'the index is damaged'
   if [[ $peer_rows == *" $rows "* ]] && [ "$(ask -c "SELECT count(*) FROM pg_available_extensions WHERE name = 'vector'")" = 1 ]; then
-    # Of the gallery, the rows that questions are made of are enough.
+    # Of the gallery, only the rows that queries are made of have to stay.
     ask -c "CREATE EXTENSION IF NOT EXISTS vector" -c "CREATE TABLE peer AS SELECT id, emb::real[]::halfvec(650) AS v FROM gallery WHERE id <= $rows" \
       -c "CREATE TABLE few AS SELECT * FROM gallery WHERE id <= 50" -c "DROP TABLE gallery" -c "ALTER TABLE few RENAME TO gallery" -c "VACUUM ANALYZE peer"
-    # Its graph has to fit in there, once for all processes.
+    # The graph has to fit into maintenance_work_mem.
     settings=(-c "SET maintenance_work_mem = '$((peer_most * 2 / 1000))MB'" -c "SET max_parallel_maintenance_workers = $(($(nproc) - 1))")
     took "$rows" "pgvector's HNSW of everything built" "${settings[@]}" -c "CREATE INDEX peer_whole ON peer USING hnsw (v halfvec_l2_ops)"
     took "$rows" "pgvector's HNSW of one attribute built" "${settings[@]}" \

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The rows that seqscan.sql and index.sh measure: `gallery(id, emb)` of 8x50 numbers, and `gallery_vector(id, v)` with the same
-# ones if the server has pgvector. usage: tests/bench/load.sh [rows]   (psql finds the server by PGHOST, PGDATABASE, ...)
+# Creates the tables that seqscan.sql and index.sh measure: `gallery(id, emb)` with embeddings of 8x50 numbers, and, if the server has pgvector,
+# `gallery_vector(id, v)` with the same numbers. usage: tests/bench/load.sh [ROWS]   (psql finds the server by PGHOST, PGDATABASE, ...)
 set -euo pipefail
 rows=${1:-200000}
 here=$(cd "$(dirname "$0")" && pwd)

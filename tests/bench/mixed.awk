@@ -1,5 +1,5 @@
-# Reads embeddings in coopvec's text form and prints `rows` more: between two of them, nearer to the first, with normal noise of
-# 0.05 in each dimension, each subspace of unit length again. The same rows each time.
+# Reads embeddings as the text of coopvec and prints `rows` more: each lies between two of them, nearer to the first, with normal noise of 0.05 in
+# each dimension, and each subspace is scaled to length 1. Each run prints the same rows.
 {
     head = substr($0, 1, index($0, "["))
     count++

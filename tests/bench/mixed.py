@@ -1,6 +1,6 @@
-"""What mixed.awk does, for millions of rows: reads embeddings in coopvec's text form and writes `rows` more as a binary COPY of (id, embedding).
+"""Does what mixed.awk does, for millions of rows: reads embeddings as the text of coopvec and writes ROWS more as a binary COPY of (id, embedding).
 
-Each lies between two of those read, nearer to the first, with normal noise of 0.05 in each dimension, each subspace of unit length again.
+Each lies between two of those read, nearer to the first, with normal noise of 0.05 in each dimension, and each subspace is scaled to length 1.
 usage: mixed.py ROWS [SEED]
 """
 import re

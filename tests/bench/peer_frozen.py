@@ -1,8 +1,8 @@
-"""The paper's losses in plain PyTorch on the features that coopembed has cached: does the method give the same there?
+"""Trains with the paper's losses in plain PyTorch on the features that coopembed has cached, to compare its results with ours.
 
 python tests/bench/peer_frozen.py --data data/emoji --cache ~/.cache/coopembed/features/<context>.features [--seeds 3] [--method multitask]
 
-Naive on purpose: autograd, torch.optim.Adam, the losses as the paper writes them. Prints instance R@1, attribute mAP and
+Simple on purpose: autograd, torch.optim.Adam, the losses as the paper writes them. Prints instance R@1, attribute mAP and
 category mAP in percent, means over the seeds. Needs numpy and torch; images without boxes only.
 """
 import argparse, csv, hashlib, json, pathlib, struct
@@ -58,7 +58,7 @@ ce = torch.nn.functional.cross_entropy
 distances = lambda f, p: f.pow(2).sum(1, keepdim=True) - 2 * f @ p.T + p.pow(2).sum(1)
 
 
-shared = args.method == "multitask"  # one embedding for everything, as the rival of Section 5.4 has it
+shared = args.method == "multitask"  # one embedding for everything, as the baseline of Section 5.4
 
 
 def unit(f):
@@ -117,7 +117,7 @@ def run(seed):
             d, q_ins = torch.cdist(q, g), [r["instance"] for r in split["query"]]
         known = set(g_ins)
         r1 = np.mean([g_ins[j] == i for i, j in zip(q_ins, d.argmin(1).tolist()) if i in known])
-        att, present = [], []  # over the whole gallery, and over its images that have the attribute
+        att, present = [], []  # over the whole gallery; over its images that have the attribute
         for k, name in enumerate(names):
             for v, value in enumerate(declared[name]["values"]):
                 shown, right = y_att[k] == v, torch.tensor([r[name] == value for r in split["gallery"]])

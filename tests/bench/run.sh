@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Speed beside peers, in one run: a release build in a throw-away cluster. pgvector takes part where it can be had.
+# All benchmarks that `make bench` runs, in one run, with a release build in a throw-away cluster: masked distance and index beside pgvector's
+# (where it can be installed), embedding, the inference service, decoding beside Pillow, inference beside ONNX Runtime and PyTorch.
 source "$(dirname "$0")/../tools/lib.sh"
 find_postgres
 say "building and installing the extension (release)"
@@ -13,7 +14,7 @@ pgvector() {
   $sudo apt-get install -y -q --no-install-recommends "postgresql-$PGV-pgvector" >/dev/null 2>&1 && return 0
   mkdir -p "$sources"
   list=$(mktemp)
-  # Whatever mirror this machine uses, asked for the sources of a newer release.
+  # The sources of a newer Debian release, from the mirror that this machine uses.
   { cat /etc/apt/sources.list 2>/dev/null; cat /etc/apt/sources.list.d/*.list 2>/dev/null; } |
     awk '$1 == "deb" { for (i = 2; i <= NF && $i !~ /:\/\//; i++); print "deb-src [trusted=yes]", $i, "trixie", "main"; exit }' >"$list"
   awk '/^URIs:/ { print "deb-src [trusted=yes]", $2, "trixie", "main"; exit }' /etc/apt/sources.list.d/*.sources 2>/dev/null >>"$list" || true
@@ -22,7 +23,7 @@ pgvector() {
     tar xzf pgvector_*.orig.tar.gz && make -C pgvector-*/ PG_CONFIG="$PG_CONFIG" OPTFLAGS="-march=native" install) \
     >"$sources/build.log" 2>&1
 }
-pgvector || echo "pgvector could not be had (see $TARGET/pgvector/build.log): measuring without it"
+pgvector || echo "pgvector could not be installed (see $TARGET/pgvector/build.log): measuring without it"
 
 scratch_cluster shared_buffers=1GB max_parallel_workers_per_gather=0
 give_to_server "$SCRATCH"
@@ -44,7 +45,7 @@ psql_ -At <<'SQL'
 SELECT count(coop_embed(image)) AS warm FROM (SELECT image FROM products LIMIT 8) p \gset
 SELECT clock_timestamp() AS start \gset
 UPDATE products SET emb = coop_embed(image);
-SELECT format('%s pictures, %s ms each', count(*),
+SELECT format('%s images, %s ms each', count(*),
               round((extract(epoch FROM clock_timestamp() - :'start') * 1000 / count(*))::numeric, 1)) FROM products;
 SQL
 

@@ -1,4 +1,4 @@
--- Times the masked distance in a sequential scan against pgvector's on the same numbers: median of 15 runs, top 10,
+-- Times the masked distance in a sequential scan, beside pgvector's distance on the same numbers: median of 15 runs, top 10,
 -- warm, one process. Expects `gallery(id, emb)`, and `gallery_vector(id, v)` if pgvector is there (load.sh).
 \set ON_ERROR_STOP on
 SET max_parallel_workers_per_gather = 0;
@@ -18,15 +18,15 @@ BEGIN
     RETURN (SELECT round(percentile_cont(0.5) WITHIN GROUP (ORDER BY t)::numeric, 1) FROM unnest(times) t);
 END $$;
 
--- The ten nearest by an expression.
+-- The time to get the ten rows nearest by an expression.
 CREATE FUNCTION pg_temp.top_ms(tab text, distance text) RETURNS numeric LANGUAGE sql AS
 $$ SELECT pg_temp.median_ms(format('SELECT id FROM %I ORDER BY %s LIMIT 10', tab, distance)) $$;
 
--- Subspace k of the first row as part of a coopquery, and as a vector.
+-- The numbers of subspace k of the first row.
 CREATE FUNCTION pg_temp.slice(k int) RETURNS text LANGUAGE sql AS
 $$ SELECT array_to_string((emb::real[])[k * 50 + 1:k * 50 + 50], ',') FROM gallery WHERE id = 1 $$;
 
-CREATE TEMP TABLE question AS
+CREATE TEMP TABLE queries AS
 SELECT 1 AS n, 'one attribute' AS query,
     format('emb <-> ''8x50@0000002a:{0;3:1*[%s]}''::coopquery', pg_temp.slice(3)) AS coop,
     format('subvector(v, 151, 50)::vector(50) <-> ''[%s]''', pg_temp.slice(3)) AS vector
@@ -40,15 +40,15 @@ SELECT 3, 'superspace',
     format('emb <-> %L::coopvec', emb),
     format('v <-> %L', emb::real[]::text)
 FROM gallery WHERE id = 1;
-UPDATE question SET vector = translate(vector, '{}', '[]');
+UPDATE queries SET vector = translate(vector, '{}', '[]');
 
 SELECT to_regclass('gallery_vector') IS NOT NULL AS compare \gset
 \if :compare
     CREATE TEMP TABLE answer AS
     SELECT n, query, pg_temp.top_ms('gallery', coop) AS coopembed, pg_temp.top_ms('gallery_vector', vector) AS pgvector
-    FROM question;
+    FROM queries;
     SELECT query, coopembed AS "coopembed, ms", pgvector AS "pgvector, ms", round(pgvector / coopembed, 2) AS "times faster"
     FROM answer ORDER BY n;
 \else
-    SELECT query, pg_temp.top_ms('gallery', coop) AS "coopembed, ms" FROM question ORDER BY n;
+    SELECT query, pg_temp.top_ms('gallery', coop) AS "coopembed, ms" FROM queries ORDER BY n;
 \endif

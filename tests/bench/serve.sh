@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# The inference service under load, in a cluster of its own with a release build: single pictures from many connections, then a
-# whole table from one. The bars: no errors; 0.9 of what the model alone does at its best batch; 99 % of the calls within three
-# times the batches that are in front of them; backends that do not grow; the weights in memory once. On a machine that does
-# other things too, what the model did while it worked tells more than what it did alone, at another time.
-# ARCH=resnet50 takes that backbone at 224 px, with random weights, instead of the shipped model.
-# usage: serve.sh [SECONDS [CONNECTIONS]]      (the extension must be installed: tests/bench/run.sh does)
+# The inference service under load, in a throw-away cluster with a release build: single images from many connections, then a whole table from
+# one. The bars: no errors; 0.9 of the throughput of the model alone at its best batch size; 99 % of the calls within three times the time of the
+# batches in front of them; backends that do not grow; the weights in memory once. On a machine with other load, compare with the throughput of
+# the model during the run, which is printed too, rather than with that of the model alone, at another time.
+# usage: [ARCH=resnet50] serve.sh [SECONDS [CONNECTIONS]]      (the extension must be installed: tests/bench/run.sh does)
+# ARCH is a backbone to run at 224 px, with random weights, instead of the shipped model.
 source "$(dirname "$0")/../tools/lib.sh"
 find_postgres
 seconds=${1:-60} connections=${2:-64}
@@ -15,7 +15,7 @@ if [ -n "${ARCH:-}" ]; then
   directory=$SCRATCH/set/random
   mkdir "$SCRATCH/set"
   ln -s "$ROOT/src/demo/gallery/images" "$SCRATCH/set/images"
-  # What it learns does not matter, so it learns from a few.
+  # What it learns does not matter, so it trains on a few images.
   awk -F, 'NR > 40 { exit } NR == 1 { print "path,instance,category,split,half"; next } { print $NF "," $1 ",any,train," NR % 2 }' \
     "$ROOT/src/demo/gallery/products.csv" >"$SCRATCH/set/images.csv"
   "$("$ROOT/tests/bench/venv.sh" torch torchvision)" -c "
@@ -29,34 +29,34 @@ gallery=$(for_server "$SCRATCH" "$ROOT/src/demo/gallery")
 export PGDATABASE=postgres PGOPTIONS="-c client_min_messages=warning"
 psql_ -v gallery="$gallery" -v model="$model" -f "$ROOT/src/demo/load.sql"
 value() { ask -c "SELECT $1"; }
-anonymous() { # PID...: kilobytes of each process's own memory
+own_memory() { # PID...: kilobytes of each process's own memory
   local pid
   for pid in "$@"; do awk '/^Anonymous:/ { print $2 }' "/proc/$pid/smaps_rollup" 2>/dev/null || true; done
 }
 most() { sort -n | tail -1; }
 clients() { value "string_agg(pid::text, ' ') FROM pg_stat_activity WHERE application_name = 'pgbench'"; }
 
-say "the model alone, on this machine: batch, pictures a second, milliseconds a batch"
+say "the model alone, on this machine: batch size, images per second, milliseconds per batch"
 "$TARGET/release/examples/bench" model "$directory" | tee "$SCRATCH/alone"
-# What decoding takes of the same processors, measured on this table's pictures by the backends themselves.
+# Decoding runs on the same processors; the backends measure how long it takes for the images of this table.
 ask -c "SELECT count(coop_embed(image)) FROM products" >/dev/null
 best=$(sort -k2 -n "$SCRATCH/alone" | tail -1 | cut -d' ' -f2)
 decode=$(value "round((decode_ms / requests)::numeric, 2) FROM coop_stat_worker")
-echo "decoding and scaling takes $decode ms a picture"
+echo "decoding and scaling takes $decode ms per image"
 
-say "$connections connections, each one picture after the other, for $seconds s"
+say "$connections connections, each embedding one image after the other, for $seconds s"
 printf '\\set id random(1, %s)\nSELECT coop_embed(image) IS NOT NULL FROM products WHERE id = :id;\n' "$(value 'count(*) FROM products')" >"$SCRATCH/one.sql"
 before=$(value "images || ' ' || model_ms FROM coop_stat_worker")
 (cd "$SCRATCH" && "$BIN/pgbench" -n -c "$connections" -j 2 -T "$seconds" -f one.sql -l --log-prefix=log >"$SCRATCH/pgbench.out" 2>&1) &
 load=$!
 sleep $((seconds / 4))
 pids=$(clients)
-early=$(anonymous $pids | most)
+early=$(own_memory $pids | most)
 sleep $((seconds / 2))
-late=$(anonymous $pids | most)
+late=$(own_memory $pids | most)
 service=$(value 'model_process_pid FROM coop_stat_worker')
 weights=$(value 'model_bytes / 1024 FROM coop_stat_worker')
-in_service=$(anonymous "$service")
+in_service=$(own_memory "$service")
 wait $load || true
 after=$(value "images || ' ' || model_ms FROM coop_stat_worker")
 failed=$(sed -n 's/^number of failed transactions: \([0-9]*\).*/\1/p' "$SCRATCH/pgbench.out")
@@ -69,15 +69,15 @@ cat "$SCRATCH"/log.* | sort -n -k3 | awk -v best="$best" -v connections="$connec
   END {
     split(before, b, " "); split(after, a, " ")
     rate = NR / seconds
-    printf "%d pictures, %.1f a second: %.2f of the model alone at its best batch (%.1f)\n", NR, rate, rate / best, best
+    printf "%d images, %.1f per second: %.2f of the model alone at its best batch size (%.1f)\n", NR, rate, rate / best, best
     own = (a[1] - b[1]) / (a[2] - b[2]) * 1000
-    printf "while it worked, the model did %.1f a second: %.2f of that was had\n", own, rate / own
+    printf "the model alone, during the run: %.1f per second, of which the service reaches %.2f\n", own, rate / own
     batches = int((connections + 15) / 16)
-    printf "latency: median %.0f ms, p99 %.0f ms: %.2f times the %d batches of %.0f ms that are in front (bar 3)\n",
+    printf "latency: median %.0f ms, p99 %.0f ms: %.2f times the %d batches of %.0f ms in front (bar 3)\n",
       latency[int(NR / 2)], latency[int(NR * 0.99)], latency[int(NR * 0.99)] / (batches * alone), batches, alone
   }'
 echo "errors: ${failed:-0} of statements, $errors of the service, $aborted sessions lost"
-echo "a backend's own memory: at most $early kB after a quarter of the time, $late kB after three"
+echo "a backend's own memory: at most $early kB after a quarter of the time, $late kB after three quarters"
 echo "the weights take $weights kB; the service's own memory is $in_service kB, no backend has more than $late"
 value "'batches: ' || string_agg(format('%s of up to %s', batches, size), ', ' ORDER BY size) FROM coop_stat_worker_batches"
 
@@ -92,8 +92,8 @@ awk -v rows="$rows" -v time=$(($(date +%s%N) - start)) -v best="$best" -v before
   -v after="$(value "images || ' ' || model_ms FROM coop_stat_worker")" 'BEGIN {
     split(before, b, " "); split(after, a, " ")
     rate = rows / time * 1e9; own = (a[1] - b[1]) / (a[2] - b[2]) * 1000
-    printf "%d pictures, %.1f a second: %.2f of the model alone (bar 0.9)\n", rows, rate, rate / best
-    printf "while it worked, the model did %.1f a second: %.2f of that was had\n", own, rate / own }'
+    printf "%d images, %.1f per second: %.2f of the model alone (bar 0.9)\n", rows, rate, rate / best
+    printf "the model alone, during the run: %.1f per second, of which the service reaches %.2f\n", own, rate / own }'
 
 say "how long a session that waits takes to be cancelled"
 kill -STOP "$service"

@@ -1,7 +1,6 @@
 #!/bin/sh
-# A training step of ours beside PyTorch's, one after the other on the same processors: forward, backward and optimiser of
-# ResNet-18 (64 px, batch 64) and ResNet-50 (224 px, batch 8). The bar is a ratio of 2.
-#   THREADS=2 tests/bench/train.sh
+# Time of a training step (forward, backward and optimiser) beside PyTorch's, one after the other on the same processors: ResNet-18 (64 px, batch
+# 64) and ResNet-50 (224 px, batch 8). The bar is a ratio of 2. usage: [THREADS=2] tests/bench/train.sh
 set -eu
 cd "$(dirname "$0")/../.."
 threads=${THREADS:-2}

@@ -1,4 +1,4 @@
-"""One training step of PyTorch: forward, backward and Adam, as `a_step_takes_this_long` measures ours. The best of five."""
+"""Times a training step of PyTorch (forward, backward and Adam), as the test `a_step_takes_this_long` times ours. The best of five."""
 
 import sys
 import time
@@ -13,12 +13,12 @@ for arch, size, batch in [("resnet18", 64, 64), ("resnet50", 224, 8)]:
     model = getattr(torchvision.models, arch)(weights=None).train()
     model.fc = torch.nn.Identity()
     adam = torch.optim.Adam(model.parameters(), lr=1e-4, weight_decay=5e-5)
-    pictures = torch.rand(batch, 3, size, size)
+    images = torch.rand(batch, 3, size, size)
     best = float("inf")
     for _ in range(5):
         start = time.perf_counter()
         adam.zero_grad()
-        model(pictures).square().mean().backward()
+        model(images).square().mean().backward()
         adam.step()
         best = min(best, (time.perf_counter() - start) * 1e3)
     print(f"{arch} {size} px batch {batch}: {best:.0f} ms a step", flush=True)

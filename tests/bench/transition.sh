@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Wandering through a data set's gallery with the shipped model: where paths cross, what coop_replace finds, and how long a graph
-# takes to build. usage: tests/bench/transition.sh FOLDER [ROWS]; FOLDER has images.csv (see the README), made by `coopembed data emoji`;
-# ROWS (100000) is how large the graph is that is timed; 0: none. The extension must be installed (release).
+# Transitions through a data set's gallery with the shipped model (Section 5.3 of the paper): where paths cross into another category, what
+# coop_replace finds, and how long a neighbor graph takes to build. usage: tests/bench/transition.sh FOLDER [ROWS]
+# FOLDER is what `coopembed data emoji` makes; ROWS (100000) is how many the timed graph has, 0 for none. The extension must be installed (release).
 source "$(dirname "$0")/../tools/lib.sh"
 folder=${1:?usage: transition.sh FOLDER [ROWS]}
 rows=${2:-100000}
@@ -10,7 +10,7 @@ find_postgres
 scratch_cluster shared_buffers=1GB maintenance_work_mem=512MB
 "$BIN/createdb" bench
 export PGDATABASE=bench PGOPTIONS="-c client_min_messages=warning"
-seconds() { # COMMAND...: how long it takes, and the processor time of its sessions
+seconds() { # COMMAND...: prints how long it takes, and the processor time of its sessions
   local start
   start=$(date +%s%N)
   : >"$SCRATCH/ticks"
@@ -19,7 +19,7 @@ seconds() { # COMMAND...: how long it takes, and the processor time of its sessi
     END { printf "%.1f s (%.1f s of processor time)\n", ns / 1e9, ticks / hz }' "$SCRATCH/ticks"
 }
 
-say "embedding the pictures that the model was not trained on"
+say "embedding the images that the model was not trained on"
 model=$(for_server "$SCRATCH" "$ROOT/model/emoji")
 mkdir "$SCRATCH/set"
 chmod 755 "$SCRATCH/set"
@@ -47,11 +47,11 @@ say "transitions and replacements"
 psql_ -f "$here/transition.sql"
 
 [ "$rows" -gt 0 ] || exit 0
-say "a graph of $rows rows like the model's: mixed pairs of its own, with noise (mixed.awk)"
+say "a graph of $rows rows like the model's: mixes of two of its embeddings, with noise (mixed.awk)"
 ask -c "CREATE TABLE many (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, emb coopvec)"
 ask -c "SELECT emb FROM gallery ORDER BY md5(id::text) LIMIT 500" | awk -v rows="$rows" -f "$here/mixed.awk" | ask -c "COPY many (emb) FROM STDIN"
 ask -c "VACUUM ANALYZE many" -c "CREATE INDEX many_emb ON many USING coop (emb)"
-# A build, and the processor time that its session has taken: the server is on this machine.
+# Builds a graph, and keeps the processor time of the session, from /proc.
 build() {
   ask -c "CALL coop_build_knn('many', 'id', 'emb', '$1', 5${2:-})" -c "
     SELECT split_part(times, ' ', 12)::float8 + split_part(times, ' ', 13)::float8

@@ -1,5 +1,5 @@
--- Where paths through a gallery cross (Section 5.3 of the paper), and what coop_replace finds beside a plain mix. Expects
--- images(id, emb, path, instance, category, split, skin_tone, ...) and gallery, its part; transition.sh makes both.
+-- Whether the longest hop of a transition is where it crosses into another category (Section 5.3 of the paper), and what coop_replace finds beside
+-- a sum of queries. Expects images(id, emb, path, instance, category, split, skin_tone, ...) and gallery, a part of it: transition.sh makes both.
 \pset footer off
 CALL coop_build_knn('gallery', 'id', 'emb', 'gallery_knn', 5);
 
@@ -23,7 +23,7 @@ BEGIN
         END;
     END LOOP;
 END $$;
--- A hop changes the category if its ends have different ones. By chance, the longest hop would do so as often as any hop of its path.
+-- A hop changes the category if its ends have different ones. By chance, the longest hop would do so as often as any other hop of its path.
 CREATE TEMP VIEW hops AS
     SELECT pair, distance, is_crossing, category <> lag(category) OVER (PARTITION BY pair ORDER BY step) AS changes, step
     FROM steps JOIN gallery USING (id);
@@ -40,27 +40,27 @@ FROM paths CROSS JOIN LATERAL (SELECT 'all' AS kind UNION ALL SELECT 'of one cha
 GROUP BY kind ORDER BY kind;
 SELECT format('pairs without a path: %s of %s', count(*) FILTER (WHERE NOT EXISTS (SELECT FROM steps s WHERE s.pair = p.pair)), count(*)) FROM pairs p;
 
--- "This one, but of the darkest skin": each picture of another tone whose concept somebody drew in tone 5. The answer is the nearest
--- picture but itself; right is the same concept in tone 5, whoever drew it.
+-- "This one, but with the darkest skin": of each image of another tone whose concept some designer drew in tone 5. The answer is the nearest other
+-- image; it is right if it shows the same concept in tone 5, by whatever designer.
 CREATE TEMP TABLE people AS
     SELECT id, emb, skin_tone, regexp_replace(instance, '-1f3f[b-f]', '', 'g') AS concept FROM images;
 CREATE INDEX ON people (id);
 CREATE INDEX ON people USING coop (emb);
 ANALYZE people;
-CREATE TEMP TABLE asked AS
+CREATE TEMP TABLE originals AS
     SELECT * FROM people p WHERE skin_tone IN ('1', '2', '3', '4')
         AND EXISTS (SELECT FROM people o WHERE o.concept = p.concept AND o.skin_tone = '5');
-CREATE TEMP TABLE answers (way text, asked int, answer int);
-INSERT INTO answers SELECT 'coop_replace(emb, ''skin_tone'', ''5'')', a.id, n.id FROM asked a, LATERAL (
+CREATE TEMP TABLE answers (way text, original int, answer int);
+INSERT INTO answers SELECT 'coop_replace(emb, ''skin_tone'', ''5'')', a.id, n.id FROM originals a, LATERAL (
     SELECT p.id FROM people p WHERE p.id <> a.id ORDER BY p.emb <-> coop_replace(a.emb, 'skin_tone', '5') LIMIT 1) n;
 INSERT INTO answers SELECT format('coop_like(emb) + %s * coop_attr_query(''skin_tone'', ''5'')', w), a.id, n.id
-FROM unnest(ARRAY[0.5, 1, 2, 3, 5, 8, 12, 20, 40]) w, asked a, LATERAL (
+FROM unnest(ARRAY[0.5, 1, 2, 3, 5, 8, 12, 20, 40]) w, originals a, LATERAL (
     SELECT p.id FROM people p WHERE p.id <> a.id ORDER BY p.emb <-> (coop_like(a.emb) + w * coop_attr_query('skin_tone', '5')) LIMIT 1) n;
 INSERT INTO answers SELECT format('coop_like(r) + %s * coop_like(r, ''skin_tone''), r = coop_replace(...)', w), a.id, n.id
-FROM unnest(ARRAY[5, 8, 12, 20]) w, asked a, LATERAL (SELECT coop_replace(a.emb, 'skin_tone', '5') AS r OFFSET 0) r, LATERAL (
+FROM unnest(ARRAY[5, 8, 12, 20]) w, originals a, LATERAL (SELECT coop_replace(a.emb, 'skin_tone', '5') AS r OFFSET 0) r, LATERAL (
     SELECT p.id FROM people p WHERE p.id <> a.id ORDER BY p.emb <-> (coop_like(r.r) + w * coop_like(r.r, 'skin_tone')) LIMIT 1) n;
-\echo the nearest other picture to one of tones 1 to 4, asked for in tone 5: shares in percent
-SELECT way, count(*) AS asked, round(100 * avg((n.concept = q.concept AND COALESCE(n.skin_tone, '') = '5')::int), 1) AS "concept and tone",
+\echo the nearest other image to one of tones 1 to 4, for tone 5: shares in percent
+SELECT way, count(*) AS queries, round(100 * avg((n.concept = q.concept AND COALESCE(n.skin_tone, '') = '5')::int), 1) AS "concept and tone",
     round(100 * sqrt(avg((n.concept = q.concept AND COALESCE(n.skin_tone, '') = '5')::int) * (1 - avg((n.concept = q.concept AND COALESCE(n.skin_tone, '') = '5')::int)) / count(*)), 1) AS "+-",
     round(100 * avg((n.concept = q.concept)::int), 1) AS concept, round(100 * avg((COALESCE(n.skin_tone, '') = '5')::int), 1) AS tone
-FROM answers a JOIN people q ON q.id = a.asked JOIN people n ON n.id = a.answer GROUP BY way ORDER BY min(a.ctid);
+FROM answers a JOIN people q ON q.id = a.original JOIN people n ON n.id = a.answer GROUP BY way ORDER BY min(a.ctid);

@@ -1,4 +1,4 @@
-//! The bytes of a file to a network's pixels: an error or all of them, within the limits.
+//! Decodes the bytes of a file to the pixels for a network: an error or all pixels, within the limits.
 #![no_main]
 
 use coopembed::image::{prepare, Limits, Preprocessing};
@@ -8,7 +8,7 @@ use std::sync::Once;
 static QUIET: Once = Once::new();
 
 fuzz_target!(|bytes: &[u8]| {
-    // Decoders may give up by a panic, which `prepare` catches: only one that escapes is a fault.
+    // `prepare` catches the panics of decoders: only one that escapes is a fault.
     QUIET.call_once(|| std::panic::set_hook(Box::new(|_| ())));
     let preprocessing = Preprocessing::imagenet(32);
     let limits = Limits { max_dimension: 1000, max_memory: 8 << 20, max_work: 50_000_000 };

@@ -1,6 +1,6 @@
-//! Damaged pages of an index, as a scan and `coop_index_check()` read them: an error or rows, never a panic, and an end.
+//! Reads damaged pages of an index, as a scan and `coop_index_check()` do: rows or an error, never a panic or an endless loop.
 //!
-//! The input names a query and then bytes to overwrite, four bytes each: where (three, modulo the index's size) and with what.
+//! The first three bytes of the input choose a query. Then each four bytes overwrite one: three say where (modulo the size of the index), one with what.
 #![no_main]
 
 use coopembed::index::{

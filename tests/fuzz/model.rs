@@ -1,4 +1,4 @@
-//! A model's config and weights as somebody may load them: an error or a model, never a panic.
+//! Reads the config and the weights of a model, as `coop_load_model()` does: an error or a model, never a panic.
 #![no_main]
 
 use coopembed::model::{Model, ModelConfig};

@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
-# Damage by the thousand: a million mutated pictures with every compiler, and, where there are a nightly one and cargo-fuzz
-# (`cargo install cargo-fuzz`), each target for some time. What they find interesting is kept in target/fuzz-corpus.
-# usage: run.sh [SECONDS [TARGET...]]      (with targets: those alone)
+# Runs a million mutated images through the decoders, and, where there are a nightly compiler and cargo-fuzz (`cargo install cargo-fuzz`), each fuzz
+# target for some seconds. Inputs that reach new code are kept in target/fuzz-corpus. usage: run.sh [SECONDS [TARGET...]]      (with targets: those alone)
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 seconds=${1:-60}
@@ -12,11 +11,11 @@ if [ ${#targets[@]} = 0 ]; then
   MUTATIONS=1000000 cargo test --release --no-default-features --features cli --test mutated_images -- --nocapture
 fi
 if ! cargo +nightly fuzz --version >/dev/null 2>&1; then
-  echo "no nightly compiler or no cargo-fuzz: the targets of tests/fuzz were not run"
+  echo "skipped: the targets of tests/fuzz need a nightly compiler and cargo-fuzz"
   exit
 fi
 
-# What each starts from: something healthy of every kind.
+# Each target starts from valid inputs of every kind.
 corpus=target/fuzz-corpus
 for target in decode model values index; do mkdir -p "$corpus/$target"; done
 find tests/fixtures/images -type f ! -name '*.md' -exec cp {} "$corpus/decode/" \;

@@ -1,17 +1,17 @@
--- After the storm: raises an error unless every row, every embedding and every index is what it has to be.
+-- Raises an error unless every row, every embedding and every index is as it has to be.
 CALL coop_embed_table('backlog', 'image', 'emb');
 DO $$
 DECLARE
     bad bigint;
     i regclass;
 BEGIN
-    SELECT count(*) INTO bad FROM (SELECT * FROM stock UNION ALL SELECT * FROM split) r WHERE emb IS DISTINCT FROM made(id, version);
+    SELECT count(*) INTO bad FROM (SELECT * FROM stock UNION ALL SELECT * FROM split) r WHERE emb IS DISTINCT FROM embedding_of(id, version);
     IF bad > 0 THEN RAISE '% rows have another embedding than they were given', bad; END IF;
-    SELECT count(*) INTO bad FROM (SELECT picture, emb FROM shots UNION ALL SELECT picture, emb FROM backlog) s JOIN pictures p ON p.id = s.picture
+    SELECT count(*) INTO bad FROM (SELECT image_id, emb FROM triggered UNION ALL SELECT image_id, emb FROM backlog) s JOIN images p ON p.id = s.image_id
         WHERE s.emb IS DISTINCT FROM p.known;
-    IF bad > 0 THEN RAISE '% pictures have another embedding than at the start', bad; END IF;
-    SELECT count(*) INTO bad FROM pictures WHERE coop_embed(image) <> known;
-    IF bad > 0 THEN RAISE '% pictures are embedded otherwise than at the start', bad; END IF;
+    IF bad > 0 THEN RAISE '% images have another embedding than at the start', bad; END IF;
+    SELECT count(*) INTO bad FROM images WHERE coop_embed(image) <> known;
+    IF bad > 0 THEN RAISE '% images are embedded otherwise than at the start', bad; END IF;
     FOR i IN SELECT c.oid FROM pg_class c JOIN pg_am a ON a.oid = c.relam WHERE a.amname = 'coop' AND c.relkind = 'i' LOOP
         IF NOT (SELECT indisvalid FROM pg_index WHERE indexrelid = i) THEN
             -- What REINDEX CONCURRENTLY leaves behind when it is killed.
@@ -23,4 +23,4 @@ BEGIN
     END LOOP;
     IF EXISTS (SELECT FROM pg_locks WHERE locktype IN ('page', 'advisory')) THEN RAISE 'locks are left'; END IF;
 END $$;
-SELECT sum(ask_functions(500)) + sum(ask(100)) FROM generate_series(1, 10);
+SELECT sum(check_functions(500)) + sum(check_queries(100)) FROM generate_series(1, 10);

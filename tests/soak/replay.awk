@@ -1,7 +1,7 @@
-# Reads what the writers noted, one file for each, and what is in the tables (`TABLE id version`), and prints each row that cannot be so.
-# A SEQ OP TABLE LO HI is an attempt, K SEQ the server's word that it is committed, E SEQ that it failed; an attempt with neither is
-# one that may have been committed or not. OP: I puts rows with version SEQ there, U gives it to those that are there, D deletes.
-function settle(certain,    id, key, n, i, states, was, now) {
+# Reads the notes of the writers, a file for each, and what is in the tables (`T TABLE ID VERSION`), and prints each row that contradicts the notes.
+# `A SEQ OP TABLE LO HI` is an attempt on the ids LO to HI; `K SEQ` says that it is committed, `E SEQ` that it failed; an attempt with neither may have
+# been committed or not. OP is I, which inserts or replaces rows with version SEQ, U, which updates those that exist to it, or D, which deletes.
+function apply(certain,    id, key, n, i, states, was, now) {
     if (op == "") return
     for (id = lo; id <= hi; id++) {
         key = table " " id
@@ -16,12 +16,12 @@ function settle(certain,    id, key, n, i, states, was, now) {
     }
     op = ""
 }
-FNR == 1 { settle(0) }
-$1 == "A" { settle(0); seq = $2; op = $3; table = $4; lo = $5 + 0; hi = $6 + 0; attempts++; next }
-$1 == "K" && $2 == seq { settle(1); acknowledged++; next }
+FNR == 1 { apply(0) }
+$1 == "A" { apply(0); seq = $2; op = $3; table = $4; lo = $5 + 0; hi = $6 + 0; attempts++; next }
+$1 == "K" && $2 == seq { apply(1); acknowledged++; next }
 $1 == "E" && $2 == seq { op = ""; next }
 $1 == "T" {
-    settle(0)
+    apply(0)
     key = $2 " " $3
     found[key] = 1
     if (!(key in state)) { print "row " key " (" $4 ") was never written"; wrong++ }

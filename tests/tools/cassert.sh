@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# What is installed in the server of every day, on a server with assertions: PostgreSQL built from Debian's sources with --enable-cassert,
-# there the regression files, the index, the service, and queries over several servers.
+# Tests the installed extension on a PostgreSQL with assertions, which is built from Debian's sources with --enable-cassert: the regression files,
+# and the scripts of the folders below. usage: [CASSERT_HOME=FOLDER] cassert.sh
 source "$(dirname "$0")/lib.sh"
 find_postgres
 home=${CASSERT_HOME:-/var/tmp/coopembed-cassert-$PGV}
 
-# The sources of Debian's packages, without a change to where this system gets its packages from: what is to be had of them.
+# Downloads the newest sources that Debian's mirror has, and leaves the package sources of this system as they are.
 fetch_sources() {
   local apt version
   mkdir -p "$home/lists/partial"
@@ -40,9 +40,8 @@ cp "$objects"/coopembed* "$("$PG_CONFIG" --sharedir)/extension/"
 (
   find_postgres
   scratch_cluster
-  expect "the server has assertions" on "$(ask -c 'SHOW debug_assertions')"
+  expect "the server has assertions" on "$(PGDATABASE=postgres ask -c 'SHOW debug_assertions')"
+  finish
 )
-for test in tools/regress.sh index.sh worker.sh embed.sh transition.sh dump.sh shards.sh; do
-  say "$test"
-  "$ROOT/tests/$test"
-done
+cd "$ROOT"
+"$ROOT/tests/tools/run_scripts.sh" tests/tools/regress.sh tests/{index,inference,embedding,graph,dump,shards}/*.sh

@@ -1,4 +1,4 @@
-// Headless Chromium through its debugging pipe: no package is needed but Node and Chromium themselves.
+// Drives headless Chromium through its debugging pipe, without packages of npm.
 import { spawn } from "node:child_process";
 import { writeFileSync } from "node:fs";
 

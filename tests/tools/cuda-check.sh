@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Type-checks the program with the cuda feature on a machine without CUDA: a stand-in for nvcc writes empty kernels, and
-# nothing is linked or run. What it proves is that our code compiles against candle's CUDA side, no more.
+# Type-checks the program with the feature cuda on a machine without CUDA. A stand-in for nvcc writes empty kernels, and nothing is linked or run:
+# this shows that our code compiles against candle's CUDA code, no more.
 source "$(dirname "$0")/lib.sh"
 home=$TARGET/no-cuda
 mkdir -p "$home/bin" "$home/include" "$home/lib64"

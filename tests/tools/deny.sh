@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# cargo-deny over every dependency of every feature: licences, sources, bans, and known faults where their database can be fetched.
+# Runs cargo-deny over the dependencies of all features: licences, sources, bans, and security advisories where their database can be fetched.
 source "$(dirname "$0")/lib.sh"
 command -v cargo-deny >/dev/null || {
   say "installing cargo-deny into target/tools"
@@ -11,5 +11,5 @@ deny check licenses bans sources
 if deny fetch db >"$TARGET/deny.log" 2>&1; then
   deny check advisories
 else
-  echo "no way to the database of advisories, so nobody was asked for known faults: $(grep -m 1 -i error "$TARGET/deny.log" || true)"
+  echo "skipped: the database of security advisories cannot be fetched: $(grep -m 1 -i error "$TARGET/deny.log" || true)"
 fi

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Puts the program that computes on GPUs where the extension looks for it: beside its library.
+# Installs the program that computes on GPUs beside the library of the extension, where it is looked for.
 source "$(dirname "$0")/lib.sh"
 find_postgres
 install -m 755 "$TARGET/release/coopembed-cuda" "$("$PG_CONFIG" --pkglibdir)/coopembed-cuda"

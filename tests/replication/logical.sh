@@ -1,0 +1,73 @@
+#!/usr/bin/env bash
+# Logical replication carries embeddings and queries to the bit, as text and as binary, first rows and changes; the subscriber needs the
+# extension, and a model only to look up names.
+source "$(dirname "$0")/../tools/lib.sh"
+find_postgres
+scratch_cluster wal_level=logical max_wal_senders=8
+export PGDATABASE=postgres PGOPTIONS="-c client_min_messages=warning"
+subscriber() { PGHOST=$SCRATCH/subscriber ask "$@"; }
+
+load_demo
+ask >/dev/null <<'SQL'
+CREATE SCHEMA shop;
+ALTER TABLE products SET SCHEMA shop;
+CALL coop_embed_table('shop.products', 'image', 'emb');
+SELECT coop_define_category('ball', avg(emb)) FROM shop.products WHERE name ~ 'ball';
+CREATE TABLE texts (id int PRIMARY KEY, emb coopvec, query coopquery, note text);
+CREATE TABLE binaries (LIKE texts INCLUDING ALL);
+CREATE TABLE whole (id int, emb coopvec);
+ALTER TABLE whole REPLICA IDENTITY FULL;
+INSERT INTO texts SELECT id, emb, 2 * emb::coopquery, name FROM shop.products WHERE id <= 40;
+INSERT INTO texts VALUES (1000, NULL, NULL, NULL);
+INSERT INTO binaries SELECT * FROM texts;
+INSERT INTO whole SELECT id, emb FROM texts;
+CREATE PUBLICATION as_text FOR TABLE texts, whole;
+CREATE PUBLICATION as_binary FOR TABLE binaries;
+SQL
+
+# The subscriber needs the types, and no model.
+mkdir "$SCRATCH/subscriber"
+give_to_server "$SCRATCH/subscriber"
+start_cluster "$SCRATCH/subscriber" fsync=off
+export PGHOST=$SCRATCH
+subscriber <<SQL
+CREATE EXTENSION coopembed;
+CREATE TABLE texts (id int PRIMARY KEY, emb coopvec, query coopquery, note text);
+CREATE TABLE binaries (LIKE texts INCLUDING ALL);
+CREATE TABLE whole (id int, emb coopvec);
+CREATE INDEX texts_emb ON texts USING coop (emb) WITH (tail_rows = 64);
+CREATE INDEX binaries_emb ON binaries USING coop (emb) WITH (tail_rows = 64);
+CREATE SUBSCRIPTION as_text CONNECTION 'host=$SCRATCH dbname=postgres user=postgres' PUBLICATION as_text WITH (binary = false);
+CREATE SUBSCRIPTION as_binary CONNECTION 'host=$SCRATCH dbname=postgres user=postgres' PUBLICATION as_binary WITH (binary = true);
+SQL
+rows() { # TABLE: every byte of it
+  echo "SELECT md5(string_agg(id || ' ' || coalesce(coopvec_send(emb)::text, '') $([ "$1" = whole ] ||
+    echo "|| coalesce(coopquery_send(query)::text, '') || coalesce(note, '')"), ',' ORDER BY id)) FROM $1"
+}
+alike() { [ "$(ask -c "$(rows "$1")")" = "$(subscriber -c "$(rows "$1")")" ]; }
+for table in texts binaries whole; do until_true "the first rows of $table" alike "$table"; done
+ok 'the rows that are there are copied to the bit, as text and as binary'
+ask <<'SQL'
+UPDATE texts SET note = 'only this' WHERE id % 3 = 0;
+UPDATE binaries SET note = 'only this' WHERE id % 3 = 0;
+INSERT INTO texts SELECT 2000 + i, emb, emb, 'new' FROM texts, generate_series(1, 200, 40) i WHERE id <= 40 AND id + i < 240 ON CONFLICT DO NOTHING;
+INSERT INTO binaries SELECT 2000 + i, emb, emb, 'new' FROM binaries, generate_series(1, 200, 40) i WHERE id <= 40 AND id + i < 240 ON CONFLICT DO NOTHING;
+UPDATE texts t SET emb = p.emb, query = coop_category_query('ball') FROM shop.products p WHERE p.id = t.id + 20 AND t.id < 20;
+UPDATE binaries t SET emb = p.emb, query = coop_category_query('ball') FROM shop.products p WHERE p.id = t.id + 20 AND t.id < 20;
+UPDATE whole w SET emb = p.emb FROM shop.products p WHERE p.id = w.id + 20 AND w.id < 20;
+DELETE FROM texts WHERE id BETWEEN 25 AND 30;
+DELETE FROM binaries WHERE id BETWEEN 25 AND 30;
+DELETE FROM whole WHERE id BETWEEN 25 AND 30;
+SQL
+for table in texts binaries whole; do until_true "the changes of $table" alike "$table"; done
+ok 'changes follow, with a key and by the whole row'
+expect 'the indexes of the subscriber are sound' 't|t' "$(subscriber -c "SELECT coop_index_check('texts_emb') = (SELECT count(*) FROM texts),
+  coop_index_check('binaries_emb') = (SELECT count(*) FROM binaries)")"
+expect 'without a model embeddings can be compared, and attribute values are an error' 'no model is loaded' \
+  "$(subscriber -c "SELECT id FROM texts ORDER BY emb <-> (SELECT emb FROM texts WHERE id = 7) LIMIT 1" -c "SELECT coop_attr_query('hue', 'green')" 2>&1 |
+    sed -n 's/^ERROR:  \(.*\)/\1/p')"
+subscriber -c "SELECT coop_load_model('emoji', '$SCRATCH/emoji')" >/dev/null
+nearest="SELECT string_agg(id::text, ' ') FROM (SELECT id FROM texts ORDER BY emb <-> coop_attr_query('hue', 'green'), id LIMIT 5) t"
+expect 'with the model queries get the same answers' "$(ask -c "$nearest")" "$(subscriber -c "$nearest")"
+subscriber -c 'DROP SUBSCRIPTION as_text' -c 'DROP SUBSCRIPTION as_binary'
+finish
