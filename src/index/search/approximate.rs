@@ -1,4 +1,4 @@
-//! The approximate search: ranks rows by their cells alone, and bounds only so many of them at a time. Those that have not
+//! The approximate search: ranks rows by their cells alone, and bounds only a given number of them at a time. Those that have not
 //! been bounded yet are missing from the order, so a row may come after one that is farther.
 
 use super::best_first::Strategy;

@@ -19,7 +19,7 @@ use crate::index::pages::Pages;
 use crate::memory;
 use std::ops::Range;
 
-/// Rows of the first round: one in so many, and at least twice [`MIN_FIRST_ROWS`].
+/// The first round opens one in this many rows, and at least twice [`MIN_FIRST_ROWS`].
 const FIRST_ROUND_SHARE: usize = 64;
 
 /// The strategy of exact searches on one subspace.
