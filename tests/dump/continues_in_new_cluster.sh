@@ -7,10 +7,10 @@ scratch_cluster
 export PGDATABASE=used PGOPTIONS="-c client_min_messages=warning"
 "$BIN/createdb" used
 load_demo
+embed_demo products
 ask >/dev/null <<'SQL'
 CREATE SCHEMA shop;
 ALTER TABLE products SET SCHEMA shop;
-CALL coop_embed_table('shop.products', 'image', 'emb');
 CREATE INDEX products_emb ON shop.products USING coop (emb) WITH (tail_rows = 64);
 CREATE TRIGGER embed BEFORE INSERT OR UPDATE OF image ON shop.products FOR EACH ROW EXECUTE FUNCTION coop_embed_trigger('image', 'emb');
 SELECT coop_define_category('ball', avg(emb)) FROM shop.products WHERE name ~ 'ball';

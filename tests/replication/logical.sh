@@ -8,10 +8,10 @@ export PGDATABASE=postgres PGOPTIONS="-c client_min_messages=warning"
 subscriber() { PGHOST=$SCRATCH/subscriber ask "$@"; }
 
 load_demo
+embed_demo products
 ask >/dev/null <<'SQL'
 CREATE SCHEMA shop;
 ALTER TABLE products SET SCHEMA shop;
-CALL coop_embed_table('shop.products', 'image', 'emb');
 SELECT coop_define_category('ball', avg(emb)) FROM shop.products WHERE name ~ 'ball';
 CREATE TABLE texts (id int PRIMARY KEY, emb coopvec, query coopquery, note text);
 CREATE TABLE binaries (LIKE texts INCLUDING ALL);

@@ -6,16 +6,16 @@ find_postgres
 scratch_cluster wal_level=replica max_wal_senders=2
 export PGDATABASE=postgres PGOPTIONS="-c client_min_messages=warning"
 load_demo
+embed_demo products
 ask >/dev/null <<'SQL'
 CREATE SCHEMA shop;
 ALTER TABLE products SET SCHEMA shop;
-CALL coop_embed_table('shop.products', 'image', 'emb');
 CREATE INDEX products_emb ON shop.products USING coop (emb);
 SELECT coop_define_category('ball', avg(emb)) FROM shop.products WHERE name ~ 'ball';
 CALL coop_build_knn('shop.products', 'id', 'emb', 'shop.graph', 8);
 SQL
+ask -c 'SELECT coop_embed(image) FROM shop.products LIMIT 1' >/dev/null # The service of the primary runs.
 start_standby standby
-# Of a base backup; the standby's own service has not started yet.
 expect 'a base backup leaves the socket of the service out' 0 "$(find "$SCRATCH/standby/data" -name 'coopembed*' | wc -l)"
 expect 'the standby is one' t "$(on_standby -c 'SELECT pg_is_in_recovery()')"
 embeds="SELECT id, emb <-> coop_embed(image) < 0.02, emb <-> coop_embed(image, 'emoji') < 0.02 FROM shop.products WHERE id <= 3 ORDER BY id"

@@ -10,10 +10,10 @@ export PGDATABASE=shop PGOPTIONS="-c client_min_messages=warning"
 
 # The superuser's tables.
 load_demo
+embed_demo products
 ask <<SQL >/dev/null
 CREATE SCHEMA shop;
 ALTER TABLE products SET SCHEMA shop;
-CALL coop_embed_table('shop.products', 'image', 'emb');
 CREATE INDEX products_emb_idx ON shop.products USING coop (emb);
 CREATE TRIGGER embed BEFORE UPDATE OF image ON shop.products FOR EACH ROW EXECUTE FUNCTION coop_embed_trigger('image', 'emb');
 CREATE TABLE shop.query AS SELECT coop_attr_query('hue', 'green') AS query;

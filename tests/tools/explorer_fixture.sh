@@ -12,7 +12,8 @@ shop_cluster() {
   "$BIN/createdb" shop
   export PGDATABASE=shop PGOPTIONS="-c client_min_messages=warning"
   load_demo "$1"
-  ask -c 'UPDATE products SET emb = coop_embed(image)' -c 'CREATE ROLE reader LOGIN' -c 'GRANT SELECT ON products TO reader'
+  embed_demo products
+  ask -c 'CREATE ROLE reader LOGIN' -c 'GRANT SELECT ON products TO reader'
 }
 
 # serve OPTIONS...: starts the page on a free port; $url is its address, $page its process.

@@ -200,8 +200,17 @@ load_demo() {
   psql_ -v gallery="$SCRATCH/gallery" -v model="$SCRATCH/emoji" -f "$ROOT/src/demo/load.sql"
   ask -c "DELETE FROM products WHERE id > ${1:-60}"
 }
-# embed_demo TABLE: embeds it.
-embed_demo() { ask -c "CALL coop_embed_table('$1', 'image', 'emb')"; }
+# embed_demo TABLE: embeds such rows. Scripts of one run share the embeddings, as computing them takes seconds.
+embed_demo() {
+  local embeddings
+  embeddings=${CLUSTER_TEMPLATE:-$SCRATCH}/embeddings-of-$(ask -c "SELECT count(*) FROM $1")-rows
+  if [ -f "$embeddings" ]; then
+    ask -c 'CREATE TEMP TABLE embeddings (id int, emb coopvec)' -c "\\copy embeddings FROM '$embeddings'" \
+      -c "UPDATE $1 t SET emb = e.emb FROM embeddings e WHERE e.id = t.id"
+  else
+    ask -c "CALL coop_embed_table('$1', 'image', 'emb')" -c "\\copy (SELECT id, emb FROM $1 ORDER BY id) TO '$embeddings'"
+  fi
+}
 
 # Checks. Each prints "ok: WHAT" or "FAILED: WHAT", and the script goes on; finish, its last command, says how many there were of each,
 # and fails if any failed. die() is for what makes going on pointless.

@@ -11,7 +11,8 @@ security_cluster() {
   "$BIN/createdb" plain
   ask -d plain -c 'CREATE ROLE clerk' -c 'CREATE ROLE mallory'
   PGDATABASE=plain load_demo
-  ask -d plain -c 'CREATE SCHEMA shop' -c 'ALTER TABLE products SET SCHEMA shop' -c "CALL coop_embed_table('shop.products', 'image', 'emb')" \
+  PGDATABASE=plain embed_demo products
+  ask -d plain -c 'CREATE SCHEMA shop' -c 'ALTER TABLE products SET SCHEMA shop' \
     -c 'COPY (SELECT id, category, emb FROM shop.products) TO STDOUT' >"$SCRATCH/products"
   index_and_grant plain public
 }
