@@ -3,7 +3,7 @@
 use super::feature_source::FeatureSource;
 use super::learning_backbone::{LearningBackbone, Mode};
 use super::optimizer::Parameter;
-use crate::data::image_loader::{Loader, Pictures};
+use crate::data::image_loader::{Loader, TrainingImages};
 use crate::error::{Error, Kind, Result};
 use crate::model::{normalize_pixels, Tensors};
 use candle_core::{Device, Tensor};
@@ -14,7 +14,7 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct LearningSource {
     backbone: LearningBackbone,
-    pictures: Arc<Pictures>,
+    pictures: Arc<TrainingImages>,
     device: Device,
     mode: Mode,
     batch_size: usize,
@@ -26,7 +26,7 @@ impl LearningSource {
     /// `backbone` on `device`, normalising as `mode` says in training; `workers` threads load pictures.
     pub fn new(
         backbone: LearningBackbone,
-        pictures: Pictures,
+        pictures: TrainingImages,
         device: &Device,
         mode: Mode,
         batch_size: usize,

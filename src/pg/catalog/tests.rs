@@ -2,7 +2,7 @@
 
 #[pgrx::pg_schema]
 mod tests {
-    use crate::model::contents;
+    use crate::model::tensor_names;
     use crate::pg::catalog::change::with_latest_snapshot;
     use crate::pg::catalog::{lookup, model_entry};
     use crate::pg::fixture::model::{failure, text, Folder, Garments};
@@ -66,7 +66,7 @@ mod tests {
         // 20 MB of proxies: more than one part.
         let proxies = Tensor::arange(0f32, 10_000_008.0, &Device::Cpu).unwrap();
         let proxies = proxies.cos().unwrap().reshape(((), 12)).unwrap();
-        garments.tensors.insert(contents::INSTANCE_PROXIES.into(), proxies);
+        garments.tensors.insert(tensor_names::INSTANCE_PROXIES.into(), proxies);
         garments.load_as("garments");
         assert!(Spi::get_one::<i64>("SELECT count(*) FROM coopembed.model_weights").unwrap() > Some(1));
         assert!(weights(&only_model()) == garments.weights());
@@ -118,7 +118,7 @@ mod tests {
             change(&mut spoilt);
             refusal(&config, &spoilt.weights())
         };
-        let query = contents::attribute_queries("neckline");
+        let query = tensor_names::attribute_queries("neckline");
         let error = spoil(&|g| drop(g.tensors.remove(&query)));
         assert!(error.contains("Missing (1): queries.attribute.neckline"), "{error}");
         let error = spoil(&|g| {
