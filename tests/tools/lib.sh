@@ -231,7 +231,7 @@ expect() { # WHAT EXPECTED FOUND
     ok "$1"
   else
     fail "$1" "expected '$2', found '$3'"
-    tail -5 "$SCRATCH/server.log" 2>/dev/null | sed 's/^/    server: /'
+    tail -5 "$SCRATCH/server.log" 2>/dev/null | sed 's/^/    server: /' || true
   fi
 }
 expect_in() { # WHAT PATTERN FILE
