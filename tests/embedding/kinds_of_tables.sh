@@ -21,7 +21,7 @@ expect_in 'a row without a key is named by its ctid' 'row (ctid)=((0,[0-9]*)) of
 
 expect_error 'a view is refused' 'ERROR:  .*v is not a table' -c "CREATE VIEW v AS SELECT * FROM shop; CALL coop_embed_table('v', 'image', 'emb')"
 expect_error 'so is a column that does not exist' 'column "photo" of relation .*shop does not exist' -c "CALL coop_embed_table('shop', 'photo', 'emb')"
-expect_error 'and a column of another type' 'column "part" of relation .*shop holds no ' -c "CALL coop_embed_table('shop', 'part', 'emb')"
+expect_error 'and a column of another type' 'column "part" of relation .*shop does not contain ' -c "CALL coop_embed_table('shop', 'part', 'emb')"
 expect_error 'and a batch of no rows' 'the batch must be 1 to 100000' -c "CALL coop_embed_table('shop', 'image', 'emb', batch => 0)"
 expect_error 'and a null table' 'must not be null' -c "CALL coop_embed_table(NULL, 'image', 'emb')"
 ask <<'SQL'

@@ -22,7 +22,7 @@ expect_error 'a bad image is an error of the statement' 'not an image in a known
 trigger() { echo "BEGIN; CREATE OR REPLACE TRIGGER wrong $1 EXECUTE FUNCTION coop_embed_trigger($2); INSERT INTO few (id, image) VALUES (0, '')"; }
 expect_error 'a trigger without two columns is an error' 'takes the names of two columns' -c "$(trigger 'BEFORE INSERT ON few FOR EACH ROW' "'image'")"
 expect_error 'so is one with a column that does not exist' 'column "photo" of relation "few" does not exist' -c "$(trigger 'BEFORE INSERT ON few FOR EACH ROW' "'photo', 'emb'")"
-expect_error 'or of another type' 'column "part" of relation "few" holds no ' -c "$(trigger 'BEFORE INSERT ON few FOR EACH ROW' "'image', 'part'")"
+expect_error 'or of another type' 'column "part" of relation "few" does not contain ' -c "$(trigger 'BEFORE INSERT ON few FOR EACH ROW' "'image', 'part'")"
 expect_error 'or that fires AFTER' 'for each row, before INSERT or UPDATE' -c "$(trigger 'AFTER INSERT ON few FOR EACH ROW' "'image', 'emb'")"
 expect_error 'or for each statement' 'for each row, before INSERT or UPDATE' -c "$(trigger 'BEFORE INSERT ON few FOR EACH STATEMENT' "'image', 'emb'")"
 expect_error 'or that is called as a function' 'must be called as a trigger' -c 'SELECT coop_embed_trigger()'
