@@ -12,7 +12,8 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-DOCUMENTS = ["README.md", "model/RESULTS.md", "model/emoji/README.md", "CHANGELOG.md"]
+DOCUMENTS = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "sql/README.md", "sql/operations.md", "sql/sharding.md", "src/README.md",
+             "tests/README.md", "model/README.md", "model/RESULTS.md", "model/emoji/README.md"]
 NUMBER = r"(?:0|[1-9]\d*)"
 VERSION = rf"{NUMBER}\.{NUMBER}\.{NUMBER}"
 # https://pgxn.org/spec/, version 1.0.0
@@ -72,30 +73,64 @@ def metadata(version):
     expect(oldest == f"{min(known, key=int)}.0.0", f"META.json asks for PostgreSQL {oldest}, Cargo.toml has {sorted(known)}")
 
 
+def anchors(text):
+    """The anchors that GitHub gives to a page's headings."""
+    headings = re.findall(r"^#+ (.*)$", re.sub(r"^```.*?^```", "", text, flags=re.M | re.S), re.M)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def code(text):
+    """What stands in a page's code blocks and between backquotes."""
+    blocks = re.findall(r"^```.*?^```|^    .*?$", text, re.M | re.S)
+    rest = re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
+    return "\n".join(blocks + re.findall(r"`[^`]+`", rest))
+
+
 def documentation():
-    """Paths and make targets that documents name are there, and the architecture names every folder of the sources."""
+    """Paths, links and make targets that documents name are there, and the architecture names every folder of the sources."""
     targets = set(re.findall(r"^([\w-]+):", read("Makefile"), re.M))
     for document in DOCUMENTS:
         text = read(document)
-        # Not what a build makes, and not what stands in a URL or another path.
+        near = (ROOT / document).parent
+        # Not what a build or a training makes, names with X, OLD or NEW for a version, and what stands in a URL or another path.
         for path in re.findall(r"(?<![\w/.-])((?:src|tests|sql|model|packaging)/[\w./*-]*\w)", text):
-            near = (ROOT / document).parent
-            there = path.startswith("model/mine") or any(ROOT.glob(path)) or any(near.glob(path))
+            there = path.startswith("model/mine") or re.search(r"--[A-Z]", path) or any(ROOT.glob(path)) or any(near.glob(path))
             expect(there, f"{document} names {path}, which is not there")
-        for path in re.findall(r"\]\((?!\w+:|#)([^)#]+)", text):
-            expect(((ROOT / document).parent / path).exists(), f"{document} links to {path}, which is not there")
-        for target in re.findall(r"(?:`|^ +)make ([\w-]+)", text, re.M):
+        for path, anchor in re.findall(r"\]\((?!\w+:)([^)#]*)(?:#([^)]*))?\)", text):
+            target = near / path if path else ROOT / document
+            expect(target.exists(), f"{document} links to {path}, which is not there")
+            if anchor and target.is_file():
+                expect(anchor in anchors(target.read_text(encoding="utf-8")), f"{document} links to {path}#{anchor}, which has no such heading")
+        for target in re.findall(r"\bmake ([a-z][\w-]*)", code(text)):
             expect(target in targets, f"{document} names make {target}, which the Makefile does not have")
-
-
-    architecture = read("README.md").partition("## Architecture\n")[2].partition("\n## ")[0]
+    expect(len(read("README.md").splitlines()) <= 300, "README.md has more than 300 lines: what is not for everybody belongs into a guide")
+    architecture = read("src/README.md").partition("\n## Floors and folders\n")[2].partition("\n## ")[0]
     for folder in sorted(p.name for p in (ROOT / "src").iterdir() if p.is_dir()):
-        expect(f"`src/{folder}/`" in architecture, f"README.md's architecture lacks src/{folder}/")
+        expect(f"`src/{folder}/`" in architecture, f"src/README.md's floors lack src/{folder}/")
+
+
+# What only PostgreSQL calls.
+INTERNAL = {"coop_handler", "coop_fold_support", "coop_distance", "coop_plus", "coop_scale"}
+
+
+def reference():
+    """The SQL reference has every function, procedure, view and setting."""
+    text = read("sql/README.md")
+    definitions = "".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "sql/current").glob("*.sql")))
+    public = set(re.findall(r"^CREATE (?:FUNCTION|PROCEDURE|VIEW|AGGREGATE) (coop_\w+)", definitions, re.M)) - INTERNAL
+    expect(len(public) > 30, "sql/current has no functions where check.py looks for them")
+    for name in sorted(public):
+        expect(f"`{name}" in text or f"CALL {name}" in text, f"sql/README.md lacks {name}")
+    settings = set(re.findall(r'c"(coopembed\.\w+)"', read("src/pg/guc.rs"))) - {"coopembed.left_out"}
+    expect(len(settings) > 10, "src/pg/guc.rs has no settings where check.py looks for them")
+    for name in sorted(settings):
+        expect(f"`{name}`" in text, f"sql/README.md lacks {name}")
 
 
 def main():
     metadata(versions("--release" in sys.argv[1:]))
     documentation()
+    reference()
     third_party = subprocess.run([HERE / "third-party.py", "--check"], stderr=subprocess.PIPE, text=True)
     expect(third_party.returncode == 0, third_party.stderr.strip())
     for failure in failures:

@@ -42,7 +42,7 @@ pub enum Kind {
     Conflict,
     /// The system refused an allocation whose size depends on a user's data (see `src/memory.rs`); SQLSTATE 53200.
     OutOfMemory,
-    /// Reading or writing failed.
+    /// Reading or writing a file or a socket failed.
     Io,
     /// An index is damaged on disk.
     Corrupted,

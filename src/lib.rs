@@ -31,7 +31,7 @@
 //! - One image through the house: [`image::prepare`] decodes it, [`inference::Client`] sends the pixels,
 //!   [`model::Model::embed`] computes, [`space::Embedding::from_raw`] normalises.
 //! - One query: `pg::functions::queries` makes it, `pg::planner::initplan` has it evaluated once per statement,
-//!   `pg::am::scan` asks [`index::Search`] for rows in the order of lower bounds, and PostgreSQL computes true distances.
+//!   `pg::am::scan` asks [`index::Cursor`] for rows in the order of lower bounds, and PostgreSQL computes true distances.
 //! - One training: `commands::train` reads a data set, `train::trainer` runs the loop, `train::losses` has Eq. 1 to 5.
 #![warn(missing_docs)]
 

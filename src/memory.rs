@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// True after an allocation had to be served from the reserve (`src/pg/allocator.rs`), until memory is available again.
 static SHORT: AtomicBool = AtomicBool::new(false);
 
-/// Memory counts as available again once so many bytes can be allocated.
+/// Memory counts as available again once this many bytes can be allocated.
 const RECOVERED_BYTES: usize = 1 << 20;
 
 /// Records that an allocation had to be served from the reserve. Until memory is available again, all functions here fail.

@@ -34,7 +34,7 @@ fn after_the_first_passes_only_the_result_is_allocated() {
     for arch in [Arch::EfficientNetLite0, Arch::ResNet18] {
         let tensors: Tensors = arch
             .description()
-            .tensors()
+            .tensor_shapes()
             .into_iter()
             .map(|(name, shape)| (name, Tensor::ones(shape, DType::F32, &Device::Cpu).unwrap()))
             .collect();

@@ -1,4 +1,4 @@
-//! The offline program: data sets, training and evaluation.
+//! The program `coopembed`: one subcommand per job, each implemented in the library.
 
 use clap::{Parser, Subcommand};
 use coopembed::commands::eval::{self, EvalArgs};
@@ -14,7 +14,7 @@ use coopembed::explorer::{self, ServeArgs};
 use coopembed::inference::engine_command::EngineArgs;
 use std::process::ExitCode;
 
-/// Cooperative embeddings, offline: data sets, backbones, training, evaluation
+/// Build data sets, train and evaluate cooperative embedding models, and search a table in a browser
 #[derive(Parser)]
 #[command(name = "coopembed", version, max_term_width = 100, after_help = EXAMPLES)]
 struct Program {
@@ -39,9 +39,9 @@ Examples:
   coopembed train --data data/shop --backbone resnet50.pth --arch resnet50 --train-backbone --checkpoint state --out model/shop
   coopembed train --data data/shop --backbone resnet50.pth --arch resnet50 --epochs 60 --schedule cosine --out model/shop
 
-Features of the frozen backbone are computed once and kept; a run that was interrupted goes on from them, and with
---checkpoint from its last whole epoch. With --train-backbone the backbone learns too, batch normalisation included.
-The data set's folder holds images.csv with the columns path,instance,category,split (train, query or gallery),
+Features of the frozen backbone are computed once and cached; an interrupted run resumes from them, and with --checkpoint
+from its last complete epoch. With --train-backbone the backbone is trained too, including batch normalisation.
+The data set's folder contains images.csv with the columns path,instance,category,split (train, query or gallery),
 optionally group (variants of one thing) and x1,y1,x2,y2, then one column per attribute (empty: absent), and optionally attributes.json:
   {\"size\": {\"ordered\": true, \"values\": [\"small\", \"large\"]}}";
 
@@ -55,16 +55,16 @@ Examples:
   coopembed experiment table1a --data data/emoji --backbone lite0.safetensors --size 128 --out results/emoji
   coopembed experiment table3 --data data/shop --backbone resnet50.pth --arch resnet50 --seeds 5 --epochs 60
 
-Features of the frozen backbone are computed once and kept. Trainings that are done are kept in runs.jsonl in the folder
---out and are not done again, by no table: a command that was interrupted goes on, and tables share rows.";
+Features of the frozen backbone are computed once and cached. Finished trainings are recorded in runs.jsonl in the folder
+--out and are not repeated: an interrupted command resumes, and tables share rows.";
 
 const REPORT_EXAMPLES: &str = "\
 Examples:
   coopembed report --model model/emoji --data data/emoji --out emoji.html
   coopembed report --model model/shop --data data/shop --images 10000 --seed 1 --out shop.html --json shop.json
 
-The page shows questions of each kind with their nearest answers, the figures of eval, how the values of ordered attributes
-are confused, a map of each attribute's subspace, and the losses of training. It needs no network.";
+The page shows queries of each kind with their nearest images, the figures of eval, a confusion matrix of each ordered
+attribute, a map of each attribute's subspace, and the training losses. It is one file that works offline.";
 
 const SERVE_EXAMPLES: &str = "\
 Examples:
@@ -72,44 +72,44 @@ Examples:
   coopembed serve --db postgres:///demo?host=/var/tmp/coopembed-demo-me --table products --category-column category
   PGHOST=db.lan PGUSER=reader coopembed serve --db 'dbname=shop sslmode=verify-full sslrootcert=ca.crt' --table shop.products
 
-Then open the address that it prints. PGHOST, PGPORT, PGUSER, PGDATABASE, PGPASSWORD, PGSSLMODE and the password file
-count as for psql. Everything runs in READ ONLY transactions; a role that may only SELECT is enough. The page loads nothing
-from elsewhere, and answers only browsers that call it localhost, its --listen address or a --host-name.";
+Open the printed address in a browser. PGHOST, PGPORT, PGUSER, PGDATABASE, PGPASSWORD, PGSSLMODE and the password file
+work as in psql. Everything runs in READ ONLY transactions; a role with SELECT on the table is enough. The page loads nothing
+from other servers, and answers only to the names localhost, its --listen address and each --host-name.";
 
 #[derive(Subcommand)]
 enum Command {
-    /// Build a data set
+    /// Build a data set for training or for the demo
     #[command(subcommand)]
     Data(Data),
-    /// Make a backbone's weights from a PyTorch checkpoint
+    /// Convert a PyTorch checkpoint to a backbone file
     ImportBackbone(ImportArgs),
-    /// Learn the projection and the proxies on frozen features, and write a model directory
+    /// Train a model on a data set and write it as a model directory
     #[command(after_help = TRAIN_EXAMPLES)]
     Train(Box<TrainArgs>),
-    /// Measure a model: instance recall, attribute and category mean average precision, errors of ordered values
+    /// Evaluate a model: instance recall, attribute and category mean average precision, errors of ordered attributes
     #[command(after_help = EVAL_EXAMPLES)]
     Eval(EvalArgs),
-    /// Make a table of the paper on a data set: train and evaluate each row with several seeds
+    /// Reproduce a table of the paper on a data set: train and evaluate each of its rows with several seeds
     #[command(after_help = EXPERIMENT_EXAMPLES)]
     Experiment(Box<ExperimentArgs>),
-    /// Show a model: its answers, figures, maps and training curves, as one HTML file
+    /// Write a report on a model as one HTML file: example queries, figures, maps and training curves
     #[command(after_help = REPORT_EXAMPLES)]
     Report(ReportArgs),
-    /// Serve a database cluster's pictures; started by the extension, for GPUs
+    /// Run the inference service of a database cluster; started by the extension to use a GPU
     #[command(hide = true)]
     Engine(EngineArgs),
-    /// Look at a table of pictures in a browser: click, drop photos, weigh wishes, and see the SQL
+    /// Search a table of images in a browser, by clicking or dropping an image, and see the SQL
     #[command(after_help = SERVE_EXAMPLES)]
     Serve(Box<ServeArgs>),
 }
 
 #[derive(Subcommand)]
 enum Data {
-    /// The emoji retrieval set: the same emoji drawn by up to nine designers
+    /// Build the emoji retrieval set: the same emoji drawn by up to nine designers
     Emoji(EmojiArgs),
-    /// The fonts retrieval set: short words set in 106 families
+    /// Build the fonts retrieval set: short words in 106 font families
     Fonts(FontArgs),
-    /// A few hundred pictures of the emoji set as a shop's table, for a demonstration
+    /// Select a few hundred images of the emoji set as the table of the demo
     Gallery(GalleryArgs),
 }
 

@@ -1,16 +1,16 @@
-//! `coopembed eval`: a model directory against a data set.
+//! `coopembed eval`: evaluates a model directory on a data set.
 
 use super::inputs::{cache_folder, read_manifest};
 use crate::data::manifest::ReadingArgs;
 use crate::error::{Error, Kind, Result};
 use crate::eval::model_evaluation::evaluate_model;
-use crate::eval::ordered::Reference;
 use crate::eval::results::Absent;
+use crate::eval::value_prediction::PredictBy;
 use crate::eval::Protocol;
 use crate::model::{read_directory, Model};
 use std::path::PathBuf;
 
-/// `coopembed eval`'s flags.
+/// The flags of `coopembed eval`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct EvalArgs {
     /// Model directory
@@ -22,16 +22,16 @@ pub struct EvalArgs {
     /// Write all figures to this file as JSON
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
-    /// What images without an attribute are in the rankings of its values
+    /// How images without an attribute count in the rankings of its values
     #[arg(long, value_enum, default_value_t = Absent::Negative)]
     pub absent: Absent,
-    /// Ask with each gallery image for the others, as is done anyway without query images
+    /// Let each gallery image query the others for its instance; always so if there are no query images
     #[arg(long)]
     pub leave_one_out: bool,
-    /// What stands for a value when the values of gallery images are predicted
-    #[arg(long, value_enum, default_value_t = Reference::Proxy)]
-    pub predict_by: Reference,
-    /// Folder for features [default: coopembed/features in the user's cache folder]
+    /// Which point represents a value when the values of gallery images are predicted
+    #[arg(long, value_enum, default_value_t = PredictBy::Proxy)]
+    pub predict_by: PredictBy,
+    /// Folder for cached features [default: coopembed/features in the user's cache folder]
     #[arg(long, value_name = "DIR")]
     pub cache: Option<PathBuf>,
     /// How to read the data set.
@@ -39,10 +39,10 @@ pub struct EvalArgs {
     pub reading: ReadingArgs,
 }
 
-/// Evaluates, prints a table and writes JSON if asked.
+/// Evaluates the model, prints a table and, on request, writes JSON.
 ///
 /// # Errors
-/// Those of reading model and data set, and of [`evaluate`].
+/// Those of reading model and data set, and of [`evaluate_model`].
 pub fn run(args: &EvalArgs) -> Result<()> {
     let (json, weights) = read_directory(&args.model)?;
     let model = Model::from_parts(&json, &weights)?;
@@ -50,11 +50,11 @@ pub fn run(args: &EvalArgs) -> Result<()> {
     let protocol =
         Protocol { absent: args.absent, leave_one_out: args.leave_one_out, predict_by: args.predict_by };
     let cache = cache_folder(args.cache.as_ref())?;
-    let report = evaluate_model(&model, &weights, &manifest, protocol, &cache)?;
-    println!("model {}\n{report}", model.layout());
+    let results = evaluate_model(&model, &weights, &manifest, protocol, &cache)?;
+    println!("model {}\n{results}", model.layout());
     if let Some(path) = &args.json {
         let internal = |e| Error::new(Kind::Internal, format!("could not write JSON: {e}"));
-        let mut value = serde_json::to_value(&report).map_err(internal)?;
+        let mut value = serde_json::to_value(&results).map_err(internal)?;
         value["model"] = serde_json::json!({
             "digest": model.digest().to_string(),
             "attributes": model.config().attributes.len(),

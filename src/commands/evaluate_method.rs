@@ -1,46 +1,46 @@
-//! Evaluation of what a method has learned, before (or without) a model being made of it: on features that are there already.
+//! Evaluates what a method has learned, without a model directory, on features that have been computed already.
 
 use crate::data::manifest::{Manifest, Split};
 use crate::error::Result;
-use crate::eval::ordered::{predict, AttributePoints, Points, Reference};
-use crate::eval::protocol::{evaluate, NamedQueries, Protocol, Prototypes};
-use crate::eval::results::Report;
-use crate::model::Named;
-use crate::space::{normalize_subspaces, Embedding, Layout, Query};
-use crate::space::{Part, TaskLayout};
+use crate::eval::protocol::{evaluate, Protocol};
+use crate::eval::results::EvaluationResults;
+use crate::eval::stored_queries::{NamedQueries, StoredQueries};
+use crate::eval::value_prediction::{predict, AttributePoints, PredictBy, ReferencePoints};
+use crate::model::VocabularyEntry;
+use crate::space::{normalize_subspaces, Embedding, Layout, Part, Query, TaskLayout};
 use crate::train::mean_queries::MeanQueries;
 use crate::train::method::Method;
 use crate::train::settings::Settings;
 use candle_core::Tensor;
 
-/// Images whose embeddings are computed together.
+/// Images that are embedded together.
 const BATCH: usize = 1024;
 
 /// A data set with the features of its images.
-pub struct Featured {
-    /// The set.
+pub struct FeaturedDataset {
+    /// The data set.
     pub manifest: Manifest,
-    /// `[images, F]` of the training images, in the manifest's order.
+    /// `[images, F]`: features of the training images, in the manifest's order.
     pub train: Tensor,
-    /// Query and gallery images, as indices into the manifest.
+    /// Query and gallery images, as indices in the manifest.
     pub test_images: Vec<usize>,
-    /// `[images, F]` of those.
+    /// `[images, F]`: features of the query and gallery images.
     pub test: Tensor,
 }
 
-/// Embeds both halves, takes mean queries from the training half (of `labels`: the same images, whose labels may be
-/// corrupted) and asks them, as each task would, in the part of the embedding that is its own. Where there are proxies, they
-/// also say the gallery images' values.
+/// Embeds all images, computes the mean queries of the training images, and evaluates each task in its part of the embedding. `labels` is
+/// the manifest that the method has learned from: the same images, whose labels may be corrupted. If there are proxies, the values of
+/// gallery images are predicted from them.
 ///
 /// # Errors
 /// If an embedding is not finite; those of [`evaluate`].
 pub fn evaluate_method(
     method: &dyn Method,
-    data: &Featured,
+    data: &FeaturedDataset,
     labels: &Manifest,
     settings: &Settings,
     protocol: Protocol,
-) -> Result<Report> {
+) -> Result<EvaluationResults> {
     let space = method.task_layout();
     let layout = Layout::new(space.subspaces, space.dim, 0)?;
     let mut train = embeddings(method, &data.train)?;
@@ -54,21 +54,26 @@ pub fn evaluate_method(
     for (&image, raw) in data.test_images.iter().zip(&raw) {
         test[image] = Some(Embedding::from_raw(layout, raw)?);
     }
-    let mut report = evaluate(&data.manifest, &test, &prototypes(&queries, layout, &space)?, protocol)?;
+    let mut results = evaluate(&data.manifest, &test, &stored_queries(&queries, layout, &space)?, protocol)?;
     if let Some(learned) = method.cooperative() {
-        let points = points(&learned.attribute_proxies, &queries, layout, settings.normalize)?;
+        let points = reference_points(&learned.attribute_proxies, &queries, layout, settings.normalize)?;
         let gallery =
             |&(image, _): &(&usize, &Vec<f32>)| data.manifest.images[*image].split == Split::Gallery;
         let (images, rows): (Vec<usize>, Vec<&[f32]>) =
             data.test_images.iter().zip(&raw).filter(gallery).map(|(i, row)| (*i, row.as_slice())).unzip();
-        report.predicted_by = Reference::Proxy;
-        report.predictions = predict(&data.manifest, &images, &rows.concat(), &points)?;
+        results.predicted_by = PredictBy::Proxy;
+        results.predictions = predict(&data.manifest, &images, &rows.concat(), &points)?;
     }
-    Ok(report)
+    Ok(results)
 }
 
-/// The values' proxies, in the geometry of training: raw, or all at unit length.
-fn points(proxies: &[Tensor], queries: &MeanQueries, layout: Layout, unit: bool) -> Result<Points> {
+/// The proxies of the values as reference points, compared as in training: raw, or at unit length.
+fn reference_points(
+    proxies: &[Tensor],
+    queries: &MeanQueries,
+    layout: Layout,
+    unit: bool,
+) -> Result<ReferencePoints> {
     let one = Layout::new(1, layout.subspace_dim(), 0)?;
     let mut attributes = Vec::with_capacity(proxies.len());
     for (proxies, attribute) in proxies.iter().zip(&queries.vocabulary) {
@@ -77,18 +82,19 @@ fn points(proxies: &[Tensor], queries: &MeanQueries, layout: Layout, unit: bool)
             if unit {
                 normalize_subspaces(one, &mut point)?;
             }
-            // A value without training images has a proxy that nothing moved.
+            // The proxy of a value without training images has not learned anything.
             values.push((value.name.clone(), (value.images > 0).then_some(point)));
         }
         attributes.push(AttributePoints { name: attribute.name.clone(), ordered: attribute.ordered, values });
     }
-    Ok(Points { layout, unit, attributes })
+    Ok(ReferencePoints { layout, unit, attributes })
 }
 
+/// Raw embeddings of features, a batch at a time.
 fn embeddings(method: &dyn Method, features: &Tensor) -> Result<Vec<Vec<f32>>> {
     let images = features.dim(0)?;
     let mut all = Vec::with_capacity(images);
-    // Features are kept in main memory, and the method may have learned elsewhere.
+    // Features are in main memory; the method may be on another device.
     let parameters = method.parameters();
     let device = parameters.first().map_or(features.device(), |p| p.var.device());
     for start in (0..images).step_by(BATCH) {
@@ -98,25 +104,27 @@ fn embeddings(method: &dyn Method, features: &Tensor) -> Result<Vec<Vec<f32>>> {
     Ok(all)
 }
 
-fn prototypes(queries: &MeanQueries, layout: Layout, space: &TaskLayout) -> Result<Prototypes> {
-    let named = |name: &str, names: &[Named], targets: &[f32], place: Part| -> Result<NamedQueries> {
-        let targets = targets.chunks_exact(space.range(place).len());
-        let query = |target: &[f32]| match place {
-            Part::Superspace => Query::superspace(layout, target.to_vec()),
-            Part::Subspace(k) => Query::subspace(layout, k, target),
+/// The mean queries as stored queries.
+fn stored_queries(queries: &MeanQueries, layout: Layout, space: &TaskLayout) -> Result<StoredQueries> {
+    let named =
+        |name: &str, names: &[VocabularyEntry], targets: &[f32], part: Part| -> Result<NamedQueries> {
+            let targets = targets.chunks_exact(space.range(part).len());
+            let query = |target: &[f32]| match part {
+                Part::Superspace => Query::superspace(layout, target.to_vec()),
+                Part::Subspace(k) => Query::subspace(layout, k, target),
+            };
+            let queries = names
+                .iter()
+                .zip(targets)
+                .map(|(n, target)| Ok((n.name.clone(), (n.images > 0).then(|| query(target)).transpose()?)));
+            Ok(NamedQueries { name: name.to_owned(), queries: queries.collect::<Result<_>>()? })
         };
-        let queries = names
-            .iter()
-            .zip(targets)
-            .map(|(n, target)| Ok((n.name.clone(), (n.images > 0).then(|| query(target)).transpose()?)));
-        Ok(NamedQueries { name: name.to_owned(), queries: queries.collect::<Result<_>>()? })
-    };
     let attributes = queries.vocabulary.iter().zip(&queries.attributes).zip(&space.attributes);
-    Ok(Prototypes {
+    Ok(StoredQueries {
         instance: space.instance,
         attributes: attributes
-            .map(|((a, targets), &place)| named(&a.name, &a.values, targets, place))
+            .map(|((a, targets), &part)| named(&a.name, &a.values, targets, part))
             .collect::<Result<_>>()?,
-        categories: named("category", &queries.named_categories, &queries.categories, space.category)?,
+        categories: named("category", &queries.category_vocabulary, &queries.categories, space.category)?,
     })
 }

@@ -1,15 +1,15 @@
-//! `coopembed import-backbone`: a PyTorch checkpoint as the weights that training and serving read.
+//! `coopembed import-backbone`: converts a PyTorch checkpoint to the file that training reads.
 
 use crate::error::{Error, Result};
 use crate::model::import_backbone;
 use std::path::PathBuf;
 
-/// `coopembed import-backbone`'s flags.
+/// The flags of `coopembed import-backbone`.
 #[derive(Debug, clap::Args)]
 pub struct ImportArgs {
-    /// Checkpoint: .pth or .safetensors
+    /// Checkpoint to read (.pth or .safetensors)
     pub file: PathBuf,
-    /// resnet18, resnet34, resnet50 or efficientnet_lite0
+    /// Backbone: resnet18, resnet34, resnet50 or efficientnet_lite0
     #[arg(long, value_name = "NAME")]
     pub arch: String,
     /// File to write
@@ -17,7 +17,7 @@ pub struct ImportArgs {
     pub out: PathBuf,
 }
 
-/// Writes the weights as safetensors.
+/// Reads the checkpoint and writes the weights as safetensors.
 ///
 /// # Errors
 /// Those of [`import_backbone`], and of writing.

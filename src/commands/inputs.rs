@@ -1,4 +1,4 @@
-//! What several commands read: data sets, backbones, and the folder of cached features.
+//! The inputs of several commands: data sets, backbones, and the folder of cached features.
 
 use crate::data::features::default_cache;
 use crate::data::manifest::{Manifest, ReadingArgs};
@@ -6,7 +6,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::{import_backbone, read_backbone, Arch, Tensors};
 use std::path::{Path, PathBuf};
 
-/// Reads a data set and says on standard error what is odd about it.
+/// Reads a data set and prints its warnings to standard error.
 ///
 /// # Errors
 /// Those of [`ReadingArgs::read`].
@@ -16,7 +16,7 @@ pub fn read_manifest(folder: &Path, reading: &ReadingArgs) -> Result<Manifest> {
     Ok(manifest)
 }
 
-/// The folder named, or the default one.
+/// The folder of cached features: the one given, or the default.
 ///
 /// # Errors
 /// Those of [`default_cache`].
@@ -24,7 +24,7 @@ pub fn cache_folder(named: Option<&PathBuf>) -> Result<PathBuf> {
     named.map_or_else(default_cache, |n| Ok(n.clone()))
 }
 
-/// A backbone's weights: imported already, or a checkpoint of the architecture named.
+/// Reads a backbone: a file from import-backbone, or a PyTorch checkpoint of the architecture `arch`.
 ///
 /// # Errors
 /// Those of reading and importing.
@@ -34,7 +34,9 @@ pub fn read_backbone_file(file: &Path, arch: Option<&str>) -> Result<(Arch, Tens
         None => std::fs::read(file).map_err(|e| Error::io("read", file, &e))?,
     };
     read_backbone(&bytes).map_err(|e| match (arch, e.kind) {
-        (None, Kind::InvalidModel) => e.hint("Name the backbone with --arch, or import it first."),
+        (None, Kind::InvalidModel) => {
+            e.hint("Name the backbone with --arch, or convert the file with import-backbone first.")
+        }
         _ => e,
     })
 }

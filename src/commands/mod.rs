@@ -1,4 +1,17 @@
-//! The commands of the offline program: one file or folder each, over all floors but `pg`.
+//! The commands of the offline program: one file or folder each, on top of every floor except `pg`.
+//!
+//! | file | command |
+//! |---|---|
+//! | `train/` | `coopembed train` |
+//! | `eval` | `coopembed eval` |
+//! | `experiment/` | `coopembed experiment` |
+//! | `report` | `coopembed report` |
+//! | `import_backbone` | `coopembed import-backbone` |
+//! | `evaluate_method` | evaluates what a method has learned, for `train` and `experiment` |
+//! | `inputs` | reads data sets and backbones, for several commands |
+//!
+//! The other commands are thin and live with what they do: `serve` in `explorer/`, `data` in `data/` and `demo/`, `engine` in
+//! `inference/`.
 
 pub mod eval;
 mod evaluate_method;

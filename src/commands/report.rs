@@ -1,13 +1,13 @@
-//! `coopembed report`: what a model answers, as one HTML file that opens without a network.
+//! `coopembed report`: what a model retrieves, as one HTML file that opens without a network.
 
 use super::inputs::{cache_folder, read_manifest};
 use crate::data::manifest::ReadingArgs;
 use crate::error::{Error, Kind, Result};
-use crate::eval::html_report::{self, Choice};
+use crate::eval::html_report::{self, ReportOptions};
 use crate::model::{read_directory, Model};
 use std::path::{Path, PathBuf};
 
-/// `coopembed report`'s flags.
+/// The flags of `coopembed report`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ReportArgs {
     /// Model directory
@@ -19,22 +19,22 @@ pub struct ReportArgs {
     /// HTML file to write
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
-    /// Write what the page shows to this file too, as JSON without pictures
+    /// Write the data of the page to this file too, as JSON without images
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
-    /// Losses of every epoch, as train wrote them [default: losses.csv in the model directory]
+    /// File with the losses of every epoch, written by train [default: losses.csv in the model directory]
     #[arg(long, value_name = "FILE")]
     pub log: Option<PathBuf>,
-    /// Query and gallery images to look at; of a larger set, whole instances are drawn until there are as many
+    /// Maximum number of query and gallery images; of a larger set, whole instances are drawn at random
     #[arg(long, value_name = "COUNT", default_value_t = 3000, value_parser = clap::value_parser!(u32).range(1..))]
     pub images: u32,
-    /// Questions of each kind to show
+    /// Number of example queries to show for each task
     #[arg(long, value_name = "COUNT", default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..=50))]
     pub questions: u32,
-    /// Of what is drawn
+    /// Seed of the random choices
     #[arg(long, value_name = "SEED", default_value_t = 0)]
     pub seed: u64,
-    /// Folder for features [default: coopembed/features in the user's cache folder]
+    /// Folder for cached features [default: coopembed/features in the user's cache folder]
     #[arg(long, value_name = "DIR")]
     pub cache: Option<PathBuf>,
     /// How to read the data set.
@@ -42,11 +42,11 @@ pub struct ReportArgs {
     pub reading: ReadingArgs,
 }
 
-/// Writes the page, and JSON if asked.
+/// Writes the page and, on request, its data as JSON.
 ///
 /// # Errors
-/// Those of reading model and data set and of evaluating; [`Kind::Io`]. A log of losses that is missing or cannot be read is
-/// none: the page says so.
+/// Those of reading model and data set and of evaluating; [`Kind::Io`]. A missing or unreadable log of losses is not an error: the page
+/// states it.
 pub fn run(args: &ReportArgs) -> Result<()> {
     for path in std::iter::once(&args.out).chain(&args.json) {
         check_writable(path)?;
@@ -55,28 +55,29 @@ pub fn run(args: &ReportArgs) -> Result<()> {
     let model = Model::from_parts(&json, &weights)?;
     let manifest = read_manifest(&args.data, &args.reading)?;
     let cache = cache_folder(args.cache.as_ref())?;
-    let choice = Choice { images: args.images as usize, questions: args.questions as usize, seed: args.seed };
+    let options =
+        ReportOptions { images: args.images as usize, queries: args.questions as usize, seed: args.seed };
     let log = args.log.clone().unwrap_or_else(|| args.model.join("losses.csv"));
     let title = html_report::title(&args.model, &model);
-    let (mut page, gallery) =
-        html_report::collect(title, (&model, &weights), &manifest, &cache, &choice, &log)?;
+    let (mut page, thumbnails) =
+        html_report::collect(title, (&model, &weights), &manifest, &cache, &options, &log)?;
 
     if let Some(path) = &args.json {
         let text = serde_json::to_string_pretty(&page)
             .map_err(|e| Error::new(Kind::Internal, format!("could not write JSON: {e}")))?;
         write(path, &(text + "\n"))?;
     }
-    let shown = gallery.attach(&manifest, &mut page.images)?;
+    let shown = thumbnails.attach(&manifest, &mut page.images)?;
     if shown < page.images.len() {
         let missing = page.images.len() - shown;
-        page.notes.push(format!("{missing} pictures of the maps are left out to keep this file small."));
+        page.notes.push(format!("{missing} images of the maps are left out to keep this file small."));
     }
     write(&args.out, &html_report::document(&page)?)?;
-    println!("wrote {}: {} pictures", args.out.display(), shown);
+    println!("wrote {}: {} images", args.out.display(), shown);
     Ok(())
 }
 
-/// Refuses early what would only be found out after all the work.
+/// Refuses a path that cannot be written before the work, rather than after it.
 fn check_writable(path: &Path) -> Result<()> {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let problem = if path.is_dir() {

@@ -1,4 +1,4 @@
-//! Labels made worse on purpose, to see what that costs (Table 2b of the paper).
+//! Corrupts training labels on purpose, to measure how much that costs (Table 2b of the paper).
 
 use super::manifest::{Manifest, Split};
 use rand::rngs::StdRng;
@@ -7,21 +7,21 @@ use rand::{Rng, SeedableRng};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What happens to a value.
+/// How an attribute value is corrupted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Corruption {
-    /// It is forgotten.
+    /// The label is removed.
     Absence,
-    /// It becomes another value of its attribute.
+    /// It is replaced by another value of the attribute.
     Swap,
-    /// One or the other, by the toss of a coin.
+    /// Either of the two, with probability 1/2 each.
     Both,
 }
 
-/// The manifest with one attribute corrupted in `share` of the training instances, in all training images of an instance
-/// alike: with a swap, each value moves on by the same number of values. Attributes of a single value are left alone, and so
-/// are query and gallery images: the questions stay right.
+/// Returns the manifest with one attribute corrupted in a share of the training instances. All training images of an instance change
+/// alike: a swap moves each value on by the same number of values. Attributes with a single value do not change, nor do query and
+/// gallery images, so that evaluation stays correct.
 pub fn corrupted(manifest: &Manifest, corruption: Corruption, share: f64, seed: u64) -> Manifest {
     let mut rng = StdRng::seed_from_u64(seed);
     let mut corrupted = manifest.clone();
@@ -29,15 +29,18 @@ pub fn corrupted(manifest: &Manifest, corruption: Corruption, share: f64, seed: 
     for i in manifest.split(Split::Train) {
         images.entry(manifest.images[i].instance).or_default().push(i);
     }
-    let shown = |of: &[usize]| -> Vec<usize> {
+    let labelled_attributes = |of: &[usize]| -> Vec<usize> {
         let attributes = of.iter().flat_map(|&i| {
             let values = manifest.images[i].values.iter().enumerate();
             values.filter_map(|(k, v)| (v.is_some() && manifest.attributes[k].values.len() > 1).then_some(k))
         });
         attributes.collect::<BTreeSet<_>>().into_iter().collect()
     };
-    let mut candidates: Vec<(&Vec<usize>, Vec<usize>)> =
-        images.values().map(|of| (of, shown(of))).filter(|(_, shown)| !shown.is_empty()).collect();
+    let mut candidates: Vec<(&Vec<usize>, Vec<usize>)> = images
+        .values()
+        .map(|of| (of, labelled_attributes(of)))
+        .filter(|(_, shown)| !shown.is_empty())
+        .collect();
     candidates.shuffle(&mut rng);
     let count = (images.len() as f64 * share).round() as usize;
     for (of, shown) in candidates.into_iter().take(count) {
@@ -61,7 +64,7 @@ mod tests {
     use super::*;
     use crate::data::fixture::manifest;
 
-    /// Instances with a changed label, how many of them lost one, and how many attributes an instance has changed at most.
+    /// The number of instances with a changed label, of instances that lost a label, and the most attributes changed in one.
     fn changes(before: &Manifest, after: &Manifest) -> (usize, usize, usize) {
         let mut of: BTreeMap<u32, BTreeSet<(usize, bool)>> = BTreeMap::new();
         for (b, a) in before.images.iter().zip(&after.images) {

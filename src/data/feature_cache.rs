@@ -1,7 +1,9 @@
-//! Features on disk: one append-only file per backbone and preprocessing, that survives being killed at any moment.
+//! Cache of features on disk: one append-only file per backbone and preprocessing. A process may be killed at any moment without
+//! damage to it.
 //!
-//! After a header, records of one length: a 32-byte key, F little-endian f32, and the first 8 bytes of the SHA-256 of
-//! both. Opening checks every record and cuts the file off before the first that is not whole.
+//! The file has a header (8 bytes of magic, then F as a little-endian u64) and records of equal length: a 32-byte key, F little-endian
+//! f32, and the first 8 bytes of the SHA-256 of both. Opening checks every record, and truncates the file before the first that is
+//! damaged.
 
 use crate::error::{Error, Kind, Result};
 use sha2::{Digest as _, Sha256};
@@ -11,29 +13,33 @@ use std::io::{BufReader, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
-/// Version 1 of the format.
+/// The last character is the format's version.
 const MAGIC: [u8; 8] = *b"coopfea1";
-const KEY: usize = 32;
-const CHECK: usize = 8;
+const KEY_BYTES: usize = 32;
+const CHECKSUM_BYTES: usize = 8;
 
-/// What a cached row is of.
-pub type Key = [u8; KEY];
+/// Identifies a cached row.
+pub type Key = [u8; KEY_BYTES];
 
-/// An open cache; no other process has it meanwhile.
+/// An open cache, locked against other processes.
 #[derive(Debug)]
 pub struct FeatureCache {
     path: PathBuf,
     file: File,
+    /// Numbers of a row, F.
     features: usize,
-    places: HashMap<Key, u64>,
+    /// Position of each row's record in the file.
+    offsets: HashMap<Key, u64>,
+    /// Length of the file up to the last whole record.
     end: u64,
 }
 
 impl FeatureCache {
-    /// Opens or makes the cache in `folder` for rows of `features` numbers, made in the way that `context` stands for.
+    /// Opens or creates the cache in `folder` for rows of `features` numbers. `context` identifies everything that rows depend on
+    /// besides their key; it names the file.
     ///
     /// # Errors
-    /// [`Kind::Busy`] if another process has it open, [`Kind::InvalidData`] if the file is something else, [`Kind::Io`].
+    /// [`Kind::Busy`] if another process has it open, [`Kind::InvalidData`] if the file is not a cache of such rows, [`Kind::Io`].
     pub fn open(folder: &Path, context: &Key, features: usize) -> Result<Self> {
         std::fs::create_dir_all(folder).map_err(|e| Error::io("create", folder, &e))?;
         let name: String = context[..16].iter().map(|b| format!("{b:02x}")).collect();
@@ -49,34 +55,34 @@ impl FeatureCache {
             }
             Err(TryLockError::Error(e)) => return Err(Error::io("lock", &path, &e)),
         }
-        let mut cache = Self { path, file, features, places: HashMap::new(), end: 0 };
+        let mut cache = Self { path, file, features, offsets: HashMap::new(), end: 0 };
         cache.recover()?;
         Ok(cache)
     }
 
-    /// Whether a row is there.
+    /// Whether the row of a key is cached.
     pub fn contains(&self, key: &Key) -> bool {
-        self.places.contains_key(key)
+        self.offsets.contains_key(key)
     }
 
-    /// Reads a row `[F]` into `to`.
+    /// Reads a row `[F]` into `row`.
     ///
     /// # Errors
-    /// [`Kind::Internal`] if it is not there, [`Kind::Io`].
-    pub fn read(&self, key: &Key, to: &mut [f32]) -> Result<()> {
-        let place =
-            self.places.get(key).ok_or_else(|| Error::new(Kind::Internal, "features are not cached"))?;
+    /// [`Kind::Internal`] if it is not cached, [`Kind::Io`].
+    pub fn read(&self, key: &Key, row: &mut [f32]) -> Result<()> {
+        let offset =
+            self.offsets.get(key).ok_or_else(|| Error::new(Kind::Internal, "features are not cached"))?;
         let mut bytes = vec![0; 4 * self.features];
         self.file
-            .read_exact_at(&mut bytes, place + KEY as u64)
+            .read_exact_at(&mut bytes, offset + KEY_BYTES as u64)
             .map_err(|e| Error::io("read", &self.path, &e))?;
-        for (number, b) in to.iter_mut().zip(bytes.chunks_exact(4)) {
+        for (number, b) in row.iter_mut().zip(bytes.chunks_exact(4)) {
             *number = f32::from_le_bytes([b[0], b[1], b[2], b[3]]);
         }
         Ok(())
     }
 
-    /// Appends rows; a key that is there already keeps its row.
+    /// Appends rows; a key that is already cached keeps its row.
     ///
     /// # Errors
     /// [`Kind::Io`].
@@ -92,11 +98,11 @@ impl FeatureCache {
             bytes.extend_from_slice(key);
             row.iter().for_each(|x| bytes.extend_from_slice(&x.to_le_bytes()));
             let check = Sha256::digest(&bytes[start..]);
-            bytes.extend_from_slice(&check[..CHECK]);
+            bytes.extend_from_slice(&check[..CHECKSUM_BYTES]);
         }
         self.file.write_all_at(&bytes, self.end).map_err(|e| Error::io("write", &self.path, &e))?;
         self.end += bytes.len() as u64;
-        self.places.extend(added);
+        self.offsets.extend(added);
         Ok(())
     }
 
@@ -104,7 +110,7 @@ impl FeatureCache {
         [MAGIC.as_slice(), &(self.features as u64).to_le_bytes()].concat()
     }
 
-    /// Indexes whole records, and drops what follows them.
+    /// Finds all whole records, and truncates the file after them. Writes the header of a new file.
     fn recover(&mut self) -> Result<()> {
         let path = self.path.clone();
         let io = |action: &'static str| move |e| Error::io(action, &path, &e);
@@ -127,22 +133,22 @@ impl FeatureCache {
             )
             .hint("Remove the file, or name another folder with --cache."));
         }
-        let mut record = vec![0; KEY + 4 * self.features + CHECK];
+        let mut record = vec![0; KEY_BYTES + 4 * self.features + CHECKSUM_BYTES];
         let mut end = header.len() as u64;
-        let mut places = HashMap::new();
+        let mut offsets = HashMap::new();
         while end + record.len() as u64 <= length {
             reader.read_exact(&mut record).map_err(io.clone()("read"))?;
-            let (content, check) = record.split_at(record.len() - CHECK);
-            if Sha256::digest(content)[..CHECK] != *check {
+            let (content, check) = record.split_at(record.len() - CHECKSUM_BYTES);
+            if Sha256::digest(content)[..CHECKSUM_BYTES] != *check {
                 break;
             }
-            let mut key = [0; KEY];
-            key.copy_from_slice(&content[..KEY]);
-            places.insert(key, end);
+            let mut key = [0; KEY_BYTES];
+            key.copy_from_slice(&content[..KEY_BYTES]);
+            offsets.insert(key, end);
             end += record.len() as u64;
         }
         self.file.set_len(end).map_err(io("write"))?;
-        (self.places, self.end) = (places, end);
+        (self.offsets, self.end) = (offsets, end);
         Ok(())
     }
 }
@@ -152,7 +158,7 @@ mod tests {
     use super::*;
 
     fn key(i: u8) -> Key {
-        [i; KEY]
+        [i; KEY_BYTES]
     }
 
     fn open(folder: &Path) -> Result<FeatureCache> {
@@ -166,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_survive_reopening_and_the_first_stays() {
+    fn rows_persist_and_the_first_of_a_key_is_kept() {
         let dir = tempfile::tempdir().unwrap();
         let mut cache = open(dir.path()).unwrap();
         cache.append([(&key(1), [1.0, 2.0, 3.0].as_slice()), (&key(2), &[-1.5, 0.0, 1e-30])]).unwrap();
@@ -178,43 +184,46 @@ mod tests {
     }
 
     #[test]
-    fn a_file_cut_anywhere_keeps_its_whole_records() {
+    fn a_truncated_file_keeps_its_whole_records() {
         let dir = tempfile::tempdir().unwrap();
         let mut cache = open(dir.path()).unwrap();
         cache.append((1..=3).map(|i| (KEYS[i], ROW.as_slice()))).unwrap();
-        let (path, record, header) = (cache.path.clone(), KEY + 12 + CHECK, cache.header().len());
+        let (path, record, header) =
+            (cache.path.clone(), KEY_BYTES + 12 + CHECKSUM_BYTES, cache.header().len());
         drop(cache);
         let whole = std::fs::read(&path).unwrap();
         assert_eq!(whole.len(), header + 3 * record);
         for length in 0..=whole.len() {
             std::fs::write(&path, &whole[..length]).unwrap();
             let mut cache = open(dir.path()).unwrap();
-            assert_eq!(cache.places.len(), length.saturating_sub(header) / record, "{length}");
+            assert_eq!(cache.offsets.len(), length.saturating_sub(header) / record, "{length}");
             cache.append([(KEYS[4], ROW.as_slice())]).unwrap();
             drop(cache);
             assert!(open(dir.path()).unwrap().contains(KEYS[4]));
         }
     }
 
-    static KEYS: [&Key; 5] = [&[0; KEY], &[1; KEY], &[2; KEY], &[3; KEY], &[4; KEY]];
+    static KEYS: [&Key; 5] =
+        [&[0; KEY_BYTES], &[1; KEY_BYTES], &[2; KEY_BYTES], &[3; KEY_BYTES], &[4; KEY_BYTES]];
     static ROW: [f32; 3] = [0.5, 1.5, 2.5];
 
     #[test]
-    fn a_damaged_record_and_what_follows_it_are_computed_again() {
+    fn a_damaged_record_and_those_after_it_are_dropped() {
         let dir = tempfile::tempdir().unwrap();
         let mut cache = open(dir.path()).unwrap();
         cache.append((1..=3).map(|i| (KEYS[i], ROW.as_slice()))).unwrap();
-        let (path, record, header) = (cache.path.clone(), KEY + 12 + CHECK, cache.header().len());
+        let (path, record, header) =
+            (cache.path.clone(), KEY_BYTES + 12 + CHECKSUM_BYTES, cache.header().len());
         drop(cache);
         let mut bytes = std::fs::read(&path).unwrap();
-        bytes[header + record + KEY + 1] ^= 1;
+        bytes[header + record + KEY_BYTES + 1] ^= 1;
         std::fs::write(&path, bytes).unwrap();
         let cache = open(dir.path()).unwrap();
         assert!(cache.contains(KEYS[1]) && !cache.contains(KEYS[2]) && !cache.contains(KEYS[3]));
     }
 
     #[test]
-    fn a_cache_in_use_and_a_foreign_file_are_errors() {
+    fn a_cache_in_use_and_an_unrelated_file_are_errors() {
         let dir = tempfile::tempdir().unwrap();
         let cache = open(dir.path()).unwrap();
         assert_eq!(open(dir.path()).unwrap_err().kind, Kind::Busy);

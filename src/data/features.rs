@@ -1,48 +1,49 @@
-//! Features of a frozen backbone: each image once, remembered by content.
+//! Features of a frozen backbone: each image goes through it once, and the features are cached by the image's content.
 
 use super::feature_cache::{FeatureCache, Key};
+use super::image_files::{mirror, name_error, read};
 use super::manifest::{ImageEntry, Manifest};
+use super::progress::progress_bar;
 use crate::error::{Error, Kind, Result};
 use crate::image::{prepare, Limits, Preprocessing};
 use crate::model::{load_backbone, normalize_pixels, Arch, Tensors};
 use candle_core::{DType, Device};
-use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::sync_channel;
 
-/// Images that go through the backbone together and are written together: an interruption loses at most a few of these.
+/// Images that go through the backbone, and are written to the cache, together. An interruption loses one or two such batches.
 const BATCH: usize = 32;
 
-/// Prepared pixels `[batch, size, size, 3]` and their number to features `[batch, F]`.
-type Run<'a> = dyn Fn(&[u8], usize) -> Result<Vec<f32>> + Sync + 'a;
+/// The forward pass: pixels `[batch, size, size, 3]` and the batch size to features `[batch, F]`.
+type Forward<'a> = dyn Fn(&[u8], usize) -> Result<Vec<f32>> + Sync + 'a;
 
-/// A way from pixels to features.
+/// A backbone with its preprocessing, as [`extract`] uses it.
 pub struct Extractor<'a> {
-    /// Stands for the backbone and all its weights.
+    /// Identifies the backbone with all its weights; see [`backbone_digest`].
     pub backbone: Key,
-    /// F.
+    /// Features of an image, F.
     pub features: usize,
-    /// From bytes to pixels.
+    /// How an image becomes pixels.
     pub preprocessing: &'a Preprocessing,
-    /// The backbone.
-    pub run: &'a Run<'a>,
+    /// The forward pass of the backbone.
+    pub run: &'a Forward<'a>,
 }
 
-/// A backbone as it will ship: its matrices rounded to half precision, so that what is learned on its features holds in
-/// serving.
+/// A frozen backbone with the weights that a model directory stores: matrices in half precision. Training on these features means
+/// that the server computes the same ones.
 pub struct FrozenBackbone {
-    /// Which it is.
+    /// The architecture.
     pub arch: Arch,
-    /// Its rounded tensors in f32, under their published names.
+    /// The rounded tensors in f32, under their published names.
     pub tensors: Tensors,
     network: Box<dyn crate::model::Backbone>,
     digest: Key,
 }
 
 impl FrozenBackbone {
-    /// Rounds and loads.
+    /// Rounds the tensors and loads the backbone from them.
     ///
     /// # Errors
     /// [`Kind::InvalidModel`] if the tensors are not those of `arch`.
@@ -52,12 +53,12 @@ impl FrozenBackbone {
         Ok(Self { arch, digest: backbone_digest(arch.name(), &tensors)?, network, tensors })
     }
 
-    /// F.
+    /// Number of features, F.
     pub fn features(&self) -> usize {
         self.network.features()
     }
 
-    /// Features `[images, F]` of some images of a manifest (mirrored, if `flip`).
+    /// Features `[images, F]` of the given images of a manifest, mirrored if `flip`; see [`extract`].
     ///
     /// # Errors
     /// As [`extract`].
@@ -79,10 +80,10 @@ impl FrozenBackbone {
     }
 }
 
-/// Tensors as a model directory holds them: those of two and more dimensions rounded to half precision, in f32.
+/// Rounds tensors as a model directory stores them: those of two or more dimensions to half precision. The result is in f32.
 ///
 /// # Errors
-/// If a tensor is not of numbers.
+/// If a tensor has a type that cannot be converted to f32.
 pub fn half_matrices(tensors: &Tensors) -> Result<Tensors> {
     let round = |(name, t): (&String, &candle_core::Tensor)| {
         let t = if t.rank() > 1 { t.to_dtype(DType::F16)? } else { t.clone() };
@@ -91,10 +92,10 @@ pub fn half_matrices(tensors: &Tensors) -> Result<Tensors> {
     tensors.iter().map(round).collect()
 }
 
-/// SHA-256 over a backbone's name, and its tensors' names, shapes and f32 numbers.
+/// SHA-256 over a backbone's architecture, and the names, shapes and f32 values of its tensors.
 ///
 /// # Errors
-/// If a tensor is not of numbers.
+/// If a tensor has a type that cannot be converted to f32.
 pub fn backbone_digest(arch: &str, tensors: &Tensors) -> Result<Key> {
     let mut hash = Sha256::new();
     hash.update(arch);
@@ -106,36 +107,28 @@ pub fn backbone_digest(arch: &str, tensors: &Tensors) -> Result<Key> {
     Ok(hash.finalize().into())
 }
 
-/// `coopembed/features` in the user's cache folder.
+/// The default folder of the cache, `coopembed/features` in the user's cache folder.
 ///
 /// # Errors
-/// [`Kind::InvalidParameter`] if the environment names none.
+/// [`Kind::InvalidParameter`] if neither `XDG_CACHE_HOME` nor `HOME` is set.
 pub fn default_cache() -> Result<PathBuf> {
-    let from = |name| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
-    let base = from("XDG_CACHE_HOME").or_else(|| Some(from("HOME")?.join(".cache")));
+    let folder_in = |name| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    let base = folder_in("XDG_CACHE_HOME").or_else(|| Some(folder_in("HOME")?.join(".cache")));
     base.map(|base| base.join("coopembed/features")).ok_or_else(|| {
-        Error::new(Kind::InvalidParameter, "there is no place for the feature cache")
+        Error::new(Kind::InvalidParameter, "there is no folder for the feature cache")
             .detail("Neither XDG_CACHE_HOME nor HOME is set.")
             .hint("Name a folder with --cache.")
     })
 }
 
-/// A progress bar that says `what` is being done; silent where standard error is no terminal.
-pub fn bar(what: &'static str, length: usize) -> ProgressBar {
-    let bar = ProgressBar::new(length as u64);
-    let style = ProgressStyle::with_template("{prefix} {wide_bar} {pos}/{len} {eta} {msg}");
-    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-    bar.set_prefix(what);
-    bar
-}
-
-/// Features `[images, F]` of some images of a manifest, mirrored if `flip`; what `cache` has is not computed again.
+/// Computes the features `[images, F]` of the given images of a manifest, mirrored if `flip`. Features that are in the folder
+/// `cache` are not computed again.
 ///
-/// Decoding and the backbone overlap. A row never depends on where an earlier run was interrupted: batches are fixed by the
-/// list of images, and are computed whole or not at all.
+/// Decoding and the backbone run at the same time. The result does not depend on where an earlier run was interrupted: the list of
+/// images fixes the batches, and each is computed as a whole.
 ///
 /// # Errors
-/// Those of decoding, naming the file; [`Kind::Io`]; [`Kind::InvalidModel`] if a feature is not finite.
+/// Those of decoding, with the file's name; [`Kind::Io`]; [`Kind::InvalidModel`] if a feature is not finite.
 pub fn extract(
     manifest: &Manifest,
     images: &[usize],
@@ -149,21 +142,21 @@ pub fn extract(
         .par_iter()
         .map(|image| key(&read(manifest, image)?, image, flip))
         .collect::<Result<Vec<Key>>>()?;
-    let progress = bar(if flip { "mirrored features" } else { "features" }, images.len());
-    let pixels = extractor.preprocessing.pixel_bytes();
-    let done = |cache: &FeatureCache, keys: &[Key]| keys.iter().all(|k| cache.contains(k));
+    let progress = progress_bar(if flip { "mirrored features" } else { "features" }, images.len());
+    let pixel_bytes = extractor.preprocessing.pixel_bytes();
+    let is_cached = |cache: &FeatureCache, keys: &[Key]| keys.iter().all(|k| cache.contains(k));
     let pending: Vec<(&[&ImageEntry], &[Key])> =
-        entries.chunks(BATCH).zip(keys.chunks(BATCH)).filter(|(_, keys)| !done(&cache, keys)).collect();
+        entries.chunks(BATCH).zip(keys.chunks(BATCH)).filter(|(_, keys)| !is_cached(&cache, keys)).collect();
     progress.inc((images.len() - pending.iter().map(|(e, _)| e.len()).sum::<usize>()) as u64);
 
     std::thread::scope(|scope| {
-        // One batch waits decoded while the backbone works on another.
+        // One decoded batch waits while the backbone works on another.
         let (sender, receiver) = sync_channel::<Result<Vec<u8>>>(1);
         let batches: Vec<&[&ImageEntry]> = pending.iter().map(|(entries, _)| *entries).collect();
         scope.spawn(move || {
             for batch in batches {
-                let decoded = decode(manifest, batch, flip, extractor.preprocessing);
-                // The receiver is gone when the other side has failed.
+                let decoded = decode_batch(manifest, batch, flip, extractor.preprocessing);
+                // The receiver is gone if the backbone has failed.
                 if sender.send(decoded).is_err() {
                     return;
                 }
@@ -171,10 +164,10 @@ pub fn extract(
         });
         for ((batch, keys), decoded) in pending.iter().zip(receiver) {
             let decoded = decoded?;
-            let rows = (extractor.run)(&decoded, decoded.len() / pixels)?;
+            let rows = (extractor.run)(&decoded, decoded.len() / pixel_bytes)?;
             if rows.len() != batch.len() * extractor.features || !rows.iter().all(|x| x.is_finite()) {
                 return Err(Error::new(Kind::InvalidModel, "the backbone's features are not finite numbers")
-                    .hint("Its weights are not what they should be; import them again."));
+                    .hint("Its weights are damaged; import them again."));
             }
             cache.append(keys.iter().zip(rows.chunks_exact(extractor.features)))?;
             progress.inc(batch.len() as u64);
@@ -190,18 +183,7 @@ pub fn extract(
     Ok(all)
 }
 
-/// An error in one image, with its name.
-pub(super) fn named(image: &ImageEntry, e: Error) -> Error {
-    Error { message: format!("\"{}\": {}", image.path, e.message), ..e }
-}
-
-/// The bytes of an image's file.
-pub(super) fn read(manifest: &Manifest, image: &ImageEntry) -> Result<Vec<u8>> {
-    let path = manifest.file(image);
-    std::fs::read(&path).map_err(|e| Error::io("read", &path, &e))
-}
-
-/// What decides features apart from the image.
+/// Identifies everything but the image that features depend on; names the cache's file.
 fn context(extractor: &Extractor<'_>) -> Key {
     let p = extractor.preprocessing;
     let numbers = p.mean.iter().chain(&p.std).flat_map(|x| x.to_le_bytes());
@@ -213,6 +195,7 @@ fn context(extractor: &Extractor<'_>) -> Key {
     hash.finalize().into()
 }
 
+/// Identifies an image as the backbone sees it: its content, its crop box, and whether it is mirrored.
 fn key(bytes: &[u8], image: &ImageEntry, flip: bool) -> Result<Key> {
     let mut hash = Sha256::new();
     hash.update(Sha256::digest(bytes));
@@ -220,8 +203,8 @@ fn key(bytes: &[u8], image: &ImageEntry, flip: bool) -> Result<Key> {
     Ok(hash.finalize().into())
 }
 
-/// `[batch, size, size, 3]`.
-fn decode(
+/// The pixels `[batch, size, size, 3]` of a batch.
+fn decode_batch(
     manifest: &Manifest,
     batch: &[&ImageEntry],
     flip: bool,
@@ -229,25 +212,14 @@ fn decode(
 ) -> Result<Vec<u8>> {
     let prepared = batch.par_iter().map(|image| {
         let bytes = read(manifest, image)?;
-        let mut pixels =
-            prepare(&bytes, image.crop, preprocessing, &Limits::default()).map_err(|e| named(image, e))?;
+        let mut pixels = prepare(&bytes, image.crop, preprocessing, &Limits::default())
+            .map_err(|e| name_error(image, e))?;
         if flip {
             mirror(&mut pixels, preprocessing.size as usize);
         }
         Ok(pixels)
     });
     Ok(prepared.collect::<Result<Vec<_>>>()?.concat())
-}
-
-/// Swaps left and right of `[size, size, 3]`.
-pub(super) fn mirror(pixels: &mut [u8], size: usize) {
-    for row in pixels.chunks_exact_mut(size * 3) {
-        for x in 0..size / 2 {
-            for c in 0..3 {
-                row.swap(x * 3 + c, (size - 1 - x) * 3 + c);
-            }
-        }
-    }
 }
 
 #[cfg(test)]
@@ -257,14 +229,14 @@ mod tests {
 
     const IMAGES: usize = 80;
 
-    /// 80 pictures of 16 px, two alike.
+    /// 80 images of 16 x 16 pixels, two of them equal.
     fn set() -> (tempfile::TempDir, Manifest) {
         let dir = tempfile::tempdir().unwrap();
         let mut csv = "path,instance,category,split,x1,y1,x2,y2,a\n".to_owned();
         for i in 0..IMAGES {
             let shade = |x: u32, y: u32| [(i % 79 * 3) as u8, (x * 16) as u8, (y * 16) as u8];
-            let picture = image::RgbImage::from_fn(16, 16, |x, y| image::Rgb(shade(x, y)));
-            picture.save(dir.path().join(format!("{i}.png"))).unwrap();
+            let image = image::RgbImage::from_fn(16, 16, |x, y| image::Rgb(shade(x, y)));
+            image.save(dir.path().join(format!("{i}.png"))).unwrap();
             let crop = if i == 5 { "2,2,9,9" } else { ",,," };
             csv.push_str(&format!("{i}.png,i,c,train,{crop},v\n"));
         }
@@ -273,7 +245,8 @@ mod tests {
         (dir, manifest)
     }
 
-    /// Means of the left and of the right half; counts its images, and fails after `limit` of them.
+    /// Extracts the means of the left and of the right half as features. Also returns how many images went through the
+    /// "backbone", which fails after `limit` of them.
     fn features(manifest: &Manifest, flip: bool, cache: &Path, limit: usize) -> (Result<Vec<f32>>, usize) {
         let counted = AtomicUsize::new(0);
         let run = |pixels: &[u8], batch: usize| {
@@ -306,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn an_interrupted_run_goes_on_where_it_was() {
+    fn an_interrupted_run_resumes() {
         let (dir, manifest) = set();
         let (cache, other) = (dir.path().join("cache"), dir.path().join("other"));
         let (interrupted, _) = features(&manifest, false, &cache, 2 * BATCH);
@@ -317,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn mirrored_images_have_features_of_their_own() {
+    fn mirrored_images_are_cached_separately() {
         let (dir, manifest) = set();
         let cache = dir.path().join("cache");
         let plain = features(&manifest, false, &cache, usize::MAX).0.unwrap();
@@ -339,7 +312,7 @@ mod tests {
     #[test]
     fn an_image_that_cannot_be_decoded_is_named() {
         let (dir, manifest) = set();
-        std::fs::write(dir.path().join("40.png"), b"no picture").unwrap();
+        std::fs::write(dir.path().join("40.png"), b"not an image").unwrap();
         let e = features(&manifest, false, &dir.path().join("cache"), usize::MAX).0.unwrap_err();
         assert_eq!(e.kind, Kind::InvalidImage);
         assert!(e.message.starts_with("\"40.png\": "), "{}", e.message);

@@ -1,4 +1,4 @@
-//! Small labelled sets for tests, made here.
+//! Small labelled data sets for tests.
 
 use super::manifest::{AttributeEntry, ImageEntry, Manifest, Split};
 use image::{Rgb, RgbImage};
@@ -8,8 +8,8 @@ const COLOURS: [(&str, [u8; 3]); 3] =
     [("red", [220, 30, 30]), ("green", [30, 180, 60]), ("blue", [40, 60, 220])];
 const SHAPES: [&str; 2] = ["square", "cross"];
 
-/// 12 instances of a colour, a shape (their category) and a size, three pictures each; the size of half of them is not
-/// told. Half of the instances train.
+/// Writes a set of 12 instances with a colour, a shape (their category) and a size, three images each, to a folder. A third of the
+/// instances have no size label. Half of the instances are for training.
 pub(crate) fn draw(folder: &Path) {
     let mut csv = "path,instance,category,split,colour,size\n".to_owned();
     for (c, (colour, rgb)) in COLOURS.iter().enumerate() {
@@ -18,9 +18,9 @@ pub(crate) fn draw(folder: &Path) {
                 let instance = format!("{colour}-{shape}-{half}");
                 let large = (c + s + half) % 2;
                 for view in 0..3 {
-                    let (width, place) = (4 + 4 * large as i32, 12 + 4 * view);
+                    let (width, centre) = (4 + 4 * large as i32, 12 + 4 * view);
                     let inside = |x: u32, y: u32| {
-                        let (dx, dy) = ((x as i32 - place).abs(), (y as i32 - 16).abs());
+                        let (dx, dy) = ((x as i32 - centre).abs(), (y as i32 - 16).abs());
                         if s == 0 {
                             dx.max(dy) <= width
                         } else {
@@ -46,7 +46,8 @@ pub(crate) fn draw(folder: &Path) {
     std::fs::write(folder.join("attributes.json"), json).unwrap();
 }
 
-/// 50 instances of two training images and a gallery image: a colour of three, a size of one, sometimes a print of two.
+/// 50 instances of two training images and one gallery image, with one of three colours, the only size, and for some instances one of
+/// two prints.
 pub(crate) fn manifest() -> Manifest {
     let attribute = |name: &str, values: usize| AttributeEntry {
         name: name.into(),

@@ -1,13 +1,15 @@
-//! Data sets: what is read, built and computed before anything learns.
+//! Data sets: reading, building, and computing features, before any training.
 //!
-//! | file | idea |
+//! | file | what is in it |
 //! |---|---|
-//! | `manifest/` | labelled images: `images.csv`, In-Shop Clothes and CompCars, read and checked |
-//! | `features.rs` | features of a frozen backbone, each image once |
-//! | `feature_cache.rs` | the file in which they are kept |
-//! | `image_loader.rs` | batches of augmented images, made ahead of a backbone that learns |
-//! | `corruption.rs` | labels made worse on purpose (Table 2b) |
-//! | `emoji/`, `fonts/` | the two sets that this program builds, and what their builders share (`builder/`) |
+//! | [`manifest`] | reads labelled images: `images.csv`, In-shop Clothes (`manifest/in_shop.rs`), CompCars |
+//! | [`features`] | features of a frozen backbone, computed once per image |
+//! | [`feature_cache`] | the file that keeps them |
+//! | [`image_loader`] | batches of augmented images for training a backbone |
+//! | [`corruption`] | labels corrupted on purpose (Table 2b) |
+//! | [`emoji`], [`fonts`], [`builder`] | builds the emoji and the fonts set; what both builders share |
+//! | [`progress`] | progress bars |
+//! | `image_files` | reads the file of an image |
 
 pub mod builder;
 pub mod corruption;
@@ -17,5 +19,7 @@ pub mod features;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod fonts;
+mod image_files;
 pub mod image_loader;
 pub mod manifest;
+pub mod progress;

@@ -1,6 +1,7 @@
-//! A few hundred pictures of the emoji set as a shop's table: `products.csv`, the pictures, and who drew them.
+//! `coopembed data gallery`: selects a few hundred images of the emoji set as a shop's table, and writes `products.csv`, the images,
+//! and a README with their designers.
 //!
-//! Only concepts that no training image shows are taken, so that a demonstration is honest.
+//! Only query and gallery images are selected: the model has not been trained on their concepts, so the demonstration is honest.
 
 use crate::error::{Error, Kind, Result};
 use serde::Deserialize;
@@ -9,26 +10,27 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Designs whose licence asks that what is made from them carries the same licence; never bundled.
+/// Part of the name of licences that require derived works to have the same licence. Images under these are not bundled.
 const SHARE_ALIKE: &str = "SA";
 
-/// Options of `coopembed data gallery`.
+/// The command line of `coopembed data gallery`.
 #[derive(Debug, clap::Args)]
 pub struct GalleryArgs {
-    /// The emoji set, as `coopembed data emoji` made it.
+    /// Folder of the emoji set, as written by "coopembed data emoji"
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
-    /// Where the gallery goes; must not exist.
+    /// Folder to write the gallery to; its images/ must not exist
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// How many emoji to take.
-    #[arg(long, default_value_t = 90)]
+    /// Number of emoji
+    #[arg(long, value_name = "COUNT", default_value_t = 90)]
     instances: usize,
-    /// How many designs of each.
-    #[arg(long, default_value_t = 4)]
+    /// Number of designs of each emoji
+    #[arg(long, value_name = "COUNT", default_value_t = 4)]
     views: usize,
 }
 
+/// A row of the set's `images.csv`.
 #[derive(Deserialize)]
 struct ImageRow {
     path: String,
@@ -37,12 +39,14 @@ struct ImageRow {
     split: String,
 }
 
+/// A row of the set's `instances.csv`.
 #[derive(Deserialize)]
 struct InstanceRow {
     instance: String,
     name: String,
 }
 
+/// A row of the set's `views.csv`.
 #[derive(Deserialize)]
 struct ViewRow {
     view: String,
@@ -55,23 +59,23 @@ struct ViewRow {
 /// Writes the gallery.
 ///
 /// # Errors
-/// [`Kind::Io`] and [`Kind::InvalidData`] if the set cannot be read or the gallery not be written;
+/// [`Kind::InvalidData`] if the set cannot be read, [`Kind::Io`] if the gallery cannot be written, and
 /// [`Kind::InvalidParameter`] if the set has too few emoji with that many designs.
 pub fn run(args: &GalleryArgs) -> Result<()> {
-    let views: Vec<ViewRow> = rows(&args.data.join("views.csv"))?;
-    let names: BTreeMap<String, String> = rows::<InstanceRow>(&args.data.join("instances.csv"))?
+    let views: Vec<ViewRow> = read_rows(&args.data.join("views.csv"))?;
+    let names: BTreeMap<String, String> = read_rows::<InstanceRow>(&args.data.join("instances.csv"))?
         .into_iter()
         .map(|r| (r.instance, r.name))
         .collect();
-    let bundled =
+    let may_bundle =
         |path: &str| views.iter().any(|v| v.view == view_of(path) && !v.licence.contains(SHARE_ALIKE));
     let mut instances: BTreeMap<String, Vec<ImageRow>> = BTreeMap::new();
-    for row in rows::<ImageRow>(&args.data.join("images.csv"))? {
-        if row.split != "train" && bundled(&row.path) {
+    for row in read_rows::<ImageRow>(&args.data.join("images.csv"))? {
+        if row.split != "train" && may_bundle(&row.path) {
             instances.entry(row.instance.clone()).or_default().push(row);
         }
     }
-    instances.retain(|_, pictures| pictures.len() >= args.views);
+    instances.retain(|_, images| images.len() >= args.views);
     if instances.len() < args.instances {
         return Err(Error::new(Kind::InvalidParameter, "the set is too small for this gallery").detail(
             format!(
@@ -82,21 +86,21 @@ pub fn run(args: &GalleryArgs) -> Result<()> {
             ),
         ));
     }
-    // The hash of a name is a choice that is the same everywhere and favours nothing.
+    // Choosing by the hash of the name is unbiased and gives the same result everywhere.
     let mut chosen: Vec<(String, Vec<ImageRow>)> = instances.into_iter().collect();
     chosen.sort_by_key(|(instance, _)| hash(instance));
     chosen.truncate(args.instances);
     chosen.sort_by(|a, b| a.0.cmp(&b.0));
 
-    let pictures = args.out.join("images");
+    let images = args.out.join("images");
     fs::create_dir_all(&args.out).map_err(|e| Error::io("create", &args.out, &e))?;
-    fs::create_dir(&pictures).map_err(|e| Error::io("create", &pictures, &e))?;
+    fs::create_dir(&images).map_err(|e| Error::io("create", &images, &e))?;
     let mut table =
         csv::Writer::from_path(args.out.join("products.csv")).map_err(|e| unwritable(&args.out, &e))?;
     table
         .write_record(["id", "name", "designer", "category", "path"])
         .map_err(|e| unwritable(&args.out, &e))?;
-    let mut used: BTreeMap<String, usize> = BTreeMap::new();
+    let mut image_counts: BTreeMap<String, usize> = BTreeMap::new();
     let mut id = 0;
     for (instance, mut rows) in chosen {
         rows.sort_by_key(|r| hash(&r.path));
@@ -111,38 +115,39 @@ pub fn run(args: &GalleryArgs) -> Result<()> {
             table
                 .write_record([&id.to_string(), name, &view, &row.category, &path])
                 .map_err(|e| unwritable(&args.out, &e))?;
-            *used.entry(view).or_default() += 1;
+            *image_counts.entry(view).or_default() += 1;
         }
     }
     table.flush().map_err(|e| Error::io("write", &args.out, &e))?;
     let readme = args.out.join("README.md");
-    fs::write(&readme, origins(&views, &used)).map_err(|e| Error::io("write", &readme, &e))?;
-    println!("{id} pictures of {} emoji in {}", args.instances, args.out.display());
+    fs::write(&readme, credits(&views, &image_counts)).map_err(|e| Error::io("write", &readme, &e))?;
+    println!("{id} images of {} emoji in {}", args.instances, args.out.display());
     Ok(())
 }
 
-/// Who drew the pictures, and under which licence each may be used.
-fn origins(views: &[ViewRow], used: &BTreeMap<String, usize>) -> String {
+/// The gallery's README: designers and licences of the images.
+fn credits(views: &[ViewRow], image_counts: &BTreeMap<String, usize>) -> String {
     let mut text = String::from(
-        "# Where these pictures come from\n\n\
-         Emoji of concepts that the shipped model has not been trained on, drawn from the packages below by\n\
-         `coopembed data emoji` (SVG rendered to 128 x 128 pixels over white; no other change) and chosen by\n\
-         `coopembed data gallery`. File names are `<code points>-<design>.png`. Each design keeps its own licence:\n\n\
-         | design | pictures | by | licence | npm package |\n|---|---|---|---|---|\n",
+        "# Where these images come from\n\n\
+         The images show emoji of concepts that the shipped model has not been trained on. `coopembed data emoji` renders\n\
+         them from the packages below (SVG at 128 x 128 pixels over white, otherwise unchanged), and\n\
+         `coopembed data gallery` selects them. File names are `<code points>-<design>.png`. Each design keeps its\n\
+         own licence:\n\n\
+         | design | images | by | licence | npm package |\n|---|---|---|---|---|\n",
     );
     for v in views {
-        if let Some(count) = used.get(&v.view) {
+        if let Some(count) = image_counts.get(&v.view) {
             text.push_str(&format!(
                 "| {} | {count} | {} | {} | {} {} |\n",
                 v.view, v.author, v.licence, v.package, v.version
             ));
         }
     }
-    text.push_str("\nNames in `products.csv` are Unicode CLDR short names (Unicode-3.0), by way of emojibase-data (MIT).\n");
+    text.push_str("\nNames in `products.csv` are Unicode CLDR short names (Unicode-3.0), taken from emojibase-data (MIT).\n");
     text
 }
 
-/// The design that a picture belongs to: its folder.
+/// The design of an image, which is the name of its folder.
 fn view_of(path: &str) -> &str {
     path.rsplit('/').nth(1).unwrap_or_default()
 }
@@ -151,10 +156,10 @@ fn hash(text: &str) -> [u8; 32] {
     Sha256::digest(text.as_bytes()).into()
 }
 
-fn rows<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<Vec<T>> {
+fn read_rows<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<Vec<T>> {
     let unreadable = |e: csv::Error| {
         Error::new(Kind::InvalidData, format!("could not read \"{}\": {e}", path.display()))
-            .hint("Make the set with \"coopembed data emoji --out DIR\".")
+            .hint("Build the set with \"coopembed data emoji --out DIR\".")
     };
     csv::Reader::from_path(path)
         .map_err(unreadable)?
@@ -164,5 +169,5 @@ fn rows<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<Vec<T>> {
 }
 
 fn unwritable(path: &Path, e: &csv::Error) -> Error {
-    Error::new(Kind::Io, format!("could not write into \"{}\": {e}", path.display()))
+    Error::new(Kind::Io, format!("could not write to \"{}\": {e}", path.display()))
 }

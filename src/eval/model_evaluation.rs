@@ -1,18 +1,19 @@
-//! A model directory against a data set: embeds its images as the server would, and evaluates.
+//! Evaluates a trained model on a data set: embeds its images as the server would, and runs the retrieval protocol.
 
-use super::ordered::{predict, Points};
-use super::protocol::{evaluate, NamedQueries, Protocol, Prototypes};
-use super::results::Report;
-use super::tags::tags;
+use super::protocol::{evaluate, Protocol};
+use super::results::EvaluationResults;
+use super::stored_queries::{NamedQueries, StoredQueries};
+use super::tag_accuracy::tag_accuracy;
+use super::value_prediction::{predict, ReferencePoints};
 use crate::data::features::{backbone_digest, extract, Extractor};
 use crate::data::manifest::{Manifest, Split};
 use crate::error::Result;
-use crate::model::{contents, Model, ModelConfig, Named, TensorFile};
+use crate::model::{tensor_names, Model, ModelConfig, TensorFile, VocabularyEntry};
 use crate::space::{Embedding, Part, Query};
 use std::path::Path;
 
-/// Embeds query and gallery images as the server would, half precision included, and evaluates. `weights` are the model's;
-/// features that training cached with the same backbone are used again.
+/// Embeds query and gallery images as the server would, including half precision, and evaluates them. `weights` are the bytes of the
+/// model's `model.safetensors`. Features that training has cached with the same backbone are used again.
 ///
 /// # Errors
 /// Those of [`embed`] and of [`evaluate_embedded`].
@@ -22,7 +23,7 @@ pub fn evaluate_model(
     manifest: &Manifest,
     protocol: Protocol,
     cache: &Path,
-) -> Result<Report> {
+) -> Result<EvaluationResults> {
     let images = [manifest.split(Split::Query), manifest.split(Split::Gallery)].concat();
     let raw = embed(model, weights, manifest, &images, cache)?;
     evaluate_embedded(model, weights, manifest, (&images, &raw), protocol)
@@ -40,7 +41,7 @@ pub fn embed(
     cache: &Path,
 ) -> Result<Vec<f32>> {
     let config = model.config();
-    let backbone = TensorFile::parse(weights)?.tensors_under(contents::BACKBONE_PREFIX)?;
+    let backbone = TensorFile::parse(weights)?.tensors_under(tensor_names::BACKBONE_PREFIX)?;
     let run = |pixels: &[u8], batch: usize| model.features(pixels, batch);
     let extractor = Extractor {
         backbone: backbone_digest(&config.architecture.backbone, &backbone)?,
@@ -52,7 +53,7 @@ pub fn embed(
     model.project(features, images.len())
 }
 
-/// Evaluates over the images that are embedded: their places in the data set, and their raw embeddings `[images, N]`.
+/// Evaluates the embedded images, given as indices in the data set and their raw embeddings `[images, N]`.
 ///
 /// # Errors
 /// Those of [`evaluate`] and of [`predict`].
@@ -62,34 +63,34 @@ pub fn evaluate_embedded(
     manifest: &Manifest,
     (images, raw): (&[usize], &[f32]),
     protocol: Protocol,
-) -> Result<Report> {
+) -> Result<EvaluationResults> {
     let layout = model.layout();
     let rows = || images.iter().zip(raw.chunks_exact(layout.dimensions()));
     let mut embeddings = vec![None; manifest.images.len()];
     for (&image, row) in rows() {
         embeddings[image] = Some(Embedding::from_raw(layout, row)?);
     }
-    let mut report = evaluate(manifest, &embeddings, &prototypes(model)?, protocol)?;
+    let mut results = evaluate(manifest, &embeddings, &stored_queries(model)?, protocol)?;
     let gallery = rows().filter(|(&i, _)| manifest.images[i].split == Split::Gallery);
     let (gallery, raw): (Vec<usize>, Vec<&[f32]>) = gallery.unzip();
-    let points = Points::of(model, weights, protocol.predict_by)?;
-    report.predicted_by = protocol.predict_by;
-    report.predictions = predict(manifest, &gallery, &raw.concat(), &points)?;
+    let points = ReferencePoints::of(model, weights, protocol.predict_by)?;
+    results.predicted_by = protocol.predict_by;
+    results.predictions = predict(manifest, &gallery, &raw.concat(), &points)?;
     let tagged: Vec<(usize, &Embedding)> =
         gallery.iter().filter_map(|&i| Some((i, embeddings[i].as_ref()?))).collect();
-    report.tags = tags(model, weights, manifest, &tagged)?;
-    Ok(report)
+    results.tags = tag_accuracy(model, weights, manifest, &tagged)?;
+    Ok(results)
 }
 
 /// The queries that a model stores.
 ///
 /// # Errors
-/// If they are not of the model's shape.
-pub fn prototypes(model: &Model) -> Result<Prototypes> {
+/// If they do not fit the model's layout.
+pub fn stored_queries(model: &Model) -> Result<StoredQueries> {
     let config: &ModelConfig = model.config();
     let layout = model.layout();
     let named = |name: &str,
-                 names: &[Named],
+                 names: &[VocabularyEntry],
                  targets: &[Option<Vec<f32>>],
                  query: &dyn Fn(&[f32]) -> Result<Query>| {
         let queries = names
@@ -103,7 +104,7 @@ pub fn prototypes(model: &Model) -> Result<Prototypes> {
         named(&a.name, &a.values, model.prototypes().attribute_queries(k), &|t| Query::subspace(layout, k, t))
     });
     let categories = model.prototypes().category_queries();
-    Ok(Prototypes {
+    Ok(StoredQueries {
         instance: Part::Superspace,
         attributes: attributes.collect::<Result<_>>()?,
         categories: named("category", &config.categories, categories, &|t| {

@@ -1,68 +1,51 @@
-//! The three retrieval tasks over the test half of a data set: instances, attribute values, categories.
+//! The three retrieval tasks on the query and gallery images of a data set: instances, attribute values, categories.
 
+use super::first_hit_ranks::first_hit_ranks;
 use super::metrics::{average_precision, mean, ranking};
-use super::nearest::first_hits;
-use super::ordered::Reference;
-use super::results::{Absent, AttributeReport, InstanceReport, RankedReport, Report, ScoredName, Sizes};
+use super::results::{
+    Absent, AttributeResult, DatasetSizes, EvaluationResults, InstanceResult, RankedResult, ScoredName,
+};
+use super::stored_queries::{NamedQueries, StoredQueries};
+use super::value_prediction::PredictBy;
 use crate::data::manifest::{Manifest, Split};
 use crate::error::{Error, Kind, Result};
 use crate::space::Part;
-use crate::space::{distance, Embedding, Query};
+use crate::space::{distance, Embedding};
 use rayon::prelude::*;
 
-/// The queries that a model stores, under the names of its vocabulary.
-#[derive(Debug, Clone)]
-pub struct Prototypes {
-    /// Where instances are compared.
-    pub instance: Part,
-    /// Per attribute of the model.
-    pub attributes: Vec<NamedQueries>,
-    /// The categories'.
-    pub categories: NamedQueries,
-}
-
-/// Some queries of one kind.
-#[derive(Debug, Clone)]
-pub struct NamedQueries {
-    /// The attribute's name, or "category".
-    pub name: String,
-    /// Per value or category: its name and its query; `None` if no training image shows it.
-    pub queries: Vec<(String, Option<Query>)>,
-}
-
-/// What an evaluation may be told.
+/// The options of an evaluation.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Protocol {
-    /// What images without the attribute are in its values' rankings.
+    /// How images without an attribute count in the rankings of its values.
     pub absent: Absent,
-    /// Whether each gallery image is an instance query against the others, even if there is a query split.
+    /// Whether each gallery image queries the others for its instance, even if there are query images.
     pub leave_one_out: bool,
-    /// What stands for a value when images' values are predicted.
-    pub predict_by: Reference,
+    /// Which point represents a value when the values of images are predicted.
+    pub predict_by: PredictBy,
 }
 
-/// The test half of a data set with an embedding per image.
-struct Test<'a> {
+/// The query and gallery images of a data set, as indices in the manifest with their embeddings.
+struct TestImages<'a> {
     manifest: &'a Manifest,
     gallery: Vec<(usize, &'a Embedding)>,
     queries: Vec<(usize, &'a Embedding)>,
 }
 
-/// Evaluates `embeddings`, which gives each image of the manifest its embedding; those of training images are not read.
-/// Predictions are left empty: they are of raw embeddings ([`super::ordered::predict`]).
+/// Evaluates `embeddings`, one per image of the manifest; those of training images are not used. Predictions and tags are left empty:
+/// predictions need raw embeddings ([`super::value_prediction::predict`]).
 ///
 /// # Errors
 /// [`Kind::InvalidData`] without gallery images, or if the data set has no attribute of the model.
 pub fn evaluate(
     manifest: &Manifest,
     embeddings: &[Option<Embedding>],
-    prototypes: &Prototypes,
+    queries: &StoredQueries,
     protocol: Protocol,
-) -> Result<Report> {
+) -> Result<EvaluationResults> {
     let of = |split: Split| -> Vec<(usize, &Embedding)> {
         manifest.split(split).into_iter().filter_map(|i| Some((i, embeddings[i].as_ref()?))).collect()
     };
-    let test = Test { manifest, gallery: of(Split::Gallery), queries: of(Split::Query) };
+    let test = TestImages { manifest, gallery: of(Split::Gallery), queries: of(Split::Query) };
     if test.gallery.is_empty() {
         return Err(Error::new(
             Kind::InvalidData,
@@ -71,33 +54,33 @@ pub fn evaluate(
         .hint("Evaluation searches the images whose split is gallery."));
     }
     let known = |name: &String| manifest.attributes.iter().any(|a| a.name == *name);
-    if !prototypes.attributes.iter().any(|a| known(&a.name)) {
+    if !queries.attributes.iter().any(|a| known(&a.name)) {
         return Err(Error::new(Kind::InvalidData, "the data set has no attribute of the model")
-            .detail(format!("The model's are {}.", quoted(prototypes.attributes.iter().map(|a| &a.name))))
+            .detail(format!("The model's are {}.", quoted(queries.attributes.iter().map(|a| &a.name))))
             .hint("Evaluate on a set labelled with the model's attributes."));
     }
-    Ok(Report {
+    Ok(EvaluationResults {
         sizes: sizes(&test),
-        instance: test.instances(prototypes.instance, protocol.leave_one_out)?,
-        attributes: test.attributes(prototypes, protocol.absent)?,
-        categories: test.categories(&prototypes.categories)?,
+        instance: test.instances(queries.instance, protocol.leave_one_out)?,
+        attributes: test.attributes(queries, protocol.absent)?,
+        categories: test.categories(&queries.categories)?,
         predicted_by: protocol.predict_by,
         predictions: Vec::new(),
         tags: Vec::new(),
     })
 }
 
-impl Test<'_> {
-    /// Recall at 1 and 10: is one of the nearest gallery images of the query's instance?
-    fn instances(&self, place: Part, leave_one_out: bool) -> Result<InstanceReport> {
-        let alone = leave_one_out || self.queries.is_empty();
-        let queries = if alone { &self.gallery } else { &self.queries };
+impl TestImages<'_> {
+    /// Recall at 1 and 10: whether one of the nearest gallery images shows the instance of the query image.
+    fn instances(&self, part: Part, leave_one_out: bool) -> Result<InstanceResult> {
+        let leave_one_out = leave_one_out || self.queries.is_empty();
+        let queries = if leave_one_out { &self.gallery } else { &self.queries };
         let instance = |image: usize| self.manifest.images[image].instance;
-        let ranks = first_hits(queries, &self.gallery, place, &instance)?;
+        let ranks = first_hit_ranks(queries, &self.gallery, part, &instance)?;
         let found: Vec<usize> = ranks.iter().flatten().copied().collect();
         let recall = |k: usize| mean(found.iter().map(|&rank| f64::from(u8::from(rank < k))));
-        Ok(InstanceReport {
-            protocol: if alone { "leave-one-out" } else { "query-gallery" }.into(),
+        Ok(InstanceResult {
+            protocol: if leave_one_out { "leave-one-out" } else { "query-gallery" }.into(),
             queries: found.len(),
             queries_without_match: ranks.len() - found.len(),
             gallery: self.gallery.len(),
@@ -106,13 +89,13 @@ impl Test<'_> {
         })
     }
 
-    /// Average precision of every value's query over the gallery.
-    fn attributes(&self, prototypes: &Prototypes, absent: Absent) -> Result<RankedReport> {
+    /// The average precision of every value's query on the gallery.
+    fn attributes(&self, queries: &StoredQueries, absent: Absent) -> Result<RankedResult> {
         let mut groups = Vec::new();
-        for attribute in &prototypes.attributes {
+        for attribute in &queries.attributes {
             let Some(column) = self.manifest.attributes.iter().position(|a| a.name == attribute.name) else {
                 let skipped = "the data set does not have the attribute";
-                groups.push(AttributeReport::skipped(attribute, skipped));
+                groups.push(AttributeResult::skipped(attribute, skipped));
                 continue;
             };
             let shown = |image: usize| self.manifest.images[image].values[column];
@@ -123,30 +106,30 @@ impl Test<'_> {
                 }
             };
             let values = &self.manifest.attributes[column].values;
-            let scores = score(attribute, &ranked, |name| {
+            let scores = score_queries(attribute, &ranked, |name| {
                 let value = values.iter().position(|v| v == name)? as u32;
                 Some(move |image: usize| shown(image) == Some(value))
             })?;
             let labelled = self.gallery.iter().filter(|(i, _)| shown(*i).is_some()).count();
-            groups.push(AttributeReport::new(attribute.name.clone(), labelled, scores));
+            groups.push(AttributeResult::new(attribute.name.clone(), labelled, scores));
         }
-        Ok(RankedReport::new(groups, absent))
+        Ok(RankedResult::new(groups, absent))
     }
 
-    /// The same over the superspace for the categories.
-    fn categories(&self, prototypes: &NamedQueries) -> Result<RankedReport> {
-        let scores = score(prototypes, &self.gallery, |name| {
+    /// The average precision of every category's query on the gallery, in the superspace.
+    fn categories(&self, queries: &NamedQueries) -> Result<RankedResult> {
+        let scores = score_queries(queries, &self.gallery, |name| {
             let category = self.manifest.categories.iter().position(|c| c == name)? as u32;
             Some(move |image: usize| self.manifest.images[image].category == category)
         })?;
-        let group = AttributeReport::new(prototypes.name.clone(), self.gallery.len(), scores);
-        Ok(RankedReport::new(vec![group], Absent::Negative))
+        let group = AttributeResult::new(queries.name.clone(), self.gallery.len(), scores);
+        Ok(RankedResult::new(vec![group], Absent::Negative))
     }
 }
 
-/// One average precision per query. `relevance` gives, for a name, which images are right answers; `None` if the data set
-/// does not know it.
-fn score<R: Fn(usize) -> bool + Sync>(
+/// The average precision of each query. `relevance` returns a predicate for a name that tells the relevant images; `None` if the data set
+/// does not have the name.
+fn score_queries<R: Fn(usize) -> bool + Sync>(
     of: &NamedQueries,
     ranked: &[(usize, &Embedding)],
     relevance: impl Fn(&str) -> Option<R> + Sync,
@@ -175,12 +158,12 @@ fn score<R: Fn(usize) -> bool + Sync>(
         .collect()
 }
 
-fn sizes(test: &Test<'_>) -> Sizes {
+fn sizes(test: &TestImages<'_>) -> DatasetSizes {
     let distinct = |of: &dyn Fn(usize) -> u32| {
         let all = test.gallery.iter().chain(&test.queries).map(|(i, _)| of(*i));
         all.collect::<std::collections::HashSet<_>>().len()
     };
-    Sizes {
+    DatasetSizes {
         train: test.manifest.split(Split::Train).len(),
         queries: test.queries.len(),
         gallery: test.gallery.len(),
@@ -194,157 +177,4 @@ fn quoted<'a>(names: impl Iterator<Item = &'a String>) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::data::manifest::{AttributeEntry, ImageEntry};
-    use crate::space::Layout;
-
-    fn layout() -> Layout {
-        Layout::new(2, 2, 1).unwrap()
-    }
-
-    /// An image at these angles (degrees) in the two subspaces.
-    fn at(a: f32, b: f32) -> Option<Embedding> {
-        let (a, b) = (a.to_radians(), b.to_radians());
-        Some(Embedding::from_f32(layout(), &[a.cos(), a.sin(), b.cos(), b.sin()]).unwrap())
-    }
-
-    fn image(instance: u32, category: u32, split: Split, values: [Option<u32>; 2]) -> ImageEntry {
-        let values = values.to_vec();
-        ImageEntry { path: String::new(), instance, category, split, crop: None, values }
-    }
-
-    /// Query A (instance 0) and B (instance 1), C (instance 2, not in the gallery); a gallery of four.
-    fn set() -> (Manifest, Vec<Option<Embedding>>) {
-        let (q, g) = (Split::Query, Split::Gallery);
-        let images = vec![
-            image(0, 0, q, [None, None]),
-            image(1, 1, q, [None, None]),
-            image(2, 1, q, [None, None]),
-            image(0, 0, g, [Some(0), None]),
-            image(0, 0, g, [Some(1), None]),
-            image(1, 1, g, [Some(0), Some(0)]),
-            image(1, 1, g, [None, Some(0)]),
-            image(3, 0, Split::Train, [None, None]),
-        ];
-        let names = |list: &[&str]| list.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>();
-        let attribute = |name: &str, values: &[&str]| AttributeEntry {
-            name: name.into(),
-            ordered: false,
-            values: names(values),
-        };
-        let manifest = Manifest {
-            root: "set".into(),
-            images,
-            attributes: vec![attribute("shape", &["round", "flat", "odd"]), attribute("print", &["dots"])],
-            instances: names(&["a", "b", "c", "d"]),
-            categories: names(&["x", "y"]),
-            instance_category: vec![0, 1, 1, 0],
-            instance_group: vec![0, 1, 2, 3],
-            warnings: vec![],
-        };
-        let embeddings = vec![
-            at(0.0, 0.0),   // A: nearest is image 3, right
-            at(100.0, 0.0), // B: nearest is image 4, wrong; image 6 comes third
-            at(0.0, 0.0),
-            at(10.0, 0.0),
-            at(90.0, 0.0),
-            at(20.0, 80.0),
-            at(140.0, 90.0),
-            None,
-        ];
-        (manifest, embeddings)
-    }
-
-    fn prototypes() -> Prototypes {
-        let angle = |d: f32| [d.to_radians().cos(), d.to_radians().sin()];
-        let value =
-            |name: &str, k, d| (name.to_owned(), Some(Query::subspace(layout(), k, &angle(d)).unwrap()));
-        let shape = vec![
-            value("flat", 0, 80.0),
-            ("odd".into(), None),
-            value("round", 0, 150.0),
-            value("new", 0, 0.0),
-        ];
-        let both = |a, b| Some(Query::superspace(layout(), [angle(a), angle(b)].concat()).unwrap());
-        Prototypes {
-            instance: Part::Superspace,
-            attributes: vec![
-                NamedQueries { name: "shape".into(), queries: shape },
-                NamedQueries { name: "print".into(), queries: vec![value("dots", 1, 0.0)] },
-                NamedQueries { name: "sleeves".into(), queries: vec![value("long", 1, 0.0)] },
-            ],
-            categories: NamedQueries {
-                name: "category".into(),
-                queries: vec![("x".into(), both(0.0, 0.0)), ("y".into(), both(20.0, 80.0))],
-            },
-        }
-    }
-
-    fn close(got: Option<f64>, want: f64) {
-        assert!((got.unwrap() - want).abs() < 1e-12, "{got:?} is not {want}");
-    }
-
-    #[test]
-    fn instances_by_hand() {
-        let (manifest, embeddings) = set();
-        let r = evaluate(&manifest, &embeddings, &prototypes(), Protocol::default()).unwrap().instance;
-        assert_eq!(
-            (r.protocol.as_str(), r.queries, r.queries_without_match, r.gallery),
-            ("query-gallery", 2, 1, 4)
-        );
-        close(r.recall_at_1, 0.5);
-        close(r.recall_at_10, 1.0);
-    }
-
-    #[test]
-    fn without_queries_each_gallery_image_asks_the_others() {
-        let (manifest, embeddings) = set();
-        let protocol = Protocol { leave_one_out: true, ..Default::default() };
-        let r = evaluate(&manifest, &embeddings, &prototypes(), protocol).unwrap().instance;
-        // 3 -> 4 (80 degrees off; 5 is 10 and 80 off): right. 4 -> 6 is 50 and 90 off, 3 is 80 off: right.
-        // 5 -> 3 (10 and 80): wrong. 6 -> 5 (120 and 10), 4 (50 and 90): wrong.
-        assert_eq!((r.protocol.as_str(), r.queries, r.gallery), ("leave-one-out", 4, 4));
-        close(r.recall_at_1, 0.5);
-    }
-
-    #[test]
-    fn attributes_and_categories_by_hand() {
-        let (manifest, embeddings) = set();
-        let r = evaluate(&manifest, &embeddings, &prototypes(), Protocol::default()).unwrap();
-        let shape = &r.attributes.groups[0];
-        // flat (80 degrees): 4, 5 (60 off), 6 (60 off)... only image 4 is flat, and first.
-        close(shape.values[0].average_precision, 1.0);
-        // round (150): 6, 4, 5, 3: hits at ranks 3 and 4: (1/3 + 2/4) / 2
-        close(shape.values[2].average_precision, (1.0 / 3.0 + 0.5) / 2.0);
-        assert_eq!(shape.values[1].skipped.as_deref(), Some("no training image shows it"));
-        assert_eq!(shape.values[3].skipped.as_deref(), Some("no gallery image shows it"));
-        // dots (0 degrees): 3, 4, 5, 6: hits at 3 and 4.
-        close(r.attributes.groups[1].mean_average_precision, (1.0 / 3.0 + 0.5) / 2.0);
-        assert!(r.attributes.groups[2].values[0].skipped.is_some());
-        assert_eq!((r.attributes.scored, r.attributes.skipped), (3, 3));
-        close(r.attributes.mean_average_precision, (1.0 + 2.0 * (1.0 / 3.0 + 0.5) / 2.0) / 3.0);
-        // x (0, 0): 3, 5 (20, 80), 4 (90, 0), 6: hits at 1 and 3. y (20, 80): 5, 3 (10, 80), 6 or 4 (70, 80), 6 (120, 10)
-        let (x, y) = (&r.categories.groups[0].values[0], &r.categories.groups[0].values[1]);
-        close(x.average_precision, (1.0 + 2.0 / 3.0) / 2.0);
-        close(y.average_precision, (1.0 + 2.0 / 4.0) / 2.0);
-    }
-
-    #[test]
-    fn images_without_the_attribute_can_be_left_out() {
-        let (manifest, embeddings) = set();
-        let protocol = Protocol { absent: Absent::Exclude, ..Default::default() };
-        let r = evaluate(&manifest, &embeddings, &prototypes(), protocol).unwrap();
-        // round without image 6: 4, 5, 3: hits at 2 and 3. dots: nothing but hits.
-        close(r.attributes.groups[0].values[2].average_precision, (0.5 + 2.0 / 3.0) / 2.0);
-        close(r.attributes.groups[1].values[0].average_precision, 1.0);
-    }
-
-    #[test]
-    fn a_set_of_other_attributes_is_an_error() {
-        let (mut manifest, embeddings) = set();
-        manifest.attributes.iter_mut().for_each(|a| a.name.push('2'));
-        let e = evaluate(&manifest, &embeddings, &prototypes(), Protocol::default()).unwrap_err();
-        assert_eq!(e.detail.as_deref(), Some("The model's are \"shape\", \"print\", \"sleeves\"."));
-    }
-}
+mod tests;

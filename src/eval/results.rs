@@ -1,127 +1,127 @@
-//! What an evaluation found: a value to serialise, and a table to read.
+//! The figures of an evaluation: serialised as JSON, printed as a table.
 
 use super::metrics::mean;
-use super::ordered::{Averages, PredictionReport, Reference};
-use super::protocol::NamedQueries;
-use super::tags::TagReport;
+use super::stored_queries::NamedQueries;
+use super::tag_accuracy::TagAccuracy;
+use super::value_prediction::{Averages, PredictBy, PredictionResult};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// All figures of one evaluation; fractions, not percent.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Report {
-    /// How large everything is.
-    pub sizes: Sizes,
-    /// This very instance.
-    pub instance: InstanceReport,
-    /// Anything with a value.
-    pub attributes: RankedReport,
-    /// Anything of a category: one group.
-    pub categories: RankedReport,
-    /// What stood for a value in the predictions.
-    pub predicted_by: Reference,
-    /// The values of gallery images as their nearest values, per attribute that the data set has.
-    pub predictions: Vec<PredictionReport>,
-    /// Tags of gallery images, per attribute and for the categories; nothing of models without them.
+pub struct EvaluationResults {
+    /// The size of the data set.
+    pub sizes: DatasetSizes,
+    /// Instance retrieval.
+    pub instance: InstanceResult,
+    /// Attribute retrieval: one group per attribute.
+    pub attributes: RankedResult,
+    /// Category retrieval: a single group.
+    pub categories: RankedResult,
+    /// Which point represented a value in the predictions.
+    pub predicted_by: PredictBy,
+    /// The predicted values of gallery images, per attribute that the data set has.
+    pub predictions: Vec<PredictionResult>,
+    /// The tags of gallery images, per attribute and for the categories; empty for models without tags.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub tags: Vec<TagReport>,
+    pub tags: Vec<TagAccuracy>,
 }
 
-/// Images of each split, and what the test half holds.
+/// The size of a data set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Sizes {
+pub struct DatasetSizes {
     /// Training images.
     pub train: usize,
     /// Query images.
     pub queries: usize,
     /// Gallery images.
     pub gallery: usize,
-    /// Instances among queries and gallery.
+    /// Instances with query or gallery images.
     pub test_instances: usize,
-    /// Categories among queries and gallery.
+    /// Categories with query or gallery images.
     pub test_categories: usize,
 }
 
-/// Recall of instances.
+/// The recall of instance retrieval.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct InstanceReport {
-    /// `query-gallery`, or `leave-one-out`: each gallery image against the others.
+pub struct InstanceResult {
+    /// `query-gallery`, or `leave-one-out` (each gallery image queries the others).
     pub protocol: String,
-    /// Queries that count.
+    /// Queries whose instance has another gallery image.
     pub queries: usize,
-    /// Queries of whose instance there is nothing to be found; they do not count.
+    /// Queries whose instance has no other gallery image; they do not count.
     pub queries_without_match: usize,
     /// Gallery images.
     pub gallery: usize,
-    /// Queries whose nearest image is of their instance, as a fraction.
+    /// The fraction of queries whose nearest gallery image shows their instance.
     pub recall_at_1: Option<f64>,
-    /// Queries with an image of their instance among the nearest ten.
+    /// The fraction of queries with their instance among the ten nearest gallery images.
     pub recall_at_10: Option<f64>,
 }
 
-/// What images without an attribute are in the rankings of its values.
+/// How images without an attribute count in the rankings of its values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Absent {
-    /// Wrong answers: the whole gallery is ranked.
+    /// As wrong: the whole gallery is ranked
     #[default]
     Negative,
-    /// Not there: only images with some value of the attribute are ranked.
+    /// Not at all: only images that have a value of the attribute are ranked
     Exclude,
 }
 
-/// Mean average precision over queries that are ranked.
+/// The mean average precision of attribute or category retrieval.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct RankedReport {
+pub struct RankedResult {
     /// How images without the attribute count.
     pub absent: Absent,
-    /// Over all scored values of all groups.
+    /// The mean over all scored values of all groups.
     pub mean_average_precision: Option<f64>,
-    /// How many values were scored.
+    /// The number of values that were scored.
     pub scored: usize,
-    /// How many were not; each says why.
+    /// The number of values that were not; each states why.
     pub skipped: usize,
     /// Per attribute, in the model's order.
-    pub groups: Vec<AttributeReport>,
+    pub groups: Vec<AttributeResult>,
 }
 
-/// One attribute, or the categories.
+/// The result of one attribute, or of the categories.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct AttributeReport {
-    /// Its name.
+pub struct AttributeResult {
+    /// The attribute's name, or "category".
     pub name: String,
-    /// Gallery images with some value.
+    /// Gallery images that have a value.
     pub labelled: usize,
-    /// Over its scored values.
+    /// The mean over its scored values.
     pub mean_average_precision: Option<f64>,
-    /// How many of its values were scored.
+    /// The number of its values that were scored.
     pub scored: usize,
-    /// Per value.
+    /// The result of each value.
     pub values: Vec<ScoredName>,
 }
 
-/// One value or category.
+/// The result of one value or category.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ScoredName {
-    /// Its name.
+    /// The name of the value or category.
     pub name: String,
-    /// `None` if it was skipped.
+    /// The average precision of its query; `None` if it was skipped.
     pub average_precision: Option<f64>,
-    /// Right answers among the ranked images.
+    /// Relevant images in the ranking.
     pub positives: usize,
     /// Why it was not scored.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub skipped: Option<String>,
 }
 
-impl AttributeReport {
-    /// A group of scored values.
+impl AttributeResult {
+    /// The result of a group from its scored values.
     pub fn new(name: String, labelled: usize, values: Vec<ScoredName>) -> Self {
         let scores = || values.iter().filter_map(|v| v.average_precision);
         Self { name, labelled, mean_average_precision: mean(scores()), scored: scores().count(), values }
     }
 
-    /// A group of which nothing can be scored.
+    /// The result of a group that cannot be scored, with the reason.
     pub fn skipped(of: &NamedQueries, why: &str) -> Self {
         let skip = |(name, _): &(String, _)| ScoredName {
             name: name.clone(),
@@ -133,9 +133,9 @@ impl AttributeReport {
     }
 }
 
-impl RankedReport {
-    /// The summary of some groups.
-    pub fn new(groups: Vec<AttributeReport>, absent: Absent) -> Self {
+impl RankedResult {
+    /// The summary of the groups.
+    pub fn new(groups: Vec<AttributeResult>, absent: Absent) -> Self {
         let all = || groups.iter().flat_map(|g| &g.values);
         Self {
             absent,
@@ -147,8 +147,8 @@ impl RankedReport {
     }
 }
 
-impl Report {
-    /// The few figures that a model's config carries.
+impl EvaluationResults {
+    /// The figures that are stored in a model's config.
     pub fn summary(&self) -> serde_json::Value {
         let per_attribute: serde_json::Map<String, serde_json::Value> = self
             .attributes
@@ -178,13 +178,13 @@ impl Report {
     }
 }
 
-/// A fraction as percent, for people.
+/// A fraction as percent with one decimal; "-" if there is none.
 pub(crate) fn percent(x: Option<f64>) -> String {
     x.map_or("-".into(), |x| format!("{:.1}", 100.0 * x))
 }
 
 /// The table that `coopembed eval` prints.
-impl fmt::Display for Report {
+impl fmt::Display for EvaluationResults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (s, i) = (&self.sizes, &self.instance);
         writeln!(
@@ -200,7 +200,7 @@ impl fmt::Display for Report {
             Absent::Exclude => "absent is left out",
         };
         writeln!(f, "\nattribute ({how})")?;
-        ranked(f, &self.attributes)?;
+        write_mean(f, &self.attributes)?;
         writeln!(f, "  {:<18} {:>6} {:>8} {:>10}", "", "mAP", "values", "labelled")?;
         for g in &self.attributes.groups {
             let map = percent(g.mean_average_precision);
@@ -214,7 +214,7 @@ impl fmt::Display for Report {
             )?;
         }
         writeln!(f, "\ncategory")?;
-        ranked(f, &self.categories)?;
+        write_mean(f, &self.categories)?;
         self.write_predictions(f)?;
         self.write_tags(f)?;
         let groups = self.attributes.groups.iter().chain(&self.categories.groups);
@@ -229,7 +229,8 @@ impl fmt::Display for Report {
     }
 }
 
-impl Report {
+impl EvaluationResults {
+    /// Writes the accuracy and calibration of tags.
     fn write_tags(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.tags.is_empty() {
             return Ok(());
@@ -246,14 +247,14 @@ impl Report {
         Ok(())
     }
 
-    /// Percent, but for the errors, which are in ranks; then the confusion of each ordered attribute.
+    /// Writes the predictions in percent (errors in ranks), and the confusion matrix of each ordered attribute.
     fn write_predictions(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.predictions.is_empty() {
             return Ok(());
         }
         let reference = match self.predicted_by {
-            Reference::Proxy => "proxy",
-            Reference::Mean => "mean query",
+            PredictBy::Proxy => "proxy",
+            PredictBy::Mean => "mean query",
         };
         writeln!(f, "\nnearest value, by {reference} (micro: over images, macro: over values)")?;
         writeln!(f, "  {:<18} {:>13} {:>13} {:>13} {:>8}", "", "accuracy", "MRR", "MAE in ranks", "images")?;
@@ -271,8 +272,8 @@ impl Report {
     }
 }
 
-/// Rows are the right values, columns the nearest ones; wide names are cut.
-fn confusion(f: &mut fmt::Formatter<'_>, p: &PredictionReport) -> fmt::Result {
+/// Writes a confusion matrix: a row for each right value, a column for each nearest value. Long names are truncated.
+fn confusion(f: &mut fmt::Formatter<'_>, p: &PredictionResult) -> fmt::Result {
     const WIDTH: usize = 7;
     let cut = |name: &str| name.chars().take(WIDTH).collect::<String>();
     writeln!(f, "\nconfusion of {} (rows: right, columns: nearest)", p.name)?;
@@ -285,7 +286,8 @@ fn confusion(f: &mut fmt::Formatter<'_>, p: &PredictionReport) -> fmt::Result {
     Ok(())
 }
 
-fn ranked(f: &mut fmt::Formatter<'_>, r: &RankedReport) -> fmt::Result {
+/// Writes a line with the mean average precision.
+fn write_mean(f: &mut fmt::Formatter<'_>, r: &RankedResult) -> fmt::Result {
     let map = percent(r.mean_average_precision);
     writeln!(f, "  mAP {map}   {} scored, {} skipped", r.scored, r.skipped)
 }

@@ -1,11 +1,11 @@
-//! What the page asks this server: JSON in, JSON out, and pictures.
+//! The addresses that the page calls: JSON in, JSON out, and images.
 
-use super::database::{Database, Reading};
-use super::dropped_images::Photos;
-use super::http_error::Refusal;
+use super::database::{column, Database, ReadTransaction};
+use super::dropped_images::DroppedImages;
+use super::http_error::HttpError;
 use super::images::{respond, Thumbnails};
-use super::inspection::Findings;
-use super::query_terms::{Expression, Question};
+use super::inspection::Inspection;
+use super::query_terms::{QueryExpression, SearchRequest};
 use super::sql_queries;
 use super::vocabulary;
 use axum::body::{to_bytes, Body};
@@ -18,142 +18,151 @@ use serde::{Deserialize, Serialize};
 use serde_json::{json, Map, Value};
 use std::sync::Arc;
 use std::time::Instant;
-use tokio_postgres::types::FromSqlOwned;
 use tokio_postgres::Row;
 
-/// Most rows of one answer: "more" asks for a longer list until then.
-const MOST_ROWS: u32 = 1000;
+/// Most rows of one answer; the page's "More" asks for a longer list until then.
+const MAX_ROWS: u32 = 1000;
 
-/// Bytes of a question.
-const LARGEST_QUESTION: usize = 1 << 20;
+/// Most bytes of a JSON request.
+const MAX_JSON_BYTES: usize = 1 << 20;
 
-/// Bytes of a picture in the table; a larger one is refused.
-const LARGEST_PICTURE: i64 = 64 << 20;
+/// Most bytes of an image of the table; a larger one is not shown.
+const MAX_IMAGE_BYTES: i64 = 64 << 20;
 
-/// What every request has at hand.
-pub struct Look {
-    /// Where the rows are.
+/// What every request handler shares.
+pub struct AppState {
+    /// Connections to the database that holds the table.
     pub database: Database,
-    /// What they are.
-    pub findings: Findings,
-    /// Dropped photos.
-    pub photos: Photos,
-    /// Small pictures.
+    /// The table, its columns and the model, found when the program started.
+    pub inspection: Inspection,
+    /// Images that users dropped on the page.
+    pub dropped_images: DroppedImages,
+    /// Scaled-down images, cached.
     pub thumbnails: Thumbnails,
-    /// Rows of an answer.
+    /// Rows of an answer unless the page asks for more (`--limit`).
     pub limit: u32,
-    /// Bytes of a photo.
-    pub max_photo: usize,
+    /// Most bytes of a dropped image (`--max-upload`).
+    pub max_upload: usize,
 }
 
-type Shared = State<Arc<Look>>;
-type Answer = Result<Response, Refusal>;
+type SharedState = State<Arc<AppState>>;
+type ApiResult = Result<Response, HttpError>;
 
-/// What the page is about: the table, the words, what can be done.
-pub async fn about(State(look): Shared) -> Answer {
-    let reading = look.database.read().await?;
-    let Findings { table, model, rows, transition, notices, version } = &look.findings;
+/// `GET /api/about`: the table, the model's vocabulary, and which features are available.
+pub async fn about(State(app): SharedState) -> ApiResult {
+    let transaction = app.database.begin().await?;
+    let Inspection { table, model, rows, transition, notices, version } = &app.inspection;
     let names = |columns: &[super::table::Column]| columns.iter().map(|c| c.name.clone()).collect::<Vec<_>>();
-    json_of(&json!({
+    json_response(&json!({
         "table": table.name,
         "id": table.id.name,
         "labels": names(&table.labels),
-        "pictures": table.image.is_some(),
+        "has_images": table.image.is_some(),
         "rows": rows,
         "model": model,
         "version": version,
         "notices": notices,
         "transition": transition.is_some(),
-        "limit": look.limit,
-        "most": MOST_ROWS,
-        "max_photo": look.max_photo,
-        "attributes": vocabulary::attributes(&reading, table).await?,
-        "categories": vocabulary::categories(&reading, table).await?,
-        "filter": vocabulary::filter(&reading, table).await?,
+        "limit": app.limit,
+        "max_limit": MAX_ROWS,
+        "max_upload": app.max_upload,
+        "attributes": vocabulary::attributes(&transaction, table).await?,
+        "categories": vocabulary::categories(&transaction, table).await?,
+        "filter": vocabulary::filter(&transaction, table).await?,
     }))
 }
 
-/// Keeps a dropped photo: its bytes are the body.
-pub async fn photo(State(look): Shared, body: Body) -> Answer {
-    let bytes = whole(
+/// `POST /api/dropped`: keeps a dropped image, whose bytes are the body, and answers with its key.
+pub async fn keep_dropped_image(State(app): SharedState, body: Body) -> ApiResult {
+    let bytes = read_body(
         body,
-        look.max_photo,
-        "photo",
-        "Drop a smaller one, or start the server with a larger --max-photo.",
+        app.max_upload,
+        "image",
+        "Drop a smaller one, or start the server with a larger --max-upload.",
     )
     .await?;
     if bytes.is_empty() {
-        return Err(Refusal::bad("the photo is empty"));
+        return Err(HttpError::bad_request("the image is empty"));
     }
-    json_of(&json!({ "photo": look.photos.keep(bytes) }))
+    json_response(&json!({ "key": app.dropped_images.keep(bytes) }))
 }
 
-/// A kept photo, small.
-pub async fn kept_photo(State(look): Shared, Path(name): Path<String>, headers: HeaderMap) -> Answer {
-    let photo = look.photos.get(&name).ok_or_else(Refusal::photo_gone)?;
-    Ok(respond(&look.thumbnails.small(photo).await, &headers))
+/// `GET /dropped/{key}`: the thumbnail of a dropped image.
+pub async fn dropped_image(
+    State(app): SharedState,
+    Path(key): Path<String>,
+    headers: HeaderMap,
+) -> ApiResult {
+    let image = app.dropped_images.get(&key).ok_or_else(HttpError::dropped_image_gone)?;
+    Ok(respond(&app.thumbnails.small(image).await, &headers))
 }
 
-/// How large a picture is wanted.
+/// Query string of `GET /image/{id}`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Size {
+pub struct ImageOptions {
+    /// Whether a thumbnail is enough.
     #[serde(default)]
     small: bool,
 }
 
-/// A row's picture.
-pub async fn picture(
-    State(look): Shared,
+/// `GET /image/{id}`: the image of a row.
+pub async fn row_image(
+    State(app): SharedState,
     Path(id): Path<String>,
-    size: Result<Query<Size>, QueryRejection>,
+    options: Result<Query<ImageOptions>, QueryRejection>,
     headers: HeaderMap,
-) -> Answer {
-    let Query(size) = size?;
-    let none = || Refusal::new(StatusCode::NOT_FOUND, "this row has no picture");
-    let statement = sql_queries::picture(&look.findings.table, &id, LARGEST_PICTURE).ok_or_else(none)?;
-    let rows = look.database.rows(&statement).await?;
-    let row = rows.first().ok_or_else(|| Refusal::no_row(&id))?;
-    let length: i32 = column::<Option<i32>>(row, 1)?.ok_or_else(none)?;
+) -> ApiResult {
+    let Query(options) = options?;
+    let no_image = || HttpError::new(StatusCode::NOT_FOUND, "this row has no image");
+    let statement =
+        sql_queries::row_image(&app.inspection.table, &id, MAX_IMAGE_BYTES).ok_or_else(no_image)?;
+    let rows = app.database.rows(&statement).await?;
+    let row = rows.first().ok_or_else(|| HttpError::no_row(&id))?;
+    let length: i32 = column::<Option<i32>>(row, 1)?.ok_or_else(no_image)?;
     let too_large = || {
-        Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "this row's picture is too large to show")
-            .detail(format!("It has {length} bytes, and the limit is {LARGEST_PICTURE}."))
+        HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, "this row's image is too large to show")
+            .detail(format!("It has {length} bytes, and the limit is {MAX_IMAGE_BYTES}."))
     };
     let original = Arc::new(column::<Option<Vec<u8>>>(row, 0)?.ok_or_else(too_large)?);
-    let shown = if size.small { look.thumbnails.small(original).await } else { original };
+    let shown = if options.small { app.thumbnails.small(original).await } else { original };
     Ok(respond(&shown, &headers))
 }
 
-/// A search.
-pub async fn search(State(look): Shared, request: Request) -> Answer {
-    let question: Question = question::<Question>(request).await?.checked()?;
-    let limit = question.limit.unwrap_or(look.limit).clamp(1, MOST_ROWS);
-    let photo = |name: &str| look.photos.get(name);
-    let ask = Expression { table: &look.findings.table, photo: &photo };
-    let statement = sql_queries::search(&ask, &question, i64::from(limit))?;
-    let reading = look.database.read().await?;
-    check_known(&look, &reading, &question).await?;
+/// `POST /api/search`: the nearest rows, why each matches, and the SQL that found them.
+pub async fn search(State(app): SharedState, request: Request) -> ApiResult {
+    let search: SearchRequest = read_json::<SearchRequest>(request).await?.checked()?;
+    let limit = search.limit.unwrap_or(app.limit).clamp(1, MAX_ROWS);
+    let dropped_image = |key: &str| app.dropped_images.get(key);
+    let expression = QueryExpression { table: &app.inspection.table, dropped_image: &dropped_image };
+    let statement = sql_queries::search(&expression, &search, i64::from(limit))?;
+    let transaction = app.database.begin().await?;
+    check_query_rows(&app, &transaction, &search).await?;
 
     let start = Instant::now();
-    let found = reading.rows(&statement).await?;
+    let found = transaction.rows(&statement).await?;
     let milliseconds = start.elapsed().as_secs_f64() * 1000.0;
-    let labels = look.findings.table.labels.len();
-    let asked = !question.wishes.is_empty();
+    let label_count = app.inspection.table.labels.len();
+    let has_query = !search.terms.is_empty();
     let mut rows = Vec::with_capacity(found.len());
     let mut ids = Vec::with_capacity(found.len());
     for row in &found {
-        let distance = if asked { column::<Option<f64>>(row, 1 + labels)? } else { None };
+        let distance = if has_query { column::<Option<f64>>(row, 1 + label_count)? } else { None };
         let id: Option<String> = column(row, 0)?;
         ids.extend(id.clone());
-        rows.push(json!({ "id": id, "labels": texts(row, labels)?, "distance": distance }));
+        rows.push(json!({ "id": id, "labels": label_texts(row, label_count)?, "distance": distance }));
     }
-    let why = if asked && !ids.is_empty() { Some(sql_queries::why(&ask, &question, &ids)?) } else { None };
-    let mut reasons = Map::new();
-    if let Some(why) = &why {
-        for row in reading.rows(why).await? {
-            let list = reasons.entry(column::<String>(&row, 0)?).or_insert_with(|| json!([]));
-            if let Value::Array(list) = list {
-                list.push(json!({
+    let explain = if has_query && !ids.is_empty() {
+        Some(sql_queries::explain(&expression, &search, &ids)?)
+    } else {
+        None
+    };
+    let mut explanations = Map::new();
+    if let Some(explain) = &explain {
+        for row in transaction.rows(explain).await? {
+            let parts = explanations.entry(column::<String>(&row, 0)?).or_insert_with(|| json!([]));
+            if let Value::Array(parts) = parts {
+                parts.push(json!({
                     "attribute": column::<Option<String>>(&row, 1)?,
                     "weight": column::<Option<f32>>(&row, 2)?,
                     "distance": column::<Option<f64>>(&row, 3)?,
@@ -162,26 +171,30 @@ pub async fn search(State(look): Shared, request: Request) -> Answer {
             }
         }
     }
-    json_of(&json!({
-        "more": rows.len() == limit as usize && limit < MOST_ROWS,
+    json_response(&json!({
+        "more": rows.len() == limit as usize && limit < MAX_ROWS,
         "rows": rows,
-        "why": reasons,
-        "sql": statement.shown(),
-        "why_sql": why.map(|why| why.shown()),
+        "explanations": explanations,
+        "sql": statement.with_literals(),
+        "explain_sql": explain.map(|explain| explain.with_literals()),
         "milliseconds": milliseconds,
     }))
 }
 
-/// Refuses to ask with a row that is not there: its distances would all be null.
-async fn check_known(look: &Look, reading: &Reading, question: &Question) -> Result<(), Refusal> {
-    let ids: Vec<String> = question.ids().into_iter().map(str::to_owned).collect();
+/// Fails if a row that the search starts from does not exist or has no embedding: every distance would be null.
+async fn check_query_rows(
+    app: &AppState,
+    transaction: &ReadTransaction,
+    search: &SearchRequest,
+) -> Result<(), HttpError> {
+    let ids: Vec<String> = search.row_ids().into_iter().map(str::to_owned).collect();
     for id in &ids {
-        let rows = reading.rows(&sql_queries::known(&look.findings.table, std::slice::from_ref(id))).await?;
-        match rows.first() {
-            None => return Err(Refusal::no_row(id)),
+        let statement = sql_queries::has_embedding(&app.inspection.table, std::slice::from_ref(id));
+        match transaction.rows(&statement).await?.first() {
+            None => return Err(HttpError::no_row(id)),
             Some(row) if !column::<bool>(row, 1)? => {
-                return Err(Refusal::bad(format!("the row with id \"{id}\" has no embedding"))
-                    .hint("Embed its picture: UPDATE ... SET emb = coop_embed(image)."));
+                return Err(HttpError::bad_request(format!("the row with id \"{id}\" has no embedding"))
+                    .hint("Embed its image: UPDATE ... SET emb = coop_embed(image)."));
             }
             Some(_) => {}
         }
@@ -189,46 +202,49 @@ async fn check_known(look: &Look, reading: &Reading, question: &Question) -> Res
     Ok(())
 }
 
-/// Which row.
+/// Query string of `GET /api/tags`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Which {
+pub struct TagsOptions {
+    /// The row's id, as text.
     id: String,
 }
 
-/// What a row shows.
-pub async fn tags(State(look): Shared, which: Result<Query<Which>, QueryRejection>) -> Answer {
-    let Query(which) = which?;
-    let statement = sql_queries::tags(&look.findings.table, &which.id);
-    let rows = look.database.rows(&statement).await?;
-    let row = rows.first().ok_or_else(|| Refusal::no_row(&which.id))?;
+/// `GET /api/tags`: the attribute values that the model sees in a row (`coop_tags`).
+pub async fn tags(State(app): SharedState, options: Result<Query<TagsOptions>, QueryRejection>) -> ApiResult {
+    let Query(TagsOptions { id }) = options?;
+    let statement = sql_queries::tags(&app.inspection.table, &id);
+    let rows = app.database.rows(&statement).await?;
+    let row = rows.first().ok_or_else(|| HttpError::no_row(&id))?;
     let tags: Option<String> = column(row, 0)?;
     let tags: Value = serde_json::from_str(tags.as_deref().unwrap_or("null")).unwrap_or(Value::Null);
-    json_of(&json!({ "tags": tags, "sql": statement.shown() }))
+    json_response(&json!({ "tags": tags, "sql": statement.with_literals() }))
 }
 
-/// From where to where.
+/// Body of `POST /api/transition`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Journey {
+pub struct TransitionRequest {
+    /// Id of the first row, as text.
     from: String,
+    /// Id of the last row, as text.
     to: String,
+    /// Walk in this attribute's subspace; in all of them if absent.
     #[serde(default)]
     attribute: Option<String>,
 }
 
-/// From one picture to another by small steps.
-pub async fn transition(State(look): Shared, request: Request) -> Answer {
-    let journey: Journey = question(request).await?;
-    let table = &look.findings.table;
-    let function = look.findings.transition.as_ref().ok_or_else(|| {
-        Refusal::new(StatusCode::NOT_FOUND, "this version of the extension has no coop_transition")
+/// `POST /api/transition`: the steps from one row to another (`coop_transition`).
+pub async fn transition(State(app): SharedState, request: Request) -> ApiResult {
+    let TransitionRequest { from, to, attribute } = read_json(request).await?;
+    let table = &app.inspection.table;
+    let function = app.inspection.transition.as_ref().ok_or_else(|| {
+        HttpError::new(StatusCode::NOT_FOUND, "this version of the extension has no coop_transition")
     })?;
-    let ends = (journey.from.as_str(), journey.to.as_str());
-    let statement = sql_queries::transition(table, function, ends, journey.attribute.as_deref());
-    let reading = look.database.read().await?;
+    let statement = sql_queries::transition(table, function, (&from, &to), attribute.as_deref());
+    let transaction = app.database.begin().await?;
     let start = Instant::now();
-    let found = reading.rows(&statement).await?;
+    let found = transaction.rows(&statement).await?;
     let milliseconds = start.elapsed().as_secs_f64() * 1000.0;
     let mut ids = Vec::new();
     let mut steps = Vec::new();
@@ -239,57 +255,58 @@ pub async fn transition(State(look): Shared, request: Request) -> Answer {
         ids.push(id);
     }
     let mut labels = Map::new();
-    for row in reading.rows(&sql_queries::labels(table, &ids)).await? {
-        labels.insert(column(&row, 0)?, json!(texts(&row, table.labels.len())?));
+    for row in transaction.rows(&sql_queries::labels(table, &ids)).await? {
+        labels.insert(column(&row, 0)?, json!(label_texts(&row, table.labels.len())?));
     }
-    json_of(
-        &json!({ "steps": steps, "labels": labels, "sql": statement.shown(), "milliseconds": milliseconds }),
-    )
+    json_response(&json!({
+        "steps": steps,
+        "labels": labels,
+        "sql": statement.with_literals(),
+        "milliseconds": milliseconds,
+    }))
 }
 
-/// No such address.
-pub async fn nothing() -> Refusal {
-    Refusal::new(StatusCode::NOT_FOUND, "there is nothing at this address")
+/// For addresses that no route serves.
+pub async fn not_found() -> HttpError {
+    HttpError::new(StatusCode::NOT_FOUND, "there is nothing at this address")
 }
 
-/// An address that is asked in another way.
-pub async fn otherwise() -> Refusal {
-    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "this address is not asked in that way")
+/// For a `GET` where a `POST` is served, and the like.
+pub async fn method_not_allowed() -> HttpError {
+    HttpError::new(StatusCode::METHOD_NOT_ALLOWED, "this address does not take this HTTP method")
 }
 
-fn texts(row: &Row, count: usize) -> Result<Vec<Option<String>>, Refusal> {
+/// The labels of a row, which follow its id in column 0.
+fn label_texts(row: &Row, count: usize) -> Result<Vec<Option<String>>, HttpError> {
     (1..=count).map(|i| column(row, i)).collect()
 }
 
-/// A value of a row, whose types our own statements decide.
-pub fn column<T: FromSqlOwned>(row: &Row, index: usize) -> Result<T, Refusal> {
-    row.try_get(index).map_err(|e| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()))
-}
-
-fn json_of(value: &impl Serialize) -> Answer {
-    let text = serde_json::to_string(value)
-        .map_err(|e| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, format!("could not write JSON: {e}")))?;
+fn json_response(value: &impl Serialize) -> ApiResult {
+    let text = serde_json::to_string(value).map_err(|e| {
+        HttpError::new(StatusCode::INTERNAL_SERVER_ERROR, format!("could not write JSON: {e}"))
+    })?;
     Ok(([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")], text)
         .into_response())
 }
 
-/// JSON, and called so: a form of another page cannot call its contents that.
-async fn question<T: DeserializeOwned>(request: Request) -> Result<T, Refusal> {
+/// A JSON body. The Content-Type must say so: a form on another site cannot send that type.
+async fn read_json<T: DeserializeOwned>(request: Request) -> Result<T, HttpError> {
     let media_type =
         request.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
     if media_type.split(';').next().map(str::trim) != Some("application/json") {
-        return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the request is not JSON")
+        return Err(HttpError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the request is not JSON")
             .detail(format!("Its Content-Type is \"{}\".", crate::error::abridged(media_type))));
     }
-    let bytes = whole(request.into_body(), LARGEST_QUESTION, "question", "Ask for less at once.").await?;
+    let bytes = read_body(request.into_body(), MAX_JSON_BYTES, "request", "Ask for less at once.").await?;
     serde_json::from_slice(&bytes)
-        .map_err(|e| Refusal::bad("the question is not understood").detail(format!("{e}.")))
+        .map_err(|e| HttpError::bad_request("could not parse the request").detail(format!("{e}.")))
 }
 
-async fn whole(body: Body, most: usize, what: &str, hint: &str) -> Result<Vec<u8>, Refusal> {
-    let bytes = to_bytes(body, most).await.map_err(|_| {
-        Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the {what} is too large"))
-            .detail(format!("The limit is {most} bytes."))
+/// The whole body, up to `max` bytes; `what` and `hint` go into the error.
+async fn read_body(body: Body, max: usize, what: &str, hint: &str) -> Result<Vec<u8>, HttpError> {
+    let bytes = to_bytes(body, max).await.map_err(|_| {
+        HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the {what} is too large"))
+            .detail(format!("The limit is {max} bytes."))
             .hint(hint)
     })?;
     Ok(bytes.into())

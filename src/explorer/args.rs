@@ -1,4 +1,4 @@
-//! The options of `coopembed serve`.
+//! The command line of `coopembed serve`.
 
 use crate::error::{Error, Kind, Result};
 use std::net::{SocketAddr, ToSocketAddrs as _};
@@ -6,75 +6,75 @@ use std::net::{SocketAddr, ToSocketAddrs as _};
 /// `coopembed serve`'s flags.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ServeArgs {
-    /// Database: postgres://user@host/name, or key=value pairs, or a name [default: as PGHOST, PGDATABASE ... say]
+    /// Database: postgres://user@host/name, key=value pairs, or a name [default: from PGHOST, PGDATABASE and so on]
     #[arg(long, value_name = "URL")]
     pub db: Option<String>,
-    /// Table or view with the pictures, as in SQL: products, shop.products, '"My Shop"."Products"'
+    /// Table or view to explore, written as in SQL: products, shop.products, '"My Shop"."Products"'
     #[arg(long, value_name = "NAME")]
     pub table: String,
-    /// Column that tells rows apart [default: the primary key]
+    /// Column that identifies a row [default: the primary key]
     #[arg(long, value_name = "COLUMN")]
     pub id: Option<String>,
-    /// Column of embeddings, of type coopvec [default: the only one]
+    /// Column of embeddings, of type coopvec [default: the only one of that type]
     #[arg(long, value_name = "COLUMN")]
     pub emb: Option<String>,
-    /// Column of pictures, of type bytea [default: the only one]
+    /// Column of images, of type bytea [default: the only one of that type]
     #[arg(long, value_name = "COLUMN")]
     pub image: Option<String>,
-    /// Column to show under each picture; may be repeated [default: the first three of text]
+    /// Column to show under each image; may be repeated [default: the first three text columns]
     #[arg(long, value_name = "COLUMN")]
     pub label: Vec<String>,
-    /// Column to offer as a filter: only rows with this value
+    /// Column to offer as a filter
     #[arg(long, value_name = "COLUMN")]
     pub category_column: Option<String>,
-    /// Model whose words are offered and that embeds dropped photos [default: the database's default]
+    /// Model whose vocabulary is offered and that embeds dropped images [default: the database's default model]
     #[arg(long, value_name = "NAME")]
     pub model: Option<String>,
-    /// Address and port of the page; port 0 takes a free one
+    /// Address and port to listen on; port 0 picks a free one
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080")]
     pub listen: String,
-    /// Let --listen be an address that other machines reach. Whoever reaches it sees the table, without a password
+    /// Allow --listen to be an address that other machines can reach: anyone who can reach it can read the table without a password
     #[arg(long)]
     pub allow_remote: bool,
-    /// Name by which browsers may call this server besides localhost and --listen; may be repeated
+    /// Host name that browsers may use for this server, besides localhost and the one in --listen; may be repeated
     #[arg(long, value_name = "NAME")]
     pub host_name: Vec<String>,
-    /// Pictures on a page
+    /// Images per page
     #[arg(long, value_name = "COUNT", default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..=500))]
     pub limit: u32,
-    /// Seconds that a query may take (statement_timeout)
+    /// Most seconds that a query may take (statement_timeout)
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=86_400))]
     pub timeout: u32,
-    /// Largest photo that may be dropped on the page, in megabytes
-    #[arg(long, value_name = "MB", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=256))]
-    pub max_photo: u32,
+    /// Largest image that may be dropped on the page, in megabytes
+    #[arg(long, alias = "max-photo", value_name = "MB", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub max_upload: u32,
 }
 
 impl ServeArgs {
-    /// Where to listen, and whether other machines reach that.
+    /// The socket address to listen on, and whether other machines can reach it.
     ///
     /// # Errors
-    /// [`Kind::InvalidParameter`] for no address, and for one that other machines reach without `--allow-remote`.
+    /// [`Kind::InvalidParameter`] for what is not an address, and for one that other machines can reach without `--allow-remote`.
     pub fn address(&self) -> Result<(SocketAddr, bool)> {
-        let wrong = |why: String| {
-            Error::new(Kind::InvalidParameter, format!("--listen \"{}\" is no address", self.listen))
+        let invalid = |why: String| {
+            Error::new(Kind::InvalidParameter, format!("--listen \"{}\" is not an address", self.listen))
                 .detail(why)
                 .hint("Write host and port, as in 127.0.0.1:8080 or [::1]:8080.")
         };
-        let mut found = self.listen.to_socket_addrs().map_err(|e| wrong(format!("{e}.")))?;
-        let address = found.next().ok_or_else(|| wrong("The name has no address.".to_owned()))?;
+        let mut found = self.listen.to_socket_addrs().map_err(|e| invalid(format!("{e}.")))?;
+        let address = found.next().ok_or_else(|| invalid("The name has no address.".to_owned()))?;
         let remote = !address.ip().is_loopback();
         if remote && !self.allow_remote {
             return Err(Error::new(
                 Kind::InvalidParameter,
-                format!("other machines would reach {address}, and the page asks for no password"),
+                format!("other machines could reach {address}, and the page has no password"),
             )
-            .hint("Listen on 127.0.0.1 (from elsewhere: ssh -L), or add --allow-remote if everybody there may see the table."));
+            .hint("Listen on 127.0.0.1 and reach it through \"ssh -L\", or add --allow-remote if everyone on that network may read the table."));
         }
         Ok((address, remote))
     }
 
-    /// The host of `--listen` as it was written, without its port and an IPv6 address's brackets.
+    /// The host in `--listen`, without its port and without the brackets of an IPv6 address.
     pub fn listen_host(&self) -> &str {
         let host = self.listen.rsplit_once(':').map_or(self.listen.as_str(), |(host, _)| host);
         host.trim_start_matches('[').trim_end_matches(']')
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn the_page_is_for_this_machine_unless_said_otherwise() {
+    fn only_this_machine_can_reach_the_page_by_default() {
         assert_eq!(args(&[]).address().unwrap(), ("127.0.0.1:8080".parse().unwrap(), false));
         assert_eq!(args(&["--listen", "[::1]:0"]).address().unwrap(), ("[::1]:0".parse().unwrap(), false));
         let e = args(&["--listen", "0.0.0.0:80"]).address().unwrap_err();
@@ -115,11 +115,11 @@ mod tests {
             .unwrap()
             .contains("127.0.0.1:8080"));
         assert_eq!(args(&["--listen", "[::1]:9"]).listen_host(), "::1");
-        assert_eq!(args(&["--listen", "pictures.lan:9"]).listen_host(), "pictures.lan");
+        assert_eq!(args(&["--listen", "shop.lan:9"]).listen_host(), "shop.lan");
     }
 
     #[test]
-    fn columns_to_show_are_named_one_by_one() {
+    fn each_label_flag_names_one_column() {
         assert_eq!(args(&["--label", "name", "--label", "a,b"]).label, ["name", "a,b"]);
         assert!(Program::try_parse_from(["serve"]).is_err(), "a table is needed");
     }

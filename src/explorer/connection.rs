@@ -1,4 +1,4 @@
-//! From `--db` and the environment to a connection's parameters, as psql understands them.
+//! Connection parameters from `--db` and the environment, with the same meaning as in psql.
 
 use super::passfile;
 use super::tls::{Encryption, Trust};
@@ -9,23 +9,26 @@ use std::time::Duration;
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::Config;
 
-/// Where the sockets of Debian's and of PostgreSQL's own builds are.
-const SOCKETS: [&str; 2] = ["/var/run/postgresql", "/tmp"];
+/// Socket folders of Debian's packages and of PostgreSQL's own builds.
+const SOCKET_FOLDERS: [&str; 2] = ["/var/run/postgresql", "/tmp"];
 
-/// What one connects with.
+/// How to connect.
 #[derive(Debug, Clone)]
 pub struct Connection {
-    /// Host, user, database and so on.
+    /// Host, user, database, password and so on.
     pub config: Config,
-    /// Whether and whose certificate must be good.
+    /// Whether to encrypt, and which certificates to accept.
     pub encryption: Encryption,
 }
 
 impl Connection {
-    /// `db`, and what it leaves open from the environment (`variable` reads it), a password file, and psql's defaults.
+    /// Parses `db` and takes what it leaves out from the environment (read through `variable`), the password file and psql's
+    /// defaults.
+    ///
+    /// `sslmode`, `sslrootcert` and `passfile` are taken out first, because tokio-postgres does not know all their values.
     ///
     /// # Errors
-    /// [`Kind::InvalidParameter`] for what cannot be understood.
+    /// [`Kind::InvalidParameter`] for what cannot be parsed; the message never contains the password.
     pub fn new(db: Option<&str>, variable: &dyn Fn(&str) -> Option<String>) -> Result<Self> {
         let db = db.unwrap_or_default();
         let (db, mode) = take(db, "sslmode")?;
@@ -33,7 +36,7 @@ impl Connection {
         let (db, passfile) = take(&db, "passfile")?;
         let is_name = !db.is_empty() && !db.contains('=') && !db.contains("://");
         let mut config =
-            if is_name { Config::new() } else { db.parse::<Config>().map_err(|e| not_understood(&e))? };
+            if is_name { Config::new() } else { db.parse::<Config>().map_err(|e| parse_error(&e))? };
         if is_name {
             config.dbname(&db);
         }
@@ -52,7 +55,7 @@ impl Connection {
         Ok(Self { config, encryption })
     }
 
-    /// For people: `demo on /tmp as alice`.
+    /// For people: `database "demo" on /tmp as alice`.
     pub fn describe(&self) -> String {
         let hosts = self.config.get_hosts().iter().map(|h| match h {
             Host::Tcp(name) => name.clone(),
@@ -64,14 +67,14 @@ impl Connection {
     }
 }
 
-fn not_understood(e: &tokio_postgres::Error) -> Error {
+fn parse_error(e: &tokio_postgres::Error) -> Error {
     let why = std::error::Error::source(e).map_or_else(|| e.to_string(), ToString::to_string);
-    Error::new(Kind::InvalidParameter, "--db is not understood")
+    Error::new(Kind::InvalidParameter, "could not parse --db")
         .detail(format!("{why}."))
         .hint("Write postgres://user@host:5432/database, or 'host=/tmp user=me dbname=shop'.")
 }
 
-/// What the string leaves open.
+/// Sets the parameters that the connection string leaves out.
 fn fill(config: &mut Config, variable: &dyn Fn(&str) -> Option<String>) -> Result<()> {
     if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
         match variable("PGHOST") {
@@ -81,14 +84,14 @@ fn fill(config: &mut Config, variable: &dyn Fn(&str) -> Option<String>) -> Resul
             None => {
                 let port = config.get_ports().first().copied().or_else(|| variable("PGPORT")?.parse().ok());
                 let socket = format!(".s.PGSQL.{}", port.unwrap_or(5432));
-                let found = SOCKETS.iter().find(|s| std::path::Path::new(s).join(&socket).exists());
+                let found = SOCKET_FOLDERS.iter().find(|s| std::path::Path::new(s).join(&socket).exists());
                 config.host(found.copied().unwrap_or("localhost"));
             }
         }
     }
     if config.get_ports().is_empty() {
         for port in variable("PGPORT").iter().flat_map(|p| p.split(',')) {
-            let wrong = || Error::new(Kind::InvalidParameter, format!("PGPORT \"{port}\" is no port"));
+            let wrong = || Error::new(Kind::InvalidParameter, format!("PGPORT \"{port}\" is not a port"));
             config.port(port.parse().map_err(|_| wrong())?);
         }
     }
@@ -115,7 +118,7 @@ fn fill(config: &mut Config, variable: &dyn Fn(&str) -> Option<String>) -> Resul
     Ok(())
 }
 
-/// Takes a parameter that libpq knows and the client library does not out of a URL or of key=value pairs.
+/// Removes a parameter from a URL or from key=value pairs; returns the rest and the parameter's value.
 fn take(db: &str, key: &str) -> Result<(String, Option<String>)> {
     let bug = |e: regex::Error| Error::new(Kind::Internal, format!("regular expression: {e}"));
     if db.contains("://") {
@@ -137,12 +140,13 @@ fn take(db: &str, key: &str) -> Result<(String, Option<String>)> {
     Ok((pair.replace(db, "$1").trim().to_owned(), Some(unescaped)))
 }
 
+/// What an `sslmode` of libpq asks for.
 fn encryption(mode: &str, root: Option<String>) -> Result<Encryption> {
     let (mode, trust) = match (mode, root) {
         ("disable", _) => (SslMode::Disable, Trust::Anyone),
-        // Neither promises anything about who answers.
+        // Neither checks who answers.
         ("allow" | "prefer", _) => (SslMode::Prefer, Trust::Anyone),
-        // As in libpq: with a root certificate at hand it is used.
+        // As in libpq, a root certificate is used if there is one.
         ("require", None) => (SslMode::Require, Trust::Anyone),
         ("require" | "verify-ca", Some(root)) => (SslMode::Require, Trust::Authority(root.into())),
         ("verify-full", Some(root)) => (SslMode::Require, Trust::Host(root.into())),
@@ -211,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_understood_is_said_without_the_password() {
+    fn errors_do_not_show_the_password() {
         let e = connection("postgres://u:geheim@h/d?colour=red", &[]).unwrap_err().report();
         assert!(e.contains("colour") && !e.contains("geheim"), "{e}");
     }

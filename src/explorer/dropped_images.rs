@@ -1,38 +1,38 @@
-//! Photos that were dropped on the page, kept for the queries that use them.
+//! Images that users dropped on the page, kept in memory for the searches that use them.
 
 use lru::LruCache;
 use sha2::{Digest as _, Sha256};
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// How many are kept; the one that was used longest ago goes first.
-const KEPT: NonZeroUsize = NonZeroUsize::new(8).unwrap();
+/// How many are kept; the least recently used is evicted first.
+const CAPACITY: NonZeroUsize = NonZeroUsize::new(8).unwrap();
 
-/// Photos by the digest of their bytes, in hexadecimal.
+/// Dropped images by the [`digest`] of their bytes.
 #[derive(Debug)]
-pub struct Photos(Mutex<LruCache<String, Arc<Vec<u8>>>>);
+pub struct DroppedImages(Mutex<LruCache<String, Arc<Vec<u8>>>>);
 
-impl Default for Photos {
+impl Default for DroppedImages {
     fn default() -> Self {
-        Self(Mutex::new(LruCache::new(KEPT)))
+        Self(Mutex::new(LruCache::new(CAPACITY)))
     }
 }
 
-impl Photos {
-    /// Keeps a photo and says what it is called.
+impl DroppedImages {
+    /// Keeps an image and returns its key.
     pub fn keep(&self, bytes: Vec<u8>) -> String {
-        let name = digest(&bytes);
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).put(name.clone(), Arc::new(bytes));
-        name
+        let key = digest(&bytes);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).put(key.clone(), Arc::new(bytes));
+        key
     }
 
-    /// A photo, if it is still kept.
-    pub fn get(&self, name: &str) -> Option<Arc<Vec<u8>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    /// The image with this key, if it is still kept.
+    pub fn get(&self, key: &str) -> Option<Arc<Vec<u8>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
     }
 }
 
-/// A name for bytes.
+/// SHA-256 in hexadecimal.
 pub fn digest(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -42,14 +42,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn photos_are_kept_until_others_take_their_place() {
-        let photos = Photos::default();
-        let first = photos.keep(vec![0]);
-        let second = photos.keep(vec![1]);
-        assert_eq!(*photos.get(&first).unwrap(), vec![0]);
+    fn the_least_recently_used_image_is_evicted() {
+        let images = DroppedImages::default();
+        let first = images.keep(vec![0]);
+        let second = images.keep(vec![1]);
+        assert_eq!(*images.get(&first).unwrap(), vec![0]);
         for i in 2..9 {
-            photos.keep(vec![i]);
+            images.keep(vec![i]);
         }
-        assert!(photos.get(&second).is_none() && photos.get(&first).is_some(), "used longest ago goes first");
+        assert!(images.get(&second).is_none() && images.get(&first).is_some());
     }
 }

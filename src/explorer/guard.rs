@@ -1,7 +1,7 @@
-//! Who may ask: pages of this server only. A page from elsewhere could otherwise read the table through its visitor's
-//! browser, by pointing a name of its own at this address (DNS rebinding) or by sending forms.
+//! Lets only this server's own page call it. Any other website could otherwise read the table through its visitor's browser,
+//! by pointing a domain of its own at this address (DNS rebinding) or by submitting forms (cross-site request forgery).
 
-use super::http_error::Refusal;
+use super::http_error::HttpError;
 use axum::extract::{Request, State};
 use axum::http::{header, HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
@@ -9,15 +9,16 @@ use axum::response::{IntoResponse as _, Response};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-/// By what names this server is called.
+/// The names that the Host header may have.
 #[derive(Debug, Clone)]
-pub struct Hosts {
-    /// Besides localhost.
+pub struct AllowedHosts {
+    /// Besides localhost: `--listen` and `--host-name`.
     pub names: Vec<String>,
-    /// Whether by any address: nobody can point an address elsewhere.
+    /// Whether any IP address is allowed (`--allow-remote`): only names can be rebound.
     pub any_address: bool,
 }
 
+/// Security headers of every response: browsers load nothing from other origins, and show the page in no frame.
 const HEADERS: [(HeaderName, &str); 5] = [
     (
         header::CONTENT_SECURITY_POLICY,
@@ -29,12 +30,12 @@ const HEADERS: [(HeaderName, &str); 5] = [
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];
 
-/// Lets through what comes from a page of this server, and tells browsers to load nothing from anywhere else.
-pub async fn guard(State(hosts): State<Arc<Hosts>>, request: Request, next: Next) -> Response {
+/// Middleware that refuses requests of other sites, and adds [`HEADERS`] to every response.
+pub async fn guard(State(hosts): State<Arc<AllowedHosts>>, request: Request, next: Next) -> Response {
     let checked = check(&hosts, request.method(), request.headers(), request.uri().host());
     let mut response = match checked {
         Ok(()) => next.run(request).await,
-        Err(refusal) => refusal.into_response(),
+        Err(error) => error.into_response(),
     };
     for (name, value) in HEADERS {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
@@ -42,30 +43,39 @@ pub async fn guard(State(hosts): State<Arc<Hosts>>, request: Request, next: Next
     response
 }
 
-fn check(hosts: &Hosts, method: &Method, headers: &HeaderMap, in_uri: Option<&str>) -> Result<(), Refusal> {
+fn check(
+    hosts: &AllowedHosts,
+    method: &Method,
+    headers: &HeaderMap,
+    uri_host: Option<&str>,
+) -> Result<(), HttpError> {
     let text = |name: HeaderName| headers.get(name).map(|v| v.to_str().unwrap_or("?"));
-    let host = text(header::HOST).or(in_uri).unwrap_or_default();
-    if !hosts.are_called(host) {
-        return Err(Refusal::new(StatusCode::MISDIRECTED_REQUEST, "this server is not called by that name")
-            .detail(format!("The request's Host is \"{}\".", crate::error::abridged(host)))
-            .hint("Use localhost, or start the server with --host-name."));
+    let host = text(header::HOST).or(uri_host).unwrap_or_default();
+    if !hosts.allow(host) {
+        return Err(HttpError::new(
+            StatusCode::MISDIRECTED_REQUEST,
+            "this server does not answer to that host name",
+        )
+        .detail(format!("The request's Host is \"{}\".", crate::error::abridged(host)))
+        .hint("Use localhost, or start the server with --host-name."));
     }
     if method == Method::GET || method == Method::HEAD {
         return Ok(());
     }
-    let from = match text(header::ORIGIN) {
+    let same_origin = match text(header::ORIGIN) {
         Some(origin) => origin.split_once("://").map_or("", |(_, host)| host) == host,
-        // Browsers of today always send one of the two; what sends neither is no browser.
+        // Current browsers always send one of the two; a client that sends neither is not a browser.
         None => text(HeaderName::from_static("sec-fetch-site")).is_none_or(|site| site == "same-origin"),
     };
-    if from {
+    if same_origin {
         return Ok(());
     }
-    Err(Refusal::new(StatusCode::FORBIDDEN, "the request comes from another page"))
+    Err(HttpError::new(StatusCode::FORBIDDEN, "the request comes from another site"))
 }
 
-impl Hosts {
-    fn are_called(&self, host: &str) -> bool {
+impl AllowedHosts {
+    /// Whether the Host header, with or without a port, names this server.
+    fn allow(&self, host: &str) -> bool {
         let name = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
             Some((address, _)) => address,
             None => host.rsplit_once(':').map_or(host, |(name, _)| name),
@@ -82,29 +92,29 @@ impl Hosts {
 mod tests {
     use super::*;
 
-    fn allowed(hosts: &Hosts, method: Method, headers: &[(&'static str, &str)]) -> bool {
+    fn allowed(hosts: &AllowedHosts, method: Method, headers: &[(&'static str, &str)]) -> bool {
         let headers = headers.iter().map(|(n, v)| (HeaderName::from_static(n), v.parse().unwrap())).collect();
         check(hosts, &method, &headers, None).is_ok()
     }
 
     #[test]
-    fn names_that_others_could_point_here_are_refused() {
-        let local = Hosts { names: vec!["pictures.lan".into()], any_address: false };
-        let called = |host| allowed(&local, Method::GET, &[("host", host)]);
-        assert!(["localhost:8080", "LocalHost", "127.0.0.1:1", "[::1]:8080", "pictures.lan:80"]
+    fn host_names_that_others_control_are_refused() {
+        let local = AllowedHosts { names: vec!["shop.lan".into()], any_address: false };
+        let accepted = |host| allowed(&local, Method::GET, &[("host", host)]);
+        assert!(["localhost:8080", "LocalHost", "127.0.0.1:1", "[::1]:8080", "shop.lan:80"]
             .into_iter()
-            .all(called));
+            .all(accepted));
         assert!(!["evil.example:8080", "localhost.evil.example", "10.0.0.7:8080", "", "127.0.0.1.nip.io"]
             .into_iter()
-            .any(called));
-        let open = Hosts { names: vec![], any_address: true };
+            .any(accepted));
+        let open = AllowedHosts { names: vec![], any_address: true };
         assert!(allowed(&open, Method::GET, &[("host", "10.0.0.7:8080")]));
         assert!(!allowed(&open, Method::GET, &[("host", "evil.example:8080")]));
     }
 
     #[test]
     fn only_pages_of_this_server_may_post() {
-        let local = Hosts { names: vec![], any_address: false };
+        let local = AllowedHosts { names: vec![], any_address: false };
         let post = |headers: &[(&'static str, &str)]| {
             allowed(&local, Method::POST, &[&[("host", "localhost:8080")], headers].concat())
         };

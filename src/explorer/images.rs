@@ -1,4 +1,4 @@
-//! Pictures for the page: what they are is told by their bytes alone, and large ones are made small.
+//! Images for the page: thumbnails of large ones, and responses whose media type comes from the bytes alone.
 
 use super::dropped_images::digest;
 use crate::image::{decode, Limits};
@@ -13,49 +13,49 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Semaphore;
 
-/// The longer side of a small picture, in pixels: a tile on a screen of two pixels a point.
-const SIDE: u32 = 400;
+/// The longer side of a thumbnail in pixels: twice a tile's width on the page, for high-density screens.
+const THUMBNAIL_SIDE: u32 = 400;
 
-/// JPEG quality, of 100.
-const QUALITY: u8 = 85;
+/// JPEG quality of thumbnails, from 1 to 100.
+const THUMBNAIL_QUALITY: u8 = 85;
 
-/// A picture of so many bytes is small already.
-const SMALL: usize = 48 << 10;
+/// Files of up to so many bytes are served as they are.
+const SMALL_FILE: usize = 48 << 10;
 
-/// Small pictures that are kept.
-const KEPT: NonZeroUsize = NonZeroUsize::new(512).unwrap();
+/// Thumbnails that are cached.
+const CACHED: NonZeroUsize = NonZeroUsize::new(512).unwrap();
 
-/// Pictures that are decoded at one time.
-const DECODING: usize = 2;
+/// Images that are decoded at the same time.
+const CONCURRENT_DECODES: usize = 2;
 
-/// Makes pictures small, each once.
+/// Makes thumbnails and caches them.
 #[derive(Debug)]
 pub struct Thumbnails {
-    /// By digest of the original; `None`: it stays as it is.
-    kept: Mutex<LruCache<String, Option<Arc<Vec<u8>>>>>,
-    turns: Semaphore,
+    /// By the digest of the original; `None` if it could not be decoded and is served as it is.
+    cache: Mutex<LruCache<String, Option<Arc<Vec<u8>>>>>,
+    decodes: Semaphore,
 }
 
 impl Default for Thumbnails {
     fn default() -> Self {
-        Self { kept: Mutex::new(LruCache::new(KEPT)), turns: Semaphore::new(DECODING) }
+        Self { cache: Mutex::new(LruCache::new(CACHED)), decodes: Semaphore::new(CONCURRENT_DECODES) }
     }
 }
 
 impl Thumbnails {
-    /// A picture that fits a tile of the page; the original if it is small, or cannot be decoded.
+    /// The thumbnail of an image; the original if that is a small file or cannot be decoded.
     pub async fn small(&self, original: Arc<Vec<u8>>) -> Arc<Vec<u8>> {
-        // No browser but one shows TIFF.
-        if original.len() <= SMALL && image::guess_format(&original).ok() != Some(ImageFormat::Tiff) {
+        // Most browsers do not show TIFF.
+        if original.len() <= SMALL_FILE && image::guess_format(&original).ok() != Some(ImageFormat::Tiff) {
             return original;
         }
         let name = digest(&original);
-        let lock = || self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = lock().get(&name).cloned();
-        let small = match kept {
+        let lock = || self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        let cached = lock().get(&name).cloned();
+        let small = match cached {
             Some(small) => small,
             None => {
-                let Ok(_turn) = self.turns.acquire().await else { return original };
+                let Ok(_permit) = self.decodes.acquire().await else { return original };
                 let bytes = Arc::clone(&original);
                 let small =
                     tokio::task::spawn_blocking(move || shrink(&bytes)).await.ok().flatten().map(Arc::new);
@@ -69,20 +69,21 @@ impl Thumbnails {
 
 fn shrink(original: &[u8]) -> Option<Vec<u8>> {
     let whole = decode(original, &Limits::default()).ok()?;
-    let scale = (f64::from(SIDE) / f64::from(whole.width().max(whole.height()))).min(1.0);
+    let scale = (f64::from(THUMBNAIL_SIDE) / f64::from(whole.width().max(whole.height()))).min(1.0);
     let scaled = |x: u32| ((f64::from(x) * scale).round() as u32).max(1);
     let small = thumbnail(&whole, scaled(whole.width()), scaled(whole.height()));
     let mut jpeg = Vec::new();
-    JpegEncoder::new_with_quality(&mut jpeg, QUALITY).encode_image(&small).ok()?;
+    JpegEncoder::new_with_quality(&mut jpeg, THUMBNAIL_QUALITY).encode_image(&small).ok()?;
     Some(jpeg)
 }
 
-/// The media type that the first bytes show; `None` for what is no picture, or one that could run scripts.
+/// The media type that the first bytes show; `None` for anything but a raster image, SVG included, because SVG can run scripts.
 pub fn media_type(bytes: &[u8]) -> Option<&'static str> {
     image::guess_format(bytes).ok().map(|format| format.to_mime_type()).filter(|t| t.starts_with("image/"))
 }
 
-/// A picture as an answer: cached, but asked about each time, because rows change.
+/// A response with an image. Browsers cache it and revalidate it by its ETag each time, because rows change.
+/// Anything that is not an image is offered as a download, so that it cannot run as a page of this server.
 pub fn respond(bytes: &Arc<Vec<u8>>, request: &HeaderMap) -> Response {
     let tag = format!("\"{}\"", digest(bytes));
     let known = request.get(header::IF_NONE_MATCH).and_then(|v| v.to_str().ok());
@@ -96,7 +97,7 @@ pub fn respond(bytes: &Arc<Vec<u8>>, request: &HeaderMap) -> Response {
         None => {
             let download = [
                 (header::CONTENT_TYPE, "application/octet-stream"),
-                (header::CONTENT_DISPOSITION, "attachment; filename=\"picture.bin\""),
+                (header::CONTENT_DISPOSITION, "attachment; filename=\"image.bin\""),
             ];
             (caching, download, body).into_response()
         }
@@ -118,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_picture_is_is_told_by_its_bytes() {
+    fn the_media_type_comes_from_the_bytes() {
         assert_eq!(media_type(&png(1, 1)), Some("image/png"));
         assert_eq!(media_type(b"GIF89a..."), Some("image/gif"));
         assert_eq!(
@@ -130,10 +131,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn large_pictures_are_made_small_and_others_stay_as_they_are() {
+    async fn large_images_get_thumbnails_and_others_are_served_as_they_are() {
         let thumbnails = Thumbnails::default();
         let large = Arc::new(png(800, 600));
-        assert!(large.len() > SMALL);
+        assert!(large.len() > SMALL_FILE);
         let small = thumbnails.small(Arc::clone(&large)).await;
         let size = image::load_from_memory(&small).unwrap();
         assert_eq!((size.width(), size.height(), media_type(&small)), (400, 300, Some("image/jpeg")));
@@ -145,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_browser_has_is_not_sent_again() {
+    fn an_image_that_the_browser_has_is_not_sent_again() {
         let bytes = Arc::new(png(2, 2));
         let first = respond(&bytes, &HeaderMap::new());
         let mut request = HeaderMap::new();

@@ -1,77 +1,85 @@
-//! The check before the page opens: is there an extension, a model, a table, and which of its columns are meant?
+//! What the program finds in the database before it serves: the extension and its schema, the model, the table, and which of
+//! its columns hold ids, embeddings, images and labels.
 
 use super::args::ServeArgs;
-use super::database::{Database, Reading};
-use super::http_error::Refusal;
+use super::database::{Database, ReadTransaction};
+use super::http_error::HttpError;
 use super::sql_builder::Statement;
 use super::sql_queries::TransitionFunction;
-use super::table::{Column, ColumnKind, Names, Table, Wanted};
+use super::table::{Column, ColumnKind, ExtensionNames, RequestedColumns, Table};
 use crate::error::{Error, Kind, Result};
 
-/// What was found.
+/// What [`inspect`] found.
 #[derive(Debug, Clone)]
-pub struct Findings {
-    /// The table.
+pub struct Inspection {
+    /// The table and the columns to show.
     pub table: Table,
     /// The extension's version.
     pub version: String,
-    /// The model whose words are offered.
+    /// The model whose vocabulary the page offers.
     pub model: String,
-    /// The planner's estimate; unknown for views, and for tables that were never analysed.
+    /// The planner's estimate of the table's rows; unknown for views and for tables that were never analysed.
     pub rows: Option<f64>,
-    /// `coop_transition`, if there is one.
+    /// `coop_transition`, if the extension has it.
     pub transition: Option<TransitionFunction>,
-    /// What a person should know.
+    /// What the user should know, such as a missing index; shown on the page too.
     pub notices: Vec<String>,
 }
 
-/// Looks.
+/// Finds the extension, the model, the table and its columns.
 ///
 /// # Errors
 /// What is missing or ambiguous, with what to do about it.
-pub async fn inspect(database: &Database, args: &ServeArgs) -> Result<Findings> {
-    let reading = database.read().await?;
-    let found = look(database, &reading, args).await;
-    reading.end().await;
+pub async fn inspect(database: &Database, args: &ServeArgs) -> Result<Inspection> {
+    let transaction = database.begin().await?;
+    let found = inspect_in(database, &transaction, args).await;
+    transaction.end().await;
     found
 }
 
-async fn look(database: &Database, reading: &Reading, args: &ServeArgs) -> Result<Findings> {
-    let extension = extension(reading).await?;
-    let model = model(reading, &extension.function("coop_models"), args.model.as_deref()).await?;
-    let names = Names { schema: extension.hidden_schema(), model: args.model.clone() };
-    let relation = relation(database, &extension, &args.table).await?;
-    let columns = columns(reading, &extension, &relation).await?;
-    let wanted = Wanted {
+async fn inspect_in(
+    database: &Database,
+    transaction: &ReadTransaction,
+    args: &ServeArgs,
+) -> Result<Inspection> {
+    let extension = find_extension(transaction).await?;
+    let model = find_model(transaction, &extension.function("coop_models"), args.model.as_deref()).await?;
+    let names = ExtensionNames { schema: extension.hidden_schema(), model: args.model.clone() };
+    let relation = find_relation(database, &extension, &args.table).await?;
+    let columns = read_columns(transaction, &extension, &relation).await?;
+    let requested = RequestedColumns {
         id: args.id.as_deref(),
         emb: args.emb.as_deref(),
         image: args.image.as_deref(),
         labels: &args.label,
         category: args.category_column.as_deref(),
     };
-    let table = Table::of(&relation.quoted, &columns, wanted, names)?;
+    let table = Table::of(&relation.quoted, &columns, requested, names)?;
     let mut notices = Vec::new();
     if table.image.is_none() {
-        notices.push(format!("{} has no column of type bytea: rows are shown without pictures", table.name));
+        notices.push(format!("{} has no column of type bytea: rows are shown without images", table.name));
     }
-    if relation.may_have_indexes && !indexed(reading, &relation, &table.emb).await? {
+    if relation.may_have_indexes && !has_index(transaction, &relation, &table.emb).await? {
         notices.push(format!(
-            "there is no index for these questions: each reads the whole table; CREATE INDEX ON {} USING coop ({})",
+            "there is no index for these queries, so each reads the whole table; CREATE INDEX ON {} USING coop ({})",
             table.name, table.emb.quoted
         ));
     }
-    let transition = transition(reading, &extension).await?;
-    Ok(Findings { table, version: extension.version, model, rows: relation.rows, transition, notices })
+    let transition = find_transition(transaction, &extension).await?;
+    Ok(Inspection { table, version: extension.version, model, rows: relation.rows, transition, notices })
 }
 
 struct Extension {
     oid: u32,
     version: String,
+    /// Quoted.
     schema: String,
+    /// Whether all its functions are found without their schema.
     visible: bool,
 }
 
 impl Extension {
+    /// The schema, if the search path does not include it.
     fn hidden_schema(&self) -> Option<String> {
         (!self.visible).then(|| self.schema.clone())
     }
@@ -81,7 +89,8 @@ impl Extension {
     }
 }
 
-async fn extension(reading: &Reading) -> Result<Extension> {
+/// The extension, and whether the search path finds its functions.
+async fn find_extension(transaction: &ReadTransaction) -> Result<Extension> {
     let found = Statement::new(
         "SELECT e.oid, e.extversion, quote_ident(n.nspname),
                 coalesce(bool_and(pg_function_is_visible(p.oid)), false)
@@ -91,12 +100,12 @@ async fn extension(reading: &Reading) -> Result<Extension> {
          JOIN pg_proc p ON p.oid = d.objid AND p.pronamespace = e.extnamespace
          WHERE e.extname = 'coopembed' GROUP BY 1, 2, 3",
     );
-    let rows = reading.rows(&found).await?;
+    let rows = transaction.rows(&found).await?;
     let row = rows.first().ok_or_else(|| {
         Error::new(Kind::InvalidParameter, "this database has no extension coopembed")
             .hint("CREATE EXTENSION coopembed; or name another database with --db.")
     })?;
-    let get = |e| Refusal::from(e);
+    let get = |e| HttpError::from(e);
     Ok(Extension {
         oid: row.try_get(0).map_err(get)?,
         version: row.try_get(1).map_err(get)?,
@@ -105,21 +114,26 @@ async fn extension(reading: &Reading) -> Result<Extension> {
     })
 }
 
-async fn model(reading: &Reading, coop_models: &str, wanted: Option<&str>) -> Result<String> {
-    let rows = reading
+/// The model of `--model`, or else the database's default.
+async fn find_model(
+    transaction: &ReadTransaction,
+    coop_models: &str,
+    requested: Option<&str>,
+) -> Result<String> {
+    let rows = transaction
         .rows(&Statement::new(&format!("SELECT name, is_default FROM {coop_models}() ORDER BY 1")))
         .await?;
     let mut models = Vec::new();
     for row in rows {
-        let get = |e| Refusal::from(e);
+        let get = |e| HttpError::from(e);
         models.push((row.try_get::<_, String>(0).map_err(get)?, row.try_get::<_, bool>(1).map_err(get)?));
     }
     let names = || models.iter().map(|(name, _)| name);
-    if let Some(wanted) = wanted {
+    if let Some(requested) = requested {
         return names()
-            .find(|name| *name == wanted)
+            .find(|name| *name == requested)
             .cloned()
-            .ok_or_else(|| Error::unknown("model", wanted, names()));
+            .ok_or_else(|| Error::unknown("model", requested, names()));
     }
     if let Some((name, _)) = models.iter().find(|(_, is_default)| *is_default) {
         return Ok(name.clone());
@@ -137,27 +151,28 @@ async fn model(reading: &Reading, coop_models: &str, wanted: Option<&str>) -> Re
 
 struct Relation {
     oid: u32,
+    /// With its schema where that is needed.
     quoted: String,
     may_have_indexes: bool,
     rows: Option<f64>,
 }
 
-/// The name as it is, or else as SQL reads it: folded, with a schema, in quotes.
-async fn relation(database: &Database, extension: &Extension, name: &str) -> Result<Relation> {
-    for written in ["quote_ident(", "("] {
+/// The relation called `name`: first taken literally, then parsed as SQL does (folded to lower case, with a schema, quoted).
+async fn find_relation(database: &Database, extension: &Extension, name: &str) -> Result<Relation> {
+    for conversion in ["quote_ident(", "("] {
         let mut s = Statement::new(
-            // A table called "asked" would be hidden by the page's own WITH.
-            "SELECT c.oid, CASE WHEN pg_table_is_visible(c.oid) AND c.relname <> 'asked' THEN quote_ident(c.relname)
+            // A table called "target" would be hidden by the CTE of that name in sql_queries.
+            "SELECT c.oid, CASE WHEN pg_table_is_visible(c.oid) AND c.relname <> 'target' THEN quote_ident(c.relname)
                 ELSE quote_ident(n.nspname) || '.' || quote_ident(c.relname) END,
                 c.relkind IN ('r', 'p', 'm'), nullif(c.reltuples, -1)::float8, c.relkind = 'v'
              FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
              WHERE c.relkind IN ('r', 'p', 'm', 'v', 'f') AND c.oid = to_regclass(",
         );
-        s.sql(written).text(name).sql("))");
-        // A transaction of its own, because a name that is no SQL is an error.
+        s.sql(conversion).text(name).sql("))");
+        // In a transaction of its own, because a name that does not parse is an error, which would end the caller's.
         let rows = database.rows(&s).await?;
         if let Some(row) = rows.first() {
-            let get = |e| Refusal::from(e);
+            let get = |e| HttpError::from(e);
             let is_view: bool = row.try_get(4).map_err(get)?;
             return Ok(Relation {
                 oid: row.try_get(0).map_err(get)?,
@@ -179,7 +194,12 @@ async fn relation(database: &Database, extension: &Extension, name: &str) -> Res
     Err(Error::unknown("table with embeddings", name, known))
 }
 
-async fn columns(reading: &Reading, extension: &Extension, relation: &Relation) -> Result<Vec<Column>> {
+/// The relation's columns, with what each may be used for.
+async fn read_columns(
+    transaction: &ReadTransaction,
+    extension: &Extension,
+    relation: &Relation,
+) -> Result<Vec<Column>> {
     let mut s = Statement::new(
         "SELECT a.attname::text, quote_ident(a.attname), format_type(a.atttypid, -1),
              CASE WHEN b.typname = 'coopvec' AND EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_type'::regclass
@@ -197,14 +217,14 @@ async fn columns(reading: &Reading, extension: &Extension, relation: &Relation) 
          WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attrelid = ",
     );
     s.integer(i64::from(relation.oid)).sql("::oid ORDER BY a.attnum");
-    let rows = reading.rows(&s).await?;
-    let get = |e| Refusal::from(e);
+    let rows = transaction.rows(&s).await?;
+    let get = |e| HttpError::from(e);
     let any_primary = rows.iter().any(|row| row.try_get(4).unwrap_or(false));
     let mut columns = Vec::new();
     for row in rows {
         let kind = match row.try_get(3).map_err(get)? {
             "e" => ColumnKind::Embedding,
-            "b" => ColumnKind::Picture,
+            "b" => ColumnKind::Image,
             "t" => ColumnKind::Text,
             _ => ColumnKind::Other,
         };
@@ -219,25 +239,30 @@ async fn columns(reading: &Reading, extension: &Extension, relation: &Relation) 
     Ok(columns)
 }
 
-async fn indexed(reading: &Reading, relation: &Relation, emb: &Column) -> Result<bool> {
+/// Whether a valid coop index is on the column.
+async fn has_index(transaction: &ReadTransaction, relation: &Relation, emb: &Column) -> Result<bool> {
     let mut s = Statement::new(
         "SELECT 1 FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am m ON m.oid = c.relam
          JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
          WHERE m.amname = 'coop' AND i.indisvalid AND i.indrelid = ",
     );
-    s.integer(i64::from(relation.oid)).sql("::oid AND a.attname = ").typed(&emb.name, "name");
-    Ok(!reading.rows(&s).await?.is_empty())
+    s.integer(i64::from(relation.oid)).sql("::oid AND a.attname = ").cast_text(&emb.name, "name");
+    Ok(!transaction.rows(&s).await?.is_empty())
 }
 
-async fn transition(reading: &Reading, extension: &Extension) -> Result<Option<TransitionFunction>> {
+/// Finds `coop_transition`, and the type of its ids: text in some versions, anyelement in others.
+async fn find_transition(
+    transaction: &ReadTransaction,
+    extension: &Extension,
+) -> Result<Option<TransitionFunction>> {
     let mut s = Statement::new(
         "SELECT CASE WHEN t.typtype = 'p' THEN NULL ELSE format_type(t.oid, -1) END
          FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_type t ON t.oid = p.proargtypes[3]
          WHERE p.proname = 'coop_transition' AND p.pronargs >= 6 AND quote_ident(n.nspname) = ",
     );
     s.text(&extension.schema);
-    let rows = reading.rows(&s).await?;
-    let of = |row: &tokio_postgres::Row| row.try_get(0).map_err(Refusal::from);
+    let rows = transaction.rows(&s).await?;
+    let of = |row: &tokio_postgres::Row| row.try_get(0).map_err(HttpError::from);
     let id_type = rows.first().map(of).transpose()?;
     Ok(id_type.map(|id_type| TransitionFunction { id_type }))
 }

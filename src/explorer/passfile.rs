@@ -1,11 +1,12 @@
-//! `~/.pgpass`: lines of host:port:database:user:password, `*` for any, `\` before `:` and `\`.
+//! The password file, `~/.pgpass`. Each line is `host:port:database:user:password`; `*` matches anything, and `\` escapes `:`
+//! and `\`.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use tokio_postgres::config::Host;
 use tokio_postgres::Config;
 
-/// The password for a connection in `file`, or else in the user's own; none if others may read it, as in libpq.
+/// The password for a connection, from `file` or else `~/.pgpass`. As in libpq, a file that others may read is not used.
 pub fn password(
     config: &Config,
     file: Option<String>,
@@ -13,7 +14,7 @@ pub fn password(
 ) -> Option<String> {
     let path = file.map(PathBuf::from).or_else(|| Some(PathBuf::from(variable("HOME")?).join(".pgpass")))?;
     let text = std::fs::read_to_string(&path).ok()?;
-    if open_to_others(&path) {
+    if readable_by_others(&path) {
         eprintln!("WARNING:  password file \"{}\" has group or world access and is not used", path.display());
         return None;
     }
@@ -25,15 +26,15 @@ pub fn password(
     find(&text, &[&host, &port, config.get_dbname()?, config.get_user()?])
 }
 
-fn open_to_others(path: &Path) -> bool {
+fn readable_by_others(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|m| m.permissions().mode() & 0o077 != 0)
 }
 
 fn find(text: &str, wanted: &[&str; 4]) -> Option<String> {
     text.lines().filter(|line| !line.starts_with('#')).map(fields).find_map(|mut fields| {
-        let fits = fields.len() == 5
+        let matches = fields.len() == 5
             && fields.iter().zip(wanted).all(|(field, wanted)| field == "*" || field == wanted);
-        if fits {
+        if matches {
             fields.pop()
         } else {
             None
@@ -60,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_line_that_fits_has_the_password() {
+    fn the_first_matching_line_has_the_password() {
         let text = "# mine\nother:5432:*:*:no\nlocalhost:*:shop:alice:p\\:w\\\\1:2\n*:*:*:*:any\n";
         assert_eq!(find(text, &["localhost", "6000", "shop", "alice"]).unwrap(), "p:w\\1:2");
         assert_eq!(find(text, &["localhost", "6000", "shop", "bob"]).unwrap(), "any");

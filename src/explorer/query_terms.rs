@@ -1,205 +1,211 @@
-//! What somebody asks for on the page, and its meaning as a `coopquery` expression.
+//! A search of the page as it arrives in JSON, and the `coopquery` expression in SQL that it becomes.
 
-use super::http_error::Refusal;
+use super::http_error::HttpError;
 use super::sql_builder::Statement;
 use super::table::Table;
 use serde::Deserialize;
 use std::sync::Arc;
 
-/// Most wishes, and most attributes or swaps of one, in a question: no person makes more.
-const MOST: usize = 256;
+/// Most terms of a search, and most weights or replacements of one term: far more than a person enters.
+const MAX_TERMS: usize = 256;
 
-/// A search of the page: `wishes` are added up, `category` is a condition.
+/// Body of `POST /api/search`. The terms are added up; the category is a WHERE condition.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Question {
-    /// What to look for; none: the table as it is.
+pub struct SearchRequest {
+    /// What to search for; if empty, the answer is the table's first rows.
     #[serde(default)]
-    pub wishes: Vec<Wish>,
+    pub terms: Vec<QueryTerm>,
     /// Only rows with this value in `--category-column`.
     #[serde(default)]
     pub category: Option<String>,
-    /// How many rows; the page's own number if not given.
+    /// Most rows of the answer; `--limit` if absent.
     #[serde(default)]
     pub limit: Option<u32>,
 }
 
-/// One wish.
+/// One term of a search, such as "hue: green, twice".
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
-pub enum Wish {
-    /// Anything with a value of an attribute.
+pub enum QueryTerm {
+    /// Anything with a value of an attribute (`coop_attr_query`).
     Value {
         /// The attribute's name.
         attribute: String,
-        /// The value's.
+        /// The value's name.
         value: String,
-        /// How much it matters.
+        /// 0 (off) to 100.
         weight: f64,
     },
-    /// Anything of a category.
+    /// Anything of a category (`coop_category_query`).
     Category {
         /// The category's name.
         name: String,
-        /// How much it matters.
+        /// 0 (off) to 100.
         weight: f64,
     },
-    /// Like a row of the table.
+    /// Like a row of the table (`coop_like`).
     Like {
         /// The row's id, as text.
         id: String,
-        /// In what.
+        /// In which attributes.
         #[serde(default)]
-        how: Likeness,
+        matching: Matching,
     },
-    /// Like a photo that was dropped on the page.
-    Photo {
-        /// What [`super::dropped_images::Photos`] calls it.
-        photo: String,
-        /// In what.
+    /// Like an image that was dropped on the page (`coop_like` of `coop_embed`).
+    Image {
+        /// Its key in [`super::dropped_images::DroppedImages`].
+        key: String,
+        /// In which attributes.
         #[serde(default)]
-        how: Likeness,
+        matching: Matching,
     },
 }
 
-/// In what a picture is to be matched.
+/// In which attributes an image is matched, and which of them are changed first.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Likeness {
-    /// How much each attribute matters, those that are not here not at all; not given: everything, once.
+pub struct Matching {
+    /// Attributes and their weights; attributes that are not listed do not count. `None`: all, with weight 1.
     #[serde(default)]
     pub weights: Option<Vec<(String, f64)>>,
-    /// "But with": attributes and the values that they should have instead.
+    /// Attributes and the values to replace theirs with (`coop_replace`): "this one, but with long sleeves".
     #[serde(default)]
-    pub swaps: Vec<(String, String)>,
+    pub replacements: Vec<(String, String)>,
 }
 
-impl Question {
-    /// Refuses weights that are no weights, and drops what does not matter.
+impl SearchRequest {
+    /// Checks the weights, and drops terms and attributes whose weight is 0.
     ///
     /// # Errors
-    /// A refusal with status 400.
-    pub fn checked(mut self) -> Result<Self, Refusal> {
-        let lists = self.wishes.iter().filter_map(Wish::how);
-        let longest = lists.map(|h| h.swaps.len().max(h.weights.as_ref().map_or(0, Vec::len))).max();
-        if self.wishes.len().max(longest.unwrap_or(0)) > MOST {
-            return Err(Refusal::bad("too many wishes").detail(format!("At most {MOST} are taken at once.")));
+    /// Status 400 for too many terms, and for weights that are not between 0 and 100.
+    pub fn checked(mut self) -> Result<Self, HttpError> {
+        let matchings = self.terms.iter().filter_map(QueryTerm::matching);
+        let longest =
+            matchings.map(|m| m.replacements.len().max(m.weights.as_ref().map_or(0, Vec::len))).max();
+        if self.terms.len().max(longest.unwrap_or(0)) > MAX_TERMS {
+            return Err(HttpError::bad_request("the search has too many terms")
+                .detail(format!("At most {MAX_TERMS} are allowed.")));
         }
-        for wish in &mut self.wishes {
-            match wish {
-                Wish::Value { attribute, value, weight } => check(*weight, &format!("{attribute}: {value}"))?,
-                Wish::Category { name, weight } => check(*weight, name)?,
-                Wish::Like { how, .. } | Wish::Photo { how, .. } => {
-                    for (attribute, weight) in how.weights.iter().flatten() {
-                        check(*weight, attribute)?;
+        for term in &mut self.terms {
+            match term {
+                QueryTerm::Value { attribute, value, weight } => {
+                    check_weight(*weight, &format!("{attribute}: {value}"))?;
+                }
+                QueryTerm::Category { name, weight } => check_weight(*weight, name)?,
+                QueryTerm::Like { matching, .. } | QueryTerm::Image { matching, .. } => {
+                    for (attribute, weight) in matching.weights.iter().flatten() {
+                        check_weight(*weight, attribute)?;
                     }
-                    how.weights.iter_mut().for_each(|w| w.retain(|(_, weight)| *weight > 0.0));
+                    matching.weights.iter_mut().for_each(|w| w.retain(|(_, weight)| *weight > 0.0));
                 }
             }
         }
-        self.wishes.retain(Wish::matters);
+        self.terms.retain(QueryTerm::has_weight);
         Ok(self)
     }
 
-    /// The rows that are asked with.
-    pub fn ids(&self) -> Vec<&str> {
-        self.wishes
+    /// Ids of the rows that the terms refer to.
+    pub fn row_ids(&self) -> Vec<&str> {
+        self.terms
             .iter()
-            .filter_map(|w| if let Wish::Like { id, .. } = w { Some(id.as_str()) } else { None })
+            .filter_map(|t| if let QueryTerm::Like { id, .. } = t { Some(id.as_str()) } else { None })
             .collect()
     }
 }
 
-fn check(weight: f64, of: &str) -> Result<(), Refusal> {
+fn check_weight(weight: f64, of: &str) -> Result<(), HttpError> {
     if (0.0..=100.0).contains(&weight) {
         return Ok(());
     }
-    Err(Refusal::bad(format!("the weight of \"{of}\" is no weight"))
+    Err(HttpError::bad_request(format!("the weight of \"{of}\" is out of range"))
         .detail(format!("It is {weight}; a weight is a number from 0 (off) to 100.")))
 }
 
-impl Wish {
-    fn how(&self) -> Option<&Likeness> {
+impl QueryTerm {
+    fn matching(&self) -> Option<&Matching> {
         match self {
-            Self::Like { how, .. } | Self::Photo { how, .. } => Some(how),
+            Self::Like { matching, .. } | Self::Image { matching, .. } => Some(matching),
             _ => None,
         }
     }
 
-    fn matters(&self) -> bool {
+    fn has_weight(&self) -> bool {
         match self {
             Self::Value { weight, .. } | Self::Category { weight, .. } => *weight > 0.0,
-            Self::Like { how, .. } | Self::Photo { how, .. } => {
-                how.weights.as_ref().is_none_or(|w| !w.is_empty())
+            Self::Like { matching, .. } | Self::Image { matching, .. } => {
+                matching.weights.as_ref().is_none_or(|w| !w.is_empty())
             }
         }
     }
 }
 
-/// Wishes as SQL.
-pub struct Expression<'a> {
-    /// Whose rows are asked with.
+/// Writes terms as a `coopquery` expression in SQL.
+pub struct QueryExpression<'a> {
+    /// The table that [`QueryTerm::Like`] takes rows from.
     pub table: &'a Table,
-    /// Finds a dropped photo's bytes by its name.
-    pub photo: &'a (dyn Fn(&str) -> Option<Arc<Vec<u8>>> + Sync),
+    /// Looks up the bytes of a dropped image by its key.
+    pub dropped_image: &'a (dyn Fn(&str) -> Option<Arc<Vec<u8>>> + Sync),
 }
 
-impl Expression<'_> {
-    /// Puts the sum of `wishes`, which are [checked](Question::checked) and not empty, into a statement.
+impl QueryExpression<'_> {
+    /// Appends the sum of `terms`, which are [checked](SearchRequest::checked) and not empty; `separator` goes before each `+`.
     ///
     /// # Errors
-    /// A refusal with status 410 if a photo is no longer kept.
-    pub fn sum(&self, s: &mut Statement, wishes: &[Wish], between: &str) -> Result<(), Refusal> {
+    /// Status 410 if a dropped image has been evicted.
+    pub fn sum(&self, s: &mut Statement, terms: &[QueryTerm], separator: &str) -> Result<(), HttpError> {
         let mut first = true;
-        for wish in wishes {
-            for (weight, attributes) in shares(wish) {
+        for term in terms {
+            for (weight, attributes) in group_by_weight(term) {
                 if !std::mem::take(&mut first) {
-                    s.sql(between).sql(&self.table.names.operator("+")).sql(" ");
+                    s.sql(separator).sql(&self.table.extension.operator("+")).sql(" ");
                 }
-                self.weighted(s, weight, |s| self.term(s, wish, &attributes))?;
+                self.weighted(s, weight, |s| self.term(s, term, &attributes))?;
             }
         }
         Ok(())
     }
 
+    /// Appends `weight * term`, or the term alone for a weight of 1.
     fn weighted(
         &self,
         s: &mut Statement,
         weight: f64,
-        term: impl FnOnce(&mut Statement) -> Result<(), Refusal>,
-    ) -> Result<(), Refusal> {
+        term: impl FnOnce(&mut Statement) -> Result<(), HttpError>,
+    ) -> Result<(), HttpError> {
         if weight == 1.0 {
             return term(s);
         }
-        // OPERATOR(schema.*) binds no closer than OPERATOR(schema.+).
-        let (open, close) = if self.table.names.schema.is_none() { ("", "") } else { ("(", ")") };
-        s.sql(open).number(weight).sql(" ").sql(&self.table.names.operator("*")).sql(" ");
+        // OPERATOR(schema.*) and OPERATOR(schema.+) have the same precedence, unlike * and +.
+        let (open, close) = if self.table.extension.schema.is_none() { ("", "") } else { ("(", ")") };
+        s.sql(open).float(weight).sql(" ").sql(&self.table.extension.operator("*")).sql(" ");
         term(s)?;
         s.sql(close);
         Ok(())
     }
 
-    fn term(&self, s: &mut Statement, wish: &Wish, attributes: &[&str]) -> Result<(), Refusal> {
-        match wish {
-            Wish::Value { attribute, value, .. } => {
-                s.sql(&self.table.names.function("coop_attr_query"))
+    /// Appends one function call; `attributes` are those of a [`Matching`] with one weight.
+    fn term(&self, s: &mut Statement, term: &QueryTerm, attributes: &[&str]) -> Result<(), HttpError> {
+        match term {
+            QueryTerm::Value { attribute, value, .. } => {
+                s.sql(&self.table.extension.function("coop_attr_query"))
                     .sql("(")
                     .text(attribute)
                     .sql(", ")
                     .text(value);
                 self.model(s);
             }
-            Wish::Category { name, .. } => {
-                s.sql(&self.table.names.function("coop_category_query")).sql("(").text(name);
+            QueryTerm::Category { name, .. } => {
+                s.sql(&self.table.extension.function("coop_category_query")).sql("(").text(name);
                 self.model(s);
             }
-            Wish::Like { how, .. } | Wish::Photo { how, .. } => {
-                s.sql(&self.table.names.function("coop_like")).sql("(");
-                for _ in &how.swaps {
-                    s.sql(&self.table.names.function("coop_replace")).sql("(");
+            QueryTerm::Like { matching, .. } | QueryTerm::Image { matching, .. } => {
+                s.sql(&self.table.extension.function("coop_like")).sql("(");
+                for _ in &matching.replacements {
+                    s.sql(&self.table.extension.function("coop_replace")).sql("(");
                 }
-                self.embedding(s, wish)?;
-                for (attribute, value) in &how.swaps {
+                self.embedding(s, term)?;
+                for (attribute, value) in &matching.replacements {
                     s.sql(", ").text(attribute).sql(", ").text(value).sql(")");
                 }
                 for attribute in attributes {
@@ -211,18 +217,19 @@ impl Expression<'_> {
         Ok(())
     }
 
-    fn embedding(&self, s: &mut Statement, wish: &Wish) -> Result<(), Refusal> {
-        match wish {
-            Wish::Photo { photo, .. } => {
-                let bytes = (self.photo)(photo).ok_or_else(Refusal::photo_gone)?;
-                s.sql(&self.table.names.function("coop_embed")).sql("(").photo(&bytes);
+    /// Appends the embedding of a row or of a dropped image.
+    fn embedding(&self, s: &mut Statement, term: &QueryTerm) -> Result<(), HttpError> {
+        match term {
+            QueryTerm::Image { key, .. } => {
+                let bytes = (self.dropped_image)(key).ok_or_else(HttpError::dropped_image_gone)?;
+                s.sql(&self.table.extension.function("coop_embed")).sql("(").image(&bytes);
                 self.model(s);
                 s.sql(")");
             }
-            Wish::Like { id, .. } => {
+            QueryTerm::Like { id, .. } => {
                 let Table { name, emb, id: key, .. } = self.table;
                 s.sql(&format!("(SELECT {} FROM {name} WHERE {} = ", emb.quoted, key.quoted))
-                    .typed(id, &key.type_name)
+                    .cast_text(id, &key.type_name)
                     .sql(")");
             }
             _ => {}
@@ -230,28 +237,29 @@ impl Expression<'_> {
         Ok(())
     }
 
+    /// Appends the model argument, if `--model` names one.
     fn model(&self, s: &mut Statement) {
-        if let Some(model) = &self.table.names.model {
+        if let Some(model) = &self.table.extension.model {
             s.sql(", ").text(model);
         }
     }
 }
 
-/// The terms of a wish: attributes of one weight are one term; no attributes: all of them.
-fn shares(wish: &Wish) -> Vec<(f64, Vec<&str>)> {
-    match wish {
-        Wish::Value { weight, .. } | Wish::Category { weight, .. } => vec![(*weight, vec![])],
-        Wish::Like { how, .. } | Wish::Photo { how, .. } => match &how.weights {
+/// The function calls that a term takes: one per distinct weight, with the attributes of that weight (none: all attributes).
+fn group_by_weight(term: &QueryTerm) -> Vec<(f64, Vec<&str>)> {
+    match term {
+        QueryTerm::Value { weight, .. } | QueryTerm::Category { weight, .. } => vec![(*weight, vec![])],
+        QueryTerm::Like { matching, .. } | QueryTerm::Image { matching, .. } => match &matching.weights {
             None => vec![(1.0, vec![])],
             Some(weights) => {
-                let mut shares: Vec<(f64, Vec<&str>)> = Vec::new();
+                let mut groups: Vec<(f64, Vec<&str>)> = Vec::new();
                 for (attribute, weight) in weights {
-                    match shares.iter_mut().find(|(w, _)| w == weight) {
+                    match groups.iter_mut().find(|(w, _)| w == weight) {
                         Some((_, attributes)) => attributes.push(attribute),
-                        None => shares.push((*weight, vec![attribute])),
+                        None => groups.push((*weight, vec![attribute])),
                     }
                 }
-                shares
+                groups
             }
         },
     }
@@ -261,16 +269,16 @@ fn shares(wish: &Wish) -> Vec<(f64, Vec<&str>)> {
 mod tests {
     use super::*;
 
-    fn checked(json: &str) -> Option<Vec<Wish>> {
-        let question: Question = serde_json::from_str(json).ok()?;
-        question.checked().ok().map(|q| q.wishes)
+    fn checked(json: &str) -> Option<Vec<QueryTerm>> {
+        let request: SearchRequest = serde_json::from_str(json).ok()?;
+        request.checked().ok().map(|r| r.terms)
     }
 
     #[test]
-    fn weights_are_numbers_from_0_to_100_and_what_weighs_nothing_is_left_out() {
+    fn weights_are_numbers_from_0_to_100_and_a_weight_of_0_drops_the_term() {
         let value = |weight: &str| {
             checked(&format!(
-                r#"{{"wishes": [{{"kind": "value", "attribute": "a", "value": "b", "weight": {weight}}}]}}"#
+                r#"{{"terms": [{{"kind": "value", "attribute": "a", "value": "b", "weight": {weight}}}]}}"#
             ))
         };
         assert_eq!(
@@ -282,7 +290,7 @@ mod tests {
         }
         let like = |weights: &str| {
             checked(&format!(
-                r#"{{"wishes": [{{"kind": "like", "id": "1", "how": {{"weights": {weights}}}}}]}}"#
+                r#"{{"terms": [{{"kind": "like", "id": "1", "matching": {{"weights": {weights}}}}}]}}"#
             ))
         };
         assert_eq!(like("null").unwrap().len(), 1, "everything");
@@ -291,11 +299,11 @@ mod tests {
     }
 
     #[test]
-    fn questions_that_nobody_would_ask_are_refused() {
-        let many = vec![r#"{"kind": "like", "id": "1"}"#; MOST + 1].join(",");
-        assert!(checked(&format!(r#"{{"wishes": [{many}]}}"#)).is_none());
-        assert!(checked(r#"{"wishes": [{"kind": "magic"}]}"#).is_none());
-        assert!(checked(r#"{"wishes": [], "sql": "DROP TABLE"}"#).is_none());
+    fn malformed_requests_are_refused() {
+        let many = vec![r#"{"kind": "like", "id": "1"}"#; MAX_TERMS + 1].join(",");
+        assert!(checked(&format!(r#"{{"terms": [{many}]}}"#)).is_none());
+        assert!(checked(r#"{"terms": [{"kind": "magic"}]}"#).is_none());
+        assert!(checked(r#"{"terms": [], "sql": "DROP TABLE"}"#).is_none());
         assert_eq!(checked("{}").unwrap(), []);
     }
 }

@@ -1,13 +1,13 @@
-//! The server: what is at which address, from its start to its end.
+//! The HTTP server: its routes, its start and its shutdown.
 
-use super::api::{self, Look};
+use super::api::{self, AppState};
 use super::args::ServeArgs;
 use super::connection::Connection;
 use super::database::Database;
-use super::dropped_images::Photos;
-use super::guard::{guard, Hosts};
+use super::dropped_images::DroppedImages;
+use super::guard::{guard, AllowedHosts};
 use super::images::Thumbnails;
-use super::inspection::{inspect, Findings};
+use super::inspection::{inspect, Inspection};
 use crate::error::{Error, Kind, Result};
 use axum::http::header;
 use axum::middleware::from_fn_with_state;
@@ -20,16 +20,16 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{signal, SignalKind};
 
-/// How long answers that are under way may take when the server is told to stop.
-const FAREWELL: Duration = Duration::from_secs(5);
+/// How long requests in progress may take once the server is told to stop.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 
 const HTML: &str = "text/html; charset=utf-8";
 const SVG: &str = "image/svg+xml";
 const CSS: &str = "text/css; charset=utf-8";
 const JS: &str = "text/javascript; charset=utf-8";
 
-/// Files of the page: address, media type, contents.
-const FILES: [(&str, &str, &str); 9] = [
+/// The page's static files, compiled into the program: address, media type, contents.
+const FILES: [(&str, &str, &str); 10] = [
     ("/", HTML, include_str!("page/index.html")),
     ("/icon.svg", SVG, include_str!("page/icon.svg")),
     ("/explorer.css", CSS, include_str!("page/explorer.css")),
@@ -39,12 +39,13 @@ const FILES: [(&str, &str, &str); 9] = [
     ("/vocabulary.js", JS, include_str!("page/vocabulary.js")),
     ("/transition.js", JS, include_str!("page/transition.js")),
     ("/results.js", JS, include_str!("page/results.js")),
+    ("/tiles.js", JS, include_str!("page/tiles.js")),
 ];
 
 /// Serves the page until SIGINT or SIGTERM.
 ///
 /// # Errors
-/// Those of [`Connection::new`], [`inspect`] and [`ServeArgs::address`]; [`Kind::Io`] if the address cannot be had.
+/// Those of [`Connection::new`], [`inspect`] and [`ServeArgs::address`]; [`Kind::Io`] if the address cannot be bound.
 pub fn run(args: &ServeArgs) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -58,85 +59,86 @@ async fn serve(args: &ServeArgs) -> Result<()> {
     let connection =
         Connection::new(args.db.as_deref(), &|name| std::env::var(name).ok().filter(|v| !v.is_empty()))?;
     let database = Database::new(&connection, args.timeout)?;
-    let findings = inspect(&database, args).await?;
-    let taken = |e: std::io::Error| {
+    let inspection = inspect(&database, args).await?;
+    let bind_error = |e: std::io::Error| {
         Error::new(Kind::Io, format!("could not listen on {address}: {e}"))
             .hint("Choose another port with --listen, or 0.")
     };
-    let listener = TcpListener::bind(address).await.map_err(taken)?;
-    let address = listener.local_addr().map_err(taken)?;
-    greet(&connection, &findings, address, remote);
+    let listener = TcpListener::bind(address).await.map_err(bind_error)?;
+    let address = listener.local_addr().map_err(bind_error)?;
+    print_banner(&connection, &inspection, address, remote);
 
     let mut names = args.host_name.clone();
     names.push(args.listen_host().to_owned());
-    let look = Look {
+    let app = AppState {
         database,
-        findings,
-        photos: Photos::default(),
+        inspection,
+        dropped_images: DroppedImages::default(),
         thumbnails: Thumbnails::default(),
         limit: args.limit,
-        max_photo: (args.max_photo as usize) << 20,
+        max_upload: (args.max_upload as usize) << 20,
     };
-    let app = router(Arc::new(look), Hosts { names, any_address: remote });
+    let router = router(Arc::new(app), AllowedHosts { names, any_address: remote });
     let (stop, stopped) = tokio::sync::oneshot::channel();
-    let signalled = signalled()?;
-    let server = axum::serve(listener, app).with_graceful_shutdown(async {
-        signalled.await;
+    let signal = stop_signal()?;
+    let server = axum::serve(listener, router).with_graceful_shutdown(async {
+        signal.await;
         let _ = stop.send(());
     });
-    let farewell = async {
+    let grace = async {
         let _ = stopped.await;
-        tokio::time::sleep(FAREWELL).await;
+        tokio::time::sleep(SHUTDOWN_GRACE).await;
     };
     tokio::select! {
         served = async { server.await } => served.map_err(|e| Error::new(Kind::Io, format!("the server failed: {e}"))),
-        () = farewell => Ok(()),
+        () = grace => Ok(()),
     }
 }
 
-fn greet(connection: &Connection, findings: &Findings, address: SocketAddr, remote: bool) {
-    let Findings { table, version, model, notices, .. } = findings;
-    println!("{} in {}", table.name, connection.describe());
+/// Tells the user what is served and where.
+fn print_banner(connection: &Connection, inspection: &Inspection, address: SocketAddr, remote: bool) {
+    let Inspection { table, version, model, notices, .. } = inspection;
+    println!("table {} in {}", table.name, connection.describe());
     println!(
-        "extension {version}, model \"{model}\", embeddings in {}, rows told apart by {}",
+        "extension {version}, model \"{model}\", embedding column {}, id column {}",
         table.emb.quoted, table.id.quoted
     );
     for notice in notices {
         println!("NOTICE:  {notice}");
     }
     if remote {
-        println!("WARNING:  whoever reaches {address} sees {} without a password", table.name);
+        println!("WARNING:  anyone who can reach {address} can read {} without a password", table.name);
     }
-    println!("look at http://{address}");
+    println!("listening on http://{address}");
 }
 
-fn router(look: Arc<Look>, hosts: Hosts) -> Router {
+fn router(app: Arc<AppState>, hosts: AllowedHosts) -> Router {
     let mut router = Router::new()
         .route("/api/about", get(api::about))
         .route("/api/search", post(api::search))
         .route("/api/tags", get(api::tags))
         .route("/api/transition", post(api::transition))
-        .route("/api/photo", post(api::photo))
-        .route("/photo/{name}", get(api::kept_photo))
-        .route("/image/{*id}", get(api::picture));
+        .route("/api/dropped", post(api::keep_dropped_image))
+        .route("/dropped/{key}", get(api::dropped_image))
+        .route("/image/{*id}", get(api::row_image));
     for (address, media_type, contents) in FILES {
-        router = router.route(address, file(media_type, contents));
+        router = router.route(address, static_file(media_type, contents));
     }
     router
-        .fallback(api::nothing)
-        .method_not_allowed_fallback(api::otherwise)
-        .with_state(look)
+        .fallback(api::not_found)
+        .method_not_allowed_fallback(api::method_not_allowed)
+        .with_state(app)
         .layer(from_fn_with_state(Arc::new(hosts), guard))
 }
 
-fn file(media_type: &'static str, contents: &'static str) -> MethodRouter<Arc<Look>> {
+fn static_file(media_type: &'static str, contents: &'static str) -> MethodRouter<Arc<AppState>> {
     get(move || async move {
         ([(header::CONTENT_TYPE, media_type), (header::CACHE_CONTROL, "no-cache")], contents)
     })
 }
 
-/// Resolves when the program is told to stop.
-fn signalled() -> Result<impl Future<Output = ()>> {
+/// Resolves on SIGINT or SIGTERM.
+fn stop_signal() -> Result<impl Future<Output = ()>> {
     let listen =
         |kind| signal(kind).map_err(|e| Error::new(Kind::Io, format!("could not wait for signals: {e}")));
     let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);

@@ -1,31 +1,36 @@
-//! SQL as it runs, with numbered parameters, and beside it as one would type it: both grow together, piece by piece.
+//! The explorer's SQL builder. A [`Statement`] grows piece by piece in two forms at once:
+//!
+//! - [`Statement::parameterized`] is what runs: values are numbered parameters (`$1`), so that no input becomes SQL;
+//! - [`Statement::with_literals`] is what the page shows: the same statement with its values written out, to paste into psql.
+//!
+//! [`super::sql_queries`] composes the statements themselves.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
 use tokio_postgres::types::{ToSql, Type};
 
-/// A parameter's value.
+/// The value of a parameter.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Value {
-    /// A name, a value, an id.
+enum Value {
+    /// `text`: a name, an attribute value, an id.
     Text(String),
-    /// Several ids.
+    /// `text[]`: several ids.
     Texts(Vec<String>),
-    /// A photo.
+    /// `bytea`: a dropped image.
     Bytes(Arc<Vec<u8>>),
-    /// A weight.
-    Number(f64),
-    /// A count.
+    /// `float8`: a weight.
+    Float(f64),
+    /// `int8`: a count or an OID.
     Integer(i64),
 }
 
-/// One statement; see the module.
+/// An SQL statement with parameters, and the same with literals.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Statement {
-    bound: String,
-    shown: String,
+    parameterized: String,
+    with_literals: String,
     values: Vec<Value>,
-    photo: bool,
+    has_image: bool,
 }
 
 impl Statement {
@@ -36,91 +41,92 @@ impl Statement {
         new
     }
 
-    /// The same in both: keywords, and names that the server quoted.
+    /// Appends SQL that is the same in both forms: keywords, and identifiers that the server has quoted. Never input.
     pub fn sql(&mut self, sql: &str) -> &mut Self {
-        self.bound.push_str(sql);
-        self.shown.push_str(sql);
+        self.parameterized.push_str(sql);
+        self.with_literals.push_str(sql);
         self
     }
 
-    /// A column that is read as text and shown as it is.
+    /// Appends a column that runs with a cast to text, and is shown without it.
     pub fn column_as_text(&mut self, column: &str) -> &mut Self {
-        let _ = write!(self.bound, "{column}::text");
-        self.shown.push_str(column);
+        let _ = write!(self.parameterized, "{column}::text");
+        self.with_literals.push_str(column);
         self
     }
 
-    /// A text.
+    /// Appends a parameter of type text.
     pub fn text(&mut self, text: &str) -> &mut Self {
-        self.parameter(Value::Text(text.to_owned()), "", &literal(text))
+        self.parameter(Value::Text(text.to_owned()), "", &quote_literal(text))
     }
 
-    /// A value of another type than text, given by its text: the literal takes its type from what it is compared with.
-    pub fn typed(&mut self, text: &str, type_name: &str) -> &mut Self {
-        self.parameter(Value::Text(text.to_owned()), &format!("::{type_name}"), &literal(text))
+    /// Appends a value of type `type_name`, given in its text form. The parameter is cast; the literal is not, because it takes
+    /// its type from what it is compared with.
+    pub fn cast_text(&mut self, text: &str, type_name: &str) -> &mut Self {
+        self.parameter(Value::Text(text.to_owned()), &format!("::{type_name}"), &quote_literal(text))
     }
 
-    /// `IN` a list of such values.
-    pub fn is_one_of(&mut self, texts: &[String], type_name: &str) -> &mut Self {
+    /// Appends ` = ANY ($n)` with an array, shown as `IN (...)`, of values given in their text form.
+    pub fn in_list(&mut self, texts: &[String], type_name: &str) -> &mut Self {
         self.values.push(Value::Texts(texts.to_vec()));
-        let list = texts.iter().map(|t| literal(t)).collect::<Vec<_>>().join(", ");
-        let _ = write!(self.bound, " = ANY (${}::{type_name}[])", self.values.len());
-        let _ = write!(self.shown, " IN ({list})");
+        let list = texts.iter().map(|t| quote_literal(t)).collect::<Vec<_>>().join(", ");
+        let _ = write!(self.parameterized, " = ANY (${}::{type_name}[])", self.values.len());
+        let _ = write!(self.with_literals, " IN ({list})");
         self
     }
 
-    /// A weight.
-    pub fn number(&mut self, number: f64) -> &mut Self {
-        self.parameter(Value::Number(number), "", &number.to_string())
+    /// Appends a parameter of type float8.
+    pub fn float(&mut self, number: f64) -> &mut Self {
+        self.parameter(Value::Float(number), "", &number.to_string())
     }
 
-    /// A count.
+    /// Appends a parameter of type int8.
     pub fn integer(&mut self, integer: i64) -> &mut Self {
         self.parameter(Value::Integer(integer), "", &integer.to_string())
     }
 
-    /// A photo; shown as psql's variable, which [`Statement::shown`] says how to fill.
-    pub fn photo(&mut self, bytes: &Arc<Vec<u8>>) -> &mut Self {
-        self.photo = true;
-        self.parameter(Value::Bytes(Arc::clone(bytes)), "", "decode(:'photo', 'base64')")
+    /// Appends an image as bytea; shown as a psql variable, which [`Statement::with_literals`] says how to set.
+    pub fn image(&mut self, bytes: &Arc<Vec<u8>>) -> &mut Self {
+        self.has_image = true;
+        self.parameter(Value::Bytes(Arc::clone(bytes)), "", "decode(:'image', 'base64')")
     }
 
-    fn parameter(&mut self, value: Value, cast: &str, shown: &str) -> &mut Self {
+    fn parameter(&mut self, value: Value, cast: &str, literal: &str) -> &mut Self {
         self.values.push(value);
-        let _ = write!(self.bound, "${}{cast}", self.values.len());
-        self.shown.push_str(shown);
+        let _ = write!(self.parameterized, "${}{cast}", self.values.len());
+        self.with_literals.push_str(literal);
         self
     }
 
-    /// What runs.
-    pub fn bound(&self) -> &str {
-        &self.bound
+    /// The SQL that runs, with `$1`, `$2` and so on; [`Statement::parameters`] has their values.
+    pub fn parameterized(&self) -> &str {
+        &self.parameterized
     }
 
-    /// What psql takes.
-    pub fn shown(&self) -> String {
-        let photo = if self.photo {
-            "-- psql, with the photo in a file:\n\\set photo `base64 < photo.jpg`\n"
+    /// The SQL for a person to paste into psql.
+    pub fn with_literals(&self) -> String {
+        let set_image = if self.has_image {
+            "-- psql, with the image in a file:\n\\set image `base64 < image.jpg`\n"
         } else {
             ""
         };
-        format!("{photo}{};", self.shown)
+        format!("{set_image}{};", self.with_literals)
     }
 
-    /// The parameters' values as literals.
+    /// The parameters' values as SQL literals.
     #[cfg(test)]
-    pub fn values_for_tests(&self) -> Vec<String> {
-        let written = |value: &Value| match value {
-            Value::Text(text) => literal(text),
-            Value::Texts(texts) => texts.iter().map(|t| literal(t)).collect::<Vec<_>>().join(", "),
+    pub fn literal_values(&self) -> Vec<String> {
+        let literal = |value: &Value| match value {
+            Value::Text(text) => quote_literal(text),
+            Value::Texts(texts) => texts.iter().map(|t| quote_literal(t)).collect::<Vec<_>>().join(", "),
             Value::Bytes(bytes) => format!("{bytes:?}"),
-            Value::Number(number) => number.to_string(),
+            Value::Float(number) => number.to_string(),
             Value::Integer(integer) => integer.to_string(),
         };
-        self.values.iter().map(written).collect()
+        self.values.iter().map(literal).collect()
     }
 
-    /// The parameters' values and types.
+    /// The parameters' values and types, in order.
     pub fn parameters(&self) -> Vec<(&(dyn ToSql + Sync), Type)> {
         self.values
             .iter()
@@ -128,15 +134,15 @@ impl Statement {
                 Value::Text(text) => (text as &(dyn ToSql + Sync), Type::TEXT),
                 Value::Texts(texts) => (texts as _, Type::TEXT_ARRAY),
                 Value::Bytes(bytes) => (&**bytes as _, Type::BYTEA),
-                Value::Number(number) => (number as _, Type::FLOAT8),
+                Value::Float(number) => (number as _, Type::FLOAT8),
                 Value::Integer(integer) => (integer as _, Type::INT8),
             })
             .collect()
     }
 }
 
-/// A string literal, whatever the server's settings: PostgreSQL's `quote_literal`.
-pub fn literal(text: &str) -> String {
+/// A string literal that means the same whatever `standard_conforming_strings` is: PostgreSQL's `quote_literal`.
+pub fn quote_literal(text: &str) -> String {
     let quoted = format!("'{}'", text.replace('\'', "''"));
     if text.contains('\\') {
         format!("E{}", quoted.replace('\\', "\\\\"))
@@ -151,37 +157,37 @@ mod tests {
 
     #[test]
     fn literals_hold_any_text() {
-        assert_eq!(literal("v-neck"), "'v-neck'");
-        assert_eq!(literal("it's"), "'it''s'");
-        assert_eq!(literal(r"a\' OR 1=1 --"), r"E'a\\'' OR 1=1 --'");
-        assert_eq!(literal("$1 :x \n é"), "'$1 :x \n é'");
+        assert_eq!(quote_literal("v-neck"), "'v-neck'");
+        assert_eq!(quote_literal("it's"), "'it''s'");
+        assert_eq!(quote_literal(r"a\' OR 1=1 --"), r"E'a\\'' OR 1=1 --'");
+        assert_eq!(quote_literal("$1 :x \n é"), "'$1 :x \n é'");
     }
 
     #[test]
     fn values_never_become_sql() {
         let mut s = Statement::new("SELECT ");
-        s.column_as_text("\"odd \"\"id\"").sql(" FROM t WHERE id = ").typed("1; DROP TABLE t", "integer");
-        assert_eq!(s.bound(), "SELECT \"odd \"\"id\"::text FROM t WHERE id = $1::integer");
-        assert_eq!(s.shown(), "SELECT \"odd \"\"id\" FROM t WHERE id = '1; DROP TABLE t';");
+        s.column_as_text("\"odd \"\"id\"").sql(" FROM t WHERE id = ").cast_text("1; DROP TABLE t", "integer");
+        assert_eq!(s.parameterized(), "SELECT \"odd \"\"id\"::text FROM t WHERE id = $1::integer");
+        assert_eq!(s.with_literals(), "SELECT \"odd \"\"id\" FROM t WHERE id = '1; DROP TABLE t';");
     }
 
     #[test]
     fn parameters_count_up_and_keep_their_types() {
         let mut s = Statement::default();
-        s.text("a").number(0.25).integer(3).is_one_of(&["x".into(), "y'".into()], "uuid");
-        assert_eq!(s.bound(), "$1$2$3 = ANY ($4::uuid[])");
-        assert_eq!(s.shown(), "'a'0.253 IN ('x', 'y''');");
+        s.text("a").float(0.25).integer(3).in_list(&["x".into(), "y'".into()], "uuid");
+        assert_eq!(s.parameterized(), "$1$2$3 = ANY ($4::uuid[])");
+        assert_eq!(s.with_literals(), "'a'0.253 IN ('x', 'y''');");
         let types: Vec<Type> = s.parameters().into_iter().map(|(_, t)| t).collect();
         assert_eq!(types, [Type::TEXT, Type::FLOAT8, Type::INT8, Type::TEXT_ARRAY]);
     }
 
     #[test]
-    fn a_photo_is_shown_as_a_variable_with_the_line_that_fills_it() {
+    fn an_image_is_shown_as_a_variable_after_the_line_that_sets_it() {
         let mut s = Statement::new("SELECT coop_embed(");
-        s.photo(&Arc::new(vec![1, 2])).sql(")");
-        assert_eq!(s.bound(), "SELECT coop_embed($1)");
+        s.image(&Arc::new(vec![1, 2])).sql(")");
+        assert_eq!(s.parameterized(), "SELECT coop_embed($1)");
         assert!(s
-            .shown()
-            .ends_with("\n\\set photo `base64 < photo.jpg`\nSELECT coop_embed(decode(:'photo', 'base64'));"));
+            .with_literals()
+            .ends_with("\n\\set image `base64 < image.jpg`\nSELECT coop_embed(decode(:'image', 'base64'));"));
     }
 }

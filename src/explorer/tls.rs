@@ -1,4 +1,4 @@
-//! Encryption of the connection to PostgreSQL, with libpq's promises about who is at the other end.
+//! TLS for the connection to PostgreSQL, with the certificate checks of libpq's `sslmode`.
 
 use crate::error::{self, Error, Kind};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -12,30 +12,30 @@ use std::sync::Arc;
 use tokio_postgres::config::SslMode;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-/// Whether a connection is encrypted, and who may answer.
+/// Encryption of a connection.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Encryption {
-    /// Whether.
+    /// Whether the connection is encrypted: never, if the server can, or always.
     pub mode: SslMode,
-    /// Who.
+    /// Which server certificates are accepted.
     pub trust: Trust,
 }
 
-/// Whose certificate is good.
+/// Which server certificates are accepted.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Trust {
-    /// Anybody's: eavesdroppers are kept out, impostors are not.
+    /// Any: protects against eavesdroppers, not against impostors (`prefer`, `require`).
     Anyone,
-    /// One that the authorities in a PEM file signed.
+    /// Those signed by an authority in this PEM file (`verify-ca`).
     Authority(PathBuf),
-    /// One that they signed for the host that was asked for.
+    /// Those signed by an authority in this PEM file for the host name in use (`verify-full`).
     Host(PathBuf),
 }
 
-/// What connections are encrypted with.
+/// The TLS connector for tokio-postgres.
 ///
 /// # Errors
-/// [`Kind::Io`] and [`Kind::InvalidParameter`] for a file of root certificates that is none.
+/// [`Kind::Io`] and [`Kind::InvalidParameter`] for a file of root certificates that cannot be read or has none.
 pub fn connector(trust: &Trust) -> error::Result<MakeRustlsConnect> {
     let provider = Arc::new(ring::default_provider());
     let chain = match trust {
@@ -65,21 +65,26 @@ fn roots(path: &Path) -> error::Result<RootCertStore> {
         roots.add(certificate).map_err(|e| unusable(path, &e.to_string()))?;
     }
     if roots.is_empty() {
-        return Err(unusable(path, "there is no certificate in it"));
+        return Err(unusable(path, "it has no certificate"));
     }
     Ok(roots)
 }
 
 fn unusable(path: &Path, why: &str) -> Error {
-    Error::new(Kind::InvalidParameter, format!("\"{}\" is no file of root certificates", path.display()))
-        .detail(format!("{why}."))
+    Error::new(
+        Kind::InvalidParameter,
+        format!("\"{}\" is not a usable file of root certificates", path.display()),
+    )
+    .detail(format!("{why}."))
 }
 
-/// As much of a check as was asked for; the other end always has to show that its certificate is its own.
+/// Checks certificates as far as [`Trust`] asks. In every mode the server proves, in the handshake, that it owns its certificate.
 #[derive(Debug)]
 struct Verifier {
     provider: Arc<CryptoProvider>,
+    /// Checks the chain and the host name; `None` accepts any certificate.
     chain: Option<Arc<WebPkiServerVerifier>>,
+    /// Whether a certificate for another host is accepted.
     any_host: bool,
 }
 
@@ -95,7 +100,7 @@ impl ServerCertVerifier for Verifier {
         use CertificateError::{NotValidForName, NotValidForNameContext};
         let Some(chain) = &self.chain else { return Ok(ServerCertVerified::assertion()) };
         match chain.verify_server_cert(end_entity, intermediates, server_name, ocsp, now) {
-            // The name comes after the chain.
+            // The host name is checked last, so this error means that the chain is valid.
             Err(rustls::Error::InvalidCertificate(NotValidForName | NotValidForNameContext { .. }))
                 if self.any_host =>
             {

@@ -9,7 +9,7 @@ use std::collections::BinaryHeap;
 #[cfg(test)]
 mod tests;
 
-/// A shortest path.
+/// A path of minimal total length between two nodes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ShortestPath {
     /// The nodes from start to goal, both included; `None` is the centre.

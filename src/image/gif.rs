@@ -1,12 +1,13 @@
-//! GIF: the size of the first frame, which need not be that of the canvas, and by which the decoder allocates.
+//! GIF: finds the size of the first frame. The decoder allocates by it, and it may be larger than the canvas.
 
-/// Bytes per pixel of the frame that the decoder holds beside its output: indices, and colours where it does not fill the canvas.
-pub(super) const FRAME_BYTES: u64 = 5;
+/// Bytes per pixel of the frame that the decoder holds beside its output: palette indices, and RGBA where the frame does not fill
+/// the canvas.
+pub(super) const WORKING_BYTES: u64 = 5;
 
-/// Pixels of the first frame, if the file has one.
-pub(super) fn first_frame(bytes: &[u8]) -> Option<u64> {
+/// Number of pixels of the first frame, if the file has one.
+pub(super) fn first_frame_pixels(bytes: &[u8]) -> Option<u64> {
     // Signature (6), width, height, flags, background and aspect; then the global palette.
-    let mut at = 13 + palette(*bytes.get(10)?);
+    let mut at = 13 + palette_bytes(*bytes.get(10)?);
     loop {
         match *bytes.get(at)? {
             // Left, top, width, height.
@@ -16,7 +17,7 @@ pub(super) fn first_frame(bytes: &[u8]) -> Option<u64> {
                     (u16::from_le_bytes([size[0], size[1]]), u16::from_le_bytes([size[2], size[3]]));
                 return Some(u64::from(width) * u64::from(height));
             }
-            // An extension: its label, and blocks with their length before them up to an empty one.
+            // An extension: its label, then blocks, each after its length, up to an empty one.
             0x21 => {
                 at += 2;
                 loop {
@@ -27,15 +28,15 @@ pub(super) fn first_frame(bytes: &[u8]) -> Option<u64> {
                     }
                 }
             }
-            // The decoder passes over stray zeros; anything else ends the file.
+            // The decoder skips stray zeros; anything else ends the file.
             0 => at += 1,
             _ => return None,
         }
     }
 }
 
-/// Bytes of the palette that these flags announce.
-fn palette(flags: u8) -> usize {
+/// Size in bytes of the palette that these flags announce.
+fn palette_bytes(flags: u8) -> usize {
     if flags & 0x80 == 0 {
         return 0;
     }

@@ -1,9 +1,9 @@
-//! PNG: what the header says before the decoder allocates rows, and a decoder that skips what nobody here reads.
+//! PNG: checks the header before the decoder allocates rows, and decodes without reading texts and colour profiles.
 //!
-//! `image`'s own decoder of PNG keeps texts and inflates colour profiles, each up to its limit, before it says how large the
-//! picture is; hence `png` (which `image` wraps) called directly.
+//! This calls the `png` crate directly. The `image` crate, which wraps it, keeps texts and inflates colour profiles, each up to its
+//! limit, before it reports the size of the image.
 
-use super::decode::broken;
+use super::decode_error::{corrupt, from_image_crate};
 use super::limits::{Estimate, Limits};
 use crate::error::Result;
 use ::image::error::{DecodingError, LimitError, LimitErrorKind, ParameterError, ParameterErrorKind};
@@ -12,29 +12,29 @@ use std::io::Cursor;
 
 const NAME: &str = "PNG";
 
-/// Work of a pixel of an interlaced picture, whose seven passes go over memory in steps.
-pub(super) const INTERLACED: u64 = 2;
+/// Work of a pixel of an interlaced image, whose seven passes access memory with strides.
+pub(super) const INTERLACED_WORK: u64 = 2;
 
-/// A file whose header and metadata were read.
+/// A PNG file whose header and metadata have been read.
 pub(super) struct Decoder<'a> {
     reader: png::Reader<Cursor<&'a [u8]>>,
     color: ColorType,
 }
 
-/// Reads up to the first pixel.
+/// Checks the header and reads the file up to its first pixel.
 ///
 /// # Errors
 /// Those of the limits, and [`Kind::InvalidImage`](crate::error::Kind::InvalidImage) for a file that is damaged before its pixels.
 pub(super) fn open<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Decoder<'a>> {
-    let bytes_left = usize::try_from(allowance(bytes, limits)?).unwrap_or(usize::MAX);
-    Decoder::new(bytes, bytes_left).map_err(|e| super::decode::translate(NAME, &e))
+    let memory_left = usize::try_from(check_header(bytes, limits)?).unwrap_or(usize::MAX);
+    Decoder::new(bytes, memory_left).map_err(|e| from_image_crate(NAME, &e))
 }
 
-/// Checks the header's width and height, and returns the bytes that the decoder may hold beside its output.
-fn allowance(bytes: &[u8], limits: &Limits) -> Result<u64> {
+/// Checks the width and height in the header, and returns the memory that the limits leave to the decoder beside its output.
+fn check_header(bytes: &[u8], limits: &Limits) -> Result<u64> {
     // Signature (8), length (4), "IHDR", width, height, bits, colour type.
     let header = bytes.get(..26).filter(|h| &h[12..16] == b"IHDR");
-    let header = header.ok_or_else(|| broken(NAME, "the file ends in or before its header"))?;
+    let header = header.ok_or_else(|| corrupt(NAME, "the file ends in or before its header"))?;
     let number = |at: usize| u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
     let (width, height) = (number(16), number(20));
     limits.check_dimensions(NAME, width, height)?;
@@ -47,12 +47,12 @@ fn allowance(bytes: &[u8], limits: &Limits) -> Result<u64> {
 }
 
 impl<'a> Decoder<'a> {
-    fn new(bytes: &'a [u8], bytes_left: usize) -> ImageResult<Self> {
-        let limits = png::Limits { bytes: bytes_left };
+    fn new(bytes: &'a [u8], memory_left: usize) -> ImageResult<Self> {
+        let limits = png::Limits { bytes: memory_left };
         let mut decoder = png::Decoder::new_with_limits(Cursor::new(bytes), limits);
         decoder.set_ignore_text_chunk(true);
         decoder.set_ignore_iccp_chunk(true);
-        // To 8 bits at least, without a palette.
+        // Expands palettes to colours, and fewer than 8 bits to 8.
         decoder.set_transformations(png::Transformations::EXPAND);
         let reader = decoder.read_info().map_err(failed)?;
         use png::{BitDepth::Eight, BitDepth::Sixteen, ColorType as C};
@@ -66,16 +66,16 @@ impl<'a> Decoder<'a> {
             (C::Rgba, Eight) => ColorType::Rgba8,
             (C::Rgba, Sixteen) => ColorType::Rgba16,
             (color, bits) => {
-                let words = format!("{color:?} of {bits:?} bits after expansion");
+                let reason = format!("{color:?} of {bits:?} bits after expansion");
                 return Err(ImageError::Parameter(ParameterError::from_kind(ParameterErrorKind::Generic(
-                    words,
+                    reason,
                 ))));
             }
         };
         Ok(Self { reader, color })
     }
 
-    /// Whether the picture comes in seven passes.
+    /// Whether the image is stored in seven passes.
     pub(super) fn is_interlaced(&self) -> bool {
         self.reader.info().interlaced
     }

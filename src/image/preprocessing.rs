@@ -1,4 +1,4 @@
-//! What a model's config says about pixels.
+//! A model's settings for turning pixels into network input.
 
 use crate::error::{Error, Kind, Result};
 use serde::{Deserialize, Serialize};
@@ -8,14 +8,14 @@ use serde::{Deserialize, Serialize};
 pub struct Preprocessing {
     /// Height and width of the network's input in pixels; images are squashed to it.
     pub size: u32,
-    /// Subtracted from each of red, green and blue in [0, 1].
+    /// Mean of red, green and blue, each in [0, 1]; subtracted first.
     pub mean: [f32; 3],
-    /// What each is divided by after that.
+    /// Standard deviation of red, green and blue; the divisor.
     pub std: [f32; 3],
 }
 
 impl Preprocessing {
-    /// ImageNet's mean and standard deviation.
+    /// The mean and standard deviation of ImageNet, at an input size.
     pub fn imagenet(size: u32) -> Self {
         Self { size, mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] }
     }
@@ -25,10 +25,10 @@ impl Preprocessing {
         self.size as usize * self.size as usize * 3
     }
 
-    /// Fails if the numbers cannot be used.
+    /// Checks the values, which come from a config file.
     ///
     /// # Errors
-    /// [`Kind::InvalidModel`].
+    /// [`Kind::InvalidModel`] for a size outside 8 to 1024, and for a mean or standard deviation that is not finite or not positive.
     pub fn check(&self) -> Result<()> {
         let sane = (8..=1024).contains(&self.size)
             && self.mean.iter().all(|m| m.is_finite())

@@ -1,46 +1,46 @@
-//! WebP: the sizes that its chunks say. The canvas, the picture and each frame have headers of their own, and the decoder
-//! allocates by each before it compares them.
+//! WebP: checks the sizes in all of a file's chunks. The canvas, the image and each frame of an animation have separate headers,
+//! and the decoder allocates by each before it compares them.
 
-use super::decode::broken;
+use super::decode_error::corrupt;
 use super::limits::Limits;
 use crate::error::Result;
 
 const NAME: &str = "WebP";
 
-/// Bytes per pixel that the decoder holds beside its output. Measured: up to 8, for a frame of an animation in lossy colour
-/// (1.5 as luma and chroma, 4 as RGBA) with alpha.
+/// Bytes per pixel that the decoder holds beside its output. Measured: up to 8, for a lossy frame of an animation with alpha
+/// (1.5 as luma and chroma, 4 as RGBA, and the alpha plane).
 pub(super) const WORKING_BYTES: u64 = 9;
 
-/// Work of a pixel: a lossless picture without a bit of entropy takes 3 times as long as a baseline JPEG, a lossy one 4 times.
+/// Work of a pixel: measured, an image takes 3 (lossless, of one colour) to 4 (lossy) times as long as a baseline JPEG.
 pub(super) const WORK: u64 = 3;
 
-/// Checks that every chunk lies in the file and that every size in it is within the limits and the canvas.
+/// Checks that the file has all its chunks, and that every size in them is within the limits and the canvas.
 ///
 /// # Errors
 /// [`Kind::InvalidImage`](crate::error::Kind::InvalidImage) for truncated files, and those of the limits.
 pub(super) fn check(bytes: &[u8], limits: &Limits) -> Result<()> {
-    const CUT: &str = "the file ends before its last chunk";
+    const TRUNCATED: &str = "the file ends before its last chunk";
     let size = bytes.get(4..8).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]) as usize);
     let chunks = size.and_then(|size| bytes.get(12..size.saturating_add(8)));
-    let chunks = chunks.ok_or_else(|| broken(NAME, CUT))?;
+    let chunks = chunks.ok_or_else(|| corrupt(NAME, TRUNCATED))?;
     let mut canvas = None;
-    for chunk in walk(chunks) {
-        let (kind, data) = chunk.ok_or_else(|| broken(NAME, CUT))?;
+    for chunk in riff_chunks(chunks) {
+        let (kind, data) = chunk.ok_or_else(|| corrupt(NAME, TRUNCATED))?;
         let frame = if kind == b"ANMF" { data.get(16..).unwrap_or_default() } else { &[] };
-        let sizes = std::iter::once(Some((kind, data))).chain(walk(frame)).flatten();
+        let sizes = std::iter::once(Some((kind, data))).chain(riff_chunks(frame)).flatten();
         for (width, height) in sizes.filter_map(|(kind, data)| dimensions(kind, data)) {
             limits.check_dimensions(NAME, width, height)?;
             let canvas = *canvas.get_or_insert((width, height));
             if width > canvas.0 || height > canvas.1 {
-                return Err(broken(NAME, "a frame is larger than the canvas"));
+                return Err(corrupt(NAME, "a frame is larger than the canvas"));
             }
         }
     }
     Ok(())
 }
 
-/// The chunks of a RIFF list: kind and data, `None` for one that is cut off.
-fn walk(mut list: &[u8]) -> impl Iterator<Item = Option<(&[u8], &[u8])>> {
+/// The chunks of a RIFF list as kind and data; `None` for a truncated one.
+fn riff_chunks(mut list: &[u8]) -> impl Iterator<Item = Option<(&[u8], &[u8])>> {
     std::iter::from_fn(move || {
         if list.is_empty() {
             return None;
@@ -58,13 +58,13 @@ fn walk(mut list: &[u8]) -> impl Iterator<Item = Option<(&[u8], &[u8])>> {
     })
 }
 
-/// Width and height in the header of a canvas, a frame, a lossy or a lossless picture.
+/// Width and height in the header of a canvas, a frame, or a lossy or lossless image.
 fn dimensions(kind: &[u8], data: &[u8]) -> Option<(u32, u32)> {
-    let three =
+    let size24 =
         |at: usize| Some(u32::from_le_bytes([*data.get(at)?, *data.get(at + 1)?, *data.get(at + 2)?, 0]) + 1);
     match kind {
-        b"VP8X" => Some((three(4)?, three(7)?)),
-        b"ANMF" => Some((three(6)?, three(9)?)),
+        b"VP8X" => Some((size24(4)?, size24(7)?)),
+        b"ANMF" => Some((size24(6)?, size24(9)?)),
         b"VP8 " => {
             let size = |at: usize| {
                 Some(u32::from(u16::from_le_bytes([*data.get(at)?, *data.get(at + 1)?]) & 0x3fff))

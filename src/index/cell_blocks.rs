@@ -10,7 +10,7 @@ pub struct CellBlock {
     pub first: u16,
     /// Number of positions, 1 to [`BLOCK_ROWS`].
     pub len: u8,
-    /// The cell.
+    /// The cell of all its positions.
     pub cell: u8,
 }
 
@@ -20,7 +20,7 @@ impl CellBlock {
         self.first.into()..usize::from(self.first) + usize::from(self.len)
     }
 
-    /// Its block.
+    /// The number of its block in the group.
     pub fn block(self) -> usize {
         usize::from(self.first) / BLOCK_ROWS
     }

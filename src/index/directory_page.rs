@@ -9,18 +9,18 @@ pub enum ExtentState {
     Unused,
     /// A group that readers see.
     Group,
-    /// Pages to use again.
+    /// Pages that a later extent may use.
     Free,
     /// Pages that are being written, or were when the server stopped.
     Building,
 }
 
-/// One extent of pages.
+/// What the directory knows of one extent of pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DirectoryEntry {
     /// What the extent is used for.
     pub state: ExtentState,
-    /// First block.
+    /// First block of the extent.
     pub first: u32,
     /// Number of blocks.
     pub pages: u32,

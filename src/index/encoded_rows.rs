@@ -10,11 +10,11 @@ use crate::space::Layout;
 pub struct EncodedRows {
     /// The space of the rows.
     pub layout: Layout,
-    /// `[rows]`.
+    /// `[rows]`: where each row lies in the table.
     pub tids: Vec<Tid>,
     /// `[rows, K·n]`, 8 bits each.
     pub codes: Vec<u8>,
-    /// `[rows, K]`.
+    /// `[rows, K]`: what goes with the codes of each subspace.
     pub metadata: Vec<CodeMetadata>,
 }
 
@@ -36,12 +36,12 @@ pub struct CodeMetadata {
 }
 
 impl EncodedRows {
-    /// No rows yet.
+    /// An empty batch for rows of this space.
     pub fn new(layout: Layout) -> Self {
         Self { layout, tids: Vec::new(), codes: Vec::new(), metadata: Vec::new() }
     }
 
-    /// The number of rows.
+    /// The number of rows, including removed ones.
     pub fn rows(&self) -> usize {
         self.tids.len()
     }

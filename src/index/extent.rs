@@ -9,7 +9,7 @@ use std::ops::Range;
 /// Consecutive pages that hold one stream of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Extent {
-    /// The first block.
+    /// The first block; the others follow it.
     pub first: u32,
     /// The tag of each page.
     pub tag: PageTag,

@@ -134,7 +134,7 @@ pub enum PageKind {
 /// pages of the group it knew belong to another one now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PageTag {
-    /// What the page holds.
+    /// What the page holds, which decides its layout.
     pub kind: PageKind,
     /// Which extent the page belongs to; 0 for pages outside of extents.
     pub generation: u32,
@@ -150,7 +150,7 @@ impl PageTag {
 /// Where a row lies in the table: block and line pointer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Tid {
-    /// Block of the table.
+    /// Block number in the table's main fork.
     pub block: u32,
     /// Line pointer, from 1; 0 in the index means that VACUUM has removed the row.
     pub offset: u16,
@@ -160,7 +160,7 @@ impl Tid {
     /// Replaces the TID of a row that VACUUM has removed.
     pub const DEAD: Self = Self { block: u32::MAX, offset: 0 };
 
-    /// Bytes on disk.
+    /// Bytes of a TID on disk.
     pub const SIZE: usize = 6;
 
     /// False once VACUUM has removed the row.
@@ -203,7 +203,7 @@ pub struct GroupShape {
     pub layout: Layout,
     /// Cells of each subspace.
     pub cells: usize,
-    /// Rows of the group.
+    /// Rows of the group, including removed ones.
     pub rows: usize,
 }
 
@@ -218,7 +218,7 @@ pub struct SubspaceSections {
     pub radii: Range<usize>,
     /// Code of the error that the high nibbles leave, per position.
     pub coarse_errors: Range<usize>,
-    /// Row of each position.
+    /// Row number of each position.
     pub rows: Range<usize>,
     /// High nibbles of the codes, block by block.
     pub high_nibbles: Range<usize>,

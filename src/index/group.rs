@@ -173,7 +173,7 @@ const NOT_DECODED: CodeMetadata = CodeMetadata {
 
 /// One subspace of a group that is being decoded.
 struct Subspace<'a> {
-    /// The whole stream.
+    /// The whole stream of the group.
     bytes: &'a [u8],
     shape: &'a GroupShape,
     k: usize,

@@ -31,7 +31,7 @@ pub struct Meta {
     pub quantizer: u32,
     /// The generation of the quantizer's pages.
     pub quantizer_generation: u32,
-    /// The first tail page.
+    /// The first tail page; [`NO_BLOCK`] if there is none.
     pub tail_first: u32,
     /// The tail page that takes new rows.
     pub tail_last: u32,
@@ -42,7 +42,7 @@ pub struct Meta {
     pub tail_generation: u32,
     /// The first of a chain of former tail pages, to be used again.
     pub free: u32,
-    /// The first null page.
+    /// The first null page; [`NO_BLOCK`] until there is one.
     pub nulls_first: u32,
     /// The null page that takes the next row without an embedding; those before it are full.
     pub nulls_open: u32,
@@ -51,7 +51,7 @@ pub struct Meta {
 }
 
 impl Meta {
-    /// Bytes on the page.
+    /// Bytes that it takes of the payload.
     pub const SIZE: usize = 84;
 
     /// Reads the metapage.

@@ -5,7 +5,7 @@ use crate::error::{Error, Kind};
 /// Why a page could not be used.
 #[derive(Debug)]
 pub enum PageError {
-    /// This block is not what the reader expected. Either the reader's picture of the index is out of date, or the index is
+    /// This block is not what the reader expected. Either what the reader knows of the index is out of date, or the index is
     /// damaged; the metapage's counter of reorganizations tells which.
     Stale(u32),
     /// The page is damaged or cannot be read, or memory was refused.

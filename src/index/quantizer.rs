@@ -19,7 +19,7 @@ pub struct Quantizer {
     pub layout: Layout,
     /// Cells of each subspace.
     pub cells: usize,
-    /// `[K]`.
+    /// `[K]`: centres and code ranges of each subspace.
     pub subspaces: Vec<SubspaceQuantizer>,
 }
 
@@ -29,11 +29,11 @@ pub struct Quantizer {
 /// stands for `centre + low + (u + 1/2)·step`; its high nibble h alone stands for `centre + low + (16h + 8)·step`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SubspaceQuantizer {
-    /// `[cells, n]`.
+    /// `[cells, n]`: the centre of each cell.
     pub centres: Vec<f32>,
-    /// `[n]`.
+    /// `[n]`: the smallest residual that has a code.
     pub low: Vec<f32>,
-    /// `[n]`, each positive.
+    /// `[n]`: the width of a code, positive.
     pub step: Vec<f32>,
     /// The smallest error above 0 that has a code.
     pub error_unit: f32,
@@ -116,7 +116,7 @@ fn error_code(table: &[f32; 256], error: f64) -> u8 {
 }
 
 impl Quantizer {
-    /// Bytes on disk.
+    /// Bytes of a quantizer's stream.
     pub fn size(layout: Layout, cells: usize) -> usize {
         layout.subspaces() * SubspaceQuantizer::numbers(cells, layout.subspace_dim()) * 4
     }
@@ -193,7 +193,7 @@ impl Quantizer {
 /// A quantizer with its error tables, computed once for all rows.
 pub struct Encoder {
     quantizer: Quantizer,
-    /// `[K]`.
+    /// `[K]`: [`SubspaceQuantizer::error_table`].
     errors: Vec<[f32; 256]>,
 }
 

@@ -50,7 +50,7 @@ pub struct Reservoir {
 }
 
 impl Reservoir {
-    /// An empty sample.
+    /// An empty sample of rows of this space.
     pub fn new(layout: Layout) -> Self {
         Self { layout, seen: 0, values: Vec::new(), random: Random(42) }
     }

@@ -12,9 +12,9 @@ use crate::space::EmbeddingRef;
 /// The metapage and the groups at one moment.
 #[derive(Debug, Clone)]
 pub struct IndexSnapshot {
-    /// The metapage.
+    /// The metapage when reading began.
     pub meta: Meta,
-    /// All groups.
+    /// Extent and shape of each group, in the order of the directory.
     pub groups: Vec<(Extent, GroupShape)>,
 }
 

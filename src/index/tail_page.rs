@@ -42,12 +42,12 @@ impl<'a> TailPage<'a> {
         !self.sealed() && self.rows() < rows_per_page(self.layout)
     }
 
-    /// The next tail page.
+    /// The next tail page; [`NO_BLOCK`](super::NO_BLOCK) on the last one.
     pub fn next(self) -> u32 {
         next(self.bytes)
     }
 
-    /// TID of row `i`.
+    /// TID of row `i`, which is dead if VACUUM has removed the row.
     pub fn tid(self, i: usize) -> Tid {
         let at = row_offset(self.layout, i);
         let mut tid = [0; Tid::SIZE];
@@ -76,7 +76,7 @@ pub(super) fn rows_per_page(layout: Layout) -> usize {
     (PAYLOAD - TAIL_PAGE_HEADER) / row_size(layout)
 }
 
-/// Offset of row `i`.
+/// Offset of row `i` in the payload.
 fn row_offset(layout: Layout, i: usize) -> usize {
     TAIL_PAGE_HEADER + i * row_size(layout)
 }
@@ -117,7 +117,7 @@ pub fn seal(bytes: &mut [u8]) {
     bytes[2..4].copy_from_slice(&1u16.to_le_bytes());
 }
 
-/// Links the next page.
+/// Links the next page of the tail or of the chain of free tail pages.
 pub fn set_next(bytes: &mut [u8], next: u32) {
     bytes[4..8].copy_from_slice(&next.to_le_bytes());
 }

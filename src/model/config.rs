@@ -1,6 +1,6 @@
 //! `config.json` of a model directory: what the numbers in `model.safetensors` mean.
 
-use super::tagging::Tagging;
+use super::tagging_config::TaggingConfig;
 use crate::error::{Error, Kind, Result};
 use crate::image::Preprocessing;
 use crate::memory;
@@ -8,35 +8,35 @@ use crate::space::Layout;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-/// The newest format this program reads. It writes the oldest that says all there is to say:
-/// [`ModelConfig::needed_version`].
+/// The newest format that this program reads. It writes the oldest format that can express a model
+/// ([`ModelConfig::needed_version`]), so that older versions can read what they understand.
 pub const FORMAT_VERSION: u32 = 3;
 
-/// Everything about a trained model but its tensors.
+/// Everything about a trained model except its tensors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelConfig {
     /// [`ModelConfig::needed_version`]; readers refuse what is newer than their [`FORMAT_VERSION`].
     pub format_version: u32,
-    /// The network.
+    /// Backbone and projection.
     pub architecture: Architecture,
     /// n, the dimensions of each attribute's subspace.
     pub subspace_dim: usize,
     /// The K attributes; attribute k owns subspace k.
     pub attributes: Vec<Attribute>,
     /// The categories, in the order of their proxies and queries.
-    pub categories: Vec<Named>,
-    /// Bytes to pixels to network input, the same in training and serving.
+    pub categories: Vec<VocabularyEntry>,
+    /// How image bytes become network input, the same in training and in the server.
     pub preprocessing: Preprocessing,
-    /// How tags get their probabilities (from format 3 on).
+    /// How tags get their probabilities; from format 3 on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tagging: Option<Tagging>,
+    pub tagging: Option<TaggingConfig>,
     /// Losses and hyper-parameters, as the trainer recorded them.
     #[serde(default)]
     pub training: serde_json::Value,
-    /// What it was trained on.
+    /// The data set that it was trained on.
     #[serde(default)]
     pub dataset: serde_json::Value,
-    /// What `coopembed eval` found.
+    /// The figures of `coopembed eval`.
     #[serde(default)]
     pub metrics: serde_json::Value,
     /// Licence of the weights (an SPDX expression) and where they come from.
@@ -51,12 +51,12 @@ pub struct Architecture {
     pub backbone: String,
     /// Length of the backbone's pooled feature vector.
     pub features: usize,
-    /// Whether feature vectors get mean 0 and variance 1 before the projection (from format 2 on).
+    /// Whether feature vectors are scaled to mean 0 and variance 1 before the projection; from format 2 on.
     #[serde(default, skip_serializing_if = "is_false")]
     pub standardize_features: bool,
 }
 
-// serde asks by reference.
+// serde passes a reference.
 #[allow(clippy::trivially_copy_pass_by_ref)]
 fn is_false(x: &bool) -> bool {
     !x
@@ -65,21 +65,21 @@ fn is_false(x: &bool) -> bool {
 /// One attribute and its values.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attribute {
-    /// Its name, unique in the model.
+    /// The attribute's name, unique in the model.
     pub name: String,
     /// Whether its values have an order (Eq. 3 and 4).
     #[serde(default)]
     pub ordered: bool,
-    /// Its values, in their order if they have one.
-    pub values: Vec<Named>,
+    /// The values; of an ordered attribute in their order.
+    pub values: Vec<VocabularyEntry>,
 }
 
-/// A value or a category, and how many training images show it.
+/// An attribute value or a category, and how many training images show it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Named {
-    /// Unique among its siblings.
+pub struct VocabularyEntry {
+    /// Unique among the values of its attribute, or among the categories.
     pub name: String,
-    /// Training images that show it; with none there is no query prototype (its row is zeros).
+    /// Training images that show it. With 0 there is no query prototype (its row is zeros).
     pub images: usize,
 }
 
@@ -88,7 +88,7 @@ pub struct Named {
 pub struct ModelDigest(pub [u8; 32]);
 
 impl ModelDigest {
-    /// The first 32 bits, big-endian: what every embedding carries.
+    /// The first 32 bits, big-endian. Every embedding carries them.
     pub fn fingerprint(&self) -> u32 {
         u32::from_be_bytes([self.0[0], self.0[1], self.0[2], self.0[3]])
     }
@@ -102,7 +102,7 @@ impl std::fmt::Display for ModelDigest {
 }
 
 impl ModelConfig {
-    /// Parses `config.json`, checks its version first and its contents after.
+    /// Parses `config.json`: checks its version first, so that a newer format is named as such, then its contents.
     ///
     /// # Errors
     /// [`Kind::Unsupported`] for a newer format, [`Kind::InvalidModel`] for anything malformed, [`Kind::OutOfMemory`].
@@ -128,7 +128,7 @@ impl ModelConfig {
         Ok(config)
     }
 
-    /// The oldest format that describes it: readers that would ignore a part of it refuse it instead.
+    /// The oldest format that can express this config. A reader that would silently ignore a part of it refuses it instead.
     pub fn needed_version(&self) -> u32 {
         match (&self.tagging, self.architecture.standardize_features) {
             (Some(_), _) => 3,
@@ -137,13 +137,13 @@ impl ModelConfig {
         }
     }
 
-    /// The file's text.
+    /// The text of `config.json`.
     pub fn to_json(&self) -> String {
         // Serialising strings, numbers and lists cannot fail.
         serde_json::to_string_pretty(self).unwrap_or_default() + "\n"
     }
 
-    /// K, n and a fingerprint as a [`Layout`].
+    /// The layout of this model's embeddings: K, n and the fingerprint of `digest`.
     ///
     /// # Errors
     /// [`Kind::LimitExceeded`] for an impossible shape.
@@ -151,8 +151,8 @@ impl ModelConfig {
         Layout::new(self.attributes.len(), self.subspace_dim, digest.fingerprint())
     }
 
-    /// SHA-256 of the parts of the config that decide embeddings and queries, and of the weights file. Notes such as
-    /// metrics or licence may change without making old embeddings foreign.
+    /// SHA-256 of the parts of the config that decide embeddings and queries, and of the weights file. Notes such as metrics or
+    /// licence are left out: changing them does not make existing embeddings unusable.
     pub fn digest(&self, weights: &[u8]) -> ModelDigest {
         let decisive =
             (&self.architecture, self.subspace_dim, &self.attributes, &self.categories, &self.preprocessing);
@@ -163,7 +163,7 @@ impl ModelConfig {
         ModelDigest(hash.finalize().into())
     }
 
-    /// The subspace of an attribute.
+    /// Finds an attribute by name; returns k, the number of its subspace, too.
     ///
     /// # Errors
     /// [`Kind::UnknownName`] with the nearest known names.
@@ -183,7 +183,7 @@ impl ModelConfig {
             .map_err(|e| invalid(format!("{} ({}).", e.message, e.detail.unwrap_or_default())))?;
         let needed = self.needed_version();
         if self.format_version < needed {
-            return Err(invalid(format!("What it says needs format {needed}.")));
+            return Err(invalid(format!("The config needs format {needed}.")));
         }
         if let Some(tagging) = &self.tagging {
             tagging.check(self.attributes.len())?;
@@ -198,7 +198,7 @@ impl ModelConfig {
     }
 }
 
-/// Backbone and input size that a `config.json` names, whatever else is in it; what it does not name is none.
+/// Reads the backbone's name and the input size out of any `config.json`, valid or not; each is `None` if it is not there.
 ///
 /// # Errors
 /// [`Kind::OutOfMemory`].
@@ -232,7 +232,7 @@ fn unique<'a>(what: &str, names: impl Iterator<Item = &'a String>) -> std::resul
             return Err(format!("A {what} has an empty, overlong or NUL-bearing name."));
         }
         if !seen.insert(name) {
-            return Err(format!("There are two of the {what} \"{name}\"."));
+            return Err(format!("The {what} \"{name}\" is listed twice."));
         }
     }
     Ok(())
@@ -243,7 +243,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_that_is_nested_deeply_is_refused() {
+    fn deeply_nested_json_is_refused() {
         for nested in ["[".repeat(1_000_000), r#"{"a":"#.repeat(1_000_000)] {
             for text in [nested.clone(), format!("{{\"format_version\": 1, \"training\": {nested}")] {
                 assert_eq!(ModelConfig::from_json(&text).unwrap_err().kind, Kind::InvalidModel);

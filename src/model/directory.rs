@@ -1,9 +1,9 @@
 //! A model directory on disk: `config.json`, `model.safetensors` and `README.md`.
 
 use super::config::ModelConfig;
-use super::contents;
-use super::network::Model;
+use super::tensor_names;
 use super::tensors::{write_tensors, Precision, Tensors};
+use super::trained_model::Model;
 use crate::error::{Error, Kind, Result};
 use crate::memory;
 use std::fs::File;
@@ -14,14 +14,14 @@ const CONFIG: &str = "config.json";
 const WEIGHTS: &str = "model.safetensors";
 const CARD: &str = "README.md";
 
-/// The longest file that is read: what fits into one PostgreSQL value.
+/// The longest file that is read: the limit of a PostgreSQL value.
 const MAX_BYTES: u64 = (1 << 30) - (1 << 10);
 
 /// Reads a model directory: the text of `config.json` and the bytes of `model.safetensors`, unchecked.
 ///
 /// # Errors
-/// [`Kind::InvalidModel`] if a file is missing, is no file, is too long or not text; [`Kind::Io`] if it cannot be read,
-/// [`Kind::OutOfMemory`].
+/// [`Kind::InvalidModel`] if a file is missing, is not a regular file, is too long or not text; [`Kind::Io`] if it cannot be
+/// read; [`Kind::OutOfMemory`].
 pub fn read_directory(directory: &Path) -> Result<(String, Vec<u8>)> {
     if !directory.is_dir() {
         return Err(Error::new(Kind::Io, format!("there is no directory \"{}\"", directory.display()))
@@ -39,7 +39,7 @@ fn read_file(path: &Path) -> Result<Vec<u8>> {
             .detail(detail)
             .hint("A model directory holds config.json, model.safetensors and README.md.")
     };
-    // Asked before opening: opening a pipe would wait for its writer.
+    // Before opening it: opening a pipe would wait for a writer.
     let metadata = match std::fs::metadata(path) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
             return Err(unusable("There is no such file.".into()))
@@ -58,9 +58,9 @@ fn read_file(path: &Path) -> Result<Vec<u8>> {
     })
 }
 
-/// Writes a model directory, after checking that what is written can be read: matrices in f16, vectors in f32. The
-/// directory and its other files stay; each of the three files is replaced at once, and weights that were written
-/// with another config are refused by [`Model::from_parts`].
+/// Writes a model directory, with matrices in f16 and vectors in f32, after checking that the result can be read. The directory
+/// and its other files stay. Each of the three files is replaced atomically; should a crash leave new weights beside an old config,
+/// [`Model::from_parts`] refuses the pair.
 ///
 /// # Errors
 /// [`Kind::InvalidModel`] for tensors that do not fit the config or f16; [`Kind::Io`].
@@ -68,14 +68,14 @@ pub fn write_directory(directory: &Path, config: &ModelConfig, tensors: &Tensors
     let weights = write_tensors(
         tensors,
         Precision::HalfMatrices,
-        (contents::METADATA, contents::metadata_value(config)),
+        (tensor_names::CONFIG_DIGEST_KEY, tensor_names::config_digest(config)),
     )?;
     let config = config.to_json();
     Model::from_parts(&config, &weights)?;
     std::fs::create_dir_all(directory).map_err(|e| Error::io("create", directory, &e))?;
     let written = [(WEIGHTS, weights.as_slice()), (CONFIG, config.as_bytes()), (CARD, card.as_bytes())]
-        .map(|(name, bytes)| Ok((Temporary::write(directory, name, bytes)?, directory.join(name))));
-    // All are on disk before the first takes its place.
+        .map(|(name, bytes)| Ok((TemporaryFile::write(directory, name, bytes)?, directory.join(name))));
+    // Write all three to disk before the first one takes its place.
     for file in written.into_iter().collect::<Result<Vec<_>>>()? {
         let (temporary, path) = file;
         temporary.rename(&path)?;
@@ -83,10 +83,10 @@ pub fn write_directory(directory: &Path, config: &ModelConfig, tensors: &Tensors
     Ok(())
 }
 
-/// A whole file under another name, removed unless it is renamed.
-struct Temporary(PathBuf);
+/// A file under a temporary name; removed when dropped, unless it has been renamed.
+struct TemporaryFile(PathBuf);
 
-impl Temporary {
+impl TemporaryFile {
     fn write(directory: &Path, name: &str, bytes: &[u8]) -> Result<Self> {
         let temporary = Self(directory.join(format!(".{name}.{}.tmp", std::process::id())));
         File::create(&temporary.0)
@@ -100,9 +100,9 @@ impl Temporary {
     }
 }
 
-impl Drop for Temporary {
+impl Drop for TemporaryFile {
     fn drop(&mut self) {
-        // After a rename there is nothing under this name.
+        // After a rename nothing has this name, and the error does not matter.
         let _ = std::fs::remove_file(&self.0);
     }
 }
@@ -110,7 +110,7 @@ impl Drop for Temporary {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::arch::Arch;
+    use crate::model::architectures::Arch;
     use crate::model::synthetic;
     use candle_core::{Device, Tensor};
 
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_model_that_could_not_be_read_is_not_written() {
+    fn a_model_that_could_not_be_read_back_is_not_written() {
         let directory = tempfile::tempdir().unwrap();
         let (config, mut tensors) = synthetic::model(Arch::EfficientNetLite0);
         tensors.insert("projection.weight".into(), Tensor::full(1e6f32, (8, 1280), &Device::Cpu).unwrap());
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_with_a_file_missing_says_which() {
+    fn a_missing_file_is_named() {
         let directory = tempfile::tempdir().unwrap();
         let e = read_directory(&directory.path().join("none")).unwrap_err();
         assert_eq!(e.kind, Kind::Io);

@@ -1,40 +1,76 @@
-//! Models: backbones, the projection to the cratespace, and the model directory.
+//! Models: the network from pixels to embeddings, and the files that hold it.
+//!
+//! A model maps an image to a raw embedding in two steps: a backbone ([`Backbone`]) turns pixels into F pooled features, and one
+//! linear projection turns these into the K·n numbers of the superspace. Beside the network a model stores proxies (what training
+//! pulled embeddings towards), query prototypes (what attribute and category queries aim at) and a vocabulary.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `trained_model` | [`Model`]: a trained model in memory, pixels to raw embeddings |
+//! | `config` | `config.json`: [`ModelConfig`], vocabulary, digest, format version |
+//! | `tagging_config` | the part of `config.json` about tags |
+//! | `directory` | a model directory on disk, read and written |
+//! | `tensors` | safetensors files: parsed, checked, written |
+//! | `tensor_names` | which tensors `model.safetensors` holds, and their shapes |
+//! | `prototypes` | query prototypes and proxies, read without the network |
+//! | `tagging` | tags of an embedding, with probabilities |
+//! | `architectures` | the known backbones ([`Arch`]) as lists of layers |
+//! | `layers` | what a layer is: convolution, block, padding, activation |
+//! | `map_shape` | shapes of feature maps, and how a kernel moves over them |
+//! | `batch_norm_folding` | batch normalisation folded into filters |
+//! | `backbone` | the trait [`Backbone`] |
+//! | `cpu_backbone`, `cpu/` | its implementation on the CPU, with SIMD kernels in `cpu/kernels/` |
+//! | `candle_backbone`, `candle_ops` | its implementation with candle's operations, for GPUs |
+//! | `load_backbone` | chooses between the two |
+//! | `device` | opens `cpu`, `cuda:0`, ... |
+//! | `pixels` | 8-bit pixels to normalised network input |
+//! | `standardize` | LayerNorm of feature vectors |
+//! | `import/` | PyTorch checkpoints of backbones |
+//! | `synthetic` | weights and images from a formula, for tests |
 
-pub(crate) mod arch;
+pub(crate) mod architectures;
 mod backbone;
+mod batch_norm_folding;
+mod candle_backbone;
 #[cfg_attr(not(feature = "cli"), allow(dead_code))]
-pub(crate) mod composed;
+pub(crate) mod candle_ops;
 mod config;
-pub mod contents;
-mod cpu;
+pub(crate) mod cpu;
+mod cpu_backbone;
 mod device;
 mod directory;
-mod folded;
 #[cfg(feature = "cli")]
 mod import;
-mod network;
+pub(crate) mod layers;
+mod load_backbone;
+pub(crate) mod map_shape;
 mod pixels;
 mod prototypes;
-pub(crate) mod shape;
 mod standardize;
 #[cfg(any(test, feature = "pg_test"))]
-#[cfg_attr(not(test), allow(dead_code))] // the test library of PostgreSQL uses a part of it
+#[cfg_attr(not(test), allow(dead_code))] // PostgreSQL's test library uses a part of it
 pub(crate) mod synthetic;
 mod tagging;
+mod tagging_config;
+pub mod tensor_names;
 mod tensors;
+mod trained_model;
 
-pub use arch::Arch;
-pub use backbone::{load_backbone, Backbone};
+pub use architectures::Arch;
+pub use backbone::Backbone;
 pub use config::{
-    backbone_and_input_size, Architecture, Attribute, ModelConfig, ModelDigest, Named, FORMAT_VERSION,
+    backbone_and_input_size, Architecture, Attribute, ModelConfig, ModelDigest, VocabularyEntry,
+    FORMAT_VERSION,
 };
 pub use device::open_device;
 pub use directory::{read_directory, write_directory};
 #[cfg(feature = "cli")]
 pub use import::{import_backbone, read_backbone};
-pub use network::Model;
+pub use load_backbone::load_backbone;
 pub use pixels::normalize_pixels;
 pub use prototypes::{Prototypes, Proxies};
 pub use standardize::standardized;
-pub use tagging::{softmax, Calibration, Presence, Tagger, Tagging};
+pub use tagging::{softmax, Tagger};
+pub use tagging_config::{PresenceModel, TagCalibration, TaggingConfig};
 pub use tensors::{write_tensors, Precision, TensorFile, Tensors};
+pub use trained_model::Model;

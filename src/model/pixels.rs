@@ -1,4 +1,4 @@
-//! 8-bit pixels to network input.
+//! 8-bit pixels to normalised network input.
 
 use crate::error::{Error, Kind, Result};
 use crate::image::Preprocessing;
@@ -25,11 +25,11 @@ pub fn normalize_pixels(
         ));
     }
     if !device.is_cpu() {
-        return by_tensors(pixels, batch, preprocessing, device);
+        return normalize_on_device(pixels, batch, preprocessing, device);
     }
     let size = preprocessing.size as usize;
     let mut input = vec![0f32; pixels.len()];
-    // In double precision and rounded once, by a table: there are only 256 pixels.
+    // A table of the 256 possible values per channel, computed in double precision and rounded once.
     let table = [0, 1, 2].map(|channel| {
         let (mean, std) = (f64::from(preprocessing.mean[channel]), f64::from(preprocessing.std[channel]));
         (0..256).map(|p| ((f64::from(p) / 255.0 - mean) / std) as f32).collect::<Vec<_>>()
@@ -42,8 +42,13 @@ pub fn normalize_pixels(
     Ok(Tensor::from_vec(input, (batch, 3, size, size), device)?)
 }
 
-/// The same on the device: bytes are a quarter of what numbers would take on their way there.
-fn by_tensors(pixels: &[u8], batch: usize, preprocessing: &Preprocessing, device: &Device) -> Result<Tensor> {
+/// The same on another device. Uploading bytes takes a quarter of the transfer that f32 numbers would take.
+fn normalize_on_device(
+    pixels: &[u8],
+    batch: usize,
+    preprocessing: &Preprocessing,
+    device: &Device,
+) -> Result<Tensor> {
     let size = preprocessing.size as usize;
     let channel = |numbers: [f32; 3]| Tensor::from_slice(&numbers.map(|x| 255.0 * x), (1, 3, 1, 1), device);
     let (mean, std) = (channel(preprocessing.mean)?, channel(preprocessing.std)?);
@@ -54,12 +59,13 @@ fn by_tensors(pixels: &[u8], batch: usize, preprocessing: &Preprocessing, device
 #[cfg(test)]
 mod tests {
     use super::*;
+    use candle_core::IndexOp;
 
     #[test]
-    fn a_device_normalises_alike() {
+    fn normalising_on_a_device_gives_the_same() {
         let preprocessing = Preprocessing::imagenet(8);
         let pixels: Vec<u8> = (0..2 * 8 * 8 * 3).map(|i| (i % 251) as u8).collect();
-        let [ours, theirs] = [normalize_pixels, by_tensors].map(|normalize| {
+        let [ours, theirs] = [normalize_pixels, normalize_on_device].map(|normalize| {
             let input = normalize(&pixels, 2, &preprocessing, &Device::Cpu).unwrap();
             assert_eq!(input.dims(), [2, 3, 8, 8]);
             input.flatten_all().unwrap().to_vec1::<f32>().unwrap()
@@ -81,6 +87,4 @@ mod tests {
         assert_eq!(e.kind, Kind::Mismatch);
         assert_eq!(e.detail.unwrap(), "Found 384 bytes, expected 2 x 9 x 9 x 3.");
     }
-
-    use candle_core::IndexOp;
 }

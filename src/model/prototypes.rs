@@ -1,12 +1,12 @@
-//! Query prototypes and proxies of a trained model: reading them needs no network.
+//! Query prototypes and proxies of a trained model. Reading them does not load the network.
 
-use super::config::{ModelConfig, Named};
-use super::contents;
+use super::config::{ModelConfig, VocabularyEntry};
+use super::tensor_names;
 use super::tensors::{TensorFile, Tensors};
 use crate::error::{Error, Kind, Result};
 use crate::memory;
 
-/// What a model's attribute and category queries aim at: means of normalised training embeddings.
+/// The targets of a model's attribute and category queries: means of normalised training embeddings.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Prototypes {
     attributes: Vec<Vec<Option<Vec<f32>>>>,
@@ -17,63 +17,63 @@ impl Prototypes {
     /// Reads and checks the query prototypes only.
     ///
     /// # Errors
-    /// [`crate::error::Kind::InvalidModel`] for weights that are not whole or do not fit the config.
+    /// [`crate::error::Kind::InvalidModel`] for weights that are truncated or do not fit the config.
     pub fn from_parts(config: &ModelConfig, weights: &[u8]) -> Result<Self> {
         let file = TensorFile::parse(weights)?;
-        file.check(contents::DO_NOT_FIT, &contents::expected_queries(config), |_| true)?;
+        file.check(tensor_names::MISMATCH_MESSAGE, &tensor_names::expected_queries(config), |_| true)?;
         Self::read(config, &file)
     }
 
-    /// From a file that has been checked.
+    /// Reads the query prototypes of a file that has been checked.
     ///
     /// # Errors
     /// [`crate::error::Kind::InvalidModel`] for a missing tensor.
     pub(super) fn read(config: &ModelConfig, file: &TensorFile<'_>) -> Result<Self> {
         let (n, dimensions) = (config.subspace_dim, config.subspace_dim * config.attributes.len());
         let attributes = config.attributes.iter().map(|a| {
-            let numbers = file.numbers(&contents::attribute_queries(&a.name))?;
+            let numbers = file.numbers(&tensor_names::attribute_queries(&a.name))?;
             trained(&a.values, &numbers, n)
         });
-        let categories = file.numbers(contents::CATEGORY_QUERIES)?;
+        let categories = file.numbers(tensor_names::CATEGORY_QUERIES)?;
         Ok(Self {
             attributes: attributes.collect::<Result<_>>()?,
             categories: trained(&config.categories, &categories, dimensions)?,
         })
     }
 
-    /// For each value of attribute k its query's target `[n]`; `None` for a value without training images.
+    /// The query target `[n]` of each value of attribute k; `None` for a value without training images.
     pub fn attribute_queries(&self, k: usize) -> &[Option<Vec<f32>>] {
         &self.attributes[k]
     }
 
-    /// For each category its query's target `[K·n]`; `None` for a category without training images.
+    /// The query target `[K·n]` of each category; `None` for a category without training images.
     pub fn category_queries(&self) -> &[Option<Vec<f32>>] {
         &self.categories
     }
 
-    /// Bytes of main memory that the numbers take.
+    /// Bytes of main memory in use.
     pub fn memory_bytes(&self) -> usize {
         let rows = self.attributes.iter().flatten().chain(&self.categories);
         rows.flatten().map(|row| row.len() * size_of::<f32>()).sum()
     }
 }
 
-/// Rows of those that training images show.
-fn trained(names: &[Named], numbers: &[f32], row: usize) -> Result<Vec<Option<Vec<f32>>>> {
+/// The rows of `numbers` (`row` long) whose entry has training images.
+fn trained(names: &[VocabularyEntry], numbers: &[f32], row: usize) -> Result<Vec<Option<Vec<f32>>>> {
     let rows = names.iter().zip(numbers.chunks_exact(row));
     rows.map(|(name, row)| (name.images > 0).then(|| memory::copied(row)).transpose()).collect()
 }
 
-/// The points that training drew embeddings to.
+/// The proxies: the points that training pulled embeddings towards.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Proxies {
-    /// For each attribute its values' proxies, `[V, n]` row by row.
+    /// Per attribute, the proxies of its values, `[V, n]` row by row.
     pub attributes: Vec<Vec<f32>>,
-    /// For each attribute the proxy of images without a value, `[n]`, where the model learned one.
+    /// Per attribute, the proxy of images without a value, `[n]`, if the model learned one.
     pub absent: Vec<Option<Vec<f32>>>,
-    /// The instances' proxies, `[P, K·n]` row by row, if the model kept them.
+    /// The instance proxies, `[P, K·n]` row by row, if the model has them.
     pub instances: Option<Vec<f32>>,
-    /// The categories' proxies, `[C, K·n]` row by row, if the model has them.
+    /// The category proxies, `[C, K·n]` row by row, if the model has them.
     pub categories: Option<Vec<f32>>,
 }
 
@@ -81,17 +81,17 @@ impl Proxies {
     /// Reads and checks the proxies only.
     ///
     /// # Errors
-    /// [`crate::error::Kind::InvalidModel`] for weights that are not whole or do not fit the config.
+    /// [`crate::error::Kind::InvalidModel`] for weights that are truncated or do not fit the config.
     pub fn from_parts(config: &ModelConfig, weights: &[u8]) -> Result<Self> {
         let file = TensorFile::parse(weights)?;
-        file.check(contents::DO_NOT_FIT, &contents::expected_proxies(config, &file), |_| true)?;
+        file.check(tensor_names::MISMATCH_MESSAGE, &tensor_names::expected_proxies(config, &file), |_| true)?;
         Self::from_numbers(config, |name| file.shape(name).map(|_| file.numbers(name)).transpose())
     }
 
-    /// Those among a model's tensors.
+    /// The proxies among a model's tensors.
     ///
     /// # Errors
-    /// [`crate::error::Kind::InvalidModel`] if a proxy of values is missing.
+    /// [`crate::error::Kind::InvalidModel`] if the proxies of an attribute's values are missing.
     pub fn of(config: &ModelConfig, tensors: &Tensors) -> Result<Self> {
         let numbers = |name: &str| -> Result<Option<Vec<f32>>> {
             tensors.get(name).map(|t| Ok(t.flatten_all()?.to_vec1()?)).transpose()
@@ -104,17 +104,17 @@ impl Proxies {
         optional: impl Fn(&str) -> Result<Option<Vec<f32>>>,
     ) -> Result<Self> {
         let attributes = config.attributes.iter().map(|a| {
-            let name = contents::attribute_proxies(&a.name);
+            let name = tensor_names::attribute_proxies(&a.name);
             optional(&name)?.ok_or_else(|| {
                 Error::new(Kind::InvalidModel, format!("the model lacks the tensor \"{name}\""))
             })
         });
-        let absent = config.attributes.iter().map(|a| optional(&contents::absent_proxy(&a.name)));
+        let absent = config.attributes.iter().map(|a| optional(&tensor_names::absent_proxy(&a.name)));
         Ok(Self {
             attributes: attributes.collect::<Result<_>>()?,
             absent: absent.collect::<Result<_>>()?,
-            instances: optional(contents::INSTANCE_PROXIES)?,
-            categories: optional(contents::CATEGORY_PROXIES)?,
+            instances: optional(tensor_names::INSTANCE_PROXIES)?,
+            categories: optional(tensor_names::CATEGORY_PROXIES)?,
         })
     }
 }

@@ -1,13 +1,13 @@
-//! Features of one scale, whatever the backbone.
+//! LayerNorm of feature vectors, so that features of any backbone have the same scale.
 
 use crate::error::Result;
 use candle_core::{Tensor, D};
 
-/// Under the square root, as PyTorch's LayerNorm has it.
+/// Added to the variance; the default of PyTorch's LayerNorm.
 const EPSILON: f64 = 1e-5;
 
-/// LayerNorm without gain and bias, which the linear layer that follows can express: each row of `x` (`[batch, F]`) to
-/// mean 0 and variance 1.
+/// Scales each row of `x` (`[batch, F]`) to mean 0 and variance 1. There is no gain and bias: the linear layer that follows can express
+/// them.
 ///
 /// # Errors
 /// If the shapes do not fit.

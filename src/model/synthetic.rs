@@ -1,10 +1,10 @@
-//! Weights and pictures from a formula, for tests; `tests/fixtures/backbones.py` evaluates the same one.
+//! Weights and images from a formula, for tests; `tests/fixtures/backbones.py` evaluates the same formula.
 
-use super::{contents, Arch, Architecture, Attribute, ModelConfig, Named, Tensors};
+use super::{tensor_names, Arch, Architecture, Attribute, ModelConfig, Tensors, VocabularyEntry};
 use crate::image::Preprocessing;
 use candle_core::{Device, Tensor};
 
-/// `count` numbers in [0, 1) with 24 bits, from a hash of the name and the index.
+/// `count` numbers in [0, 1) with 24 bits each, from a hash of the name and the index.
 pub fn uniform(name: &str, count: usize) -> impl Iterator<Item = f64> {
     let seed = name.bytes().fold(2_166_136_261_u32, |h, b| (h ^ u32::from(b)).wrapping_mul(16_777_619));
     (0..count as u32).map(move |i| {
@@ -17,7 +17,7 @@ pub fn uniform(name: &str, count: usize) -> impl Iterator<Item = f64> {
     })
 }
 
-/// A filter of unit gain, or a vector of batch normalisation that does little.
+/// A filter of about unit gain, or a vector of batch normalisation close to the identity.
 pub fn tensor(name: &str, shape: &[usize]) -> Tensor {
     let numbers = uniform(name, shape.iter().product());
     let numbers: Vec<f32> = if shape.len() == 4 {
@@ -33,7 +33,7 @@ pub fn tensor(name: &str, shape: &[usize]) -> Tensor {
 
 /// All tensors of a backbone.
 pub fn backbone(arch: Arch) -> Tensors {
-    let tensors = arch.description().tensors();
+    let tensors = arch.description().tensor_shapes();
     tensors
         .into_iter()
         .map(|(name, shape)| {
@@ -43,18 +43,18 @@ pub fn backbone(arch: Arch) -> Tensors {
         .collect()
 }
 
-/// Two normalised pictures.
-pub fn pictures(height: usize, width: usize) -> Tensor {
+/// Two normalised images. (The fixture hashes the name "pictures".)
+pub fn images(height: usize, width: usize) -> Tensor {
     let numbers: Vec<f32> =
         uniform("pictures", 2 * 3 * height * width).map(|u| ((u - 0.5) * 4.0) as f32).collect();
     Tensor::from_vec(numbers, (2, 3, height, width), &Device::Cpu).unwrap()
 }
 
 /// Config and tensors of a small model: attributes `colour` (red, green, and blue without images) and `shape` (round,
-/// square), n = 4, categories `toy` and `tool` (without images), pictures of 32 px.
+/// square), n = 4, categories `toy` and `tool` (without images), images of 32 px.
 pub fn model(arch: Arch) -> (ModelConfig, Tensors) {
     let named = |names: &[(&str, usize)]| {
-        names.iter().map(|(name, images)| Named { name: (*name).into(), images: *images }).collect()
+        names.iter().map(|(name, images)| VocabularyEntry { name: (*name).into(), images: *images }).collect()
     };
     let attribute =
         |name: &str, ordered, values| Attribute { name: name.into(), ordered, values: named(values) };
@@ -77,17 +77,17 @@ pub fn model(arch: Arch) -> (ModelConfig, Tensors) {
     };
     let mut tensors: Tensors = backbone(arch)
         .into_iter()
-        .map(|(name, t)| (format!("{}{name}", contents::BACKBONE_PREFIX), t))
+        .map(|(name, t)| (format!("{}{name}", tensor_names::BACKBONE_PREFIX), t))
         .collect();
     let heads = [
-        (contents::PROJECTION_WEIGHT.to_owned(), vec![8, features]),
-        (contents::PROJECTION_BIAS.to_owned(), vec![8]),
-        (contents::INSTANCE_PROXIES.to_owned(), vec![7, 8]),
-        (contents::attribute_proxies("colour"), vec![3, 4]),
-        (contents::attribute_proxies("shape"), vec![2, 4]),
-        (contents::attribute_queries("colour"), vec![3, 4]),
-        (contents::attribute_queries("shape"), vec![2, 4]),
-        (contents::CATEGORY_QUERIES.to_owned(), vec![2, 8]),
+        (tensor_names::PROJECTION_WEIGHT.to_owned(), vec![8, features]),
+        (tensor_names::PROJECTION_BIAS.to_owned(), vec![8]),
+        (tensor_names::INSTANCE_PROXIES.to_owned(), vec![7, 8]),
+        (tensor_names::attribute_proxies("colour"), vec![3, 4]),
+        (tensor_names::attribute_proxies("shape"), vec![2, 4]),
+        (tensor_names::attribute_queries("colour"), vec![3, 4]),
+        (tensor_names::attribute_queries("shape"), vec![2, 4]),
+        (tensor_names::CATEGORY_QUERIES.to_owned(), vec![2, 8]),
     ];
     for (name, shape) in heads {
         let numbers: Vec<f32> =

@@ -1,4 +1,4 @@
-//! Named tensors: reading safetensors that nobody vouches for, checking them, writing our own.
+//! safetensors files: reading untrusted ones, checking their tensors, writing our own.
 
 use crate::error::{Error, Kind, Result};
 use crate::memory;
@@ -11,68 +11,68 @@ use std::collections::{BTreeMap, HashMap};
 /// Tensors by name.
 pub type Tensors = BTreeMap<String, Tensor>;
 
-/// A tensor that a file should hold.
+/// A tensor that a file is expected to hold.
 #[derive(Debug, Clone)]
 pub struct Expected {
     /// Its name in the file.
     pub name: String,
     /// Its shape.
     pub shape: Vec<usize>,
-    /// Whether it may be left out.
+    /// Whether the file may omit it.
     pub optional: bool,
 }
 
 impl Expected {
-    /// A tensor that must be there.
+    /// A tensor that the file must hold.
     pub fn new(name: impl Into<String>, shape: impl Into<Vec<usize>>) -> Self {
         Self { name: name.into(), shape: shape.into(), optional: false }
     }
 
-    /// A tensor that may be left out.
+    /// A tensor that the file may omit.
     pub fn optional(name: impl Into<String>, shape: impl Into<Vec<usize>>) -> Self {
         Self { optional: true, ..Self::new(name, shape) }
     }
 }
 
-/// What is wrong with a set of tensors, all of it, so that a user need not find one fault after the other.
+/// Everything that is wrong with a set of tensors, so that a user sees all faults at once.
 #[derive(Debug, Default)]
-pub struct Problems {
+pub struct TensorFaults {
     missing: Vec<String>,
     unexpected: Vec<String>,
     other: Vec<String>,
 }
 
-impl Problems {
-    /// Compares what is expected with the shapes found; `known` says which further names are no problem.
+impl TensorFaults {
+    /// Compares the expected tensors with the shapes found. `known` accepts further names that are not a fault.
     pub fn find(
         expected: &[Expected],
         found: &BTreeMap<&str, &[usize]>,
         known: impl Fn(&str) -> bool,
     ) -> Self {
-        let mut problems = Self::default();
+        let mut faults = Self::default();
         for Expected { name, shape, optional } in expected {
             match found.get(name.as_str()) {
                 None if *optional => {}
-                None => problems.missing.push(name.clone()),
+                None => faults.missing.push(name.clone()),
                 Some(found) if *found == shape.as_slice() => {}
-                Some(found) => problems.other(name, format!("found shape {found:?}, expected {shape:?}")),
+                Some(found) => faults.other(name, format!("found shape {found:?}, expected {shape:?}")),
             }
         }
         let expected: std::collections::HashSet<&str> = expected.iter().map(|e| e.name.as_str()).collect();
         let others = found.keys().filter(|name| !expected.contains(**name) && !known(name));
-        problems.unexpected = others.map(ToString::to_string).collect();
-        problems
+        faults.unexpected = others.map(ToString::to_string).collect();
+        faults
     }
 
-    /// Another fault of one tensor.
+    /// Adds another fault of one tensor.
     pub fn other(&mut self, name: &str, what: impl std::fmt::Display) {
         self.other.push(format!("\"{name}\": {what}"));
     }
 
-    /// `Ok` if there are none; else [`Kind::InvalidModel`] with the message and a DETAIL that lists all.
+    /// Turns the faults into an error whose DETAIL lists all of them.
     ///
     /// # Errors
-    /// See above.
+    /// [`Kind::InvalidModel`] with this message if there are any.
     pub fn into_result(self, message: impl Into<String>) -> Result<()> {
         let parts: Vec<String> = [("Missing", &self.missing), ("Unexpected", &self.unexpected)]
             .into_iter()
@@ -87,7 +87,7 @@ impl Problems {
     }
 }
 
-/// A safetensors file in memory; its header has been checked against its length.
+/// A safetensors file in memory whose header has been checked against its length.
 #[derive(Debug)]
 pub struct TensorFile<'a> {
     tensors: BTreeMap<String, TensorView<'a>>,
@@ -95,17 +95,17 @@ pub struct TensorFile<'a> {
 }
 
 impl<'a> TensorFile<'a> {
-    /// Reads the header.
+    /// Parses the header.
     ///
     /// # Errors
-    /// [`Kind::InvalidModel`] if the bytes are not a whole safetensors file, [`Kind::OutOfMemory`].
+    /// [`Kind::InvalidModel`] if the bytes are not a complete safetensors file; [`Kind::OutOfMemory`].
     pub fn parse(bytes: &'a [u8]) -> Result<Self> {
         let invalid = |e: safetensors::SafeTensorError| {
-            Error::new(Kind::InvalidModel, "the weights are not a whole safetensors file")
+            Error::new(Kind::InvalidModel, "the weights are not a complete safetensors file")
                 .detail(format!("{e}; there are {} bytes.", bytes.len()))
                 .hint("Copy the file again: it may have been cut short.")
         };
-        // The header's length comes first; one that lies is refused before anything is read.
+        // A file starts with the length of its header. Make sure that parsing that much JSON fits into memory.
         let promised = bytes.first_chunk().map_or(0, |length| u64::from_le_bytes(*length));
         memory::headroom_for_json(usize::try_from(promised).unwrap_or(usize::MAX).min(bytes.len()))?;
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(invalid)?;
@@ -121,33 +121,33 @@ impl<'a> TensorFile<'a> {
         self.metadata.get(key).map(String::as_str)
     }
 
-    /// The shape of a tensor, if it is there.
+    /// The shape of a tensor; `None` if there is no such tensor.
     pub fn shape(&self, name: &str) -> Option<&[usize]> {
         self.tensors.get(name).map(TensorView::shape)
     }
 
-    /// Names, shapes, number formats and NaN or infinity of the expected tensors, all faults together; `known` says
-    /// which further names are no fault.
+    /// Checks the expected tensors: names, shapes, number formats, and that all numbers are finite. `known` accepts further names
+    /// that are not a fault.
     ///
     /// # Errors
-    /// [`Kind::InvalidModel`] with the message, and every fault in its DETAIL.
+    /// [`Kind::InvalidModel`] with this message and every fault in its DETAIL.
     pub fn check(&self, message: &str, expected: &[Expected], known: impl Fn(&str) -> bool) -> Result<()> {
         let found = self.tensors.iter().map(|(name, view)| (name.as_str(), view.shape())).collect();
-        let mut problems = Problems::find(expected, &found, known);
+        let mut faults = TensorFaults::find(expected, &found, known);
         for Expected { name, .. } in expected {
             let Some(view) = self.tensors.get(name) else { continue };
             match non_finite(view) {
-                Err(dtype) => problems.other(name, format!("numbers are {dtype:?}, expected F16 or F32")),
+                Err(dtype) => faults.other(name, format!("numbers are {dtype:?}, expected F16 or F32")),
                 Ok(0) => {}
-                Ok(count) => problems.other(name, format!("{count} numbers are NaN or infinite")),
+                Ok(count) => faults.other(name, format!("{count} numbers are NaN or infinite")),
             }
         }
-        problems.into_result(message)
+        faults.into_result(message)
     }
 
-    /// Makes sure that a network can be made of the tensors that `of` names: candle and the kernels allocate by themselves. Each number is there
-    /// twice in single precision, decoded and as a kernel wants it, kernels round up to whole vectors, and one tensor at a time passes through
-    /// up to four more copies.
+    /// Makes sure that there is memory to load a network from the tensors that `of` selects; candle and the kernels allocate
+    /// without a way to refuse. Each number is in memory twice in single precision (decoded, and packed for a kernel), kernels round up to whole
+    /// vectors, and one tensor at a time passes through up to four more copies.
     ///
     /// # Errors
     /// [`Kind::OutOfMemory`].
@@ -156,16 +156,16 @@ impl<'a> TensorFile<'a> {
         let numbers = self.tensors.iter().filter(|(name, _)| of(name)).map(|(_, view)| view.data().len());
         let (all, largest) =
             numbers.fold((0, 0), |(all, largest): (usize, usize), bytes| (all + bytes, largest.max(bytes)));
-        // A number takes two bytes or four.
+        // Stored numbers take 2 or 4 bytes, in memory 4.
         memory::headroom(
             all.saturating_mul(6).saturating_add(largest.saturating_mul(8)).saturating_add(SMALL),
         )
     }
 
-    /// The numbers of a tensor, row by row.
+    /// The numbers of a tensor in f32, row by row.
     ///
     /// # Errors
-    /// [`Kind::InvalidModel`] if it is not there or in another format than f16 or f32, [`Kind::OutOfMemory`].
+    /// [`Kind::InvalidModel`] if there is no such tensor or its numbers are neither f16 nor f32; [`Kind::OutOfMemory`].
     pub fn numbers(&self, name: &str) -> Result<Vec<f32>> {
         decode(self.view(name)?)
     }
@@ -179,7 +179,7 @@ impl<'a> TensorFile<'a> {
         Ok(Tensor::from_vec(decode(view)?, view.shape(), &Device::Cpu)?)
     }
 
-    /// All tensors whose name starts with `prefix`, without it.
+    /// All tensors whose name starts with `prefix`, under their names without it.
     ///
     /// # Errors
     /// As [`TensorFile::numbers`].
@@ -200,9 +200,9 @@ impl<'a> TensorFile<'a> {
     }
 }
 
-/// How many numbers are NaN or infinite, or the format if it is neither f16 nor f32.
+/// How many numbers are NaN or infinite; the format as an error if it is neither f16 nor f32.
 fn non_finite(view: &TensorView<'_>) -> std::result::Result<usize, Dtype> {
-    // All bits of the exponent set.
+    // NaN and infinity are the numbers whose exponent has all bits set.
     match view.dtype() {
         Dtype::F16 => {
             let bits = view.data().chunks_exact(2).map(|b| u16::from_le_bytes([b[0], b[1]]));
@@ -216,14 +216,14 @@ fn non_finite(view: &TensorView<'_>) -> std::result::Result<usize, Dtype> {
     }
 }
 
-/// The numbers of a view in f16 or f32.
+/// Decodes a view of f16 or f32 numbers.
 fn decode(view: &TensorView<'_>) -> Result<Vec<f32>> {
     if view.dtype() == Dtype::F32 {
         return memory::collect(view.data().as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)));
     }
     let bytes = view.data().as_chunks().0;
     let mut numbers = memory::filled(0f32, bytes.len())?;
-    // Some at a time: many are converted at once, and there is no copy of all.
+    // In chunks: SIMD converts many at once, and the chunk is the only extra copy.
     let mut halves = [f16::ZERO; 1024];
     for (bytes, numbers) in bytes.chunks(halves.len()).zip(numbers.chunks_mut(halves.len())) {
         let halves = &mut halves[..bytes.len()];
@@ -233,23 +233,23 @@ fn decode(view: &TensorView<'_>) -> Result<Vec<f32>> {
     Ok(numbers)
 }
 
-/// How to store a tensor's numbers.
+/// How a file stores the numbers of its tensors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Precision {
-    /// All in f32.
+    /// Everything in f32.
     Single,
-    /// Matrices and filters in f16; vectors, such as batch normalisation's, in f32: they take little room, and a
-    /// variance may lie under what f16 can hold.
+    /// Matrices and filters in f16, vectors in f32: vectors take little room, and a variance of batch normalisation may be smaller
+    /// than f16 can express.
     HalfMatrices,
 }
 
-/// A safetensors file with one entry of metadata (a second would make the file's bytes differ from run to run: the
-/// format keeps them in a hash map).
+/// Encodes a safetensors file with one entry of metadata. (The crate keeps metadata in a hash map: with a second entry the bytes
+/// would differ from run to run.)
 ///
 /// # Errors
-/// [`Kind::InvalidModel`] for a number that is not finite, or not within what its precision holds.
+/// [`Kind::InvalidModel`] for a number that is not finite or beyond the range of its precision.
 pub fn write_tensors(tensors: &Tensors, precision: Precision, metadata: (&str, String)) -> Result<Vec<u8>> {
-    let mut problems = Problems::default();
+    let mut faults = TensorFaults::default();
     let mut encoded = Vec::with_capacity(tensors.len());
     for (name, tensor) in tensors {
         let numbers: Vec<f32> = tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?;
@@ -257,7 +257,7 @@ pub fn write_tensors(tensors: &Tensors, precision: Precision, metadata: (&str, S
         let limit = if half { f16::MAX.to_f32() } else { f32::MAX };
         let outside = numbers.iter().filter(|x| x.is_nan() || x.abs() > limit).count();
         if outside > 0 {
-            problems.other(name, format!("{outside} numbers are NaN or over {limit}"));
+            faults.other(name, format!("{outside} numbers are NaN or over {limit}"));
         }
         let (dtype, bytes): (_, Vec<u8>) = if half {
             (Dtype::F16, numbers.iter().flat_map(|x| f16::from_f32(*x).to_le_bytes()).collect())
@@ -266,7 +266,7 @@ pub fn write_tensors(tensors: &Tensors, precision: Precision, metadata: (&str, S
         };
         encoded.push((name, dtype, tensor.dims().to_vec(), bytes));
     }
-    problems.into_result("the tensors cannot be stored")?;
+    faults.into_result("the tensors cannot be stored")?;
     let internal = |e| Error::new(Kind::Internal, format!("could not write safetensors: {e}"));
     let views = encoded
         .iter()
@@ -282,13 +282,13 @@ pub fn write_tensors(tensors: &Tensors, precision: Precision, metadata: (&str, S
 mod tests {
     use super::*;
 
-    /// A file that promises a header of `length` bytes.
+    /// A file whose first 8 bytes claim a header of `length` bytes.
     fn headed(length: u64, header: &str) -> Vec<u8> {
         [&length.to_le_bytes(), header.as_bytes()].concat()
     }
 
     #[test]
-    fn a_header_whose_length_lies_is_refused() {
+    fn a_wrong_header_length_is_refused() {
         for length in [0, 1, 3, 1 << 20, 100_000_000, 100_000_001, 1 << 32, i64::MAX as u64, u64::MAX] {
             let e = TensorFile::parse(&headed(length, "{}")).unwrap_err();
             assert_eq!(e.kind, Kind::InvalidModel, "{length}: {e:?}");
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_that_is_nested_deeply_is_refused() {
+    fn a_deeply_nested_header_is_refused() {
         for nested in ["[".repeat(1_000_000), r#"{"a":"#.repeat(1_000_000)] {
             let e = TensorFile::parse(&headed(nested.len() as u64, &nested)).unwrap_err();
             assert_eq!(e.kind, Kind::InvalidModel);
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tensor_whose_place_or_shape_lies_is_refused() {
+    fn wrong_tensor_offsets_and_shapes_are_refused() {
         for tensor in [
             r#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,400000000]}}"#,
             r#"{"a":{"dtype":"F32","shape":[18446744073709551615,2],"data_offsets":[0,4]}}"#,
@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_those_of_the_file_whatever_their_count() {
+    fn numbers_of_any_count_are_decoded() {
         for count in [0, 1, 1023, 1024, 1025, 5000] {
             let numbers: Vec<f16> = (0..count).map(|i| f16::from_f32(i as f32 / 7.0)).collect();
             let tensor = Tensor::from_slice(&numbers, count, &Device::Cpu).unwrap();

@@ -38,7 +38,7 @@ impl QueryRef<'_> {
     /// the constant, `distance² = c + Σ w_k d_k²`.
     ///
     /// # Errors
-    /// [`Kind::Mismatch`] if they belong to different models.
+    /// [`crate::error::Kind::Mismatch`] if they belong to different models.
     pub fn contributions(&self, e: EmbeddingRef<'_>) -> Result<Vec<(usize, f32, f64)>> {
         self.layout.check_same(&e.layout)?;
         let part = |(k, w, target): (usize, f32, &[f32])| {

@@ -1,30 +1,30 @@
-//! Probabilities that keep their word: temperatures and the signs of absence, learned on images that training has not seen.
+//! Calibrates the probabilities of tags: fits temperatures and presence models to images that training has not seen.
 
 use crate::data::manifest::{Manifest, Split};
 use crate::error::Result;
-use crate::model::{softmax, Calibration, ModelConfig, Presence, Proxies, Tagger, Tagging};
+use crate::model::{softmax, ModelConfig, PresenceModel, Proxies, TagCalibration, Tagger, TaggingConfig};
 use crate::space::Embedding;
 use std::collections::HashSet;
 
-/// With fewer labelled images held out, an attribute takes the temperature of all attributes together.
-const FEW: usize = 20;
-/// With fewer images held out of either kind, absence cannot be told.
-const FEW_KINDS: usize = 5;
-/// Temperatures are looked for between these.
+/// An attribute with fewer labelled held-out images gets the temperature of all attributes together.
+const MIN_LABELLED: usize = 20;
+/// With fewer held-out images that have a value, or fewer that have none, no presence model is fitted.
+const MIN_PER_CLASS: usize = 5;
+/// Range in which temperatures are searched.
 const TEMPERATURES: (f64, f64) = (1e-3, 1e4);
 
-/// Squared distances of an image from all values, and which is right.
-type Sample = (Vec<Option<f64>>, usize);
+/// The squared distances of an image from the proxies of all values, and the right value.
+type LabelledDistances = (Vec<Option<f64>>, usize);
 
-/// What a training made of the images that it did not see.
-pub struct Round {
+/// The held-out images of one training, embedded by that training, with its tagger.
+pub struct CalibrationFold {
     tagger: Tagger,
-    /// Their places in the manifest.
+    /// The held-out images: index in the manifest, and embedding.
     images: Vec<(usize, Embedding)>,
 }
 
-impl Round {
-    /// Of a model, its tagging still that of training, and the images held out, with their embeddings.
+impl CalibrationFold {
+    /// A fold from the trained model (with the tagging of [`uncalibrated`]) and its held-out images with their embeddings.
     ///
     /// # Errors
     /// If the model lacks proxies.
@@ -34,7 +34,7 @@ impl Round {
         manifest: &Manifest,
         images: Vec<(usize, Embedding)>,
     ) -> Result<Self> {
-        // A value that only images held out show has a proxy that learned nothing.
+        // Count the images that this training saw: the proxy of a value that only held-out images show has not learned anything.
         let held_out: HashSet<usize> = images.iter().map(|(image, _)| *image).collect();
         let mut config = config.clone();
         config.attributes.iter_mut().flat_map(|a| &mut a.values).for_each(|v| v.images = 0);
@@ -48,79 +48,83 @@ impl Round {
         Ok(Self { tagger: Tagger::new(&config, proxies)?, images })
     }
 
-    /// Distances of the images that have a value of attribute k which learned.
-    fn labelled(&self, k: usize, manifest: &Manifest) -> Vec<Sample> {
+    /// Distances of the images whose value of attribute k this training has seen.
+    fn attribute_distances(&self, k: usize, manifest: &Manifest) -> Vec<LabelledDistances> {
         let sample = |(image, e): &(usize, Embedding)| {
             Some((self.tagger.distances(e.as_ref(), k), manifest.images[*image].values[k]? as usize))
         };
         self.images.iter().filter_map(sample).filter(is_known).collect()
     }
 
-    /// The same for categories.
-    fn of_categories(&self, manifest: &Manifest) -> Vec<Sample> {
+    /// Distances of the images whose category this training has seen.
+    fn category_distances(&self, manifest: &Manifest) -> Vec<LabelledDistances> {
         let sample = |(image, e): &(usize, Embedding)| {
             (self.tagger.category_distances(e.as_ref()), manifest.images[*image].category as usize)
         };
         self.images.iter().map(sample).filter(is_known).collect()
     }
 
-    /// How much each image looks as if it had a value of attribute k, and whether it has.
-    fn scores(&self, k: usize, temperature: f64, manifest: &Manifest) -> Vec<(f64, bool)> {
+    /// Per image, the presence score for attribute k and whether the image has a value.
+    fn presence_scores(&self, k: usize, temperature: f64, manifest: &Manifest) -> Vec<(f64, bool)> {
         let score = |(image, e): &(usize, Embedding)| {
-            (self.tagger.score(e.as_ref(), k, temperature), manifest.images[*image].values[k].is_some())
+            (
+                self.tagger.presence_score(e.as_ref(), k, temperature),
+                manifest.images[*image].values[k].is_some(),
+            )
         };
         self.images.iter().map(score).collect()
     }
 }
 
-/// The tagging that training itself gives a model: its temperatures, and absence is never told. `radii` (`[K]`) are those of
-/// [`Tagging::radii`]; `scale` is that of the softmax, if training compared unit vectors.
-pub fn uncalibrated(radii: Vec<f32>, scale: Option<f64>) -> Tagging {
+/// The tagging before calibration: the temperatures of training, without presence models. `radii` (`[K]`) are those of
+/// [`TaggingConfig::radii`]; `scale` is the inverse temperature of the softmax, if training compared unit vectors.
+pub fn uncalibrated(radii: Vec<f32>, scale: Option<f64>) -> TaggingConfig {
     let attributes = radii.len();
-    // A softmax over −scale times the mean of K squared distances has the temperature K / scale.
-    let trained = scale.map_or(1.0, |scale| 1.0 / scale);
-    Tagging {
+    // A softmax over −scale times the squared distance has the temperature 1 / scale; over the mean of K squared distances K / scale.
+    let temperature = scale.map_or(1.0, |scale| 1.0 / scale);
+    TaggingConfig {
         unit: scale.is_some(),
         radii,
-        attributes: vec![Calibration { temperature: trained, presence: None }; attributes],
+        attributes: vec![TagCalibration { temperature, presence: None }; attributes],
         category_temperature: scale.map_or(1.0, |scale| attributes as f64 / scale),
         held_out_images: 0,
     }
 }
 
-/// Learns how sure a model's tags may be from the images held out of one training, or of several that each held out others
-/// (cross-fitting: each image is judged by a training that has not seen it, and the model itself may have seen them all).
-pub fn calibrate(tagging: &mut Tagging, manifest: &Manifest, rounds: &[Round]) {
-    tagging.held_out_images = rounds.iter().map(|r| r.images.len()).sum();
-    let labelled = |k| rounds.iter().flat_map(|r| r.labelled(k, manifest)).collect();
-    let samples: Vec<Vec<Sample>> = (0..tagging.attributes.len()).map(labelled).collect();
-    let all: Vec<Sample> = samples.iter().flatten().cloned().collect();
-    let shared = (all.len() >= FEW).then(|| temperature(&all));
+/// Fits temperatures and presence models to the held-out images of one training, or of several that held out different images
+/// (cross-fitting: each image is judged by a training that has not seen it, while the model itself may have seen all of them).
+pub fn calibrate(tagging: &mut TaggingConfig, manifest: &Manifest, folds: &[CalibrationFold]) {
+    tagging.held_out_images = folds.iter().map(|f| f.images.len()).sum();
+    let labelled = |k| folds.iter().flat_map(|f| f.attribute_distances(k, manifest)).collect();
+    let samples: Vec<Vec<LabelledDistances>> = (0..tagging.attributes.len()).map(labelled).collect();
+    let all: Vec<LabelledDistances> = samples.iter().flatten().cloned().collect();
+    let shared = (all.len() >= MIN_LABELLED).then(|| fit_temperature(&all));
     for (k, (calibration, samples)) in tagging.attributes.iter_mut().zip(&samples).enumerate() {
         calibration.temperature = match samples.len() {
-            FEW.. => temperature(samples),
+            MIN_LABELLED.. => fit_temperature(samples),
             _ => shared.unwrap_or(calibration.temperature),
         };
-        let scores = rounds.iter().flat_map(|r| r.scores(k, calibration.temperature, manifest));
-        calibration.presence = presence(&scores.collect::<Vec<_>>());
+        let scores = folds.iter().flat_map(|f| f.presence_scores(k, calibration.temperature, manifest));
+        calibration.presence = fit_presence(&scores.collect::<Vec<_>>());
     }
-    let categories: Vec<Sample> = rounds.iter().flat_map(|r| r.of_categories(manifest)).collect();
-    if categories.len() >= FEW {
-        tagging.category_temperature = temperature(&categories);
+    let categories: Vec<LabelledDistances> =
+        folds.iter().flat_map(|f| f.category_distances(manifest)).collect();
+    if categories.len() >= MIN_LABELLED {
+        tagging.category_temperature = fit_temperature(&categories);
     }
 }
 
-/// A value that no training image showed cannot be predicted.
-fn is_known((distances, right): &Sample) -> bool {
+/// Whether the right value can be predicted at all: a value that no training image showed cannot.
+fn is_known((distances, right): &LabelledDistances) -> bool {
     distances.get(*right).is_some_and(Option::is_some)
 }
 
-/// The temperature that makes the right values likeliest: the negative log-likelihood is convex in 1/T, so the golden section
-/// of ln T finds it.
-fn temperature(samples: &[Sample]) -> f64 {
+/// The temperature with the maximum likelihood of the right values. The negative log-likelihood is convex in 1/T and so has one minimum,
+/// which a golden-section search over ln T finds.
+fn fit_temperature(samples: &[LabelledDistances]) -> f64 {
     let loss = |ln_t: f64| -> f64 {
         let likelihood =
-            |(distances, right): &Sample| softmax(distances, ln_t.exp())[*right].max(1e-300).ln();
+            |(distances, right): &LabelledDistances| softmax(distances, ln_t.exp())[*right].max(1e-300).ln();
         -samples.iter().map(likelihood).sum::<f64>()
     };
     let golden = (5f64.sqrt() - 1.0) / 2.0;
@@ -136,11 +140,11 @@ fn temperature(samples: &[Sample]) -> f64 {
     f64::midpoint(low, high).exp()
 }
 
-/// Logistic regression of having a value on the score, by Newton's method on standardised scores. `None` if there are too few of
-/// either kind, or if the score says nothing.
-fn presence(scores: &[(f64, bool)]) -> Option<Presence> {
+/// Logistic regression of having a value on the presence score, by Newton's method on standardised scores. `None` if too few images have
+/// a value or too few have none, or if the score does not help.
+fn fit_presence(scores: &[(f64, bool)]) -> Option<PresenceModel> {
     let present = scores.iter().filter(|(_, present)| *present).count();
-    if present < FEW_KINDS || scores.len() - present < FEW_KINDS {
+    if present < MIN_PER_CLASS || scores.len() - present < MIN_PER_CLASS {
         return None;
     }
     let count = scores.len() as f64;
@@ -149,7 +153,7 @@ fn presence(scores: &[(f64, bool)]) -> Option<Presence> {
     if !(deviation.is_finite() && deviation > 1e-12) {
         return None;
     }
-    // A weak pull to a slope of 0 keeps it finite where the two kinds do not overlap.
+    // Weak regularisation towards a slope of 0 keeps it finite if the two classes do not overlap.
     let ridge = 1.0;
     let (mut slope, mut offset) = (0.0f64, 0.0f64);
     for _ in 0..50 {
@@ -175,9 +179,9 @@ fn presence(scores: &[(f64, bool)]) -> Option<Presence> {
             break;
         }
     }
-    // The nearer to a value, the likelier it has one; if the images held out say otherwise, that is chance.
+    // A higher score cannot make a value less likely; if the held-out images say so, that is chance.
     let slope = slope.max(0.0) / deviation;
-    (slope > 0.0).then_some(Presence { slope, offset: offset - slope * mean })
+    (slope > 0.0).then_some(PresenceModel { slope, offset: offset - slope * mean })
 }
 
 #[cfg(test)]
@@ -187,10 +191,10 @@ mod tests {
     use rand::{Rng, SeedableRng};
 
     #[test]
-    fn the_temperature_that_made_the_labels_is_found() {
+    fn the_temperature_behind_the_labels_is_recovered() {
         let mut rng = StdRng::seed_from_u64(1);
         for truth in [0.05, 1.0, 30.0] {
-            let samples: Vec<Sample> = (0..20_000)
+            let samples: Vec<LabelledDistances> = (0..20_000)
                 .map(|_| {
                     let distances: Vec<Option<f64>> =
                         (0..4).map(|_| Some(rng.random::<f64>() * 4.0 * truth)).collect();
@@ -203,13 +207,13 @@ mod tests {
                     (distances, right.unwrap_or(3))
                 })
                 .collect();
-            let found = temperature(&samples);
+            let found = fit_temperature(&samples);
             assert!((found / truth - 1.0).abs() < 0.05, "{found}, not {truth}");
         }
     }
 
     #[test]
-    fn the_presence_that_made_the_labels_is_found() {
+    fn the_presence_model_behind_the_labels_is_recovered() {
         let mut rng = StdRng::seed_from_u64(2);
         let scores: Vec<(f64, bool)> = (0..20_000)
             .map(|_| {
@@ -217,19 +221,19 @@ mod tests {
                 (x, rng.random::<f64>() < 1.0 / (1.0 + (-(0.4 * x + 3.0)).exp()))
             })
             .collect();
-        let found = presence(&scores).unwrap();
+        let found = fit_presence(&scores).unwrap();
         assert!((found.slope - 0.4).abs() < 0.03 && (found.offset - 3.0).abs() < 0.2, "{found:?}");
     }
 
     #[test]
-    fn absence_cannot_be_told_from_a_few_or_from_a_score_that_says_nothing() {
+    fn presence_is_not_fitted_to_few_images_or_to_a_useless_score() {
         let scores = |n: usize, x: fn(usize) -> f64| (0..n).map(|i| (x(i), i % 2 == 0)).collect::<Vec<_>>();
-        assert_eq!(presence(&scores(8, |i| i as f64)), None);
-        assert_eq!(presence(&scores(100, |_| 1.0)), None);
-        // Wrong way round: images without a value are nearer.
-        assert_eq!(presence(&scores(100, |i| (i % 2) as f64)), None);
-        // Kinds that do not overlap still have a finite slope.
-        let apart = presence(&scores(100, |i| -((i % 2) as f64))).unwrap();
+        assert_eq!(fit_presence(&scores(8, |i| i as f64)), None);
+        assert_eq!(fit_presence(&scores(100, |_| 1.0)), None);
+        // Reversed: images without a value have the higher score.
+        assert_eq!(fit_presence(&scores(100, |i| (i % 2) as f64)), None);
+        // Classes that do not overlap still give a finite slope.
+        let apart = fit_presence(&scores(100, |i| -((i % 2) as f64))).unwrap();
         assert!(apart.slope.is_finite() && apart.slope > 1.0, "{apart:?}");
     }
 }

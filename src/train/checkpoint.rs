@@ -1,7 +1,7 @@
-//! The state of a training on disk, so that a process that was killed goes on where it was.
+//! Checkpoints: the state of a training on disk, so that an interrupted training can resume.
 //!
-//! One safetensors file, replaced as a whole after every epoch: written beside the last one, flushed to the disk, renamed over
-//! it. Whatever happens on the way (kill, full disk, power) leaves a whole file, the new one or the last.
+//! A checkpoint is one safetensors file, replaced after every epoch: the new file is written beside the old one, flushed to disk and
+//! renamed over it. If the process is killed, the disk is full or the power fails, one complete file is left, the old or the new one.
 
 use crate::error::{Error, Kind, Result};
 use crate::model::{write_tensors, Precision, TensorFile, Tensors};
@@ -12,35 +12,36 @@ use std::path::{Path, PathBuf};
 
 const FILE: &str = "checkpoint.safetensors";
 const METADATA: &str = "coopembed.checkpoint";
-/// Of the file's layout.
+/// Version of the file's layout.
 const VERSION: u32 = 1;
 
-/// How far a training has come, and all that it needs to go on.
+/// The state of a training after an epoch: everything that it needs to continue.
 #[derive(Debug, Clone, Default)]
-pub struct Progress {
-    /// Epochs done.
+pub struct TrainingState {
+    /// Number of finished epochs.
     pub epochs: usize,
-    /// Values of what learns.
+    /// The values of all parameters.
     pub parameters: Tensors,
     /// The optimiser's moments and step counts.
     pub optimizer: Tensors,
-    /// The source's own state: running statistics.
+    /// The state of the feature source: running statistics of batch normalisation.
     pub source: Tensors,
     /// The best validation score so far, and the epoch (from 1) that had it.
     pub best: Option<(f64, usize)>,
-    /// Values of that epoch.
+    /// The values of parameters and feature source after that epoch.
     pub best_values: Tensors,
 }
 
-impl Progress {
-    /// Whether `patience` epochs in a row have not improved the validation score.
-    pub fn stopped(&self, patience: Option<usize>) -> bool {
+impl TrainingState {
+    /// Whether training should stop: the last `patience` epochs did not improve the validation score.
+    pub fn should_stop(&self, patience: Option<usize>) -> bool {
         match (self.best, patience) {
             (Some((_, best)), Some(patience)) => self.epochs - best >= patience,
             _ => false,
         }
     }
 
+    /// The tensors with the prefix of their names in the file.
     fn parts(&self) -> [(&'static str, &Tensors); 4] {
         [
             ("parameter/", &self.parameters),
@@ -51,7 +52,7 @@ impl Progress {
     }
 }
 
-/// What a file says about itself.
+/// The metadata of a checkpoint file.
 #[derive(Serialize, Deserialize)]
 struct Header {
     version: u32,
@@ -60,16 +61,17 @@ struct Header {
     best: Option<(f64, usize)>,
 }
 
-/// A folder with the checkpoint of one training.
+/// The folder with the checkpoint of one training.
 #[derive(Debug, Clone)]
 pub struct Checkpoints {
     folder: PathBuf,
+    /// Identifies the training, see [`Checkpoints::open`].
     training: String,
 }
 
 impl Checkpoints {
-    /// Makes the folder if it is not there. `training` stands for everything that decides how the training goes: a checkpoint of
-    /// another one is refused.
+    /// Opens or creates the folder. `training` is a digest of everything that determines the course of the training; a checkpoint with
+    /// another digest is refused.
     ///
     /// # Errors
     /// [`Kind::Io`].
@@ -82,19 +84,19 @@ impl Checkpoints {
         self.folder.join(FILE)
     }
 
-    /// How many epochs the last state has behind it; 0 if there is none.
+    /// The number of finished epochs in the checkpoint; 0 if there is none.
     ///
     /// # Errors
     /// As [`Checkpoints::read`].
-    pub fn epochs(&self) -> Result<usize> {
-        Ok(self.read()?.map_or(0, |progress| progress.epochs))
+    pub fn finished_epochs(&self) -> Result<usize> {
+        Ok(self.read()?.map_or(0, |state| state.epochs))
     }
 
-    /// The last state that was written, if any.
+    /// Reads the checkpoint; `None` if there is none.
     ///
     /// # Errors
-    /// [`Kind::Io`]; [`Kind::InvalidModel`] for a damaged file; [`Kind::Mismatch`] for one of another training.
-    pub fn read(&self) -> Result<Option<Progress>> {
+    /// [`Kind::Io`]; [`Kind::InvalidModel`] for a damaged file; [`Kind::Mismatch`] for a checkpoint of another training.
+    pub fn read(&self) -> Result<Option<TrainingState>> {
         let path = self.file();
         let bytes = match std::fs::read(&path) {
             Ok(bytes) => bytes,
@@ -112,12 +114,15 @@ impl Checkpoints {
             .hint("Remove it to start again, or name another folder with --checkpoint.")
         })?;
         if header.training != self.training {
-            return Err(Error::new(Kind::Mismatch, format!("\"{}\" is of another training", path.display()))
-                .detail("Settings, data set or backbone differ from those that it was written with.")
-                .hint("Train with the same options to go on, or name another folder with --checkpoint."));
+            return Err(Error::new(
+                Kind::Mismatch,
+                format!("\"{}\" belongs to another training", path.display()),
+            )
+            .detail("Settings, data set or backbone differ from those that it was written with.")
+            .hint("Train with the same options to resume, or name another folder with --checkpoint."));
         }
         let part = |prefix: &str| file.tensors_under(prefix).map_err(named);
-        Ok(Some(Progress {
+        Ok(Some(TrainingState {
             epochs: header.epochs,
             parameters: part("parameter/")?,
             optimizer: part("optimizer/")?,
@@ -127,31 +132,31 @@ impl Checkpoints {
         }))
     }
 
-    /// Replaces the last state by this one.
+    /// Replaces the checkpoint.
     ///
     /// # Errors
-    /// [`Kind::Io`], for a full disk say; the last state is still there then.
-    pub fn write(&self, progress: &Progress) -> Result<()> {
+    /// [`Kind::Io`], for instance if the disk is full; the previous checkpoint is kept then.
+    pub fn write(&self, state: &TrainingState) -> Result<()> {
         let header = Header {
             version: VERSION,
             training: self.training.clone(),
-            epochs: progress.epochs,
-            best: progress.best,
+            epochs: state.epochs,
+            best: state.best,
         };
         let internal = |e| Error::new(Kind::Internal, format!("could not write a checkpoint's header: {e}"));
         let header = serde_json::to_string(&header).map_err(internal)?;
         let mut all = Tensors::new();
-        for (prefix, tensors) in progress.parts() {
+        for (prefix, tensors) in state.parts() {
             all.extend(tensors.iter().map(|(name, t)| (format!("{prefix}{name}"), t.clone())));
         }
         let bytes = write_tensors(&all, Precision::Single, (METADATA, header))?;
         let (path, fresh) = (self.file(), self.folder.join(format!("{FILE}.new")));
         let written = replace(&path, &fresh, &bytes);
         written.map_err(|e| {
-            // Half a file is of no use, and takes the room that a second try needs.
+            // A partial file is useless, and would take the space that a second try needs.
             let _ = std::fs::remove_file(&fresh);
             let error = Error::io("write", &path, &e);
-            match progress.epochs {
+            match state.epochs {
                 1 => error,
                 epochs => error.detail(format!("The checkpoint of epoch {} is still there.", epochs - 1)),
             }
@@ -159,8 +164,8 @@ impl Checkpoints {
         })
     }
 
-    /// Says in an error that ends the training that what was written before can be used.
-    pub fn mention(&self, error: Error) -> Error {
+    /// Adds to an error that ends the training that the last checkpoint is kept.
+    pub fn note_kept_checkpoint(&self, error: Error) -> Error {
         if !self.file().exists() {
             return error;
         }
@@ -170,10 +175,11 @@ impl Checkpoints {
     }
 }
 
+/// Writes `fresh`, flushes it and renames it to `path`.
 fn replace(path: &Path, fresh: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let mut file = File::create(fresh)?;
     file.write_all(bytes)?;
-    // Before the rename: or a crash could leave the new name with the old blocks.
+    // Flush before the rename: otherwise a crash could leave the new name with unwritten blocks.
     file.sync_all()?;
     std::fs::rename(fresh, path)?;
     File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()

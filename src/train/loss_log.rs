@@ -1,4 +1,4 @@
-//! The losses of each epoch as CSV.
+//! The log of a training: the losses of each epoch as CSV.
 
 use super::trainer::EpochLosses;
 use crate::error::{Error, Kind, Result};
@@ -6,23 +6,23 @@ use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-/// A CSV file that grows by a row per epoch; every loss is its mean over the epoch's batches, before its λ.
+/// A CSV file with a row per epoch. Each loss is its mean over the batches of the epoch, before its λ.
 pub struct LossLog {
     path: PathBuf,
     writer: csv::Writer<File>,
-    /// Whether the first row is still to come; it brings the names of the columns.
+    /// Whether nothing has been written: the header is written with the first row, which knows the names of the losses.
     empty: bool,
 }
 
 impl LossLog {
-    /// Creates the file, or, if a training goes on after `epochs` epochs, keeps as many of its rows.
+    /// Creates the file. If a training resumes after `epochs` epochs, the rows of these epochs are kept.
     ///
     /// # Errors
     /// [`Kind::Io`].
     pub fn create(path: &Path, epochs: usize) -> Result<Self> {
         let kept = match epochs {
             0 => String::new(),
-            // Without the file the log begins with the next epoch.
+            // If the file is gone, the log starts with the next epoch.
             _ => std::fs::read_to_string(path).unwrap_or_default(),
         };
         let kept: String =
@@ -32,8 +32,8 @@ impl LossLog {
         Ok(Self { path: path.to_owned(), writer: csv::Writer::from_writer(file), empty: kept.is_empty() })
     }
 
-    /// Writes a row, before the first one the header; a loss that took no part is empty. The validation score comes last, if
-    /// there is one.
+    /// Appends a row, and before the first one the header. The cell of a loss that took no part is empty. The validation score is the
+    /// last column, if there is one.
     ///
     /// # Errors
     /// [`Kind::Io`].
@@ -50,7 +50,7 @@ impl LossLog {
     }
 
     fn record(&mut self, row: Vec<String>) -> Result<()> {
-        // Flushed each time, so that a long training can be watched.
+        // Flushed after each row, so that a long training can be watched.
         let written = self.writer.write_record(row).and_then(|()| Ok(self.writer.flush()?));
         written.map_err(|e| Error::new(Kind::Io, format!("could not write \"{}\": {e}", self.path.display())))
     }

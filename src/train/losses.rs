@@ -1,93 +1,185 @@
-//! The losses of the paper (Eq. 1 to 5) and of its rivals as candle expressions; autograd gives their gradients.
+//! The losses of the paper (arXiv 1904.01421) as candle expressions; autograd gives their gradients.
 //!
-//! Every softmax over `-D(f, p_z)`, the negative squared Euclidean distances to proxies, leaves out what is the same for
-//! every z: `-D = 2 f·p − ‖p‖² − ‖f‖²`, so one matrix product ([`negative_distances`]) gives the very same softmax and
-//! gradient without a `[batch, proxies, N]` intermediate.
+//! | equation | loss | function |
+//! |---|---|---|
+//! | Eq. 1 | instance: cross-entropy over the distances from all instance proxies | [`instance_loss`] |
+//! | Eq. 2 | attribute: the same in one subspace, over the proxies of the attribute's values | [`attribute_loss`] |
+//! | Eq. 3 | order regulariser of ordered attributes | [`order_regularizer`] |
+//! | Eq. 4 | the similarities that Eq. 3 aims at | [`rank_similarities`] |
+//! | Eq. 5 | category: cross-entropy over the distances from the means of instance proxies | [`category_loss`] |
+//! | Eq. 6 | the weighted sum of Eq. 1, 2 and 5 | `Objective` in `methods/cooperative.rs` |
+//! | Eq. 7 | Eq. 6 plus the squared norm of the embeddings | [`squared_norm`], weighted in the same place |
 //!
-//! [`negative_distances`]: super::pairwise::negative_distances
+//! Each λ is a field of [`LossWeights`]. The triplet loss of the baselines is in `methods/triplets.rs`.
+//!
+//! A softmax over `-D(f, p_z)`, the negative squared Euclidean distances from proxies, does not change if every z loses the same
+//! amount: `-D = 2 f·p − ‖p‖² − ‖f‖²`, so `‖f‖²` is left out. One matrix product
+//! ([`negative_distances`](super::pairwise::negative_distances)) then gives the same softmax and gradient without an intermediate
+//! `[batch, proxies, N]`.
 
-use crate::error::Result;
-use candle_core::{Device, Tensor, D};
+use super::geometry::{unit_rows, Geometry};
+use super::labels::AttributeLabels;
+use crate::error::{Error, Result};
+use candle_core::{Device, Tensor};
 use candle_nn::ops::log_softmax;
 use serde::{Deserialize, Serialize};
 
-/// What each part of the objective weighs.
+/// The weight λ of each part of the objective; a part with weight 0 is not computed.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct LossWeights {
-    /// λ of the instance loss, Eq. 1; 0 leaves it out, as for every loss.
+    /// λ of the instance loss (Eq. 1).
     pub instance: f64,
-    /// λ of the attribute losses, Eq. 2; divided by K.
+    /// λ of the attribute losses (Eq. 2); divided by K.
     pub attribute: f64,
-    /// λ of the category loss, Eq. 5.
+    /// λ of the category loss (Eq. 5).
     pub category: f64,
-    /// λ of `‖f(x)‖²`, summed over dimensions and averaged over the batch.
+    /// λ of `‖f(x)‖²` (Eq. 7), summed over dimensions and averaged over the batch.
     pub regularization: f64,
-    /// λ of the order regulariser of ordered attributes, Eq. 3.
+    /// λ of the order regulariser of ordered attributes (Eq. 3).
     pub order: f64,
     /// σ of Eq. 4, in ranks.
     pub order_sigma: f64,
 }
 
-/// The labels of a batch.
-#[derive(Debug, Clone)]
-pub struct BatchLabels {
-    /// `[batch]`, rows of the instance proxies.
-    pub instances: Tensor,
-    /// `[batch]`, rows of the category means.
-    pub categories: Tensor,
-    /// Per attribute; `None` where no image of the batch has a value.
-    pub attributes: Vec<Option<AttributeLabels>>,
-    /// Beyond the paper, per attribute the images without a value, whose proxy comes after those of the values; `None` where
-    /// every image of the batch has one. Empty if absence is not learned.
-    pub absences: Vec<Option<AttributeLabels>>,
-}
-
-/// Which images of a batch show which value of one attribute.
-#[derive(Debug, Clone)]
-pub struct AttributeLabels {
-    /// `[batch]`, rows of the value proxies; anything valid where the attribute is absent.
-    pub values: Tensor,
-    /// `[batch]`: 1/m for the m images that have a value, 0 for the others.
-    pub share: Tensor,
-}
-
-impl AttributeLabels {
-    /// Labels from one optional value per image; `None` if all are absent.
-    ///
-    /// # Errors
-    /// If the device refuses.
-    pub fn new(values: &[Option<u32>], like: &Tensor) -> Result<Option<Self>> {
-        let shown = values.iter().flatten().count();
-        if shown == 0 {
-            return Ok(None);
-        }
-        let share = |v: &Option<u32>| if v.is_some() { 1.0 / shown as f64 } else { 0.0 };
-        let rows: Vec<u32> = values.iter().map(|v| v.unwrap_or(0)).collect();
-        let shares: Vec<f64> = values.iter().map(share).collect();
-        Ok(Some(Self {
-            values: Tensor::new(rows, like.device())?,
-            share: Tensor::new(shares, like.device())?.to_dtype(like.dtype())?,
-        }))
-    }
-
-    /// The mean cross-entropy of `logits` (`[batch, V]`) over the images that have a value: Eq. 2's softmax part.
-    ///
-    /// # Errors
-    /// If shapes do not fit.
-    pub fn cross_entropy(&self, logits: &Tensor) -> Result<Tensor> {
-        Ok((cross_entropy(logits, &self.values)? * &self.share)?.sum_all()?)
-    }
-}
-
-/// `[batch]`: `log Σ_z exp(logit_z) − logit_target`.
+/// **Eq. 1**, the instance loss: mean over the batch of the cross-entropy of softmax over `-D(f, p_z)`, z over all instances.
+///
+/// `f` (`[batch, N]`) and `proxies` (`[P, N]`) are as [`Geometry::prepare`] returns them; `instances` (`[batch]`) are rows of
+/// `proxies`.
 ///
 /// # Errors
 /// If shapes do not fit.
-pub fn cross_entropy(logits: &Tensor, target: &Tensor) -> Result<Tensor> {
-    Ok(log_softmax(logits, 1)?.gather(&target.unsqueeze(1)?, 1)?.squeeze(1)?.neg()?)
+pub fn instance_loss(
+    geometry: &Geometry,
+    f: &Tensor,
+    proxies: &Tensor,
+    instances: &Tensor,
+    subspaces: usize,
+) -> Result<Tensor> {
+    mean_cross_entropy(&geometry.logits(f, proxies, subspaces)?, instances)
 }
 
-/// The mean of [`cross_entropy`] over the batch.
+/// The proxies of one attribute.
+#[derive(Debug, Clone, Copy)]
+pub struct ValueProxies<'a> {
+    /// `[V, n]`: the proxies of the values.
+    pub values: &'a Tensor,
+    /// Beyond the paper: `[1, n]`, the proxy of images without a value.
+    pub absent: Option<&'a Tensor>,
+}
+
+/// **Eq. 2**, the loss of one attribute: mean, over the images of the batch that have a value (`shown`), of the cross-entropy of softmax
+/// over `-D(f_k, a_z)`, z over the values. Images without a value take no part, unless they have a proxy of their own: then the mean over
+/// them (`absent`) is added. `None` if no image takes part.
+///
+/// `f_k` (`[batch, n]`) is the subspace as [`Geometry::prepare`] returns it.
+///
+/// # Errors
+/// If shapes do not fit.
+pub fn attribute_loss(
+    geometry: &Geometry,
+    f_k: &Tensor,
+    proxies: ValueProxies<'_>,
+    shown: Option<&AttributeLabels>,
+    absent: Option<&AttributeLabels>,
+) -> Result<Option<Tensor>> {
+    if shown.is_none() && absent.is_none() {
+        return Ok(None);
+    }
+    let all = match proxies.absent {
+        Some(absent) => Tensor::cat(&[proxies.values, absent], 0)?,
+        None => proxies.values.clone(),
+    };
+    let logits = geometry.logits(f_k, &geometry.prepare(&all, 1)?, 1)?;
+    // Two means, not one: most attributes are absent from most images, which would drown the values in a mean over all images.
+    let means = [shown, absent].map(|labels| labels.map(|l| l.cross_entropy(&logits)).transpose());
+    let means = means.into_iter().collect::<Result<Vec<_>>>()?.into_iter().flatten();
+    means.map(Ok::<_, Error>).reduce(|a, b| Ok((a? + b?)?)).transpose()
+}
+
+/// **Eq. 3**, the order regulariser: `‖S − P‖` (the Frobenius norm, not squared), where S are the cosine similarities of the value proxies
+/// (`[V, n]`) and P is `target` (`[V, V]`, see [`rank_similarities`]).
+///
+/// # Errors
+/// If shapes do not fit.
+pub fn order_regularizer(proxies: &Tensor, target: &Tensor) -> Result<Tensor> {
+    let unit = unit_rows(proxies)?;
+    Ok((unit.matmul(&unit.t()?)? - target)?.sqr()?.sum_all()?.sqrt()?)
+}
+
+/// **Eq. 4**, the similarities that the order regulariser aims at, `[values, values]`: exp(−(rank_v − rank_u)² / 2σ²).
+///
+/// # Errors
+/// If the device fails.
+pub fn rank_similarities(values: usize, sigma: f64, device: &Device) -> Result<Tensor> {
+    let gap = |i: usize| (i / values) as f64 - (i % values) as f64;
+    let p: Vec<f64> = (0..values * values).map(|i| (-gap(i).powi(2) / (2.0 * sigma * sigma)).exp()).collect();
+    Ok(Tensor::from_vec(p, (values, values), device)?)
+}
+
+/// **Eq. 5**, the category loss: mean over the batch of the cross-entropy of softmax over `-D(f, c_y)`, y over the categories.
+///
+/// The category proxy c_y is the mean of the instance proxies of category y, recomputed in each step and with gradient: categories have no
+/// parameters of their own, only the instance proxies learn. `f` (`[batch, N]`) and `instance_proxies` (`[P, N]`) are as
+/// [`Geometry::prepare`] returns them; `categories` (`[batch]`) are rows of the means.
+///
+/// # Errors
+/// If shapes do not fit.
+pub fn category_loss(
+    geometry: &Geometry,
+    f: &Tensor,
+    instance_proxies: &Tensor,
+    means: &CategoryMeans,
+    categories: &Tensor,
+    subspaces: usize,
+) -> Result<Tensor> {
+    let category_proxies = geometry.prepare(&means.of(instance_proxies)?, subspaces)?;
+    mean_cross_entropy(&geometry.logits(f, &category_proxies, subspaces)?, categories)
+}
+
+/// Averages the instance proxies of each category, with gradient: the c_y of Eq. 5.
+#[derive(Debug, Clone)]
+pub struct CategoryMeans {
+    /// `[P]`: the category of each instance.
+    categories: Tensor,
+    /// `[C, 1]`: one over the number of instances of each category.
+    shares: Tensor,
+}
+
+impl CategoryMeans {
+    /// Means over instances whose categories (below `count`) are given, in the device and number type of `like`.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn new(categories: &[u32], count: usize, like: &Tensor) -> Result<Self> {
+        let mut sizes = vec![0usize; count];
+        categories.iter().for_each(|&c| sizes[c as usize] += 1);
+        let shares: Vec<f64> = sizes.iter().map(|&s| 1.0 / s.max(1) as f64).collect();
+        Ok(Self {
+            categories: Tensor::new(categories, like.device())?,
+            shares: Tensor::from_vec(shares, (count, 1), like.device())?.to_dtype(like.dtype())?,
+        })
+    }
+
+    /// Instance proxies `[P, N]` to category proxies `[C, N]`.
+    ///
+    /// # Errors
+    /// If shapes do not fit.
+    pub fn of(&self, instance_proxies: &Tensor) -> Result<Tensor> {
+        let shape = (self.shares.dim(0)?, instance_proxies.dim(1)?);
+        let zeros = Tensor::zeros(shape, instance_proxies.dtype(), instance_proxies.device())?;
+        Ok(zeros.index_add(&self.categories, instance_proxies, 0)?.broadcast_mul(&self.shares)?)
+    }
+}
+
+/// The regulariser of **Eq. 7**: `‖f(x)‖²` of raw embeddings `f` (`[batch, N]`), summed over dimensions and averaged over the batch.
+///
+/// # Errors
+/// If shapes do not fit.
+pub fn squared_norm(f: &Tensor) -> Result<Tensor> {
+    Ok((f.sqr()?.sum_all()? / f.dim(0)? as f64)?)
+}
+
+/// The mean over the batch of the cross-entropy of `logits` (`[batch, classes]`) and the right classes `target` (`[batch]`).
 ///
 /// # Errors
 /// If shapes do not fit.
@@ -95,71 +187,20 @@ pub fn mean_cross_entropy(logits: &Tensor, target: &Tensor) -> Result<Tensor> {
     Ok(cross_entropy(logits, target)?.mean_all()?)
 }
 
-/// Averages rows that belong together.
-#[derive(Debug, Clone)]
-pub struct SegmentMean {
-    /// `[P]`, the segment of each row.
-    segments: Tensor,
-    /// `[C, 1]`, one over each segment's size.
-    shares: Tensor,
+/// `[batch]`: the cross-entropy of each row, `log Σ_z exp(logit_z) − logit_target`.
+///
+/// # Errors
+/// If shapes do not fit.
+fn cross_entropy(logits: &Tensor, target: &Tensor) -> Result<Tensor> {
+    Ok(log_softmax(logits, 1)?.gather(&target.unsqueeze(1)?, 1)?.squeeze(1)?.neg()?)
 }
 
-impl SegmentMean {
-    /// Of rows whose segments (below `count`) are given, in the number type of `like`.
-    ///
-    /// # Errors
-    /// If the device refuses.
-    pub fn new(segments: &[u32], count: usize, like: &Tensor) -> Result<Self> {
-        let mut sizes = vec![0usize; count];
-        segments.iter().for_each(|&c| sizes[c as usize] += 1);
-        let shares: Vec<f64> = sizes.iter().map(|&s| 1.0 / s.max(1) as f64).collect();
-        Ok(Self {
-            segments: Tensor::new(segments, like.device())?,
-            shares: Tensor::from_vec(shares, (count, 1), like.device())?.to_dtype(like.dtype())?,
-        })
-    }
-
-    /// `[P, N]` to `[C, N]`.
+impl AttributeLabels {
+    /// The mean cross-entropy of `logits` (`[batch, V]`) over the images that these labels name.
     ///
     /// # Errors
     /// If shapes do not fit.
-    pub fn of(&self, rows: &Tensor) -> Result<Tensor> {
-        let zeros = Tensor::zeros((self.shares.dim(0)?, rows.dim(1)?), rows.dtype(), rows.device())?;
-        Ok(zeros.index_add(&self.segments, rows, 0)?.broadcast_mul(&self.shares)?)
+    pub fn cross_entropy(&self, logits: &Tensor) -> Result<Tensor> {
+        Ok((cross_entropy(logits, &self.values)? * &self.share)?.sum_all()?)
     }
-}
-
-/// `x` (`[rows, subspaces·n]`) with each subspace at unit length.
-///
-/// # Errors
-/// If shapes do not fit.
-pub fn unit_subspaces(x: &Tensor, subspaces: usize) -> Result<Tensor> {
-    let (rows, dims) = x.dims2()?;
-    Ok(unit_rows(&x.reshape((rows, subspaces, dims / subspaces))?)?.reshape((rows, dims))?)
-}
-
-/// `x / ‖x‖` along the last dimension; the floor under the norm keeps a row of zeros (and its gradient) finite.
-fn unit_rows(x: &Tensor) -> Result<Tensor> {
-    let norm = (x.sqr()?.sum_keepdim(D::Minus1)? + 1e-12)?.sqrt()?;
-    Ok(x.broadcast_div(&norm)?)
-}
-
-/// Eq. 3: `‖S − P‖` (the Frobenius norm, not squared), where S are the cosine similarities of `proxies` (`[V, n]`) and P
-/// is `target` (`[V, V]`, see [`rank_similarities`]).
-///
-/// # Errors
-/// If shapes do not fit.
-pub fn order_norm(proxies: &Tensor, target: &Tensor) -> Result<Tensor> {
-    let unit = unit_rows(proxies)?;
-    Ok((unit.matmul(&unit.t()?)? - target)?.sqr()?.sum_all()?.sqrt()?)
-}
-
-/// Eq. 4, `[values, values]`: exp(−(rank_v − rank_u)² / 2σ²).
-///
-/// # Errors
-/// If the device refuses.
-pub fn rank_similarities(values: usize, sigma: f64, device: &Device) -> Result<Tensor> {
-    let gap = |i: usize| (i / values) as f64 - (i % values) as f64;
-    let p: Vec<f64> = (0..values * values).map(|i| (-gap(i).powi(2) / (2.0 * sigma * sigma)).exp()).collect();
-    Ok(Tensor::from_vec(p, (values, values), device)?)
 }

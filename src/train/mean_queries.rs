@@ -1,33 +1,34 @@
-//! The stored queries: the mean of the training embeddings that show a value, or are of a category.
+//! Query prototypes: the mean of the training embeddings that show a value, or that belong to a category.
 
 use crate::data::manifest::{Manifest, Split};
-use crate::model::{Attribute, Named};
+use crate::model::{Attribute, VocabularyEntry};
 use crate::space::TaskLayout;
 
-/// The mean queries of a model and how many images each rests on.
+/// The query prototypes of a model, with the number of images behind each.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MeanQueries {
-    /// Per attribute `[V_k · n]` (`n` of its place), row by row; zeros where no training image shows the value.
+    /// Per attribute `[V_k · d]` row by row, for the d dimensions of its part of the embedding; zeros if no training image shows the
+    /// value.
     pub attributes: Vec<Vec<f32>>,
-    /// `[C · N]` (`N` of the categories' place).
+    /// `[C · d]` row by row, for the d dimensions of the categories' part of the embedding.
     pub categories: Vec<f32>,
-    /// The vocabulary with its counts of training images.
+    /// Attributes and values, with their numbers of training images.
     pub vocabulary: Vec<Attribute>,
-    /// The categories with theirs.
-    pub named_categories: Vec<Named>,
+    /// The categories, with their numbers of training images.
+    pub category_vocabulary: Vec<VocabularyEntry>,
 }
 
 impl MeanQueries {
-    /// Queries from the embeddings (each subspace at unit length) of the training images of a manifest, in its order, in the
-    /// part of `space` where each question is asked. A mean is not normalised again: for attributes that would not change any
-    /// order, for categories the length of each subspace says how much the images agree in it.
+    /// Means of the embeddings of a manifest's training images, in its order and with each subspace at unit length, in the part of
+    /// the embedding that `space` assigns to each task. A mean is not normalised again: for attributes that would not change any ranking,
+    /// for categories the length of a subspace tells how much the images agree in it.
     pub fn new(manifest: &Manifest, space: &TaskLayout, embeddings: &[Vec<f32>]) -> Self {
         let train: Vec<_> = manifest.split(Split::Train).into_iter().map(|i| &manifest.images[i]).collect();
         let mut attributes = Vec::new();
         let mut vocabulary = Vec::new();
-        for (k, (attribute, place)) in manifest.attributes.iter().zip(&space.attributes).enumerate() {
+        for (k, (attribute, part)) in manifest.attributes.iter().zip(&space.attributes).enumerate() {
             let labels = train.iter().map(|i| i.values[k]);
-            let range = space.range(*place);
+            let range = space.range(*part);
             let slices = embeddings.iter().map(|e| &e[range.clone()]);
             let (means, counts) = means(attribute.values.len(), range.len(), labels.zip(slices));
             attributes.push(means);
@@ -41,10 +42,10 @@ impl MeanQueries {
         let range = space.range(space.category);
         let slices = embeddings.iter().map(|e| &e[range.clone()]);
         let (categories, counts) = means(manifest.categories.len(), range.len(), labels.zip(slices));
-        Self { attributes, categories, vocabulary, named_categories: named(&manifest.categories, &counts) }
+        Self { attributes, categories, vocabulary, category_vocabulary: named(&manifest.categories, &counts) }
     }
 
-    /// The same with each subspace of each query at unit length (zeros stay).
+    /// Scales each subspace of each query to unit length; zeros stay zeros.
     pub fn renormalized(mut self, dim: usize) -> Self {
         let subspaces = self.attributes.iter_mut().chain([&mut self.categories]);
         for subspace in subspaces.flat_map(|queries| queries.chunks_exact_mut(dim)) {
@@ -57,7 +58,7 @@ impl MeanQueries {
     }
 }
 
-/// `[rows · dims]`: the mean of the vectors of each label, and how many there were.
+/// `[rows · dims]`: the mean of the vectors with each label, and their numbers.
 fn means<'a>(
     rows: usize,
     dims: usize,
@@ -77,8 +78,8 @@ fn means<'a>(
     (means, counts)
 }
 
-fn named(names: &[String], counts: &[usize]) -> Vec<Named> {
-    names.iter().zip(counts).map(|(name, &images)| Named { name: name.clone(), images }).collect()
+fn named(names: &[String], counts: &[usize]) -> Vec<VocabularyEntry> {
+    names.iter().zip(counts).map(|(name, &images)| VocabularyEntry { name: name.clone(), images }).collect()
 }
 
 #[cfg(test)]
@@ -120,8 +121,8 @@ mod tests {
         assert_eq!(q.attributes, [vec![0.5, 0.5, 0.0, 0.0]]);
         assert_eq!(q.categories, [0.0, 0.0, (1.0f64 / 3.0) as f32, 0.0]);
         assert_eq!(q.clone().renormalized(2).categories, [0.0, 0.0, 1.0, 0.0]);
-        assert_eq!(q.vocabulary[0].values[0], Named { name: "s".into(), images: 2 });
+        assert_eq!(q.vocabulary[0].values[0], VocabularyEntry { name: "s".into(), images: 2 });
         assert_eq!(q.vocabulary[0].values[1].images, 0);
-        assert_eq!(q.named_categories[1], Named { name: "y".into(), images: 3 });
+        assert_eq!(q.category_vocabulary[1], VocabularyEntry { name: "y".into(), images: 3 });
     }
 }

@@ -1,46 +1,36 @@
-//! What learns on top of the backbone's features.
+//! The interface of a method: what learns on top of the backbone's features.
 
-use super::methods::cooperative::Parameters;
+use super::batch_losses::BatchLosses;
+use super::cooperative_parameters::CooperativeParameters;
 use super::optimizer::Parameter;
 use crate::error::Result;
 use crate::space::TaskLayout;
 use candle_core::Tensor;
 use rand::rngs::StdRng;
 
-/// A way to learn embeddings from features and labels; the trainer knows nothing else about it.
+/// A way to learn embeddings from features and labels. It is all that the trainer knows about a method.
 pub trait Method {
-    /// Everything that learns here, each with a name that is stable between runs (checkpoints) and its group.
+    /// Everything that learns. Names are stable from run to run, because checkpoints use them.
     fn parameters(&self) -> Vec<Parameter>;
 
-    /// The losses of a batch. `features` (`[batch, F]`) carry gradient when the backbone learns; `images` index the
-    /// training set; `rng` is for what a method samples.
+    /// The losses of a batch. `features` (`[batch, F]`) carry gradient if the backbone learns; `images` are indices in the training
+    /// set; `rng` is for methods that sample.
     ///
     /// # Errors
     /// If shapes do not fit.
-    fn losses(&self, features: &Tensor, images: &[u32], rng: &mut StdRng) -> Result<Terms>;
+    fn losses(&self, features: &Tensor, images: &[u32], rng: &mut StdRng) -> Result<BatchLosses>;
 
-    /// Raw embeddings of features: `[images, F]` to `[images, S·d]` for the S subspaces of d dimensions of
-    /// [`Method::task_layout`].
+    /// Features `[images, F]` to raw embeddings `[images, S·d]`, for the S subspaces of d dimensions of [`Method::task_layout`].
     ///
     /// # Errors
     /// If shapes do not fit.
     fn embed(&self, features: &Tensor) -> Result<Tensor>;
 
-    /// Which part of an embedding answers which question.
+    /// Which part of an embedding serves which task.
     fn task_layout(&self) -> TaskLayout;
 
-    /// What a model is made of, if this is the method whose models PostgreSQL loads.
-    fn cooperative(&self) -> Option<&Parameters> {
+    /// What a model directory is made from. Only the cooperative method has it; PostgreSQL does not load models of the baselines.
+    fn cooperative(&self) -> Option<&CooperativeParameters> {
         None
     }
-}
-
-/// The losses of one batch.
-#[derive(Debug, Clone)]
-pub struct Terms {
-    /// The weighted sum: what is minimised.
-    pub total: Tensor,
-    /// Scalars before their λ, under the names that the log uses; `None` where a loss took no part. The names and their
-    /// order are the same for every batch.
-    pub parts: Vec<(String, Option<Tensor>)>,
 }

@@ -1,8 +1,8 @@
-//! Products and distances to many rows, with their gradients written out.
+//! Products of a batch with many rows, and distances from them, with hand-written gradients.
 //!
-//! The rows (a projection's, or proxies) are by far the largest operands of a step. Autograd would go over them and their
-//! gradients some ten times, and would compute gradients of features that nobody asked for; here it is one matrix product and
-//! one pass. The results are those of the plain expressions, which other devices use.
+//! The rows (of a projection, or proxies) are by far the largest operands of a training step. Autograd would pass over them and their
+//! gradients about ten times, and would compute gradients of features even if the backbone is frozen. Here it is one matrix product and
+//! one pass. The results equal those of the plain expressions, which other devices use.
 
 use crate::error::Result;
 use candle_core::{
@@ -18,11 +18,11 @@ pub fn product(x: &Tensor, w: &Tensor) -> Result<Tensor> {
     if !x.device().is_cpu() {
         return Ok(x.matmul(&w.t()?)?);
     }
-    let op = Op { forward: rows_first(&x.detach(), &w.detach())?, norms: false };
+    let op = PairwiseOp { forward: rows_first(&x.detach(), &w.detach())?, norms: false };
     Ok(x.apply_op2(w, op)?)
 }
 
-/// `[batch, Z]`: the negative squared distances of `f` (`[batch, N]`) to each of `proxies` (`[Z, N]`), less `‖f‖²`.
+/// `[batch, Z]`: the negative squared distances of `f` (`[batch, N]`) from each of `proxies` (`[Z, N]`), without the term `−‖f‖²`.
 ///
 /// # Errors
 /// If shapes do not fit.
@@ -35,24 +35,24 @@ pub fn negative_distances(f: &Tensor, proxies: &Tensor) -> Result<Tensor> {
         return less_norms(f.matmul(&proxies.t()?)?, proxies);
     }
     let detached = proxies.detach();
-    let op = Op { forward: less_norms(rows_first(&f.detach(), &detached)?, &detached)?, norms: true };
+    let op = PairwiseOp { forward: less_norms(rows_first(&f.detach(), &detached)?, &detached)?, norms: true };
     Ok(f.apply_op2(proxies, op)?)
 }
 
-/// `x · wᵀ` as the transpose of `w · xᵀ`: half again as fast on the CPU, whose product would rather have the large operand
-/// first and as it lies.
+/// `x · wᵀ`, computed as the transpose of `w · xᵀ`. That is 1.5 times as fast on the CPU: its matrix product prefers the large operand
+/// first and contiguous.
 fn rows_first(x: &Tensor, w: &Tensor) -> Result<Tensor> {
     Ok(w.matmul(&x.t()?)?.t()?.contiguous()?)
 }
 
-/// `x · wᵀ`, or with `norms` `2 x · wᵀ − ‖w‖²`.
-struct Op {
-    /// Computed without a graph.
+/// The operation with its gradient: `x · wᵀ`, or with `norms` `2 x · wᵀ − ‖w‖²`.
+struct PairwiseOp {
+    /// The result, computed outside of autograd's graph.
     forward: Tensor,
     norms: bool,
 }
 
-impl CustomOp2 for Op {
+impl CustomOp2 for PairwiseOp {
     fn name(&self) -> &'static str {
         "distances"
     }
@@ -70,8 +70,8 @@ impl CustomOp2 for Op {
         }
     }
 
-    /// For G of the result: `2 G w` and `2 Gᵀ x − 2 diag(Σ_batch G) w` (without the 2 and the second part if there are no
-    /// norms); none for what does not learn.
+    /// With G the gradient of the result: `2 G w` for x and `2 Gᵀ x − 2 diag(Σ_batch G) w` for w (without `norms`: `G w` and `Gᵀ x`).
+    /// `None` for an operand that does not learn.
     fn bwd(
         &self,
         x: &Tensor,
@@ -85,7 +85,7 @@ impl CustomOp2 for Op {
         let of_x = x_learns.then(|| doubled.matmul(&w)).transpose()?;
         let of_w = w_learns
             .then(|| {
-                // Copied, for the same reason as in `rows_first`.
+                // Contiguous, for the same reason as in `rows_first`.
                 let pulled = doubled.t()?.contiguous()?.matmul(&x)?;
                 if self.norms {
                     pulled.inplace_op3(&w.contiguous()?, &doubled.sum(0)?, &SubtractScaledRows)?;
@@ -114,8 +114,8 @@ impl InplaceOp3 for SubtractScaledRows {
         scales: &CpuStorage,
         scales_layout: &Layout,
     ) -> CandleResult<()> {
-        let places = [to_layout, rows_layout, scales_layout].map(Layout::contiguous_offsets);
-        let [Some((a, b)), Some((c, d)), Some((e, f))] = places else {
+        let ranges = [to_layout, rows_layout, scales_layout].map(Layout::contiguous_offsets);
+        let [Some((a, b)), Some((c, d)), Some((e, f))] = ranges else {
             candle_core::bail!("scaled rows must be contiguous")
         };
         match (to, rows, scales) {
@@ -150,7 +150,7 @@ mod tests {
             .unwrap()
     }
 
-    /// A result and its gradients; the slope differs from place to place, so that no error cancels.
+    /// A result and its gradients. Every element has another slope, so that errors do not cancel.
     fn numbers(of: &Tensor, vars: [&Var; 2]) -> Vec<f64> {
         let slopes = Tensor::arange(1f64, of.elem_count() as f64 + 1.0, &Device::Cpu).unwrap();
         let weighted = (of * slopes.reshape(of.shape()).unwrap()).unwrap();
@@ -180,11 +180,11 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_learn_gets_no_gradient() {
+    fn operands_that_do_not_learn_get_no_gradient() {
         let (x, w) = (drawn(3, 4, 0.7), drawn(5, 4, 1.3));
         let gradients = product(&x.detach(), &w).unwrap().sum_all().unwrap().backward().unwrap();
         assert!(gradients.get(&w).is_some() && gradients.get(&x).is_none());
-        // A part of a larger matrix lies elsewhere in it.
+        // A slice of a larger matrix has an offset.
         let large = drawn(8, 4, 0.9);
         let part = large.narrow(0, 3, 5).unwrap();
         let alone = Var::from_tensor(&part.copy().unwrap()).unwrap();

@@ -1,15 +1,15 @@
-//! Hyper-parameters: the paper's defaults, and the choices that it leaves open.
+//! The hyper-parameters of a training: the paper's defaults, and the choices that the paper leaves open.
 
 use super::losses::LossWeights;
-use super::methods::MethodKind;
-use super::optimizer::{AdamSettings, Rule};
+use super::method_kind::MethodKind;
+use super::optimizer::{AdamSettings, OptimizerKind};
 use crate::error::{Error, Kind, Result};
 use serde::{Deserialize, Serialize};
 
-/// How the projection and the proxies learn; recorded whole in a model's config.
+/// The hyper-parameters of a training. A model's config records all of them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
-    /// What learns.
+    /// The method that learns.
     #[serde(default)]
     pub method: MethodKind,
     /// n, the dimensions of each attribute's subspace.
@@ -18,110 +18,111 @@ pub struct Settings {
     pub epochs: usize,
     /// Images per step; the last batch of an epoch may be smaller.
     pub batch_size: usize,
-    /// Of the projection.
+    /// The learning rate of the projection.
     pub learning_rate: f64,
     /// The proxies' learning rate, as a multiple of the projection's.
     pub proxy_rate: f64,
-    /// Over the epochs.
+    /// How the learning rate changes over the epochs.
     pub schedule: Schedule,
     /// Epochs over which the learning rate rises linearly from zero.
     pub warmup_epochs: f64,
     /// The backbone's learning rate, as a multiple of the projection's.
     #[serde(default = "backbone_rate")]
     pub backbone_rate: f64,
-    /// Whether weight decay is coupled.
-    #[serde(default = "coupled")]
-    pub optimizer: Rule,
-    /// Weight decay of everything that learns...
+    /// Adam (coupled weight decay) or AdamW (decoupled).
+    #[serde(default = "adam")]
+    pub optimizer: OptimizerKind,
+    /// Weight decay of everything that learns.
     pub weight_decay: f64,
-    /// ...but, if given, of the proxies.
+    /// Weight decay of the proxies, if it differs from that of the rest.
     #[serde(default)]
     pub proxy_weight_decay: Option<f64>,
-    /// Largest norm of all gradients together.
+    /// Gradients whose common norm is larger are scaled down to this norm.
     #[serde(default)]
     pub clip_norm: Option<f64>,
     /// λ of every loss.
     pub losses: LossWeights,
-    /// Standard deviation of the normal distribution that proxies start from, per dimension. (With 1, the softmax over
-    /// squared distances starts saturated at N = 400.)
+    /// Standard deviation per dimension of the normal distribution that proxies are drawn from. (With 1 the softmax over squared
+    /// distances would be saturated at the start for N = 400.)
     pub proxy_std: f64,
     /// Whether the backbone learns too.
     #[serde(default)]
     pub train_backbone: bool,
-    /// Whether a backbone that learns keeps its batch normalisation's running statistics, and normalises by them.
+    /// Whether a backbone that learns normalises by the running statistics of its batch normalisation and leaves them unchanged.
     #[serde(default)]
     pub frozen_batch_norm: bool,
-    /// Whether a backbone that learns sees random parts of the images.
+    /// Whether a backbone that learns sees random crops of the images.
     #[serde(default)]
     pub random_crop: bool,
-    /// Part of the training instances held out to tell how well it goes.
+    /// The fraction of the training instances that is held out for validation.
     #[serde(default)]
     pub validation: Option<f64>,
-    /// Epochs without a better validation after which training ends.
+    /// Training stops after this many epochs without a better validation score.
     #[serde(default)]
     pub patience: Option<usize>,
-    /// Part of the training instances held out to calibrate the probabilities of tags, if none is held out for validation.
-    /// (Left out where it is 0, so that what was written before it existed still names the same training.)
+    /// The fraction of the training instances that is held out to calibrate the probabilities of tags, unless instances are held out
+    /// for validation. (Not serialised if 0, so that the digest of older trainings stays the same.)
     #[serde(default, skip_serializing_if = "is_zero")]
     pub calibration: f64,
-    /// Trainings that each hold out another of so many parts of the training instances, to calibrate the probabilities of tags of a
-    /// last one, which learns from all; none with a validation or a part for calibration. (Left out where it is 0, likewise.)
+    /// The number of folds of cross-calibration: so many trainings each hold out another part of the training instances, and their
+    /// held-out images calibrate the tags of a last training on all images. Ignored if instances are held out for validation or
+    /// calibration. (Not serialised if 0, so that the digest of older trainings stays the same.)
     #[serde(default, skip_serializing_if = "is_zero")]
     pub calibration_folds: usize,
     /// Whether each training image is mirrored half of the time.
     pub flip: bool,
-    /// Beyond the paper: learn on unit subspaces.
+    /// Beyond the paper: compare embeddings and proxies at unit length in each subspace.
     pub normalize: bool,
     /// With `normalize`, the inverse temperature of the softmax.
     pub scale: f64,
-    /// With `normalize`, whether the scale learns too (from `scale` on, at the proxies' rate).
+    /// With `normalize`, whether the scale is learned too, starting at `scale`, at the learning rate of the proxies.
     #[serde(default)]
     pub learned_scale: bool,
     /// Beyond the paper: LayerNorm (without gain and bias) of the features before the projection.
     #[serde(default)]
     pub standardize_features: bool,
-    /// Beyond the paper: images without a value of an attribute have a proxy of their own in its loss, instead of no part.
-    /// (Left out where it is false, so that what was written before it existed still names the same training.)
+    /// Beyond the paper: images without a value of an attribute have a proxy of their own in its loss, instead of taking no part.
+    /// (Not serialised if false, so that the digest of older trainings stays the same.)
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub absent_proxies: bool,
-    /// Whether the instances' proxies stay as they were drawn.
+    /// Whether the instance proxies keep their initial values.
     #[serde(default)]
     pub fixed_instance_proxies: bool,
-    /// Whether the values' proxies stay as they were drawn.
+    /// Whether the proxies of attribute values keep their initial values.
     #[serde(default)]
     pub fixed_attribute_proxies: bool,
-    /// Of triplets, in squared distances of unit vectors.
+    /// The margin of triplets, in squared distances of unit vectors.
     #[serde(default = "margin")]
     pub margin: f64,
-    /// Images of an instance that come together in a batch; `None` mixes images one by one.
+    /// How many images of an instance are placed together in a batch; `None` shuffles images one by one.
     #[serde(default)]
     pub images_per_instance: Option<usize>,
-    /// Beyond the paper: mean queries are normalised again, subspace by subspace.
+    /// Beyond the paper: scale each subspace of a mean query to unit length again.
     #[serde(default)]
     pub renormalize_queries: bool,
-    /// Of every random number.
+    /// The seed of all random numbers.
     pub seed: u64,
 }
 
-/// The learning rate over time.
+/// How the learning rate changes over the epochs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Schedule {
-    /// The same throughout.
+    /// Constant after the warm-up
     Constant,
-    /// Half a cosine, down to zero at the end.
+    /// Half a cosine, down to zero at the end
     Cosine,
 }
 
-/// A named choice of settings.
+/// A named set of hyper-parameters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Preset {
-    /// What the paper says
+    /// The paper's defaults
     #[default]
     Paper,
-    /// Proxies that start close together, a stronger decay, and absence learned as a value: nothing worse and attributes better on both
-    /// sets of RESULTS.md; a tenth of the instances calibrates the probabilities of tags
+    /// Proxies that start close together, stronger weight decay, and proxies for absent values: better attribute figures and no worse
+    /// ones on both data sets of RESULTS.md. Five folds calibrate the probabilities of tags
     Recommended,
 }
 
@@ -137,7 +138,7 @@ impl Default for Settings {
             schedule: Schedule::Constant,
             warmup_epochs: 0.0,
             backbone_rate: backbone_rate(),
-            optimizer: coupled(),
+            optimizer: adam(),
             weight_decay: 5e-5,
             proxy_weight_decay: None,
             clip_norm: None,
@@ -185,12 +186,12 @@ fn margin() -> f64 {
     0.2
 }
 
-fn coupled() -> Rule {
-    Rule::Adam
+fn adam() -> OptimizerKind {
+    OptimizerKind::Adam
 }
 
 impl Settings {
-    /// The settings of a preset.
+    /// The hyper-parameters of a preset.
     pub fn of(preset: Preset) -> Self {
         match preset {
             Preset::Paper => Self::default(),
@@ -205,10 +206,18 @@ impl Settings {
         }
     }
 
-    /// The optimiser's.
+    /// Chooses the method. Triplets need several images of an instance in a batch: four, unless the settings say how many.
+    pub fn set_method(&mut self, method: MethodKind) {
+        self.method = method;
+        if method.uses_triplets() {
+            self.images_per_instance.get_or_insert(4);
+        }
+    }
+
+    /// The optimiser's share of the hyper-parameters.
     pub fn optimizer(&self) -> AdamSettings {
         AdamSettings {
-            rule: self.optimizer,
+            kind: self.optimizer,
             weight_decay: self.weight_decay,
             proxy_weight_decay: self.proxy_weight_decay.unwrap_or(self.weight_decay),
             backbone_rate: self.backbone_rate,
@@ -218,7 +227,7 @@ impl Settings {
         }
     }
 
-    /// The projection's learning rate after `progress` epochs (a fraction counts).
+    /// The projection's learning rate after `progress` epochs, which may be a fraction.
     pub fn learning_rate_at(&self, progress: f64) -> f64 {
         let warmup = if self.warmup_epochs > 0.0 { (progress / self.warmup_epochs).min(1.0) } else { 1.0 };
         let decay = match self.schedule {
@@ -232,7 +241,7 @@ impl Settings {
         self.learning_rate * warmup * decay
     }
 
-    /// Fails on numbers that cannot be trained with, all of them at once.
+    /// Fails on impossible hyper-parameters, and lists all of them.
     ///
     /// # Errors
     /// [`Kind::InvalidParameter`].

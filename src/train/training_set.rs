@@ -1,19 +1,19 @@
-//! The training half of a data set, as the losses need it.
+//! The labels of the training images, in the form that the losses need.
 
-use super::losses::{AttributeLabels, BatchLabels};
+use super::labels::{AttributeLabels, BatchLabels};
 use crate::data::manifest::{AttributeEntry, Manifest, Split};
 use crate::error::{Error, Kind, Result};
 use candle_core::Tensor;
 use std::collections::BTreeSet;
 
-/// An attribute as far as losses are concerned.
+/// What the losses need to know about an attribute.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AttributeShape {
-    /// Its name.
+    /// The attribute's name.
     pub name: String,
-    /// How many values it has.
+    /// The number of its values.
     pub values: usize,
-    /// Whether their order means something.
+    /// Whether the values are ordered.
     pub ordered: bool,
 }
 
@@ -23,20 +23,20 @@ impl AttributeShape {
     }
 }
 
-/// The training half of a data set: instances and categories that have training images, counted from 0 without gaps.
+/// The training images of a data set. Instances and categories are numbered from 0 without gaps, over those that have training images.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrainingSet {
-    /// Per training image, its index in [`Manifest::images`].
+    /// Per image, its index in [`Manifest::images`].
     pub images: Vec<usize>,
-    /// Per training image, its instance.
+    /// Per image, its instance.
     pub instances: Vec<u32>,
-    /// Per training image, its category.
+    /// Per image, its category.
     pub categories: Vec<u32>,
-    /// Per training image, its values.
+    /// Per image and attribute, its value.
     pub values: Vec<Vec<Option<u32>>>,
-    /// P: per instance, its category.
+    /// Per instance (there are P), its category.
     pub instance_category: Vec<u32>,
-    /// How many categories have training images. The others must not take part in the softmax.
+    /// The number of categories that have training images. Others take no part in the softmax.
     pub category_count: usize,
     /// The attributes, in the manifest's order.
     pub attributes: Vec<AttributeShape>,
@@ -48,14 +48,14 @@ impl TrainingSet {
     /// # Errors
     /// [`Kind::InvalidData`] without training images or attributes.
     pub fn new(manifest: &Manifest) -> Result<Self> {
-        Self::of(manifest, manifest.split(Split::Train))
+        Self::of_images(manifest, manifest.split(Split::Train))
     }
 
-    /// Some of the training images of a manifest, by their index in it.
+    /// Some of the training images of a manifest, given by their indices.
     ///
     /// # Errors
     /// As [`TrainingSet::new`].
-    pub fn of(manifest: &Manifest, images: Vec<usize>) -> Result<Self> {
+    pub fn of_images(manifest: &Manifest, images: Vec<usize>) -> Result<Self> {
         if images.is_empty() || manifest.attributes.is_empty() {
             let what = if images.is_empty() { "training images" } else { "attributes" };
             return Err(Error::new(
@@ -70,14 +70,14 @@ impl TrainingSet {
         let categories: Vec<u32> =
             entries().map(|i| i.category).collect::<BTreeSet<_>>().into_iter().collect();
         // Both lists are sorted and hold everything that is looked up.
-        let place = |list: &[u32], x: u32| list.partition_point(|&y| y < x) as u32;
+        let index_in = |list: &[u32], x: u32| list.partition_point(|&y| y < x) as u32;
         Ok(Self {
-            instances: entries().map(|i| place(&instances, i.instance)).collect(),
-            categories: entries().map(|i| place(&categories, i.category)).collect(),
+            instances: entries().map(|i| index_in(&instances, i.instance)).collect(),
+            categories: entries().map(|i| index_in(&categories, i.category)).collect(),
             values: entries().map(|i| i.values.clone()).collect(),
             instance_category: instances
                 .iter()
-                .map(|&i| place(&categories, manifest.instance_category[i as usize]))
+                .map(|&i| index_in(&categories, manifest.instance_category[i as usize]))
                 .collect(),
             category_count: categories.len(),
             attributes: manifest.attributes.iter().map(AttributeShape::of).collect(),
@@ -85,10 +85,10 @@ impl TrainingSet {
         })
     }
 
-    /// The labels of some of its images, on the device and in the number type of `like`.
+    /// The labels of a batch (indices in this set), on the device and in the number type of `like`.
     ///
     /// # Errors
-    /// If the device refuses.
+    /// If the device fails.
     pub fn labels(&self, batch: &[u32], like: &Tensor) -> Result<BatchLabels> {
         let pick = |from: &[u32]| -> Result<Tensor> {
             let picked: Vec<u32> = batch.iter().map(|&i| from[i as usize]).collect();
@@ -104,10 +104,10 @@ impl TrainingSet {
         Ok(BatchLabels { instances, categories, attributes, absences: Vec::new() })
     }
 
-    /// [`BatchLabels::absences`] of some of its images.
+    /// [`BatchLabels::absences`] of a batch.
     ///
     /// # Errors
-    /// If the device refuses.
+    /// If the device fails.
     pub fn absences(&self, batch: &[u32], like: &Tensor) -> Result<Vec<Option<AttributeLabels>>> {
         let of = |(k, shape): (usize, &AttributeShape)| {
             let absent = |&i: &u32| self.values[i as usize][k].is_none().then_some(shape.values as u32);
@@ -116,8 +116,8 @@ impl TrainingSet {
         self.attributes.iter().enumerate().map(of).collect()
     }
 
-    /// Whether some training image has no value of attribute `k`.
-    pub fn lacks(&self, k: usize) -> bool {
+    /// Whether any training image has no value of attribute `k`.
+    pub fn has_absences(&self, k: usize) -> bool {
         self.values.iter().any(|values| values[k].is_none())
     }
 }

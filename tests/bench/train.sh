@@ -9,7 +9,7 @@ export RUSTFLAGS=" " RAYON_NUM_THREADS="$threads" CARGO_PROFILE_TEST_OPT_LEVEL=3
 test="cargo test --quiet --lib --no-default-features --features cli"
 $test --no-run
 for arch in resnet18 resnet50; do
-    ours=$(BENCH_ARCH=$arch $test a_step_takes_this_long -- --ignored --nocapture | grep 'ms a step')
+    ours=$(BENCH_ARCH=$arch $test benchmark_training_step -- --ignored --nocapture | grep 'ms a step')
     theirs=$("$python" tests/bench/train_peer.py "$threads" $arch)
     echo "ours    $ours"
     echo "PyTorch $theirs"

@@ -30,7 +30,7 @@ before=$(contents)
 for nasty in "1'); DROP TABLE products; --" "1; DELETE FROM products" "\\\\'; DROP TABLE products; --" '$1' '1 OR true'; do
   for term in "{\"kind\":\"like\",\"id\":\"$nasty\"}" "{\"kind\":\"category\",\"name\":\"$nasty\",\"weight\":1}" \
     "{\"kind\":\"value\",\"attribute\":\"$nasty\",\"value\":\"$nasty\",\"weight\":1}" \
-    "{\"kind\":\"like\",\"id\":\"41\",\"how\":{\"weights\":[[\"$nasty\",1]],\"swaps\":[[\"$nasty\",\"$nasty\"]]}}"; do
+    "{\"kind\":\"like\",\"id\":\"41\",\"matching\":{\"weights\":[[\"$nasty\",1]],\"replacements\":[[\"$nasty\",\"$nasty\"]]}}"; do
     case $(search "$term") in 400 | 404) ok "refused: $term" ;; *) fail "refused: $term" "$(cat "$SCRATCH/body")" ;; esac
   done
 done

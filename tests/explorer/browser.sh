@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The page in a browser, with the keyboard alone: searching, weighting, swapping, transitions, errors; every control has a name, and the page
+# The page in a browser, with the keyboard alone: searching, weighting, changing a value, transitions, errors; every control has a name, and the page
 # fits narrow windows. Needs Chromium and Node. usage: browser.sh [FOLDER-FOR-SCREENSHOTS]
 source "$(dirname "$0")/../tools/explorer_fixture.sh"
 browser=$(command -v chromium || command -v chromium-browser || command -v google-chrome || true)

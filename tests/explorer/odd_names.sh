@@ -22,7 +22,7 @@ does_not_start 'a table without a key needs --id' '--id' --db odd --table '"My "
 serve --db odd --table '"My ""Shop"""."Pro;ducts"' --id 'the id' --model "it's" --category-column distance
 expect 'a search works' '200 no 41' "$(search '{"kind":"like","id":"no 41"},{"kind":"value","attribute":"hue","value":"green","weight":0.5}') $(field rows,0,id)"
 same_as_typed 'like a row and a value'
-post /api/search '{"wishes":[{"kind":"value","attribute":"hue","value":"green","weight":2},{"kind":"category","name":"tool","weight":3}],"limit":4}' >/dev/null
+post /api/search '{"terms":[{"kind":"value","attribute":"hue","value":"green","weight":2},{"kind":"category","name":"tool","weight":3}],"limit":4}' >/dev/null
 same_as_typed 'weights'
 expect 'an image is sent' '200 image/png' "$(get /image/no%2041) $(header content-type)"
 expect 'tags are shown' 200 "$(get '/api/tags?id=no%2041')"

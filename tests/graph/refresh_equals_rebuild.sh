@@ -36,6 +36,6 @@ expect 'a build in one attribute finds the nearest rows' 0 "$(ask -c "SELECT wro
 ask -c "UPDATE items SET emb = made_embedding(id + 7) WHERE id % 30 = 0" -c "INSERT INTO items SELECT i, made_embedding(i) FROM generate_series(20000, 20020) i"
 ask -c "$in_hue"
 expect 'and so does its refresh' 0 "$(ask -c "SELECT wrong('hues', 4, 'hue')")"
-ask -c "SET coopembed.probes = 1" -c "CALL coop_build_knn('items', 'id', 'emb', 'knn', 4)"
+ask -c "SET coopembed.probes = 1" -c "SET coopembed.candidates = 1" -c "CALL coop_build_knn('items', 'id', 'emb', 'knn', 4)"
 expect 'a setting for approximate answers does not make a graph approximate' 0 "$(wrong)"
 finish

@@ -1,14 +1,14 @@
-// Uses the page of `coopembed serve` in a browser, with the keyboard alone. usage: node explorer.mjs CHROMIUM URL PROFILE PHOTO [SCREENSHOTS]
+// Uses the page of `coopembed serve` in a browser, with the keyboard alone. usage: node explorer.mjs CHROMIUM URL PROFILE IMAGE [SCREENSHOTS]
 import assert from "node:assert/strict";
 import { open } from "./chromium.mjs";
 
-const [program, url, profile, photo, shots] = process.argv.slice(2);
+const [program, url, profile, image, shots] = process.argv.slice(2);
 const page = await open(program, profile);
 let passed = 0;
 const ok = what => { passed++; console.log(`ok: ${what}`); };
 const shot = async name => { if (shots) await page.screenshot(`${shots}/${name}.png`); };
 const focused = () => page.evaluate("document.activeElement.id || document.activeElement.getAttribute('aria-label') || document.activeElement.textContent");
-const wishes = () => page.evaluate("[...document.querySelectorAll('.wish strong')].map(n => n.textContent)");
+const terms = () => page.evaluate("[...document.querySelectorAll('.term strong')].map(n => n.textContent)");
 const sql = () => page.evaluate("document.querySelector('#sql code').textContent");
 const settled = (what, test) => page.until(what, `document.getElementById('results')?.getAttribute('aria-busy') === 'false' && (${test})`);
 const names = () => page.evaluate("[...document.querySelectorAll('#cards .name')].map(n => n.textContent)");
@@ -46,10 +46,10 @@ try {
   assert.ok(await page.evaluate("document.querySelectorAll('#cards > li')[24].contains(document.activeElement)"));
   ok("more rows are shown, and the focus goes to the first of them");
 
-  await tabTo("an image", "node.getAttribute('aria-label') === 'Like this one: pool 8 ball, noto, game'");
+  await tabTo("an image", "node.getAttribute('aria-label') === 'Find similar: pool 8 ball, noto, game'");
   await page.press("Enter");
-  await settled("an answer", "document.querySelectorAll('.wish').length === 1 && document.querySelector('#status').textContent.includes('nearest first')");
-  assert.deepEqual(await wishes(), ["like this one"]);
+  await settled("an answer", "document.querySelectorAll('.term').length === 1 && document.querySelector('#status').textContent.includes('nearest first')");
+  assert.deepEqual(await terms(), ["Like this one"]);
   assert.ok((await names()).slice(0, 4).every(name => name === "pool 8 ball"), String(await names()));
   assert.equal(await focused(), "results-title");
   ok("Enter on an image searches for those like it, and the focus goes to the answer");
@@ -59,37 +59,37 @@ try {
   await tabTo("why it matches", "node.tagName === 'SUMMARY' && node.parentNode.className === 'why'");
   await page.press("Enter");
   assert.ok(await page.evaluate("document.querySelector('.why[open] li').innerText.includes('0.00')"));
-  await tabTo("its tags", "node.textContent === 'Tags'");
+  await tabTo("its tags", "node.textContent === 'Show tags'");
   await page.press("Enter");
   await page.until("tags", "document.querySelector('.tags li')");
   ok("why an image matches, and its tags, can be reached by keyboard");
   await shot("why");
 
-  if (await page.evaluate("document.querySelector('button.path') !== null")) {
-    await page.evaluate("document.querySelector('#cards > li:nth-child(1) button.path').focus()");
+  if (await page.evaluate("document.querySelector('button.transition') !== null")) {
+    await page.evaluate("document.querySelector('#cards > li:nth-child(1) button.transition').focus()");
     await page.press("Enter");
-    assert.equal(await focused(), "Steps to here: pool 8 ball, noto, game");
-    await page.evaluate("document.querySelector('#cards > li:nth-child(12) button.path').focus()");
+    assert.equal(await focused(), "Find a path to here: pool 8 ball, noto, game");
+    await page.evaluate("document.querySelector('#cards > li:nth-child(12) button.transition').focus()");
     await page.press("Enter");
     await page.until("steps", "document.querySelectorAll('#steps li').length > 1");
     assert.equal(await page.evaluate("document.querySelectorAll('#steps .crossing').length"), 1);
-    assert.equal(await focused(), "path-title");
+    assert.equal(await focused(), "transition-title");
     ok("a transition leads from one image to another");
-    await shot("path");
+    await shot("transition");
     await tabTo("Close", "node.textContent === 'Close'");
     await page.press("Enter");
     assert.equal(await focused(), "results-title");
   }
 
-  await page.evaluate("document.getElementById('word').focus()");
+  await page.evaluate("document.getElementById('vocabulary-filter').focus()");
   await page.type("hue gre");
   await page.press("Tab");
-  await tabTo("a word", "node.className === 'chip'");
+  await tabTo("an attribute value", "node.className === 'chip'");
   assert.equal(await page.evaluate("document.activeElement.textContent"), "green");
   await page.press("Space");
-  await settled("two wishes", "document.querySelectorAll('.wish').length === 2");
+  await settled("two terms", "document.querySelectorAll('.term').length === 2");
   assert.equal(await page.evaluate("document.activeElement.getAttribute('aria-pressed')"), "true");
-  assert.deepEqual(await wishes(), ["like this one", "hue: green"]);
+  assert.deepEqual(await terms(), ["Like this one", "hue: green"]);
   ok("an attribute value is found by typing, and added");
 
   await page.evaluate("document.querySelector('.skip').focus()");
@@ -101,46 +101,46 @@ try {
   ok("arrow keys change a weight, and it keeps the focus");
   await shot("weights");
 
-  await page.evaluate("document.querySelector('.likeness summary').focus()");
+  await page.evaluate("document.querySelector('.matching summary').focus()");
   await page.press("Enter");
-  await tabTo("Nothing", "node.textContent === 'Nothing'");
+  await tabTo("None", "node.textContent === 'None'");
   await page.press("Enter");
   await tabTo("an attribute", "node.getAttribute('aria-label') === 'Weight of hue'");
   for (let i = 0; i < 8; i++) await page.press("ArrowRight");
   await settled("one attribute", "/2 \\* coop_like\\(\\(SELECT emb FROM products WHERE id = '41'\\), 'hue'\\)/.test(document.querySelector('#sql code').textContent)");
-  assert.equal(await page.evaluate("document.querySelector('.likeness summary').textContent"), "in 2 × hue");
+  assert.equal(await page.evaluate("document.querySelector('.matching summary').textContent"), "Match 2 × hue");
   ok("an image can be matched in some attributes");
   await shot("attributes");
 
-  await tabTo("the swap", "node.getAttribute('aria-label') === 'Attribute to swap'");
+  await tabTo("the attribute to change", "node.getAttribute('aria-label') === 'Attribute to change'");
   await page.evaluate("(n => { n.value = 'hue'; n.dispatchEvent(new Event('change')); })(document.activeElement)");
   await page.press("Tab");
   await page.press("Tab");
   await page.press("Enter");
-  await settled("a swap", "document.querySelector('#sql code').textContent.includes('coop_replace(')");
-  assert.match(await page.evaluate("document.querySelector('.swap li').textContent"), /^but with hue: /);
-  ok("one attribute value can be swapped");
+  await settled("a changed value", "document.querySelector('#sql code').textContent.includes('coop_replace(')");
+  assert.match(await page.evaluate("document.querySelector('.replacements li').textContent"), /^but with hue: /);
+  ok("one attribute value can be changed");
 
   await tabTo("removal", "node.getAttribute('aria-label') === 'Remove: hue: green'");
   await page.press("Enter");
-  await settled("one wish", "document.querySelectorAll('.wish').length === 1");
+  await settled("one term", "document.querySelectorAll('.term').length === 1");
   assert.match(await focused(), /^Remove: pool 8 ball/);
   await page.press("Enter");
-  await settled("no wish", "document.querySelectorAll('.wish').length === 0 && !document.querySelector('#sql code').textContent.includes('asked')");
-  assert.equal(await focused(), "asked-title");
+  await settled("no term", "document.querySelectorAll('.term').length === 0 && !document.querySelector('#sql code').textContent.includes('target')");
+  assert.equal(await focused(), "search-title");
   ok("query terms are removed one by one, and the focus goes to the next");
 
-  await page.attach("#file", [photo]);
-  await settled("a photo's answer", "document.querySelector('.wish strong')?.textContent === 'like this photo' && document.querySelector('#sql code').textContent.includes('coop_embed')");
-  assert.ok((await sql()).includes("\\set photo `base64 < photo.jpg`"));
+  await page.attach("#file", [image]);
+  await settled("the answer to an uploaded image", "document.querySelector('.term strong')?.textContent === 'Like your image' && document.querySelector('#sql code').textContent.includes('coop_embed')");
+  assert.ok((await sql()).includes("\\set image `base64 < image.jpg`"));
   ok("an uploaded image can be searched with");
 
-  await shot("photo");
+  await shot("uploaded");
 
   await page.evaluate("history.back()");
-  await settled("the question before", "document.querySelectorAll('.wish').length === 0");
+  await settled("the query before", "document.querySelectorAll('.term').length === 0");
   await page.evaluate("history.back()");
-  await settled("the one before that", "document.querySelector('.swap li')");
+  await settled("the one before that", "document.querySelector('.replacements li')");
   const asked = await sql();
   await reload();
   await page.until("the same after reloading", `document.querySelector('#sql code')?.textContent === ${JSON.stringify(asked)}`);

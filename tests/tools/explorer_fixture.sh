@@ -41,7 +41,7 @@ does_not_start() { # WHAT PATTERN OPTIONS...: and the program says why
 # get PATH [CURL-OPTIONS...]: prints the status; the response's body is in $SCRATCH/body.
 get() { curl -s -o "$SCRATCH/body" -D "$SCRATCH/headers" -w '%{http_code}' "${@:2}" "$url$1"; }
 post() { get "$1" -H 'Content-Type: application/json' --data-binary "$2"; }
-search() { post /api/search "{\"wishes\":[$1],\"limit\":5}"; } # QUERY-TERMS
+search() { post /api/search "{\"terms\":[$1],\"limit\":5}"; } # QUERY-TERMS
 header() { sed -n "s/^$1: \(.*\)\r$/\1/Ip" "$SCRATCH/headers"; }
 # json SQL: with the body as the psql variable `body`.
 json() { printf '\\set body `cat %s`\nSELECT %s;\n' "$SCRATCH/body" "$1" | ask; }

@@ -227,7 +227,12 @@ check() { # WHAT COMMAND...: the command succeeds
   if "$@"; then ok "$what"; else fail "$what" "$*"; fi
 }
 expect() { # WHAT EXPECTED FOUND
-  if [ "$2" = "$3" ]; then ok "$1"; else fail "$1" "expected '$2', found '$3'; $(tail -5 "$SCRATCH/server.log" 2>/dev/null)"; fi
+  if [ "$2" = "$3" ]; then
+    ok "$1"
+  else
+    fail "$1" "expected '$2', found '$3'"
+    tail -5 "$SCRATCH/server.log" 2>/dev/null | sed 's/^/    server: /'
+  fi
 }
 expect_in() { # WHAT PATTERN FILE
   if grep -q -- "$2" "$3"; then ok "$1"; else fail "$1" "'$2' is not in: $(cat "$3")"; fi

@@ -1,29 +1,29 @@
-//! What a training is judged by, as numbers under names.
+//! The figures of a run, by name, and their mean and deviation over seeds.
 
 use crate::eval::metrics::mean;
-use crate::eval::ordered::PredictionReport;
-use crate::eval::results::Report;
+use crate::eval::results::EvaluationResults;
+use crate::eval::value_prediction::PredictionResult;
 use std::collections::BTreeMap;
 
-/// Figures by name; fractions, not percent.
+/// Figures by name, as fractions.
 pub type Figures = BTreeMap<String, f64>;
 
-/// Those of an evaluation; of ordered attributes each, and the mean over them.
-pub fn figures(report: &Report) -> Figures {
+/// The figures of an evaluation; for ordered attributes those of each one and their mean.
+pub fn figures(results: &EvaluationResults) -> Figures {
     let mut figures = Figures::new();
     let mut add = |name: String, x: Option<f64>| {
         if let Some(x) = x {
             figures.insert(name, x);
         }
     };
-    add("instance_recall_at_1".into(), report.instance.recall_at_1);
-    add("instance_recall_at_10".into(), report.instance.recall_at_10);
-    add("attribute_map".into(), report.attributes.mean_average_precision);
-    add("category_map".into(), report.categories.mean_average_precision);
-    for g in &report.attributes.groups {
+    add("instance_recall_at_1".into(), results.instance.recall_at_1);
+    add("instance_recall_at_10".into(), results.instance.recall_at_10);
+    add("attribute_map".into(), results.attributes.mean_average_precision);
+    add("category_map".into(), results.categories.mean_average_precision);
+    for g in &results.attributes.groups {
         add(format!("attribute_map:{}", g.name), g.mean_average_precision);
     }
-    let ordered: Vec<_> = report.predictions.iter().filter(|p| p.ordered).collect();
+    let ordered: Vec<_> = results.predictions.iter().filter(|p| p.ordered).collect();
     for p in &ordered {
         let error = p.mean_absolute_error.unwrap_or_default();
         for (name, averages) in [("mae", error), ("mrr", p.mean_reciprocal_rank)] {
@@ -31,8 +31,8 @@ pub fn figures(report: &Report) -> Figures {
             add(format!("ordered_{name}_macro:{}", p.name), averages.macro_);
         }
     }
-    let all = |of: &dyn Fn(&PredictionReport) -> Option<f64>| mean(ordered.iter().filter_map(|p| of(p)));
-    let error = |p: &PredictionReport| p.mean_absolute_error.unwrap_or_default();
+    let all = |of: &dyn Fn(&PredictionResult) -> Option<f64>| mean(ordered.iter().filter_map(|p| of(p)));
+    let error = |p: &PredictionResult| p.mean_absolute_error.unwrap_or_default();
     add("ordered_mae_micro".into(), all(&|p| error(p).micro));
     add("ordered_mae_macro".into(), all(&|p| error(p).macro_));
     add("ordered_mrr_micro".into(), all(&|p| p.mean_reciprocal_rank.micro));
@@ -40,19 +40,19 @@ pub fn figures(report: &Report) -> Figures {
     figures
 }
 
-/// Mean and spread of a figure over seeds.
+/// The mean and standard deviation of a figure over seeds.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 pub struct Spread {
     /// The mean.
     pub mean: f64,
-    /// The sample's standard deviation; 0 of a single run.
+    /// The sample standard deviation; 0 for a single run.
     pub deviation: f64,
-    /// Runs.
+    /// The number of runs.
     pub count: usize,
 }
 
 impl Spread {
-    /// `None` of nothing.
+    /// The spread of these values; `None` if there are none.
     pub fn of(values: &[f64]) -> Option<Self> {
         let mean = mean(values.iter().copied())?;
         let squares: f64 = values.iter().map(|x| (x - mean).powi(2)).sum();
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_spread_is_the_samples() {
+    fn the_deviation_is_that_of_the_sample() {
         // 1, 2, 6: mean 3, squares 4 + 1 + 9 = 14, over 2
         let s = Spread::of(&[1.0, 2.0, 6.0]).unwrap();
         assert_eq!((s.mean, s.deviation, s.count), (3.0, 7f64.sqrt(), 3));

@@ -1,4 +1,4 @@
-//! A table as a picture: a panel of bars per column.
+//! A table as an SVG bar chart, with a panel per column.
 
 use super::summary::{cell, Summary};
 use std::fmt::Write as _;
@@ -7,14 +7,14 @@ use std::fmt::Write as _;
 const ROW: f64 = 26.0;
 /// Width of a panel's bars.
 const BARS: f64 = 170.0;
-/// Width left of a panel for its numbers.
+/// Width beside the bars of a panel for its numbers.
 const NUMBERS: f64 = 100.0;
-/// Room above the rows for title and heads.
+/// Height above the rows for the title and the column heads.
 const TOP: f64 = 66.0;
-/// Pixels that a character of a row's name takes at most.
+/// Maximum width of a character of a row's name in pixels.
 const CHARACTER: f64 = 7.0;
 
-/// An SVG document: every row's mean as a bar from 0, with its standard deviation to both sides, and its numbers beside.
+/// The chart as an SVG document. Each mean is a bar from 0, with the standard deviation to both sides and the numbers beside it.
 pub fn svg(summary: &Summary) -> String {
     let longest = summary.rows.iter().map(|r| r.name.chars().count()).max().unwrap_or(0);
     let left = 24.0 + CHARACTER * longest as f64;
@@ -73,7 +73,7 @@ mod tests {
     use crate::commands::experiment::summary::tests::summary;
 
     #[test]
-    fn the_picture_is_drawable_and_has_a_bar_per_number() {
+    fn the_chart_is_valid_svg_and_has_a_bar_per_number() {
         let svg = svg(&summary());
         let tree = resvg::usvg::Tree::from_str(&svg, &resvg::usvg::Options::default()).unwrap();
         assert!(tree.size().width() > 800.0);

@@ -1,20 +1,23 @@
-//! Doing the trainings that a table lacks, several at a time.
+//! Trains and evaluates what a table lacks, several trainings at a time, and writes the table.
 
 use super::figures::figures;
-use super::store::{Done, Store};
+use super::run_store::{FinishedRun, RunStore};
 use super::tables::{Run, TableName};
 use super::{plot, summary};
-use crate::commands::evaluate_method::{evaluate_method, Featured};
+use crate::commands::evaluate_method::{evaluate_method, FeaturedDataset};
 use crate::commands::inputs::{cache_folder, read_backbone_file, read_manifest};
 use crate::commands::train::{HyperArgs, TrainArgs};
 use crate::data::corruption::corrupted;
-use crate::data::features::{bar, FrozenBackbone};
+use crate::data::features::FrozenBackbone;
 use crate::data::manifest::{ReadingArgs, Split};
+use crate::data::progress::progress_bar;
 use crate::error::{Error, Kind, Result};
 use crate::eval::Protocol;
 use crate::train::feature_source::FrozenFeatures;
-use crate::train::methods::layers::Initializer;
-use crate::train::trainer::{train, Plan};
+use crate::train::initializer::Initializer;
+use crate::train::methods::create_method;
+use crate::train::settings::Settings;
+use crate::train::trainer::{train, TrainingPlan};
 use crate::train::training_set::TrainingSet;
 use candle_core::{Device, Tensor};
 use indicatif::ProgressBar;
@@ -25,37 +28,37 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-/// `coopembed experiment`'s flags.
+/// The flags of `coopembed experiment`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ExperimentArgs {
-    /// Which table
+    /// Table to make
     #[arg(value_enum)]
     pub table: TableName,
     /// Folder of the data set: images.csv and attributes.json
     #[arg(long, value_name = "DIR")]
     pub data: PathBuf,
-    /// Weights of the backbone: what import-backbone wrote, or with --arch any checkpoint
+    /// Weights of the backbone: a file from import-backbone, or with --arch a PyTorch checkpoint
     #[arg(long, value_name = "FILE")]
     pub backbone: PathBuf,
-    /// resnet18, resnet34, resnet50 or efficientnet_lite0 [default: what the backbone's file says]
+    /// Backbone: resnet18, resnet34, resnet50 or efficientnet_lite0 [default: named in the backbone's file]
     #[arg(long, value_name = "NAME")]
     pub arch: Option<String>,
     /// Height and width of the network's input in pixels [default: 224]
     #[arg(long, value_name = "PIXELS")]
     pub size: Option<u32>,
-    /// Folder for features [default: coopembed/features in the user's cache folder]
+    /// Folder for cached features [default: coopembed/features in the user's cache folder]
     #[arg(long, value_name = "DIR")]
     pub cache: Option<PathBuf>,
-    /// Folder for the table as text, CSV, JSON and SVG, and for the runs that are done
+    /// Folder for the table (text, CSV, JSON, SVG) and for the finished runs
     #[arg(long, value_name = "DIR", default_value = "experiments")]
     pub out: PathBuf,
-    /// Trainings of each row, with seeds that count up from --seed
+    /// Number of trainings of each row, with consecutive seeds from --seed
     #[arg(long, value_name = "COUNT", default_value_t = 3)]
     pub seeds: u64,
-    /// Trainings at a time, each on one thread [default: as many as there are processors]
+    /// Number of trainings at the same time, each on one thread [default: one per processor]
     #[arg(long, value_name = "COUNT")]
     pub jobs: Option<usize>,
-    /// What all rows have in common.
+    /// Hyper-parameters that all rows have in common.
     #[command(flatten)]
     pub hyper: HyperArgs,
     /// How to read the data set.
@@ -63,11 +66,10 @@ pub struct ExperimentArgs {
     pub reading: ReadingArgs,
 }
 
-/// Trains and evaluates what is not done yet, prints the table and writes it.
+/// Trains and evaluates the runs that are not finished yet, then prints and writes the table.
 ///
 /// # Errors
-/// Those of reading data set and backbone, of training and of writing. A training whose loss leaves the finite numbers is no
-/// error but a result.
+/// Those of reading data set and backbone, of training and of writing. A training that diverges is not an error but a result.
 pub fn run(args: &ExperimentArgs) -> Result<()> {
     let base = args.hyper.settings()?;
     let table = args.table.table(&base);
@@ -76,24 +78,24 @@ pub fn run(args: &ExperimentArgs) -> Result<()> {
         return Err(Error::new(Kind::InvalidParameter, "--seeds must be at least 1"));
     }
     std::fs::create_dir_all(&args.out).map_err(|e| Error::io("create", &args.out, &e))?;
-    let mut store = Store::open(&args.out.join("runs.jsonl"))?;
+    let mut store = RunStore::open(&args.out.join("runs.jsonl"))?;
     let inputs = Inputs::read(args)?;
     let seeded = |run: &Run, seed| Run {
-        settings: crate::train::settings::Settings { seed, ..run.settings.clone() },
+        settings: Settings { seed, ..run.settings.clone() },
         corruption: run.corruption,
     };
     let all: Vec<Vec<Run>> =
         table.rows.iter().map(|row| seeds.iter().map(|&seed| seeded(&row.run, seed)).collect()).collect();
     let pending: Vec<&Run> =
-        all.iter().flatten().filter(|run| store.get(&Store::key(&inputs.digest, run)).is_none()).collect();
+        all.iter().flatten().filter(|run| store.get(&RunStore::key(&inputs.digest, run)).is_none()).collect();
     let jobs = args.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
-    inputs.work(&pending, jobs.clamp(1, pending.len().max(1)), &mut store)?;
+    inputs.run_all(&pending, jobs.clamp(1, pending.len().max(1)), &mut store)?;
 
-    let done = all.iter().map(|runs| {
-        let of = |run| store.get(&Store::key(&inputs.digest, run));
+    let finished = all.iter().map(|runs| {
+        let of = |run| store.get(&RunStore::key(&inputs.digest, run));
         runs.iter().filter_map(of).collect()
     });
-    let summary = summary::Summary::new(&table, &done.collect::<Vec<_>>());
+    let summary = summary::Summary::new(&table, &finished.collect::<Vec<_>>());
     print!("{summary}");
     let written = [
         ("txt", summary.to_string()),
@@ -108,12 +110,12 @@ pub fn run(args: &ExperimentArgs) -> Result<()> {
     Ok(())
 }
 
-/// A data set and its features.
+/// What all runs have in common: a data set and its features.
 struct Inputs {
-    data: Featured,
-    /// Of the training images mirrored.
+    data: FeaturedDataset,
+    /// Features of the mirrored training images.
     flipped: Option<Tensor>,
-    /// Stands for labels and features.
+    /// Identifies labels and features.
     digest: String,
 }
 
@@ -141,20 +143,20 @@ impl Inputs {
             row.flatten_all()?.to_vec1::<f32>()?.iter().for_each(|x| hash.update(x.to_le_bytes()));
         }
         let digest = hash.finalize().iter().map(|b| format!("{b:02x}")).collect();
-        Ok(Self { data: Featured { manifest, train, test_images, test }, flipped, digest })
+        Ok(Self { data: FeaturedDataset { manifest, train, test_images, test }, flipped, digest })
     }
 
-    /// Does all that is pending and writes each result down as it comes. The first error ends it.
-    fn work(&self, pending: &[&Run], jobs: usize, store: &mut Store) -> Result<()> {
+    /// Runs everything that is pending, and stores each result as soon as it is there. The first error ends it.
+    fn run_all(&self, pending: &[&Run], jobs: usize, store: &mut RunStore) -> Result<()> {
         if pending.is_empty() {
             return Ok(());
         }
-        // Matrix products look here each time. Features are done, so nothing else wants more threads; trainings side by
-        // side are faster than any of them on several.
+        // candle's matrix products read this variable each time. Features are computed already, and several trainings on one thread each
+        // are faster than one training on several threads.
         std::env::set_var("RAYON_NUM_THREADS", "1");
-        let progress = bar("trainings", pending.len());
+        let progress = progress_bar("trainings", pending.len());
         let (next, store) = (Mutex::new(pending.iter()), Mutex::new(store));
-        // A panic elsewhere leaves list and store as they are, and is passed on when the threads are joined.
+        // A panic in another thread leaves list and store valid, and is reported when the threads are joined.
         let take = || next.lock().unwrap_or_else(PoisonError::into_inner).next().copied();
         let job = || -> Result<()> {
             let pool = rayon::ThreadPoolBuilder::new()
@@ -162,8 +164,8 @@ impl Inputs {
                 .build()
                 .map_err(|e| Error::new(Kind::Unavailable, format!("could not start a thread: {e}")))?;
             while let Some(run) = take() {
-                let done = pool.install(|| self.done(run))?;
-                store.lock().unwrap_or_else(PoisonError::into_inner).add(done)?;
+                let finished = pool.install(|| self.run(run))?;
+                store.lock().unwrap_or_else(PoisonError::into_inner).add(finished)?;
                 progress.inc(1);
             }
             Ok(())
@@ -179,18 +181,19 @@ impl Inputs {
         Ok(())
     }
 
-    fn done(&self, run: &Run) -> Result<Done> {
+    /// One run. A training that diverges is a result, too.
+    fn run(&self, run: &Run) -> Result<FinishedRun> {
         let started = Instant::now();
-        let key = Store::key(&self.digest, run);
+        let key = RunStore::key(&self.digest, run);
         let (figures, failure) = match self.figures(run) {
             Ok(figures) => (figures, None),
             Err(e) if e.message.contains("not a finite number") => (Default::default(), Some(e.message)),
             Err(e) => return Err(e),
         };
-        Ok(Done { key, run: run.clone(), figures, failure, seconds: started.elapsed().as_secs_f64() })
+        Ok(FinishedRun { key, run: run.clone(), figures, failure, seconds: started.elapsed().as_secs_f64() })
     }
 
-    /// One training and its evaluation.
+    /// Trains and evaluates one run.
     fn figures(&self, run: &Run) -> Result<super::figures::Figures> {
         let (settings, data) = (&run.settings, &self.data);
         let labels = match run.corruption {
@@ -199,13 +202,13 @@ impl Inputs {
         };
         let set = TrainingSet::new(&labels)?;
         let mut rng = StdRng::seed_from_u64(settings.seed);
-        let start = Initializer::new(&Device::Cpu, data.train.dtype(), &mut rng);
-        let method = settings.method.start(&set, data.train.dim(1)?, settings, start)?;
+        let initializer = Initializer::new(&Device::Cpu, data.train.dtype(), &mut rng);
+        let method = create_method(&set, data.train.dim(1)?, settings, initializer)?;
         let flipped = self.flipped.clone().filter(|_| settings.flip);
         let mut source = FrozenFeatures::new(data.train.clone(), flipped);
         let hidden = ProgressBar::hidden();
-        train(&*method, &mut source, &Plan::new(settings, &set.instances, &hidden), &mut |_| Ok(()))?;
-        let report = evaluate_method(&*method, data, &labels, settings, Protocol::default())?;
-        Ok(figures(&report))
+        train(&*method, &mut source, &TrainingPlan::new(settings, &set.instances, &hidden), &mut |_| Ok(()))?;
+        let results = evaluate_method(&*method, data, &labels, settings, Protocol::default())?;
+        Ok(figures(&results))
     }
 }

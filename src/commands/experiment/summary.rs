@@ -1,40 +1,40 @@
-//! A table with its numbers: for people, as CSV and as JSON.
+//! A table with its figures, as text, CSV and JSON.
 
 use super::figures::Spread;
-use super::store::Done;
+use super::run_store::FinishedRun;
 use super::tables::{Column, Table};
 use std::fmt;
 
-/// Means and spreads of a table's figures.
+/// The figures of a table, averaged over seeds.
 pub struct Summary {
-    /// Of the table.
+    /// Title of the table.
     pub title: &'static str,
-    /// Head of the first column.
+    /// What the rows differ in: head of the first column.
     pub differs: &'static str,
-    /// The others.
+    /// The other columns.
     pub columns: Vec<Column>,
-    /// One per row of the table.
+    /// The rows of the table.
     pub rows: Vec<SummaryRow>,
 }
 
-/// A row of numbers.
+/// One row of figures.
 pub struct SummaryRow {
-    /// Its name.
+    /// The name of the row.
     pub name: String,
-    /// Per column, times its factor; `None` if no run has the figure.
+    /// Per column, the figure times the column's factor; `None` if no run has it.
     pub cells: Vec<Option<Spread>>,
-    /// Why runs failed.
+    /// Why runs failed, one entry per failure.
     pub failures: Vec<String>,
-    /// All that was measured, per seed.
-    pub runs: Vec<Done>,
+    /// All runs, one per seed.
+    pub runs: Vec<FinishedRun>,
 }
 
 impl Summary {
-    /// From the runs of each row.
-    pub fn new(table: &Table, runs: &[Vec<&Done>]) -> Self {
+    /// The summary of a table from the runs of each row.
+    pub fn new(table: &Table, runs: &[Vec<&FinishedRun>]) -> Self {
         let rows = table.rows.iter().zip(runs).map(|(row, runs)| {
             let cell = |c: &Column| {
-                let of = |d: &&Done| d.figures.get(c.figure).map(|x| x * c.factor);
+                let of = |d: &&FinishedRun| d.figures.get(c.figure).map(|x| x * c.factor);
                 Spread::of(&runs.iter().filter_map(of).collect::<Vec<_>>())
             };
             SummaryRow {
@@ -52,7 +52,7 @@ impl Summary {
         }
     }
 
-    /// A line per row; of each figure its mean, its standard deviation and the number of runs.
+    /// CSV: a line per row with the mean and the standard deviation of each figure, and the number of runs.
     pub fn csv(&self) -> String {
         let quoted = |s: &str| format!("\"{}\"", s.replace('"', "\"\""));
         let mut out = quoted(self.differs);
@@ -70,7 +70,7 @@ impl Summary {
         out
     }
 
-    /// Means and deviations, and all figures of every run.
+    /// JSON: means and deviations, and all figures of every run.
     pub fn json(&self) -> String {
         let rows = self.rows.iter().map(|row| {
             let cells: serde_json::Map<String, serde_json::Value> = (self.columns.iter())
@@ -94,7 +94,7 @@ impl Summary {
     }
 }
 
-/// `mean ± deviation`: one digit behind the point for percent, three for the others.
+/// `mean ± deviation`, with one decimal for percent and three otherwise.
 pub(super) fn cell(column: &Column, spread: &Option<Spread>) -> String {
     let digits = if column.factor == 100.0 { 1 } else { 3 };
     spread.map_or("-".into(), |s| format!("{:.digits$} ± {:.digits$}", s.mean, s.deviation))
@@ -127,18 +127,18 @@ impl fmt::Display for Summary {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::commands::experiment::tables::{Row, Run, TableName};
+    use crate::commands::experiment::tables::{Run, TableName, TableRow};
     use crate::train::settings::Settings;
 
     /// Table 2c with the rows of the weights 0 (two runs) and 1 (one run, that failed), and a name that needs escaping.
     pub(in crate::commands::experiment) fn summary() -> Summary {
         let mut table = TableName::Table2c.table(&Settings::default());
-        let row = |name: &str| Row {
+        let row = |name: &str| TableRow {
             name: name.into(),
             run: Run { settings: Settings::default(), corruption: None },
         };
         table.rows = vec![row("0"), row("<1\">")];
-        let done = |figures: &[(&str, f64)], failure: Option<&str>| Done {
+        let done = |figures: &[(&str, f64)], failure: Option<&str>| FinishedRun {
             key: String::new(),
             run: row("").run,
             figures: figures.iter().map(|&(n, x)| (n.to_owned(), x)).collect(),
@@ -152,7 +152,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn the_table_reads_as_the_papers_and_says_what_failed() {
+    fn the_table_has_the_papers_form_and_lists_failures() {
         let text = summary().to_string();
         let lines: Vec<&str> = text.lines().collect();
         assert!(lines[0].ends_with("in percent: mean ± standard deviation of 2 seeds"));
@@ -162,7 +162,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn csv_and_json_hold_the_numbers() {
+    fn csv_and_json_contain_the_figures() {
         let csv = summary().csv();
         assert!(csv.contains("\n\"0\",35.0000,7.0711,25.0000,0.0000,50.0000,0.0000,2,0\n"), "{csv}");
         assert!(csv.ends_with("\n\"<1\"\">\",,,,,,,1,1\n"), "{csv}");

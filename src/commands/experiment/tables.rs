@@ -1,11 +1,11 @@
 //! The paper's tables as lists of trainings.
 
 use crate::data::corruption::Corruption;
-use crate::train::methods::MethodKind;
-use crate::train::settings::Settings;
+use crate::train::method_kind::MethodKind;
+use crate::train::settings::{Schedule, Settings};
 use serde::{Deserialize, Serialize};
 
-/// Which table.
+/// A table, by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum TableName {
     /// Which losses take part
@@ -18,53 +18,53 @@ pub enum TableName {
     Table2a,
     /// Corrupted attribute labels
     Table2b,
-    /// Weight of the embeddings' norm
+    /// Weight of the squared norm of embeddings
     Table2c,
-    /// The cooperative method against its rivals
+    /// The cooperative method and the baselines
     Table3,
     /// Beyond the paper: options one by one and together
     Options,
 }
 
-/// A table: its trainings and what to show of them.
+/// A table: the trainings of its rows, and the figures of its columns.
 pub struct Table {
-    /// Of the files.
+    /// Name of the files.
     pub name: &'static str,
-    /// What it is about.
+    /// Title.
     pub title: &'static str,
     /// What the rows differ in.
     pub differs: &'static str,
-    /// Trainings.
-    pub rows: Vec<Row>,
-    /// Figures.
+    /// The rows.
+    pub rows: Vec<TableRow>,
+    /// The columns.
     pub columns: Vec<Column>,
 }
 
-/// One training, but for its seed.
-pub struct Row {
-    /// What it is called.
+/// A row of a table: one training, repeated with several seeds.
+pub struct TableRow {
+    /// The name of the row.
     pub name: String,
-    /// What it is.
+    /// The training, with an arbitrary seed.
     pub run: Run,
 }
 
-/// Everything that decides a training on given features.
+/// Everything that determines a training on given features.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Run {
-    /// How it learns.
+    /// The hyper-parameters.
     pub settings: Settings,
-    /// What is wrong with its labels: how, and in which share of the instances.
+    /// How its labels are corrupted, and in which fraction of the instances.
     pub corruption: Option<(Corruption, f64)>,
 }
 
-/// A figure of [`super::figures::Figures`] as a table shows it.
+/// A column of a table: a figure of [`super::figures::Figures`].
 #[derive(Clone, Copy)]
 pub struct Column {
-    /// Its name there.
+    /// The name of the figure.
     pub figure: &'static str,
-    /// Its name here.
+    /// The head of the column.
     pub title: &'static str,
-    /// What it is multiplied with: 100 for percent.
+    /// Factor of the figure: 100 for percent.
     pub factor: f64,
 }
 
@@ -79,7 +79,7 @@ const MAIN: [Column; 3] = [
     percent("category_map", "category mAP"),
 ];
 
-/// Those of ordered attributes, means over the attributes that are.
+/// The figures of ordered attributes, averaged over these attributes.
 const ORDERED: [Column; 4] = [
     Column { figure: "ordered_mae_micro", title: "MAE, micro", factor: 1.0 },
     Column { figure: "ordered_mae_macro", title: "MAE, macro", factor: 1.0 },
@@ -88,7 +88,7 @@ const ORDERED: [Column; 4] = [
 ];
 
 impl TableName {
-    /// The table around `base`: its rows change that in what they differ.
+    /// The table with the hyper-parameters of `base`, of which each row changes what it is about.
     pub fn table(self, base: &Settings) -> Table {
         match self {
             Self::Table1a => losses(base),
@@ -97,16 +97,16 @@ impl TableName {
             Self::Table2a => proxies(base),
             Self::Table2b => corruption(base),
             Self::Table2c => regularization(base),
-            Self::Table3 => rivals(base),
+            Self::Table3 => baselines(base),
             Self::Options => options(base),
         }
     }
 }
 
-fn row(name: impl Into<String>, base: &Settings, change: impl FnOnce(&mut Settings)) -> Row {
+fn row(name: impl Into<String>, base: &Settings, change: impl FnOnce(&mut Settings)) -> TableRow {
     let mut settings = base.clone();
     change(&mut settings);
-    Row { name: name.into(), run: Run { settings, corruption: None } }
+    TableRow { name: name.into(), run: Run { settings, corruption: None } }
 }
 
 fn losses(base: &Settings) -> Table {
@@ -210,7 +210,7 @@ fn regularization(base: &Settings) -> Table {
     }
 }
 
-fn rivals(base: &Settings) -> Table {
+fn baselines(base: &Settings) -> Table {
     let rows = [
         ("multitask", MethodKind::Multitask),
         ("multitask + triplet", MethodKind::MultitaskTriplet),
@@ -220,9 +220,9 @@ fn rivals(base: &Settings) -> Table {
     ];
     Table {
         name: "table3",
-        title: "Table 3: the cooperative method and its rivals",
+        title: "Table 3: the cooperative method and the baselines",
         differs: "method",
-        rows: rows.map(|(name, method)| row(name, base, |s| method.choose(s))).into(),
+        rows: rows.map(|(name, method)| row(name, base, |s| s.set_method(method))).into(),
         columns: MAIN.to_vec(),
     }
 }
@@ -256,7 +256,7 @@ fn options(base: &Settings) -> Table {
             row("weight decay 2e-3", base, |s| s.weight_decay = 2e-3),
             row("norm term 0.05", base, |s| s.losses.regularization = 0.05),
             row("queries normalised again", base, |s| s.renormalize_queries = true),
-            row("cosine schedule", base, |s| s.schedule = crate::train::settings::Schedule::Cosine),
+            row("cosine schedule", base, |s| s.schedule = Schedule::Cosine),
         ],
         columns: MAIN.to_vec(),
     }
@@ -268,7 +268,7 @@ mod tests {
     use clap::ValueEnum;
 
     #[test]
-    fn rows_have_names_of_their_own_and_settings_that_can_be_trained_with() {
+    fn rows_have_distinct_names_and_valid_settings() {
         for name in TableName::value_variants() {
             let table = name.table(&Settings::default());
             assert_eq!(Some(table.name), name.to_possible_value().as_ref().map(|v| v.get_name()));

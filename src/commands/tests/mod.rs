@@ -1,6 +1,6 @@
-//! The whole offline chain on a small set that is drawn here: train, write, read back, evaluate.
+//! The commands on a small generated data set: train, write, read back, evaluate.
 
-mod report;
+mod report_page;
 
 use crate::commands::eval::{run as evaluate, EvalArgs};
 use crate::commands::experiment::tables::TableName;
@@ -11,7 +11,7 @@ use crate::data::fixture::draw;
 use crate::data::manifest::ReadingArgs;
 use crate::eval::results::Absent;
 use crate::model::{synthetic, Arch, Model};
-use crate::train::methods::MethodKind;
+use crate::train::method_kind::MethodKind;
 use candle_core::Device;
 use clap::ValueEnum;
 use std::path::Path;
@@ -44,7 +44,7 @@ pub(crate) fn backbone(folder: &Path) {
     candle_core::safetensors::save(&tensors, folder.join("resnet18.safetensors")).unwrap();
 }
 
-/// The model's files, and the lengths of the caches.
+/// Trains; returns the model's weights and config, and the sizes of the cache files.
 fn trained(args: &TrainArgs) -> (Vec<u8>, String, Vec<u64>) {
     run(args).unwrap();
     let out = args.out.as_ref().unwrap();
@@ -59,7 +59,7 @@ fn caches(args: &TrainArgs) -> Vec<std::path::PathBuf> {
 }
 
 #[test]
-fn a_small_set_trains_evaluates_and_trains_to_the_same_bytes_after_an_interruption() {
+fn training_is_reproducible_and_resumes_an_interrupted_cache() {
     let dir = tempfile::tempdir().unwrap();
     draw(dir.path());
     backbone(dir.path());
@@ -74,14 +74,14 @@ fn a_small_set_trains_evaluates_and_trains_to_the_same_bytes_after_an_interrupti
     let log = std::fs::read_to_string(dir.path().join("first/losses.csv")).unwrap();
     assert_eq!(log.lines().count(), 41);
     assert!(log.starts_with("epoch,learning_rate,total,instance,category,norm,order,attribute:colour,"));
-    // A random backbone generalises to nothing, but what it saw can be learned (`tests/garments.rs` has a real one).
+    // A random backbone does not generalise, but the training images can be learned. (`tests/garments.rs` has a real one.)
     let total = |line: &str| line.split(',').nth(2).unwrap().parse::<f64>().unwrap();
     let lines: Vec<&str> = log.lines().collect();
     assert!(total(lines[40]) < 0.8 * total(lines[1]), "{log}");
     let card = std::fs::read_to_string(dir.path().join("first/README.md")).unwrap();
     assert!(card.contains("| size | small < large |") && card.contains("CC0-1.0"), "{card}");
 
-    // A process killed while it wrote leaves part of a record; the next takes what is whole and goes on.
+    // A process that is killed while writing leaves a partial record in the cache; the next run keeps the complete records.
     let cache = caches(&args).remove(0);
     let bytes = std::fs::read(&cache).unwrap();
     std::fs::write(&cache, &bytes[..bytes.len() * 2 / 3]).unwrap();
@@ -107,7 +107,7 @@ fn a_small_set_trains_evaluates_and_trains_to_the_same_bytes_after_an_interrupti
     assert_eq!(report["instance"]["recall_at_1"], metrics["instance_recall_at_1"]);
     assert_eq!(report["attributes"]["mean_average_precision"], metrics["attribute_map"]);
     assert_eq!(report["model"]["digest"], model.digest().to_string());
-    // Gallery images that have a size, of two colours and two shapes; the colour has no order and so no error in ranks.
+    // 8 gallery images have a size. Colours are not ordered, so they have no error in ranks.
     let [colour, size] = [0, 1].map(|k| &report["predictions"][k]);
     assert_eq!((&size["images"], &report["predicted_by"]), (&8.into(), &"proxy".into()));
     assert!(size["mean_absolute_error"]["macro"].is_f64() && colour["mean_absolute_error"].is_null());
@@ -124,7 +124,7 @@ fn a_set_without_training_images_is_an_error_with_a_hint() {
 }
 
 #[test]
-fn a_rival_trains_and_leaves_weights_and_figures() {
+fn a_baseline_writes_weights_and_figures() {
     let dir = tempfile::tempdir().unwrap();
     draw(dir.path());
     backbone(dir.path());
@@ -142,7 +142,7 @@ fn a_rival_trains_and_leaves_weights_and_figures() {
 }
 
 #[test]
-fn an_experiment_does_each_run_once_and_writes_its_table() {
+fn an_experiment_runs_each_training_once_and_writes_its_table() {
     let dir = tempfile::tempdir().unwrap();
     draw(dir.path());
     backbone(dir.path());
@@ -170,7 +170,7 @@ fn an_experiment_does_each_run_once_and_writes_its_table() {
     let (runs, csv) = experiment(TableName::Table2a, 2);
     assert_eq!((runs.len(), csv.lines().count()), (8, 5));
     assert!(!csv.contains(",,"), "{csv}");
-    // All there: nothing is trained, the table is the same. Another shares the row of the paper.
+    // All runs are stored: nothing is trained, and the table is the same. Another table shares the row of the paper.
     assert_eq!(experiment(TableName::Table2a, 1), (runs.clone(), csv));
     let (more, _) = experiment(TableName::Table2b, 1);
     assert_eq!(more.len(), 8 + 12);
@@ -178,7 +178,7 @@ fn an_experiment_does_each_run_once_and_writes_its_table() {
 }
 
 #[test]
-fn calibration_in_folds_costs_the_model_nothing_and_judges_every_image() {
+fn calibration_folds_use_every_image_and_leave_the_weights_unchanged() {
     let dir = tempfile::tempdir().unwrap();
     with_backbone(dir.path());
     let training = |out: &str, folds| {
@@ -190,22 +190,22 @@ fn calibration_in_folds_costs_the_model_nothing_and_judges_every_image() {
         (weights, serde_json::from_str::<serde_json::Value>(&config).unwrap())
     };
     let (plain, without) = training("plain", 0);
-    // Each of the six instances once: what the others show, it can be asked for.
+    // Each of the six instances is held out once.
     let (weights, config) = training("folds", 6);
-    assert!(weights == plain, "the model learns from all images, whatever calibrates it");
+    assert!(weights == plain, "calibration must not change the weights");
     assert_eq!(
         (&without["tagging"]["held_out_images"], &config["tagging"]["held_out_images"]),
         (&0.into(), &18.into())
     );
     let colours = |config: &serde_json::Value| config["tagging"]["attributes"][0]["temperature"].as_f64();
     assert_ne!(colours(&config), colours(&without));
-    assert_eq!(training("folds", 6), (weights, config), "everything is taken up from checkpoints");
+    assert_eq!(training("folds", 6), (weights, config), "all trainings resume from checkpoints");
     for fold in ["fold-1", "fold-6"] {
         assert!(dir.path().join("folds-checkpoint").join(fold).is_dir());
     }
 }
 
-/// Options of a training that changes the backbone, with checkpoints.
+/// Options of a training that fine-tunes the backbone, with checkpoints.
 fn finetuning(folder: &Path, out: &str) -> TrainArgs {
     let mut args = options(folder, out);
     args.checkpoint = Some(folder.join(format!("{out}-checkpoint")));
@@ -222,14 +222,14 @@ fn finetuning(folder: &Path, out: &str) -> TrainArgs {
     args
 }
 
+/// Draws the data set and writes the backbone.
 fn with_backbone(folder: &Path) {
     draw(folder);
-    let backbone: std::collections::HashMap<_, _> = synthetic::backbone(Arch::ResNet18).into_iter().collect();
-    candle_core::safetensors::save(&backbone, folder.join("resnet18.safetensors")).unwrap();
+    backbone(folder);
 }
 
 #[test]
-fn a_backbone_learns_and_an_interrupted_training_ends_at_the_same_numbers() {
+fn a_backbone_is_fine_tuned_and_an_interrupted_training_resumes_to_the_same_numbers() {
     let dir = tempfile::tempdir().unwrap();
     with_backbone(dir.path());
     let (whole, config, _) = trained(&finetuning(dir.path(), "whole"));
@@ -240,17 +240,17 @@ fn a_backbone_learns_and_an_interrupted_training_ends_at_the_same_numbers() {
     for name in ["layer4.1.conv2.weight", "bn1.weight", "bn1.running_mean"] {
         let learned = model.numbers(&format!("backbone.{name}")).unwrap();
         let before: Vec<f32> = start[name].flatten_all().unwrap().to_vec1().unwrap();
-        // Filters are stored in half precision: more than its rounding. The others move by the learning rate a step.
+        // Filters are stored in half precision, so they must move by more than its rounding.
         let still = if start[name].rank() > 1 { 2e-3 } else { 1e-5 };
         let moved = learned.iter().zip(&before).any(|(a, b)| (a - b).abs() > still * b.abs().max(1e-2));
         assert!(moved, "{name} has not learned");
     }
-    // Two epochs, then the third in another run: with the constant schedule nothing depends on how many there will be.
+    // Two epochs, then the third in another run: with a constant schedule the number of epochs does not matter.
     let mut first = finetuning(dir.path(), "parts");
     first.hyper.epochs = Some(2);
     run(&first).unwrap();
     let (parts, _, _) = trained(&finetuning(dir.path(), "parts"));
-    assert!(parts == whole, "going on gave other weights");
+    assert!(parts == whole, "resuming gave other weights");
     let log = |out: &str| std::fs::read_to_string(dir.path().join(out).join("losses.csv")).unwrap();
     assert_eq!(log("parts"), log("whole"));
 }

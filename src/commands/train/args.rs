@@ -4,29 +4,29 @@ use crate::data::manifest::ReadingArgs;
 use crate::error::{Error, Kind, Result};
 use crate::image::Preprocessing;
 use crate::model::open_device;
-use crate::train::methods::MethodKind;
-use crate::train::optimizer::Rule;
+use crate::train::method_kind::MethodKind;
+use crate::train::optimizer::OptimizerKind;
 use crate::train::settings::{Preset, Schedule, Settings};
 use candle_core::Device;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
-/// `coopembed train`'s flags; `--config` names a TOML file with the same names, in which those of [`HyperArgs`] are in
-/// the table `[training]`, those of [`ReadingArgs`] in `[reading]` and those of [`CardArgs`] in `[card]`.
+/// The flags of `coopembed train`. `--config` names a TOML file with options of the same names, where those of [`HyperArgs`] are in the
+/// table `[training]`, those of [`ReadingArgs`] in `[reading]` and those of `CardArgs` in `[card]`.
 #[derive(Debug, Clone, Default, PartialEq, clap::Args, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub struct TrainArgs {
-    /// TOML file with these options under the same names; flags override it
+    /// TOML file with options of the same names; flags override it
     #[arg(long, value_name = "FILE")]
     #[serde(skip)]
     pub config: Option<PathBuf>,
     /// Folder of the data set: images.csv, In-Shop Clothes or CompCars
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
-    /// Weights of the backbone: what import-backbone wrote, or with --arch any checkpoint
+    /// Weights of the backbone: a file from import-backbone, or with --arch a PyTorch checkpoint
     #[arg(long, value_name = "FILE")]
     pub backbone: Option<PathBuf>,
-    /// resnet18, resnet34, resnet50 or efficientnet_lite0 [default: what the backbone's file says]
+    /// Backbone: resnet18, resnet34, resnet50 or efficientnet_lite0 [default: named in the backbone's file]
     #[arg(long, value_name = "NAME")]
     pub arch: Option<String>,
     /// Model directory to write
@@ -35,48 +35,48 @@ pub struct TrainArgs {
     /// Height and width of the network's input in pixels [default: 224]
     #[arg(long, value_name = "PIXELS")]
     pub size: Option<u32>,
-    /// Subtracted from red, green and blue in [0, 1] [default: ImageNet's mean]
+    /// Mean of red, green and blue in [0, 1], which is subtracted [default: ImageNet's]
     #[arg(long, value_name = "R,G,B", value_delimiter = ',')]
     pub mean: Option<Vec<f32>>,
-    /// What they are divided by then [default: ImageNet's standard deviation]
+    /// Standard deviation of red, green and blue, by which they are divided [default: ImageNet's]
     #[arg(long, value_name = "R,G,B", value_delimiter = ',')]
     pub std: Option<Vec<f32>>,
     /// CSV file for the losses of every epoch [default: losses.csv in the model directory]
     #[arg(long, value_name = "FILE")]
     pub log: Option<PathBuf>,
-    /// Folder for features [default: coopembed/features in the user's cache folder]
+    /// Folder for cached features [default: coopembed/features in the user's cache folder]
     #[arg(long, value_name = "DIR")]
     pub cache: Option<PathBuf>,
-    /// Folder for the training's state after every epoch; an interrupted training goes on from it
+    /// Folder for a checkpoint after every epoch, from which an interrupted training resumes
     #[arg(long, value_name = "DIR")]
     pub checkpoint: Option<PathBuf>,
-    /// Where to learn: cpu or cuda:N [default: cpu]
+    /// Device to train on: cpu or cuda:N [default: cpu]
     #[arg(long, value_name = "DEVICE")]
     pub device: Option<String>,
-    /// With --train-backbone: threads that load images [default: one per processor, 8 at most]
+    /// With --train-backbone: number of threads that load images [default: one per processor, at most 8]
     #[arg(long, value_name = "COUNT")]
     pub workers: Option<usize>,
-    /// How to learn.
+    /// Hyper-parameters.
     #[command(flatten)]
     #[serde(rename = "training")]
     pub hyper: HyperArgs,
     /// How to read the data set.
     #[command(flatten)]
     pub reading: ReadingArgs,
-    /// What to say about the model.
+    /// Contents of the model card.
     #[command(flatten)]
     pub card: CardArgs,
 }
 
-/// Hyper-parameters; the defaults are [`Settings::default`].
+/// Hyper-parameters as options; the defaults are those of [`Settings::default`].
 #[derive(Debug, Clone, Default, PartialEq, clap::Args, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 #[command(next_help_heading = "Hyper-parameters ([training] in the TOML file)")]
 pub struct HyperArgs {
-    /// Settings that these options change [default: paper]
+    /// Hyper-parameters to start from; the other options change them [default: paper]
     #[arg(long, value_enum)]
     pub preset: Option<Preset>,
-    /// What learns [default: cooperative]
+    /// Method to train [default: cooperative]
     #[arg(long, value_enum)]
     pub method: Option<MethodKind>,
     /// n, the dimensions of each attribute's subspace [default: 50]
@@ -91,142 +91,142 @@ pub struct HyperArgs {
     /// Learning rate of the projection [default: 1e-4]
     #[arg(long, value_name = "RATE")]
     pub learning_rate: Option<f64>,
-    /// Learning rate of the proxies as a multiple of that [default: 10]
+    /// Learning rate of the proxies, as a multiple of the projection's [default: 10]
     #[arg(long, value_name = "FACTOR")]
     pub proxy_rate: Option<f64>,
-    /// Learning rate of the backbone as a multiple of the projection's, with --train-backbone [default: 0.1]
+    /// With --train-backbone: learning rate of the backbone, as a multiple of the projection's [default: 0.1]
     #[arg(long, value_name = "FACTOR")]
     pub backbone_rate: Option<f64>,
-    /// Coupled (adam) or decoupled (adamw) weight decay [default: adam]
+    /// Optimiser: adam (coupled weight decay) or adamw (decoupled) [default: adam]
     #[arg(long, value_enum)]
-    pub optimizer: Option<Rule>,
-    /// Scale all gradients down if their norm is over this [default: never]
+    pub optimizer: Option<OptimizerKind>,
+    /// Scale the gradients down to this norm if theirs is larger [default: never]
     #[arg(long, value_name = "NORM")]
     pub clip_norm: Option<f64>,
-    /// Learning rate over the epochs [default: constant]
+    /// How the learning rate changes over the epochs [default: constant]
     #[arg(long, value_enum)]
     pub schedule: Option<Schedule>,
-    /// Epochs over which the learning rate rises from zero [default: 0]
+    /// Number of epochs over which the learning rate rises from zero [default: 0]
     #[arg(long, value_name = "EPOCHS")]
     pub warmup_epochs: Option<f64>,
-    /// Weight decay of all that learns [default: 5e-5]
+    /// Weight decay of all parameters [default: 5e-5]
     #[arg(long, value_name = "FACTOR")]
     pub weight_decay: Option<f64>,
-    /// Weight decay of the proxies [default: that of the rest]
+    /// Weight decay of the proxies [default: as --weight-decay]
     #[arg(long, value_name = "FACTOR")]
     pub proxy_weight_decay: Option<f64>,
-    /// Weight of the instance loss [default: 1]
+    /// Weight of the instance loss, Eq. 1 [default: 1]
     #[arg(long, value_name = "LAMBDA")]
     pub lambda_instance: Option<f64>,
-    /// Weight of the attribute losses [default: 1]
+    /// Weight of the attribute losses, Eq. 2 [default: 1]
     #[arg(long, value_name = "LAMBDA")]
     pub lambda_attribute: Option<f64>,
-    /// Weight of the category loss [default: 1]
+    /// Weight of the category loss, Eq. 5 [default: 1]
     #[arg(long, value_name = "LAMBDA")]
     pub lambda_category: Option<f64>,
-    /// Weight of the embeddings' squared norm [default: 0.5]
+    /// Weight of the squared norm of embeddings, Eq. 7 [default: 0.5]
     #[arg(long, value_name = "LAMBDA")]
     pub lambda_norm: Option<f64>,
-    /// Weight of the order regulariser of ordered attributes [default: 0]
+    /// Weight of the order regulariser of ordered attributes, Eq. 3 [default: 0]
     #[arg(long, value_name = "LAMBDA")]
     pub lambda_order: Option<f64>,
-    /// Width of the order regulariser in ranks [default: 1]
+    /// Width of the order regulariser in ranks, sigma of Eq. 4 [default: 1]
     #[arg(long, value_name = "SIGMA")]
     pub order_sigma: Option<f64>,
-    /// Standard deviation of the proxies at the start [default: 0.125]
+    /// Standard deviation of the initial proxies [default: 0.125]
     #[arg(long, value_name = "STD")]
     pub proxy_std: Option<f64>,
     /// Mirror each training image half of the time [default: true]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     pub flip: Option<bool>,
-    /// Let the backbone learn too, instead of using its features as they are [default: false]
+    /// Train the backbone too, instead of keeping it frozen [default: false]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     pub train_backbone: Option<bool>,
-    /// With --train-backbone: keep its batch normalisation's running statistics, and use them [default: false]
+    /// With --train-backbone: normalise by the running statistics of batch normalisation and keep them [default: false]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     pub frozen_batch_norm: Option<bool>,
-    /// With --train-backbone: show a random part of each training image, 20 to 100 % of it [default: false]
+    /// With --train-backbone: crop each training image at random, to 20 to 100 % of its area [default: false]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     pub random_crop: Option<bool>,
-    /// Hold out this part of the training instances to tell how well it goes; the best epoch is kept [default: none]
+    /// Hold out this fraction of the training instances for validation, and keep the best epoch [default: none]
     #[arg(long, value_name = "FRACTION")]
     pub validation: Option<f64>,
-    /// End after this many epochs without a better validation [default: never]
+    /// Stop after this many epochs without a better validation score [default: never]
     #[arg(long, value_name = "EPOCHS")]
     pub patience: Option<usize>,
-    /// Hold out this part of the training instances to calibrate the probabilities of tags; those of --validation serve, if there
-    /// are any [default: 0]
+    /// Hold out this fraction of the training instances to calibrate the probabilities of tags; with --validation its instances
+    /// are used [default: 0]
     #[arg(long, value_name = "FRACTION")]
     pub calibration: Option<f64>,
-    /// Calibrate the probabilities of tags without losing images for it: train so many times before, each time without another part
-    /// of the training instances. Nothing to do with --validation or --calibration [default: 0]
+    /// Calibrate the probabilities of tags without holding out images: train this many times before, each time without another
+    /// part of the training instances. Ignored with --validation or --calibration [default: 0]
     #[arg(long, value_name = "COUNT")]
     pub calibration_folds: Option<usize>,
-    /// Beyond the paper: learn on subspaces of unit length [default: false]
+    /// Beyond the paper: compare embeddings and proxies at unit length in each subspace [default: false]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     pub normalize: Option<bool>,
-    /// Inverse temperature of the softmax with --normalize [default: 16]
+    /// With --normalize: inverse temperature of the softmax [default: 16]
     #[arg(long, value_name = "FACTOR")]
     pub scale: Option<f64>,
-    /// With --normalize, the scale learns too [default: false]
+    /// With --normalize: learn the scale too [default: false]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     pub learned_scale: Option<bool>,
     /// Beyond the paper: LayerNorm of the features before the projection [default: false]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     pub standardize_features: Option<bool>,
-    /// Beyond the paper: images without a value of an attribute learn that they have none [default: false]
+    /// Beyond the paper: images without a value of an attribute get a proxy of their own [default: false]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     pub absent_proxies: Option<bool>,
-    /// The instances' proxies stay as they were drawn [default: false]
+    /// Keep the initial values of the instance proxies [default: false]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     pub fixed_instance_proxies: Option<bool>,
-    /// The values' proxies stay as they were drawn [default: false]
+    /// Keep the initial values of the attribute values' proxies [default: false]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     pub fixed_attribute_proxies: Option<bool>,
-    /// Of triplets, in squared distances of unit vectors [default: 0.2]
+    /// Margin of triplets, in squared distances of unit vectors [default: 0.2]
     #[arg(long, value_name = "DISTANCE")]
     pub margin: Option<f64>,
-    /// Images of an instance that come together in a batch [default: 4 for methods with triplets, else mixed freely]
+    /// Images of an instance that are placed together in a batch [default: 4 for methods with triplets, otherwise shuffled]
     #[arg(long, value_name = "COUNT")]
     pub images_per_instance: Option<usize>,
-    /// Beyond the paper: mean queries are normalised again [default: false]
+    /// Beyond the paper: scale mean queries to unit length again [default: false]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     pub renormalize_queries: Option<bool>,
-    /// Of every random number [default: 0]
+    /// Seed of all random numbers [default: 0]
     #[arg(long, value_name = "SEED")]
     pub seed: Option<u64>,
 }
 
-/// What the model card and config.json say beyond figures.
+/// What the user states about the model, for the model card and `config.json`.
 #[derive(Debug, Clone, Default, PartialEq, clap::Args, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 #[command(next_help_heading = "Model card ([card] in the TOML file)")]
 pub struct CardArgs {
-    /// Name of the model [default: the model directory's]
+    /// Name of the model [default: name of the data set]
     #[arg(long, value_name = "TEXT")]
     pub title: Option<String>,
-    /// Name of the data set [default: its folder's]
+    /// Name of the data set [default: name of its folder]
     #[arg(long, value_name = "TEXT")]
     pub dataset: Option<String>,
     /// Licence of the weights, an SPDX expression
     #[arg(long, value_name = "SPDX")]
     pub licence: Option<String>,
-    /// Where pictures, labels and backbone come from (Markdown)
+    /// Where images, labels and backbone come from (Markdown)
     #[arg(long, value_name = "TEXT")]
     pub origin: Option<String>,
     /// What the model is not good for (Markdown)
     #[arg(long, value_name = "TEXT")]
     pub limits: Option<String>,
-    /// Command that makes the model again [default: this one]
+    /// Command that trains the model again [default: the current command]
     #[arg(long, value_name = "COMMAND")]
     pub rebuild: Option<String>,
 }
 
 impl TrainArgs {
-    /// The flags over the file that `--config` names.
+    /// The options with those of the file that `--config` names; flags take precedence.
     ///
     /// # Errors
-    /// [`Kind::Io`]; [`Kind::InvalidParameter`] for a file that is not TOML or has unknown names.
+    /// [`Kind::Io`]; [`Kind::InvalidParameter`] for a file that is not TOML or has unknown options.
     pub fn resolved(&self) -> Result<Self> {
         let Some(path) = &self.config else { return Ok(self.clone()) };
         let text = std::fs::read_to_string(path).map_err(|e| Error::io("read", path, &e))?;
@@ -235,17 +235,17 @@ impl TrainArgs {
                 .detail(e.to_string())
                 .hint("Options have the names of the flags; see coopembed train --help.")
         };
-        // Read as options first: only so do unknown names and wrong types get a line number.
+        // Parse the file as options first: this reports unknown names and wrong types with their line.
         toml::from_str::<Self>(&text).map_err(|e| invalid(&e))?;
         let mut table: toml::Table = toml::from_str(&text).map_err(|e| invalid(&e))?;
         overlay(&mut table, toml::Table::try_from(self).map_err(|e| invalid(&e))?);
         table.try_into().map_err(|e| invalid(&e))
     }
 
-    /// An option that must be there.
+    /// The value of a mandatory option.
     ///
     /// # Errors
-    /// [`Kind::InvalidParameter`] naming the flag.
+    /// [`Kind::InvalidParameter`], naming the flag, if it is missing.
     pub fn required<'a>(flag: &str, value: &'a Option<PathBuf>) -> Result<&'a Path> {
         value.as_deref().ok_or_else(|| {
             Error::new(Kind::InvalidParameter, format!("--{flag} is missing"))
@@ -253,25 +253,25 @@ impl TrainArgs {
         })
     }
 
-    /// Where to learn.
+    /// Opens the device to train on.
     ///
     /// # Errors
-    /// [`Kind::InvalidParameter`] for what is no device; [`Kind::Unsupported`] for a GPU in a program without CUDA;
-    /// [`Kind::Unavailable`] if it cannot be used.
+    /// [`Kind::InvalidParameter`] for an unknown device; [`Kind::Unsupported`] for a GPU in a program built without CUDA;
+    /// [`Kind::Unavailable`] if the GPU cannot be used.
     pub fn device(&self) -> Result<Device> {
         open_device(self.device.as_deref().unwrap_or("cpu"))
     }
 
-    /// How many threads load images.
+    /// The number of threads that load images.
     pub fn workers(&self) -> usize {
         let all = std::thread::available_parallelism().map_or(1, usize::from);
         self.workers.unwrap_or(all.min(8)).max(1)
     }
 
-    /// Bytes to pixels.
+    /// How image bytes become network input.
     ///
     /// # Errors
-    /// [`Kind::InvalidParameter`] for means or deviations that are not three; those of [`Preprocessing::check`].
+    /// [`Kind::InvalidParameter`] unless means and deviations are three numbers each; those of [`Preprocessing::check`].
     pub fn preprocessing(&self) -> Result<Preprocessing> {
         let mut p = Preprocessing::imagenet(self.size.unwrap_or(224));
         for (flag, given, to) in [("mean", &self.mean, &mut p.mean), ("std", &self.std, &mut p.std)] {
@@ -288,7 +288,7 @@ impl TrainArgs {
 }
 
 impl HyperArgs {
-    /// The settings: these over the defaults.
+    /// The hyper-parameters: these options over those of the preset.
     ///
     /// # Errors
     /// Those of [`Settings::check`].
@@ -300,7 +300,7 @@ impl HyperArgs {
         if self.images_per_instance.is_some() {
             s.images_per_instance = self.images_per_instance;
         }
-        self.method.unwrap_or(s.method).choose(&mut s);
+        s.set_method(self.method.unwrap_or(s.method));
         set(&mut s.subspace_dim, self.subspace_dim);
         set(&mut s.epochs, self.epochs);
         set(&mut s.batch_size, self.batch_size);
@@ -343,7 +343,7 @@ impl HyperArgs {
     }
 }
 
-/// Puts every entry of `over` into `under`, table by table.
+/// Copies every entry of `over` into `under`, recursively for tables.
 fn overlay(under: &mut toml::Table, over: toml::Table) {
     for (name, value) in over {
         match (under.get_mut(&name), value) {
@@ -395,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn means_are_three_and_missing_options_are_named() {
+    fn means_must_be_three_and_missing_options_are_named() {
         let args = resolved("", &["--mean", "0.5,0.5,0.5", "--size", "64"]).unwrap();
         assert_eq!(args.preprocessing().unwrap().mean, [0.5; 3]);
         assert!(resolved("mean = [0.5]", &[]).unwrap().preprocessing().is_err());

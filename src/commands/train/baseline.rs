@@ -1,7 +1,7 @@
-//! What `coopembed train` leaves of a method that PostgreSQL does not load: its weights and its figures.
+//! What `coopembed train` writes for a baseline, which PostgreSQL does not load: its weights and its figures.
 
 use super::args::TrainArgs;
-use crate::commands::evaluate_method::{evaluate_method, Featured};
+use crate::commands::evaluate_method::{evaluate_method, FeaturedDataset};
 use crate::data::features::FrozenBackbone;
 use crate::data::manifest::{Manifest, Split};
 use crate::error::{Error, Kind, Result};
@@ -12,8 +12,8 @@ use crate::train::settings::Settings;
 use candle_core::{Device, Tensor};
 use std::path::Path;
 
-/// Writes `weights.safetensors` with all that was learned, and if there is a gallery prints the figures and writes them to
-/// `report.json`. `features` (`[images, F]`) are the training images'.
+/// Writes `weights.safetensors` with everything that was learned. If there is a gallery, prints the figures and writes them to
+/// `report.json`. `features` (`[images, F]`) are those of all training images.
 ///
 /// # Errors
 /// Those of features, evaluation and writing.
@@ -41,11 +41,11 @@ pub fn finish(
     let test_images = [manifest.split(Split::Query), manifest.split(Split::Gallery)].concat();
     let rows = backbone.extract(&manifest, &test_images, false, &args.preprocessing()?, cache)?;
     let test = Tensor::from_vec(rows, (test_images.len(), backbone.features()), &Device::Cpu)?;
-    let data = Featured { manifest, train: features, test_images, test };
-    let report = evaluate_method(method, &data, &data.manifest, settings, Protocol::default())?;
-    println!("{report}");
+    let data = FeaturedDataset { manifest, train: features, test_images, test };
+    let results = evaluate_method(method, &data, &data.manifest, settings, Protocol::default())?;
+    println!("{results}");
     let internal = |e| Error::new(Kind::Internal, format!("could not write JSON: {e}"));
-    let json = serde_json::json!({ "settings": settings, "report": report });
+    let json = serde_json::json!({ "settings": settings, "report": results });
     let text = serde_json::to_string_pretty(&json).map_err(internal)? + "\n";
     write("report.json", text.as_bytes())?;
     println!("wrote {}", out.display());

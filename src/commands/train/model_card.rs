@@ -1,12 +1,12 @@
-//! The README.md of a model directory.
+//! The model card: README.md of a model directory.
 
 use super::args::CardArgs;
 use crate::eval::results::percent;
 use crate::model::ModelConfig;
 use std::fmt::Write as _;
 
-/// A model card: what the model is, its vocabulary, data, figures, how to make it again, its limits.
-pub fn card(config: &ModelConfig, args: &CardArgs) -> String {
+/// A model card: what the model is, its vocabulary, its data, how to train it again, its figures and its limits.
+pub fn model_card(config: &ModelConfig, args: &CardArgs) -> String {
     let mut out = String::new();
     let dataset = config.dataset["name"].as_str().unwrap_or_default();
     let title = args.title.as_deref().unwrap_or(dataset);
@@ -34,7 +34,7 @@ pub fn card(config: &ModelConfig, args: &CardArgs) -> String {
     ));
     section(format!(
         "## Training\n\n{} epochs, batches of {}, learning rate {}, seed {}; all settings are in config.json.\n\n\
-         Made again by\n\n```sh\n{}\n```\n",
+         To train it again, run\n\n```sh\n{}\n```\n",
         settings["epochs"],
         settings["batch_size"],
         settings["learning_rate"],
@@ -67,7 +67,7 @@ fn figures(config: &ModelConfig) -> String {
         return "## Figures\n\nNot evaluated: the data set has no gallery.\n".into();
     }
     let mut out = format!(
-        "## Figures\n\nOf the weights as they are here, on {} queries and {} gallery images (`coopembed eval`), in percent.\n\n\
+        "## Figures\n\nMeasured with these weights on {} queries and {} gallery images (`coopembed eval`), in percent.\n\n\
          | figure | value |\n|---|---|\n",
         m["sizes"]["queries"], m["sizes"]["gallery"]
     );
@@ -88,14 +88,14 @@ fn figures(config: &ModelConfig) -> String {
     out + &tags(config)
 }
 
-/// How right tags are, if the model has them.
+/// The accuracy of tags, if the model has them.
 fn tags(config: &ModelConfig) -> String {
     let reports = config.metrics["tags"].as_array().map(Vec::as_slice).unwrap_or_default();
     if reports.is_empty() {
         return String::new();
     }
-    let mut out = "\nTags: how often the likeliest value is right, and for comparison the value with the nearest mean; and the expected \
-                   calibration error of its probability (of \"none\", too, where the model can tell).\n\n\
+    let mut out = "\nTags: accuracy of the likeliest value, and for comparison of the value with the nearest mean; and the expected calibration \
+                   error of the probabilities (also of having no value, if the model can tell).\n\n\
                    | tags of | accuracy | of the nearest mean | calibration error | labelled images |\n|---|---|---|---|---|\n"
         .to_owned();
     for t in reports {
@@ -108,7 +108,7 @@ fn tags(config: &ModelConfig) -> String {
     out
 }
 
-/// The command given, or the one that runs.
+/// The command that trains the model again: the one given with --rebuild, or the current command line.
 fn rebuild(args: &CardArgs) -> String {
     let quoted = |a: String| {
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_./,=:".contains(c);

@@ -1,5 +1,12 @@
-//! What the data sets that this program builds have in common: fetched packages, the folder they are written to, and the
-//! report of what came out.
+//! What the builders of the emoji and the fonts set share.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | [`packages`] | fetches npm packages into a cache |
+//! | [`output`] | writes a set to its folder: images, `images.csv`, `attributes.json` and more tables |
+//! | [`row`] | a row of `images.csv`, an attribute |
+//! | [`seeded_hash`] | pseudo-random numbers that depend on names only |
+//! | [`statistics`] | counts of a built set for people, and checks |
 
 pub mod output;
 pub mod packages;

@@ -1,29 +1,29 @@
-//! A built set on disk: pictures, `images.csv` and `attributes.json` as training reads them, and tables for people.
+//! Writes a built set to its folder: images, `images.csv` and `attributes.json` as training reads them, and tables for people.
 
 use super::packages::remove_folder;
-use super::row::{Attribute, Row};
+use super::row::{BuiltAttribute, BuiltRow};
 use crate::error::{Error, Kind, Result};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The folder that a set is written to. Until everything is there, the pictures are in a folder of their own and the
-/// tables of an earlier build stay as they are.
+/// The folder that a set is written to. Until the build is complete, new images are in a temporary folder inside it, and the images
+/// and tables of an earlier build stay in place.
 #[derive(Debug)]
-pub struct Output {
+pub struct OutputFolder {
     folder: PathBuf,
 }
 
-/// A table beside `images.csv`, for people: its file name and its bytes.
-pub type Table = (&'static str, Vec<u8>);
+/// A file beside `images.csv`: its name and its bytes.
+pub type ExtraFile = (&'static str, Vec<u8>);
 
-impl Output {
-    /// Makes `folder` ready; what an interrupted build left in it goes away. An earlier build of the same set is known by
-    /// its `tables`.
+impl OutputFolder {
+    /// Prepares `folder`, and removes what an interrupted build left in it. A folder that has images but not all of `tables` is not
+    /// from an earlier build of the same set.
     ///
     /// # Errors
-    /// [`Kind::InvalidParameter`] if it holds pictures of something else, [`Kind::Io`].
+    /// [`Kind::InvalidParameter`] if it has other images, [`Kind::Io`].
     pub fn open(folder: &Path, tables: &[&str]) -> Result<Self> {
         let out = Self { folder: folder.to_owned() };
         if out.images().exists() && tables.iter().any(|t| !folder.join(t).is_file()) {
@@ -52,7 +52,7 @@ impl Output {
         self.folder.join("images.previous")
     }
 
-    /// Makes a folder of pictures for each name.
+    /// Creates these folders for images.
     ///
     /// # Errors
     /// [`Kind::Io`].
@@ -64,30 +64,35 @@ impl Output {
         Ok(())
     }
 
-    /// Writes the picture `name`, a path below `images/` in a folder that was made.
+    /// Writes an image; `name` is its path below `images/`, in a folder that has been created.
     ///
     /// # Errors
     /// [`Kind::Io`].
-    pub fn write_picture(&self, name: &str, png: &[u8]) -> Result<()> {
+    pub fn write_image(&self, name: &str, png: &[u8]) -> Result<()> {
         let path = self.partial().join(name);
         fs::write(&path, png).map_err(|e| Error::io("write", &path, &e))
     }
 
-    /// Takes a picture back that was written.
+    /// Removes an image that has been written.
     ///
     /// # Errors
     /// [`Kind::Io`].
-    pub fn remove_picture(&self, name: &str) -> Result<()> {
+    pub fn remove_image(&self, name: &str) -> Result<()> {
         let path = self.partial().join(name);
         fs::remove_file(&path).map_err(|e| Error::io("remove", &path, &e))
     }
 
-    /// Puts pictures and `tables` in place; `images.csv`, made of `rows`, last, so that it never names a picture that is
-    /// not there.
+    /// Moves the images into place, then writes `tables`, then `images.csv` with `rows`: last, so that it never names an image that does
+    /// not exist.
     ///
     /// # Errors
     /// [`Kind::Io`].
-    pub fn finish(&self, rows: &[Row], attributes: &[Attribute], tables: &[Table]) -> Result<()> {
+    pub fn finish(
+        &self,
+        rows: &[BuiltRow],
+        attributes: &[BuiltAttribute],
+        tables: &[ExtraFile],
+    ) -> Result<()> {
         if self.images().exists() {
             rename(&self.images(), &self.previous())?;
         }
@@ -99,8 +104,8 @@ impl Output {
         remove_folder(&self.previous())
     }
 
-    /// True if every picture of `rows` is in place.
-    pub fn has_all(&self, rows: &[Row]) -> bool {
+    /// Whether every image of `rows` exists.
+    pub fn has_all(&self, rows: &[BuiltRow]) -> bool {
         rows.iter().all(|row| self.folder.join(&row.path).is_file())
     }
 
@@ -115,10 +120,10 @@ fn rename(from: &Path, to: &Path) -> Result<()> {
     fs::rename(from, to).map_err(|e| Error::io("rename", from, &e))
 }
 
-/// Lines of comma-separated fields.
+/// Writes lines of fields as CSV.
 ///
 /// # Errors
-/// [`Kind::Internal`].
+/// [`Kind::Internal`] if the writer fails.
 pub fn csv<'a>(lines: impl Iterator<Item = Vec<&'a str>>) -> Result<Vec<u8>> {
     let internal =
         |e: &dyn std::fmt::Display| Error::new(Kind::Internal, format!("could not write a table: {e}"));
@@ -129,7 +134,7 @@ pub fn csv<'a>(lines: impl Iterator<Item = Vec<&'a str>>) -> Result<Vec<u8>> {
     writer.into_inner().map_err(|e| internal(&e))
 }
 
-fn images_csv(rows: &[Row], attributes: &[Attribute]) -> Result<Vec<u8>> {
+fn images_csv(rows: &[BuiltRow], attributes: &[BuiltAttribute]) -> Result<Vec<u8>> {
     let mut header = vec!["path", "instance", "category", "split", "group"];
     header.extend(attributes.iter().map(|a| a.name));
     let lines = rows.iter().map(|row| {
@@ -140,12 +145,12 @@ fn images_csv(rows: &[Row], attributes: &[Attribute]) -> Result<Vec<u8>> {
     csv(std::iter::once(header).chain(lines))
 }
 
-/// The vocabulary by attribute: whether ordered, all values in order, where the labels come from, and for measured
-/// attributes the edges between the values.
+/// Writes `attributes.json`. Per attribute: whether it is ordered, its values in order, the source of the labels, and for measured
+/// attributes the thresholds between the values.
 ///
 /// # Errors
-/// [`Kind::Internal`].
-pub fn attributes_json(attributes: &[Attribute], edges: &BTreeMap<&str, Vec<f64>>) -> Result<Vec<u8>> {
+/// [`Kind::Internal`] if it cannot be written as JSON.
+pub fn attributes_json(attributes: &[BuiltAttribute], edges: &BTreeMap<&str, Vec<f64>>) -> Result<Vec<u8>> {
     #[derive(Serialize)]
     struct Entry<'a> {
         ordered: bool,

@@ -1,4 +1,4 @@
-//! npm packages: fetched once with `npm pack`, unpacked into a cache.
+//! Fetches npm packages, once each, with `npm pack`, and unpacks them into a cache.
 
 use crate::error::{Error, Kind, Result};
 use std::fs;
@@ -6,21 +6,21 @@ use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 use std::process::Command;
 
-/// A folder with the packages that were fetched before: `name-version.tgz` and unpacked `x/name-version/`.
+/// A folder of fetched packages: `name-version.tgz`, and unpacked `x/name-version/`.
 ///
-/// Whatever has its final name in it is complete: everything is written under a temporary name first.
+/// A file or folder with its final name is complete, because everything is written under a temporary name first.
 #[derive(Debug)]
-pub struct Cache {
+pub struct PackageCache {
     folder: PathBuf,
-    /// The program that fetches.
+    /// The npm program.
     npm: PathBuf,
 }
 
-impl Cache {
-    /// The cache in `folder`, which is made if it is not there; by default a folder of the user's cache.
+impl PackageCache {
+    /// Opens the cache in `folder`, by default `coopembed/npm` in the user's cache folder, and creates it if needed.
     ///
     /// # Errors
-    /// [`Kind::Io`] if it cannot be made, [`Kind::InvalidParameter`] if there is no home to put it in.
+    /// [`Kind::Io`] if it cannot be created, [`Kind::InvalidParameter`] if neither `XDG_CACHE_HOME` nor `HOME` is set.
     pub fn open(folder: Option<&Path>) -> Result<Self> {
         let folder = match folder {
             Some(folder) => folder.to_owned(),
@@ -28,13 +28,13 @@ impl Cache {
         };
         let unpacked = folder.join("x");
         fs::create_dir_all(&unpacked).map_err(|e| Error::io("create", &unpacked, &e))?;
-        // npm runs in a folder of its own, so a relative path would mean another place there.
+        // Absolute, because npm runs in another folder.
         let folder = folder.canonicalize().map_err(|e| Error::io("open", &folder, &e))?;
         Ok(Self { folder, npm: PathBuf::from("npm") })
     }
 
-    /// The folder of `package` at `version`, fetched and unpacked if need be. Of the package, the files in `needed`
-    /// are unpacked (a name that ends in `/` is a folder, one that ends in `*` the start of names), and its licence.
+    /// The folder with the unpacked `package` at `version`; fetches it if needed. Unpacks only its licence and the files `needed`: names,
+    /// folders that end in `/`, or prefixes that end in `*`.
     ///
     /// # Errors
     /// [`Kind::Unavailable`] if npm is missing or fails, [`Kind::InvalidData`] if the package cannot be unpacked,
@@ -52,10 +52,10 @@ impl Cache {
         Ok(folder)
     }
 
-    /// Has npm write the tarball of `specification` (`name@version`).
+    /// Runs npm to fetch the tarball of `specification` (`name@version`).
     fn pack(&self, specification: &str, tarball: &Path) -> Result<()> {
         eprintln!("fetching {specification}");
-        let work = scratch(&self.folder.join("pack"))?;
+        let work = temporary_folder(&self.folder.join("pack"))?;
         let run = Command::new(&self.npm)
             .args(["pack", "--loglevel=error", specification])
             .current_dir(&work)
@@ -63,7 +63,7 @@ impl Cache {
         let output = run.map_err(|e| {
             Error::new(Kind::Unavailable, format!("could not start npm: {e}"))
                 .detail(format!(
-                    "The set is made from npm packages; \"{specification}\" is not in the cache."
+                    "The set is built from npm packages; \"{specification}\" is not in the cache."
                 ))
                 .hint("Install npm (it comes with Node.js), or give --cache a folder that has the packages.")
         })?;
@@ -77,7 +77,7 @@ impl Cache {
                 fs::rename(&packed, tarball).map_err(|e| Error::io("rename", &packed, &e))
             }
             _ => Err(Error::new(Kind::Unavailable, format!("npm could not pack \"{specification}\""))
-                .detail(failure(&output))
+                .detail(npm_failure(&output))
                 .hint("Check that the npm registry can be reached (npm ping), then run this again.")),
         };
         remove_folder(&work)?;
@@ -88,7 +88,7 @@ impl Cache {
 /// Reads a file of an unpacked package.
 ///
 /// # Errors
-/// [`Kind::InvalidData`] with a hint to fetch the package again.
+/// [`Kind::InvalidData`] if it cannot be read, with a hint to fetch the package again.
 pub fn read(folder: &Path, file: &str) -> Result<String> {
     let path = folder.join(file);
     fs::read_to_string(&path).map_err(|e| {
@@ -100,7 +100,7 @@ pub fn read(folder: &Path, file: &str) -> Result<String> {
 /// Reads a JSON file of an unpacked package.
 ///
 /// # Errors
-/// [`Kind::InvalidData`] if it cannot be read or is not what it should be.
+/// [`Kind::InvalidData`] if it cannot be read or parsed.
 pub fn read_json<T: serde::de::DeserializeOwned>(folder: &Path, file: &str) -> Result<T> {
     serde_json::from_str(&read(folder, file)?).map_err(|e| {
         Error::new(Kind::InvalidData, format!("\"{}\" is not as expected: {e}", folder.join(file).display()))
@@ -109,24 +109,24 @@ pub fn read_json<T: serde::de::DeserializeOwned>(folder: &Path, file: &str) -> R
 }
 
 fn default_folder() -> Result<PathBuf> {
-    let from = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
-    let base = from("XDG_CACHE_HOME").or_else(|| Some(from("HOME")?.join(".cache")));
+    let folder_in = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    let base = folder_in("XDG_CACHE_HOME").or_else(|| Some(folder_in("HOME")?.join(".cache")));
     base.map(|base| base.join("coopembed/npm")).ok_or_else(|| {
-        Error::new(Kind::InvalidParameter, "there is no place for the package cache")
+        Error::new(Kind::InvalidParameter, "there is no folder for the package cache")
             .detail("Neither XDG_CACHE_HOME nor HOME is set.")
             .hint("Name a folder with --cache.")
     })
 }
 
-/// The last lines of what npm said.
-fn failure(output: &std::process::Output) -> String {
-    let said = String::from_utf8_lossy(&output.stderr);
-    let lines: Vec<&str> = said.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
+/// Describes why npm failed: its exit status and the first lines of its output.
+fn npm_failure(output: &std::process::Output) -> String {
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let lines: Vec<&str> = stderr.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
     format!("npm ended with {}: {}", output.status, lines[..lines.len().min(4)].join(" / "))
 }
 
-/// An empty folder beside `path` that no other process uses, for what is not complete yet.
-fn scratch(path: &Path) -> Result<PathBuf> {
+/// Creates an empty folder beside `path`, whose name no other process uses, for files that are not complete yet.
+fn temporary_folder(path: &Path) -> Result<PathBuf> {
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".partial-{}", std::process::id()));
     let folder = PathBuf::from(name);
@@ -135,7 +135,7 @@ fn scratch(path: &Path) -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// Removes `folder` with all that is in it; fine if it is not there.
+/// Removes `folder` with everything in it, if it exists.
 ///
 /// # Errors
 /// [`Kind::Io`].
@@ -146,9 +146,9 @@ pub fn remove_folder(folder: &Path) -> Result<()> {
     }
 }
 
-/// Unpacks what is `needed` of `tarball` to `folder`, which appears when it is complete.
+/// Unpacks the files `needed` of `tarball` to `folder`, which does not exist until it is complete.
 fn unpack(tarball: &Path, folder: &Path, needed: &[&str]) -> Result<()> {
-    let work = scratch(folder)?;
+    let work = temporary_folder(folder)?;
     let result = unpack_into(tarball, &work, needed)
         .and_then(|()| fs::rename(&work, folder).map_err(|e| Error::io("rename", &work, &e)));
     if result.is_err() {
@@ -158,28 +158,28 @@ fn unpack(tarball: &Path, folder: &Path, needed: &[&str]) -> Result<()> {
 }
 
 fn unpack_into(tarball: &Path, folder: &Path, needed: &[&str]) -> Result<()> {
-    let broken = |e: std::io::Error| {
+    let unpack_error = |e: std::io::Error| {
         Error::new(Kind::InvalidData, format!("could not unpack \"{}\": {e}", tarball.display()))
             .hint("Remove the file and run this again.")
     };
     let file = fs::File::open(tarball).map_err(|e| Error::io("open", tarball, &e))?;
     let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(file));
-    for entry in archive.entries().map_err(broken)? {
-        let mut entry = entry.map_err(broken)?;
+    for entry in archive.entries().map_err(unpack_error)? {
+        let mut entry = entry.map_err(unpack_error)?;
         if !entry.header().entry_type().is_file() {
             continue;
         }
-        let path = entry.path().map_err(broken)?.into_owned();
+        let path = entry.path().map_err(unpack_error)?.into_owned();
         let inner = inner_path(&path).ok_or_else(|| {
-            Error::new(Kind::InvalidData, format!("\"{}\" holds an unsafe path", tarball.display()))
-                .detail(format!("\"{}\" would be written outside of the package's folder.", path.display()))
+            Error::new(Kind::InvalidData, format!("\"{}\" contains an unsafe path", tarball.display()))
+                .detail(format!("\"{}\" would be written outside the package's folder.", path.display()))
                 .hint("Do not use this file; remove it.")
         })?;
-        if !wanted(&inner, needed) {
+        if !is_needed(&inner, needed) {
             continue;
         }
         let mut bytes = Vec::new();
-        entry.read_to_end(&mut bytes).map_err(broken)?;
+        entry.read_to_end(&mut bytes).map_err(unpack_error)?;
         let target = folder.join(&inner);
         if let Some(parent) = target.parent() {
             fs::create_dir_all(parent).map_err(|e| Error::io("create", parent, &e))?;
@@ -189,27 +189,28 @@ fn unpack_into(tarball: &Path, folder: &Path, needed: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// The path below the folder that every npm tarball starts with (`package/`), or nothing if it leads elsewhere.
+/// The path inside the folder that every npm tarball has (`package/`); `None` for a path that leads elsewhere.
 fn inner_path(path: &Path) -> Option<PathBuf> {
     let parts: Vec<Component> = path.components().collect();
     let safe = parts.iter().all(|c| matches!(c, Component::Normal(_)));
     (safe && parts.len() > 1).then(|| parts[1..].iter().collect())
 }
 
-fn wanted(inner: &Path, needed: &[&str]) -> bool {
-    let is = |name: &&str| match (name.strip_suffix('/'), name.strip_suffix('*')) {
+/// Whether a file is to be unpacked: it is among `needed`, or a licence.
+fn is_needed(inner: &Path, needed: &[&str]) -> bool {
+    let matches = |name: &&str| match (name.strip_suffix('/'), name.strip_suffix('*')) {
         (Some(folder), _) => inner.starts_with(folder),
         (_, Some(start)) => inner.to_string_lossy().starts_with(start),
         _ => inner == Path::new(name),
     };
-    needed.iter().any(is) || inner.to_string_lossy().to_uppercase().starts_with("LICEN")
+    needed.iter().any(matches) || inner.to_string_lossy().to_uppercase().starts_with("LICEN")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// A gzipped tar with one file for each path, which is written as it is.
+    /// Writes a gzipped tar with these files, without checking their paths.
     fn tarball(path: &Path, files: &[(&str, &str)]) {
         let gz = flate2::write::GzEncoder::new(fs::File::create(path).unwrap(), flate2::Compression::fast());
         let mut tar = tar::Builder::new(gz);
@@ -224,18 +225,18 @@ mod tests {
         tar.into_inner().unwrap().finish().unwrap();
     }
 
-    /// A cache whose npm is a shell script.
+    /// A cache whose npm program is this shell script.
     #[cfg(unix)]
-    fn cache_with_npm(folder: &Path, script: &str) -> Cache {
+    fn cache_with_npm(folder: &Path, script: &str) -> PackageCache {
         use std::os::unix::fs::PermissionsExt;
         let npm = folder.join("npm");
         fs::write(&npm, format!("#!/bin/sh\n{script}\n")).unwrap();
         fs::set_permissions(&npm, fs::Permissions::from_mode(0o755)).unwrap();
-        Cache { npm, ..Cache::open(Some(&folder.join("cache"))).unwrap() }
+        PackageCache { npm, ..PackageCache::open(Some(&folder.join("cache"))).unwrap() }
     }
 
     #[test]
-    fn what_is_needed_is_unpacked_with_the_licence() {
+    fn needed_files_and_the_licence_are_unpacked() {
         let folder = tempfile::tempdir().unwrap();
         let (tgz, target) = (folder.path().join("p.tgz"), folder.path().join("p"));
         tarball(
@@ -264,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tarball_that_leads_outside_is_refused() {
+    fn a_tarball_with_paths_outside_its_folder_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         for path in ["package/../../icons.json", "/icons.json", "../icons.json", "package/../icons.json"] {
             let (tgz, target) = (folder.path().join("p.tgz"), folder.path().join("x/p"));
@@ -278,9 +279,9 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_tarball_is_an_error_and_leaves_nothing() {
+    fn a_truncated_tarball_is_an_error_and_leaves_nothing() {
         let folder = tempfile::tempdir().unwrap();
-        let cache = Cache::open(Some(folder.path())).unwrap();
+        let cache = PackageCache::open(Some(folder.path())).unwrap();
         let tgz = folder.path().join("some-package-1.0.0.tgz");
         tarball(&tgz, &[("package/icons.json", &"{\"icons\": 1}".repeat(9999))]);
         let bytes = fs::read(&tgz).unwrap();
@@ -292,9 +293,12 @@ mod tests {
     }
 
     #[test]
-    fn without_npm_the_error_says_what_to_install() {
+    fn a_missing_npm_is_an_error_that_says_what_to_install() {
         let folder = tempfile::tempdir().unwrap();
-        let cache = Cache { npm: folder.path().join("no-npm"), ..Cache::open(Some(folder.path())).unwrap() };
+        let cache = PackageCache {
+            npm: folder.path().join("no-npm"),
+            ..PackageCache::open(Some(folder.path())).unwrap()
+        };
         let e = cache.package("@some/package", "1.0.0", &["icons.json"]).unwrap_err();
         assert_eq!(e.kind, Kind::Unavailable);
         assert!(e.hint.unwrap().contains("Install npm"));

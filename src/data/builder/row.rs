@@ -1,37 +1,37 @@
-//! What every built set consists of: rows of `images.csv` under a vocabulary of attributes.
+//! A row of a built set's `images.csv`, and an attribute of its `attributes.json`.
 
-/// One row of `images.csv`.
+/// One row of `images.csv`; the fields are its columns.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Row<'a> {
-    /// Path of the picture below the set's folder.
+pub struct BuiltRow<'a> {
+    /// Path of the image, relative to the set's folder.
     pub path: String,
     /// Name of the instance.
     pub instance: String,
-    /// Name of the instances that look much like it, itself among them.
+    /// Name of the group: variants of one thing, which look alike.
     pub group: &'a str,
-    /// Its category.
+    /// Name of the category.
     pub category: &'a str,
     /// `train`, `query` or `gallery`.
     pub split: &'static str,
-    /// Its value of each attribute, in the order of the vocabulary.
+    /// The value of each attribute, in the order of the set's attributes; `None` where absent.
     pub values: &'a [Option<&'static str>],
 }
 
 /// An attribute of a built set.
 #[derive(Debug)]
-pub struct Attribute {
-    /// Its name.
+pub struct BuiltAttribute {
+    /// Name, also that of the column.
     pub name: &'static str,
-    /// True if the values have an order.
+    /// Whether the values have an order.
     pub ordered: bool,
     /// All values, in their order if they have one.
     pub values: &'static [&'static str],
-    /// Where the labels come from, for people.
+    /// The source of the labels, for people.
     pub source: &'static str,
 }
 
-impl Attribute {
-    /// For tables of constants.
+impl BuiltAttribute {
+    /// A constructor for constants.
     pub const fn new(
         name: &'static str,
         ordered: bool,
@@ -42,5 +42,5 @@ impl Attribute {
     }
 }
 
-/// The numbers from one to twelve as ordered values are written.
+/// The numbers from 1 to 12, for use as names of ordered values.
 pub const NUMBERS: [&str; 12] = ["1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12"];

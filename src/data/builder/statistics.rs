@@ -1,57 +1,56 @@
-//! What came out, in numbers, and what must hold for it to be a retrieval set.
+//! Counts of a built set, for people, and the checks that make it usable for retrieval.
 
-use super::row::{Attribute, Row};
+use super::row::{BuiltAttribute, BuiltRow};
 use crate::error::{Error, Kind, Result};
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write;
 
-/// Counts of images, splits, instances, categories and attribute values, in lines for people.
-pub fn report(rows: &[Row], attributes: &[Attribute]) -> String {
+/// Lines with the counts of images, splits, instances, categories and attribute values.
+pub fn report(rows: &[BuiltRow], attributes: &[BuiltAttribute]) -> String {
     let mut out = String::new();
     let splits = counts(rows.iter().map(|r| r.split));
-    let _ = writeln!(out, "{} images: {}", rows.len(), listed(&splits));
+    let _ = writeln!(out, "{} images: {}", rows.len(), list_counts(&splits));
     let (train, test) = (instances(rows, |s| s == "train"), instances(rows, |s| s != "train"));
     let _ =
         writeln!(out, "{} instances: train {}, test {}", train.union(&test).count(), train.len(), test.len());
     let categories = counts(rows.iter().map(|r| r.category));
-    let _ = writeln!(out, "{} categories: {}", categories.len(), listed(&categories));
+    let _ = writeln!(out, "{} categories: {}", categories.len(), list_counts(&categories));
     for split in ["train", "query", "gallery"] {
         let n = rows.iter().filter(|r| r.split == split).map(|r| r.category).collect::<BTreeSet<_>>().len();
         let _ = writeln!(out, "  categories in {split}: {n}");
     }
     for (i, attribute) in attributes.iter().enumerate() {
-        let _ = writeln!(out, "{}: {}", attribute.name, values(rows, attribute, i));
+        let _ = writeln!(out, "{}: {}", attribute.name, describe_values(rows, attribute, i));
     }
     out
 }
 
-/// How many images and instances have each value of an attribute, the column `i`, and which values are on one side of
-/// the split only.
-fn values(rows: &[Row], attribute: &Attribute, i: usize) -> String {
-    let labelled: Vec<(&Row, &str)> = rows.iter().filter_map(|r| Some((r, r.values[i]?))).collect();
+/// How many images and instances have each value of attribute number `i`, and which values occur only in train or only in test.
+fn describe_values(rows: &[BuiltRow], attribute: &BuiltAttribute, i: usize) -> String {
+    let labelled: Vec<(&BuiltRow, &str)> = rows.iter().filter_map(|r| Some((r, r.values[i]?))).collect();
     let per_value = attribute.values.iter().filter_map(|value| {
-        let with: Vec<&Row> = labelled.iter().filter(|(_, v)| v == value).map(|(r, _)| *r).collect();
+        let with: Vec<&BuiltRow> = labelled.iter().filter(|(_, v)| v == value).map(|(r, _)| *r).collect();
         let instances: BTreeSet<&str> = with.iter().map(|r| r.instance.as_str()).collect();
         (!with.is_empty()).then(|| format!("{value} {}/{}", with.len(), instances.len()))
     });
     let per_value: Vec<String> = per_value.collect();
-    let side = |train: bool| -> BTreeSet<&str> {
+    let values_in = |train: bool| -> BTreeSet<&str> {
         labelled.iter().filter(|(r, _)| (r.split == "train") == train).map(|(_, v)| *v).collect()
     };
-    let (train, test) = (side(true), side(false));
-    let one_side: Vec<&str> = train.symmetric_difference(&test).copied().collect();
+    let (train, test) = (values_in(true), values_in(false));
+    let in_one_half: Vec<&str> = train.symmetric_difference(&test).copied().collect();
     let mut out = format!("{} images, values (images/instances): {}", labelled.len(), per_value.join(", "));
-    if !one_side.is_empty() {
-        let _ = write!(out, "; on one side of the split only: {}", one_side.join(", "));
+    if !in_one_half.is_empty() {
+        let _ = write!(out, "; only in train or only in test: {}", in_one_half.join(", "));
     }
     out
 }
 
-fn instances<'a>(rows: &'a [Row], split: impl Fn(&str) -> bool) -> BTreeSet<&'a str> {
+fn instances<'a>(rows: &'a [BuiltRow], split: impl Fn(&str) -> bool) -> BTreeSet<&'a str> {
     rows.iter().filter(|r| split(r.split)).map(|r| r.instance.as_str()).collect()
 }
 
-/// Names with their counts, the most frequent first.
+/// Distinct names with their counts, the most frequent first.
 fn counts<'a>(names: impl Iterator<Item = &'a str>) -> Vec<(&'a str, usize)> {
     let mut counts: HashMap<&str, usize> = HashMap::new();
     for name in names {
@@ -62,24 +61,24 @@ fn counts<'a>(names: impl Iterator<Item = &'a str>) -> Vec<(&'a str, usize)> {
     out
 }
 
-fn listed(counts: &[(&str, usize)]) -> String {
+fn list_counts(counts: &[(&str, usize)]) -> String {
     counts.iter().map(|(name, n)| format!("{name} {n}")).collect::<Vec<_>>().join(", ")
 }
 
-/// Every query has something to find, and nothing of the test half trains.
+/// Checks that every query instance has gallery images, and that no instance is in both train and test.
 ///
 /// # Errors
-/// [`Kind::Internal`] if not.
-pub fn check(rows: &[Row]) -> Result<()> {
-    let of = |name: &'static str| instances(rows, move |s| s == name);
-    let (train, query, gallery) = (of("train"), of("query"), of("gallery"));
+/// [`Kind::Internal`] if that is not so.
+pub fn check(rows: &[BuiltRow]) -> Result<()> {
+    let in_split = |name: &'static str| instances(rows, move |s| s == name);
+    let (train, query, gallery) = (in_split("train"), in_split("query"), in_split("gallery"));
     let failed =
-        |what: &str, example: &str| Err(Error::new(Kind::Internal, format!("{what}, say {example}")));
-    if let Some(lost) = query.difference(&gallery).next() {
-        return failed("a query instance has no gallery image", lost);
+        |what: &str, example: &str| Err(Error::new(Kind::Internal, format!("{what}, such as {example}")));
+    if let Some(missing) = query.difference(&gallery).next() {
+        return failed("a query instance has no gallery image", missing);
     }
     if let Some(both) = train.iter().find(|i| query.contains(*i) || gallery.contains(*i)) {
-        return failed("an instance is on both sides of the split", both);
+        return failed("an instance is in both train and test", both);
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
-//! From a drawing to the square picture of the set, over white.
+//! Renders a drawing as a square image over white.
 
-use super::icons::Source;
+use super::drawings::DrawingSource;
 use crate::error::{Error, Kind, Result};
 use fast_image_resize::images::{TypedImage, TypedImageRef};
 use fast_image_resize::pixels::F32x4;
@@ -9,45 +9,45 @@ use image::codecs::png::{CompressionType, FilterType as PngFilter, PngEncoder};
 use image::ImageEncoder;
 use resvg::{tiny_skia, usvg};
 
-/// A square picture.
+/// A square image.
 #[derive(Debug, Clone)]
-pub struct Picture {
+pub struct RenderedImage {
     /// Height and width in pixels.
     pub size: usize,
-    /// `[size * size]` of red, green, blue in `[0, 255]`, multiplied by alpha in `[0, 1]`. Lanczos overshoots, so
-    /// colours may lie a little outside.
+    /// `[size * size]` pixels of red, green and blue in `[0, 255]`, multiplied by alpha, and alpha in `[0, 1]`. Lanczos overshoots, so
+    /// colours may be slightly outside of their range.
     pub premultiplied: Vec<[f32; 4]>,
-    /// `[size * size]` of red, green, blue over a white ground.
+    /// `[size * size]` pixels of red, green and blue, composited over white.
     pub over_white: Vec<[u8; 3]>,
 }
 
-/// A smaller share of visible pixels is an empty drawing.
-const VISIBLE_SHARE: f64 = 0.01;
-/// SVGs are rendered at this multiple and then resized by Lanczos, which is smoother than the renderer's own edges.
+/// A drawing with a smaller share of visible pixels counts as empty.
+const MIN_VISIBLE_SHARE: f64 = 0.01;
+/// SVGs are rendered at this multiple of the size and then resized with Lanczos, which gives smoother edges than the renderer.
 const OVERSAMPLING: u32 = 2;
 
-/// Draws `source` at `size` by `size`; nothing if there is next to nothing to see.
+/// Renders a drawing at `size` by `size` pixels; `None` if almost nothing of it is visible.
 ///
 /// # Errors
-/// [`Kind::InvalidData`] if the source is no drawing that can be read.
-pub fn render(source: &Source, size: u32) -> Result<Option<Picture>> {
+/// [`Kind::InvalidData`] if the drawing cannot be read.
+pub fn render(source: &DrawingSource, size: u32) -> Result<Option<RenderedImage>> {
     let (width, height, pixels) = match source {
-        Source::Svg(svg) => draw_svg(svg, size * OVERSAMPLING)?,
-        Source::File(path) => {
+        DrawingSource::Svg(svg) => draw_svg(svg, size * OVERSAMPLING)?,
+        DrawingSource::File(path) => {
             let decoded = image::open(path).map_err(|e| unreadable("decode the image", &e))?.into_rgba8();
             (decoded.width(), decoded.height(), decoded.pixels().map(|p| p.0).collect())
         }
     };
-    let picture = compose(resize(width, height, &pixels, size)?, size as usize);
-    let visible = picture.premultiplied.iter().filter(|p| p[3] > 0.5).count();
-    Ok((visible as f64 >= VISIBLE_SHARE * f64::from(size * size)).then_some(picture))
+    let image = compose(resize(width, height, &pixels, size)?, size as usize);
+    let visible = image.premultiplied.iter().filter(|p| p[3] > 0.5).count();
+    Ok((visible as f64 >= MIN_VISIBLE_SHARE * f64::from(size * size)).then_some(image))
 }
 
 fn unreadable(what: &str, error: &dyn std::fmt::Display) -> Error {
     Error::new(Kind::InvalidData, format!("could not {what}: {error}"))
 }
 
-/// Width, height and RGBA pixels of an SVG scaled to fit a square of `side` pixels.
+/// Renders an SVG, scaled to fit a square of `side` pixels; returns width, height and RGBA pixels.
 fn draw_svg(svg: &str, side: u32) -> Result<(u32, u32, Vec<[u8; 4]>)> {
     let tree =
         usvg::Tree::from_str(svg, &usvg::Options::default()).map_err(|e| unreadable("parse the SVG", &e))?;
@@ -67,8 +67,8 @@ fn draw_svg(svg: &str, side: u32) -> Result<(u32, u32, Vec<[u8; 4]>)> {
     Ok((fitted.width(), fitted.height(), pixels.collect()))
 }
 
-/// Squashes to `size` by `size` by Lanczos on premultiplied channels, so that what is under transparent pixels does
-/// not shine through as a fringe. A drawing that is not square loses its proportions.
+/// Squashes pixels to `size` by `size` with Lanczos. The channels are premultiplied, so that the colours of transparent pixels do not
+/// bleed into the edges. A drawing that is not square loses its proportions.
 fn resize(width: u32, height: u32, pixels: &[[u8; 4]], size: u32) -> Result<Vec<[f32; 4]>> {
     let premultiplied = pixels.iter().map(|[r, g, b, a]| {
         let alpha = f32::from(*a) / 255.0;
@@ -91,18 +91,19 @@ fn resize(width: u32, height: u32, pixels: &[[u8; 4]], size: u32) -> Result<Vec<
         .collect())
 }
 
-fn compose(premultiplied: Vec<[f32; 4]>, size: usize) -> Picture {
+/// Composites premultiplied pixels over white.
+fn compose(premultiplied: Vec<[f32; 4]>, size: usize) -> RenderedImage {
     let over = |[r, g, b, a]: [f32; 4]| {
         [r, g, b].map(|c| (c + 255.0 * (1.0 - a)).clamp(0.0, 255.0).round_ties_even() as u8)
     };
-    Picture { size, over_white: premultiplied.iter().copied().map(over).collect(), premultiplied }
+    RenderedImage { size, over_white: premultiplied.iter().copied().map(over).collect(), premultiplied }
 }
 
-impl Picture {
-    /// The picture over white as a PNG.
+impl RenderedImage {
+    /// The image over white as a PNG file.
     ///
     /// # Errors
-    /// [`Kind::Internal`].
+    /// [`Kind::Internal`] if the encoder fails.
     pub fn png(&self) -> Result<Vec<u8>> {
         let mut out = Vec::new();
         let encoder = PngEncoder::new_with_quality(&mut out, CompressionType::Best, PngFilter::Adaptive);
@@ -145,41 +146,41 @@ mod tests {
     const SUM: u32 = 155_827;
 
     #[test]
-    fn svgs_come_out_as_resvg_and_pillow_draw_them() {
-        let picture = render(&Source::Svg(SVG.to_owned()), 16).unwrap().unwrap();
-        assert_eq!(picture.over_white[11 * 16..12 * 16], ROW_11);
-        assert_eq!(picture.over_white.as_flattened().iter().map(|c| u32::from(*c)).sum::<u32>(), SUM);
-        let decoded = image::load_from_memory(&picture.png().unwrap()).unwrap();
+    fn svgs_are_rendered_as_by_resvg_and_pillow() {
+        let image = render(&DrawingSource::Svg(SVG.to_owned()), 16).unwrap().unwrap();
+        assert_eq!(image.over_white[11 * 16..12 * 16], ROW_11);
+        assert_eq!(image.over_white.as_flattened().iter().map(|c| u32::from(*c)).sum::<u32>(), SUM);
+        let decoded = image::load_from_memory(&image.png().unwrap()).unwrap();
         assert_eq!(decoded.color(), image::ColorType::Rgb8);
-        assert_eq!(decoded.as_bytes(), picture.over_white.as_flattened());
+        assert_eq!(decoded.as_bytes(), image.over_white.as_flattened());
     }
 
     #[test]
-    fn files_are_resized_in_the_same_way() {
+    fn image_files_are_resized_in_the_same_way() {
         let (width, height, pixels) = draw_svg(SVG, 32).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("twice.webp");
         image::RgbaImage::from_raw(width, height, pixels.concat()).unwrap().save(&path).unwrap();
-        let picture = render(&Source::File(path), 16).unwrap().unwrap();
-        assert_eq!(picture.over_white[11 * 16..12 * 16], ROW_11);
+        let image = render(&DrawingSource::File(path), 16).unwrap().unwrap();
+        assert_eq!(image.over_white[11 * 16..12 * 16], ROW_11);
     }
 
     #[test]
     fn drawings_that_are_not_square_are_squashed() {
         let svg = "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 16 8\">\
             <rect width=\"16\" height=\"8\" fill=\"#20c040\"/></svg>";
-        let picture = render(&Source::Svg(svg.to_owned()), 16).unwrap().unwrap();
-        assert!(picture.over_white.iter().all(|p| *p == [0x20, 0xc0, 0x40]));
+        let image = render(&DrawingSource::Svg(svg.to_owned()), 16).unwrap().unwrap();
+        assert!(image.over_white.iter().all(|p| *p == [0x20, 0xc0, 0x40]));
     }
 
     #[test]
-    fn next_to_nothing_is_no_picture_and_rubbish_is_an_error() {
+    fn an_almost_empty_drawing_is_none_and_an_unreadable_one_an_error() {
         let dot = "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 100 100\"><rect width=\"2\" height=\"2\"/></svg>";
-        assert!(render(&Source::Svg(dot.to_owned()), 64).unwrap().is_none());
-        assert_eq!(render(&Source::Svg("<svg".to_owned()), 16).unwrap_err().kind, Kind::InvalidData);
+        assert!(render(&DrawingSource::Svg(dot.to_owned()), 64).unwrap().is_none());
+        assert_eq!(render(&DrawingSource::Svg("<svg".to_owned()), 16).unwrap_err().kind, Kind::InvalidData);
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("cut.webp");
         std::fs::write(&path, b"RIFF\x10\0\0\0WEBP").unwrap();
-        assert_eq!(render(&Source::File(path), 16).unwrap_err().kind, Kind::InvalidData);
+        assert_eq!(render(&DrawingSource::File(path), 16).unwrap_err().kind, Kind::InvalidData);
     }
 }

@@ -1,12 +1,16 @@
-//! The whole builder on a few packages made up here, which stand in for the fetched ones.
+//! Runs the whole builder on a few made-up packages in place of the fetched ones.
 
-use super::*;
+use super::args::{CategoryKind, EmojiArgs};
+use super::build::run;
+use super::codes;
+use super::designers::{NAMES, SEQUENCES, VIEWS};
+use crate::error::Kind;
 use serde_json::{json, Value};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-/// Faces of several colours and waving hands in three tones. The sets of the first three designers have a code point
-/// table, that of emojione has names only.
+/// Faces of several colours; there are also waving hands in several tones. All icon sets have a code table but the two of EmojiOne,
+/// which have names only.
 const FACES: [(&str, &str, &str); 4] = [
     ("1F600", "red-face", "#e01010"),
     ("1F601", "green-face", "#10c010"),
@@ -14,7 +18,7 @@ const FACES: [(&str, &str, &str); 4] = [
     ("1F603", "yellow-face", "#f0e010"),
 ];
 
-/// What one designer draws: `inset` pixels of margin make each designer's picture another one.
+/// The drawing of one designer; a different margin, `inset`, makes each designer's image different.
 fn body(color: &str, inset: usize) -> String {
     let side = 64 - 2 * inset;
     format!("<rect x=\"{inset}\" y=\"{inset}\" width=\"{side}\" height=\"{side}\" fill=\"{color}\"/>")
@@ -30,7 +34,7 @@ fn unpacked(cache: &Path, package: &str, version: &str) -> PathBuf {
     cache.join("x").join(format!("{}-{version}", package.trim_start_matches('@').replace('/', "-")))
 }
 
-/// A cache with all packages unpacked.
+/// Fills a cache with all packages, unpacked.
 fn fill(cache: &Path) {
     let unified = |code: &str, name: &str| {
         json!({"unified": code, "name": name, "short_name": name,
@@ -47,9 +51,9 @@ fn fill(cache: &Path) {
     );
     sequences.push(json!({"unified": "1F3FB", "name": "TONE", "short_name": "tone", "category": "Component",
         "subcategory": "skin-tone"}));
-    let (package, version, file) = vocabulary::SEQUENCES;
+    let (package, version, file) = SEQUENCES;
     write(&unpacked(cache, package, version), file, &json!(sequences));
-    let (package, version, file) = vocabulary::NAMES;
+    let (package, version, file) = NAMES;
     let skins: Vec<Value> = codes::TONES
         .iter()
         .map(|(t, _)| json!({"hexcode": format!("1F44B-{t}"), "label": "Waving hand"}))
@@ -88,7 +92,7 @@ fn args(folder: &Path) -> EmojiArgs {
         cache: Some(folder.join("cache")),
         size: 16,
         tones: 2,
-        category: Category::Subgroup,
+        category: CategoryKind::Subgroup,
         min_views: 3,
         no_sharealike: false,
     }
@@ -100,7 +104,7 @@ fn table(folder: &Path, name: &str) -> Vec<Vec<String>> {
 }
 
 #[test]
-fn a_set_is_built_again_the_same_and_holds_what_it_says() {
+fn a_rebuilt_set_is_the_same_and_has_the_files_that_it_lists() {
     let folder = tempfile::tempdir().unwrap();
     fill(&folder.path().join("cache"));
     run(&args(folder.path())).unwrap();
@@ -109,7 +113,7 @@ fn a_set_is_built_again_the_same_and_holds_what_it_says() {
     instances.dedup();
     let hands: Vec<&&str> = instances.iter().filter(|i| i.starts_with("1f44b")).collect();
     // sorted(TONES, key=lambda t: rnd('tone', '1F44B', t))[:2] are 1F3FC and 1F3FD, of which the second is obsolete
-    // here; nobody draws the toneless hand.
+    // here; no designer draws the hand without tone.
     assert_eq!(hands, [&"1f44b-1f3fc"]);
     assert_eq!(instances.len(), 5);
     assert_eq!(rows.len(), 8 * instances.len(), "the 3D view cannot be read");
@@ -145,7 +149,7 @@ fn without_sharealike_two_designers_are_left_out() {
 }
 
 #[test]
-fn equal_pictures_are_kept_once() {
+fn of_equal_images_one_is_kept() {
     let folder = tempfile::tempdir().unwrap();
     fill(&folder.path().join("cache"));
     let twemoji = unpacked(&folder.path().join("cache"), VIEWS[2].package, VIEWS[2].version);
@@ -159,18 +163,18 @@ fn equal_pictures_are_kept_once() {
 }
 
 #[test]
-fn a_folder_with_other_pictures_is_left_alone() {
+fn a_folder_with_other_images_is_not_touched() {
     let folder = tempfile::tempdir().unwrap();
-    let mine = folder.path().join("out/images/holiday.png");
-    fs::create_dir_all(mine.parent().unwrap()).unwrap();
-    fs::write(&mine, "mine").unwrap();
+    let unrelated = folder.path().join("out/images/holiday.png");
+    fs::create_dir_all(unrelated.parent().unwrap()).unwrap();
+    fs::write(&unrelated, "mine").unwrap();
     let e = run(&args(folder.path())).unwrap_err();
     assert_eq!(e.kind, Kind::InvalidParameter);
-    assert!(mine.is_file());
+    assert!(unrelated.is_file());
 }
 
 #[test]
-fn a_package_that_is_not_as_expected_is_named() {
+fn the_error_of_a_damaged_package_names_it() {
     let folder = tempfile::tempdir().unwrap();
     fill(&folder.path().join("cache"));
     let noto = unpacked(&folder.path().join("cache"), VIEWS[0].package, VIEWS[0].version);
@@ -182,7 +186,7 @@ fn a_package_that_is_not_as_expected_is_named() {
 }
 
 #[test]
-fn nothing_drawn_by_enough_designers_is_an_error() {
+fn a_set_without_instances_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     fill(&folder.path().join("cache"));
     let e = run(&EmojiArgs { min_views: 9, ..args(folder.path()) }).unwrap_err();

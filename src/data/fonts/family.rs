@@ -1,25 +1,25 @@
-//! A family as its package has it: category, licence, and a face for each weight and style.
+//! Reads a family from its package: category, licence, and a face for each weight and style.
 
-use super::catalogue::Release;
+use super::attributes::{STYLES, WEIGHTS};
+use super::catalogue::FamilyRelease;
 use super::typeface::Typeface;
-use super::vocabulary::{STYLES, WEIGHTS};
-use crate::data::builder::packages::{self, Cache};
+use crate::data::builder::packages::{self, PackageCache};
 use crate::error::{Error, Kind, Result};
 use serde::Deserialize;
 
 /// A fetched family.
 pub struct Family {
-    /// As fontsource names it.
+    /// Fontsource's name.
     pub name: String,
-    /// Of its package.
+    /// Version of its package.
     pub version: String,
-    /// sans-serif, serif, display, handwriting or monospace.
+    /// Kind of type: sans-serif, serif, display, handwriting or monospace.
     pub category: String,
     /// SPDX name of its licence.
     pub licence: String,
-    /// Whom to name.
+    /// The author to credit; may be empty.
     pub attribution: String,
-    /// By weight, then style.
+    /// Sorted by weight, then style.
     pub faces: Vec<Face>,
 }
 
@@ -29,7 +29,7 @@ pub struct Face {
     pub weight: &'static str,
     /// One of [`STYLES`].
     pub style: &'static str,
-    /// Its outlines of Latin letters.
+    /// The outlines of its Latin letters.
     pub typeface: Typeface,
 }
 
@@ -56,9 +56,9 @@ impl Family {
     /// Fetches and reads a family.
     ///
     /// # Errors
-    /// Those of fetching; [`Kind::InvalidData`] if the package is not as expected or has no face of Latin letters.
-    pub fn read(cache: &Cache, release: &Release) -> Result<Self> {
-        let Release { name, version } = release;
+    /// Those of fetching; [`Kind::InvalidData`] if the package cannot be parsed or has no face with Latin letters.
+    pub fn read(cache: &PackageCache, release: &FamilyRelease) -> Result<Self> {
+        let FamilyRelease { name, version } = release;
         let latin = format!("files/{name}-latin-");
         let folder = cache.package(
             &format!("@fontsource/{name}"),
@@ -83,12 +83,12 @@ impl Family {
         if faces.is_empty() {
             return Err(Error::new(
                 Kind::InvalidData,
-                format!("package \"@fontsource/{name}\" has no face of Latin letters"),
+                format!("package \"@fontsource/{name}\" has no face with Latin letters"),
             )
             .detail(format!("There is no file like {latin}400-normal.woff2 in its version {version}."))
-            .hint("Leave it out of the list."));
+            .hint("Remove it from the list."));
         }
-        // By name, so that italic comes before normal.
+        // Sorted by the names of styles, so italic comes before normal.
         faces.sort_by_key(|face| (face.weight, face.style));
         let (licence, attribution) = match metadata.license {
             Licence::Name(name) => (name, None),
@@ -104,7 +104,7 @@ impl Family {
         })
     }
 
-    /// What messages call a face: `lora 400 italic`.
+    /// Names a face in messages, such as `lora 400 italic`.
     pub fn face_name(&self, face: &Face) -> String {
         format!("{} {} {}", self.name, face.weight, face.style)
     }

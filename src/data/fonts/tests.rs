@@ -1,8 +1,13 @@
-//! The whole builder on packages made up here from two fonts of rectangles (`tests/fixtures/fonts/fonts.py`).
+//! Runs the whole builder on made-up packages of two fonts of rectangles (`tests/fixtures/fonts/fonts.py`).
 
-use super::measure::measure;
+use super::args::FontArgs;
+use super::build::run;
+use super::glyph_bitmap::GlyphBitmap;
+use super::image_plan::InstanceKind;
+use super::measurements::measure;
+use super::specimen;
 use super::typeface::Typeface;
-use super::*;
+use crate::error::Kind;
 use serde_json::json;
 use std::fs;
 use std::path::Path;
@@ -10,9 +15,9 @@ use std::path::Path;
 const SANS: &[u8] = include_bytes!("../../../tests/fixtures/fonts/block-sans.woff2");
 const SERIF: &[u8] = include_bytes!("../../../tests/fixtures/fonts/block-serif.woff2");
 
-/// By hand from the rectangles; the working specification in Python measured the same.
+/// Expected values: by hand from the rectangles; the prototype in Python measured the same.
 #[test]
-fn measures_are_those_of_the_rectangles() {
+fn measurements_are_those_of_the_rectangles() {
     let sans = measure(&Typeface::from_woff2(SANS).unwrap()).unwrap();
     let (x_height, width) = (500.0 / 700.0, 600.0 / 700.0);
     assert!((sans.x_height - x_height).abs() < 1e-12 && (sans.width - width).abs() < 1e-6);
@@ -24,38 +29,37 @@ fn measures_are_those_of_the_rectangles() {
 #[test]
 fn lines_are_kerned() {
     let face = Typeface::from_woff2(SANS).unwrap();
-    let advance = |text| face.set(text).unwrap().advance;
+    let advance = |text| face.layout_line(text).unwrap().advance;
     assert!((advance("AB") - 1.2).abs() < 1e-6 && (advance("AV") - 1.0).abs() < 1e-6);
-    let bounds = face.set("AV").unwrap().ink.unwrap().1;
+    let bounds = face.layout_line("AV").unwrap().outline.unwrap().1;
     // From 50 to 600 - 200 + 550 units, and 700 high.
     assert!((bounds.left() - 0.05).abs() < 1e-6 && (bounds.right() - 0.95).abs() < 1e-6);
     assert!((bounds.top() + 0.7).abs() < 1e-6 && bounds.bottom().abs() < 1e-6);
 }
 
 #[test]
-fn what_is_no_font_is_an_error() {
+fn data_that_is_not_a_font_is_an_error() {
     for bytes in [&b""[..], b"wOF2 rubbish", &SANS[..300]] {
         assert_eq!(Typeface::from_woff2(bytes).err().map(|e| e.kind), Some(Kind::InvalidData));
     }
     assert!(measure(&Typeface::from_woff2(SANS).unwrap()).is_ok());
-    let e = super::ink::Ink::of(&Typeface::from_woff2(SANS).unwrap(), '?').unwrap_err();
+    let e = GlyphBitmap::of(&Typeface::from_woff2(SANS).unwrap(), '?').unwrap_err();
     assert!(e.message.contains("no letter \"?\""), "{}", e.message);
 }
 
-/// Ink of a dark picture on light paper, as counted: the words are there, within the picture, and every seed gives
-/// another picture.
+/// Counts pixels of ink: the words are drawn, inside the image, and every seed gives a different image.
 #[test]
-fn a_specimen_is_a_grey_picture_of_its_words() {
+fn a_specimen_is_a_grey_image_of_its_words() {
     let face = Typeface::from_woff2(SANS).unwrap();
     let mut seen = std::collections::HashSet::new();
     for seed in 0..20 {
         let png = specimen::draw(&face, ["ox", "Hoh"], 64, seed).unwrap();
-        let picture = image::load_from_memory(&png).unwrap();
-        assert_eq!((picture.color(), picture.width(), picture.height()), (image::ColorType::L8, 64, 64));
-        let grey = picture.into_luma8();
+        let specimen = image::load_from_memory(&png).unwrap();
+        assert_eq!((specimen.color(), specimen.width(), specimen.height()), (image::ColorType::L8, 64, 64));
+        let grey = specimen.into_luma8();
         let corner = grey.get_pixel(0, 0).0[0];
-        let middle = if corner > 127 { |g: u8| g < 110 } else { |g: u8| g > 145 };
-        let ink = grey.pixels().filter(|p| middle(p.0[0])).count();
+        let is_ink = if corner > 127 { |g: u8| g < 110 } else { |g: u8| g > 145 };
+        let ink = grey.pixels().filter(|p| is_ink(p.0[0])).count();
         assert!((200..1500).contains(&ink), "seed {seed}: {ink} of 4096 pixels");
         seen.insert(grey.into_raw());
     }
@@ -81,7 +85,7 @@ const PACKAGES: [Package; 4] = [
     ("pen", "handwriting", &[("400", "normal", SERIF)]),
 ];
 
-/// Arguments for the packages above, unpacked in a cache.
+/// Unpacks the packages above in a cache, and returns arguments that use it.
 fn args(folder: &Path) -> FontArgs {
     for (name, category, faces) in PACKAGES {
         let package = folder.join(format!("cache/x/fontsource-{name}-1.0.0"));
@@ -106,7 +110,7 @@ fn args(folder: &Path) -> FontArgs {
         size: 16,
         per_family: 20,
         min_images: 6,
-        instance: Instance::Family,
+        instance: InstanceKind::Family,
     }
 }
 
@@ -116,7 +120,7 @@ fn table(folder: &Path, name: &str) -> Vec<Vec<String>> {
 }
 
 #[test]
-fn a_set_is_built_again_the_same_and_holds_what_it_says() {
+fn a_rebuilt_set_is_the_same_and_has_the_files_that_it_lists() {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path();
     run(&args(folder)).unwrap();
@@ -136,7 +140,7 @@ fn a_set_is_built_again_the_same_and_holds_what_it_says() {
     assert_eq!(of("images/pen/400-normal-00.png")[5], "", "handwriting has no serifs");
 
     let families = table(folder, "families.csv");
-    // Of each category every other one trains: sorted(['block', 'plain'], key=lambda n: rnd('side', n)) is
+    // Of each category every other family is for training: sorted(['block', 'plain'], key=lambda n: rnd('side', n)) is
     // ['block', 'plain'].
     let sides: Vec<(&str, &str)> = families.iter().map(|f| (f[0].as_str(), f[4].as_str())).collect();
     assert_eq!(sides, [("block", "train"), ("feet", "train"), ("pen", "train"), ("plain", "test")]);
@@ -149,25 +153,25 @@ fn a_set_is_built_again_the_same_and_holds_what_it_says() {
     assert_eq!(queries, 2, "three tenths of six");
 
     let before = fs::read(folder.join("out/images.csv")).unwrap();
-    let picture = fs::read(folder.join("out/images/pen/400-normal-03.png")).unwrap();
+    let image = fs::read(folder.join("out/images/pen/400-normal-03.png")).unwrap();
     run(&args(folder)).unwrap();
     assert_eq!(fs::read(folder.join("out/images.csv")).unwrap(), before);
-    assert_eq!(fs::read(folder.join("out/images/pen/400-normal-03.png")).unwrap(), picture);
+    assert_eq!(fs::read(folder.join("out/images/pen/400-normal-03.png")).unwrap(), image);
     let manifest = crate::data::manifest::Manifest::read(&folder.join("out")).unwrap();
     assert_eq!((manifest.images.len(), manifest.attributes.len()), (52, 7));
     assert!(manifest.attributes[0].ordered && !manifest.attributes[1].ordered);
 }
 
 #[test]
-fn faces_can_be_the_instances() {
+fn instances_can_be_faces() {
     let dir = tempfile::tempdir().unwrap();
-    run(&FontArgs { instance: Instance::Face, ..args(dir.path()) }).unwrap();
+    run(&FontArgs { instance: InstanceKind::Face, ..args(dir.path()) }).unwrap();
     let rows = table(dir.path(), "images.csv");
     assert!(rows.iter().any(|r| r[1] == "block-400-italic" && r[4] == "block"));
 }
 
 #[test]
-fn a_damaged_font_is_named() {
+fn the_error_of_a_damaged_font_names_it() {
     let dir = tempfile::tempdir().unwrap();
     let args = args(dir.path());
     fs::write(dir.path().join("cache/x/fontsource-pen-1.0.0/files/pen-latin-400-normal.woff2"), b"wOF2")
@@ -181,7 +185,7 @@ fn a_damaged_font_is_named() {
 }
 
 #[test]
-fn a_package_without_latin_letters_is_named() {
+fn the_error_of_a_package_without_latin_letters_names_it() {
     let dir = tempfile::tempdir().unwrap();
     let args = args(dir.path());
     fs::remove_dir_all(dir.path().join("cache/x/fontsource-pen-1.0.0/files")).unwrap();

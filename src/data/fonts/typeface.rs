@@ -1,30 +1,30 @@
-//! A font file as outlines: decompressed, shaped, and set as a line of text.
+//! Outlines of a font file: decompresses WOFF2, shapes text, and lays out a line of it.
 
 use crate::error::{Error, Kind, Result};
 use harfrust::{Buffer, ShapeOptions, ShaperFont};
 use resvg::tiny_skia::{Path, PathBuilder, Rect};
 use skrifa::{DrawMemory, Font, GlyphId, PathSink, ScalerFont};
 
-/// A face's outlines.
+/// A font face.
 pub struct Typeface {
     font: Font,
     outlines: ScalerFont,
 }
 
-/// A line of text, in ems: the pen starts at the origin on the base line and goes right, y grows downwards.
+/// A line of text in units of 1 em. The pen starts at the origin on the baseline and moves right; y grows downwards.
 #[derive(Debug)]
 pub struct Line {
-    /// The outline, filled by the non-zero rule, and its box; nothing if there is no ink.
-    pub ink: Option<(Path, Rect)>,
-    /// Where the pen ends.
+    /// The outline, to be filled by the non-zero rule, and its bounds; `None` if nothing is drawn.
+    pub outline: Option<(Path, Rect)>,
+    /// The position of the pen at the end.
     pub advance: f32,
 }
 
 impl Typeface {
-    /// A face from the bytes of a WOFF2 file.
+    /// Reads a WOFF2 file.
     ///
     /// # Errors
-    /// [`Kind::InvalidData`] if they are none.
+    /// [`Kind::InvalidData`] if it cannot be read.
     pub fn from_woff2(bytes: &[u8]) -> Result<Self> {
         let invalid = |what: &str| Error::new(Kind::InvalidData, format!("{what} cannot be read"));
         let sfnt = wuff::decompress_woff2(bytes).map_err(|_| invalid("the WOFF2 container"))?;
@@ -32,13 +32,13 @@ impl Typeface {
         Ok(Self { outlines: ScalerFont::force_unhinted(font.clone(), None), font })
     }
 
-    /// Sets a line, with kerning and ligatures. Outlines are not hinted: they do not depend on a size.
+    /// Lays out a line of text, with kerning and ligatures. Outlines are not hinted, so they do not depend on a size.
     ///
     /// # Errors
-    /// [`Kind::InvalidData`] if the font cannot be shaped, or a glyph not be drawn.
-    pub fn set(&self, text: &str) -> Result<Line> {
+    /// [`Kind::InvalidData`] if the text cannot be shaped or a glyph cannot be drawn.
+    pub fn layout_line(&self, text: &str) -> Result<Line> {
         let invalid = |e: &dyn std::fmt::Display| {
-            Error::new(Kind::InvalidData, format!("the font cannot set \"{text}\": {e}"))
+            Error::new(Kind::InvalidData, format!("the font cannot draw \"{text}\": {e}"))
         };
         let mut buffer = Buffer::new();
         buffer.push_str(text);
@@ -55,15 +55,15 @@ impl Typeface {
             }
             advance += at.x_advance;
         }
-        let ink = pen.path.finish().and_then(|path| {
+        let outline = pen.path.finish().and_then(|path| {
             let bounds = path.compute_tight_bounds()?;
             Some((path, bounds))
         });
-        Ok(Line { ink, advance: advance as f32 * scale })
+        Ok(Line { outline, advance: advance as f32 * scale })
     }
 }
 
-/// Moves and scales what a glyph draws, and turns it upside down: fonts count y upwards.
+/// Receives the outline of a glyph; moves and scales it, and flips it, because y grows upwards in fonts.
 struct Pen {
     path: PathBuilder,
     x: f32,

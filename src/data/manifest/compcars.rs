@@ -1,21 +1,32 @@
-//! CompCars (Yang et al. 2015), as it is published: a folder for each make, model and year. The car models of part I train, both
-//! halves of its classification split, as in Thong et al.; the models of the verification training list are the gallery, each
-//! image of which is searched for among the others.
+//! Reads CompCars (Yang et al. 2015) in its published layout:
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `data/image/<make>/<model>/<year>/<name>.jpg` | an image; makes and models are numbers |
+//! | `data/label/<make>/<model>/<year>/<name>.txt` | viewpoint, number of boxes, and the box `x1 y1 x2 y2` |
+//! | `misc/attributes.txt` | per model: maximum speed, displacement, doors, seats, type; 0 is unknown |
+//! | `misc/make_model_name.mat`, `misc/car_type.mat` | names of makes, models and types, in MATLAB's format |
+//! | `train_test_split/classification/{train,test}.txt` | images of part I |
+//! | `train_test_split/verification/verification_train.txt` | images of other models |
+//!
+//! As in Thong et al., both lists of part I are for training, and the verification list is the gallery, in which each image is
+//! searched for among the others. An instance is a car model, a category a make.
 
+use super::dataset::Split;
+use super::label_table::{DeclaredAttribute, DeclaredAttributes, LabelRow, LabelTable};
 use super::matlab;
 use super::problems::Problems;
-use super::table::{Declarations, Declared, Row, Table};
-use super::Split;
 use crate::error::{abridged, Error, Result};
 use crate::image::CropBox;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
-/// What the files should be like.
-pub const HINT: &str = "CompCars has data/image, data/label, misc and train_test_split, as in its archive.";
+/// What the files should look like, for error messages.
+pub const HINT: &str =
+    "CompCars has data/image, data/label, misc and train_test_split, as in the published archive.";
 
-/// Splits, and models and images of the published set in them.
-const OFFICIAL: [(Split, &str, usize, usize); 2] =
+/// Per split: its name in the paper, and the number of models and images in the published set.
+const PUBLISHED_COUNTS: [(Split, &str, usize, usize); 2] =
     [(Split::Train, "train", 431, 30_955), (Split::Gallery, "test", 111, 4_454)];
 
 const LISTS: [(&str, Split); 3] = [
@@ -26,20 +37,22 @@ const LISTS: [(&str, Split); 3] = [
 
 const ATTRIBUTES: &str = "misc/attributes.txt";
 
-/// True if a folder looks like CompCars.
-pub fn is_there(root: &Path) -> bool {
+/// Whether a folder looks like CompCars.
+pub fn is_compcars(root: &Path) -> bool {
     root.join("data/image").is_dir() && root.join(ATTRIBUTES).is_file()
 }
 
-/// Reads the set: an instance is a car model, a category a make; doors and seats are ordered, type is not.
+/// Reads the set. Of its attributes, doors and seats are ordered, type is not.
 ///
 /// # Errors
 /// [`Kind::Io`](crate::error::Kind::Io) if no list of images or the attributes cannot be read.
-pub fn read(root: &Path, problems: &mut Problems) -> Result<(Table, Option<Declarations>)> {
-    let mut table =
-        Table { attributes: ["doors", "seats", "type"].map(str::to_owned).into(), ..Table::default() };
-    let names = Names::read(root, &mut table.warnings);
-    let models = models(root, &names, problems)?;
+pub fn read(root: &Path, problems: &mut Problems) -> Result<(LabelTable, Option<DeclaredAttributes>)> {
+    let mut table = LabelTable {
+        attributes: ["doors", "seats", "type"].map(str::to_owned).into(),
+        ..LabelTable::default()
+    };
+    let names = CompCarsNames::read(root, &mut table.warnings);
+    let models = read_models(root, &names, problems)?;
     let mut unknown = BTreeSet::new();
     for (list, split) in LISTS {
         let path = root.join(list);
@@ -56,9 +69,9 @@ pub fn read(root: &Path, problems: &mut Problems) -> Result<(Table, Option<Decla
                 problems.add(format!("{at}: model \"{}\" is not in {ATTRIBUTES}", abridged(model)));
             }
             let image = format!("data/image/{line}");
-            // An image that is missing has no box to look for; the table counts it.
-            let crop = root.join(&image).is_file().then(|| crop(root, line, problems)).flatten();
-            table.rows.push(Row {
+            // The box of a missing image would be a second problem; resolving the table reports the first.
+            let crop = root.join(&image).is_file().then(|| read_box(root, line, problems)).flatten();
+            table.rows.push(LabelRow {
                 at,
                 path: image,
                 instance: names.model(model),
@@ -71,10 +84,10 @@ pub fn read(root: &Path, problems: &mut Problems) -> Result<(Table, Option<Decla
         }
     }
     if table.rows.is_empty() {
-        problems.add("the lists in train_test_split name no image".into());
+        problems.add("the lists in train_test_split are empty".into());
     }
-    for (split, name, models, images) in OFFICIAL {
-        let rows: Vec<&Row> = table.rows.iter().filter(|r| r.split == split).collect();
+    for (split, name, models, images) in PUBLISHED_COUNTS {
+        let rows: Vec<&LabelRow> = table.rows.iter().filter(|r| r.split == split).collect();
         let found = rows.iter().map(|r| &r.instance).collect::<BTreeSet<_>>().len();
         if (found, rows.len()) != (models, images) {
             table.warnings.push(format!(
@@ -83,12 +96,12 @@ pub fn read(root: &Path, problems: &mut Problems) -> Result<(Table, Option<Decla
             ));
         }
     }
-    Ok((table, Some(declared(&models, &names))))
+    Ok((table, Some(declare_attributes(&models, &names))))
 }
 
-/// The box of an image, from three lines: viewpoint, how many boxes, and `x1 y1 x2 y2`, both corners inclusive and counted
-/// from 1.
-fn crop(root: &Path, image: &str, problems: &mut Problems) -> Option<CropBox> {
+/// The box of an image. Its label file has three lines: viewpoint, number of boxes, and `x1 y1 x2 y2`, with both corners inclusive
+/// and counted from 1.
+fn read_box(root: &Path, image: &str, problems: &mut Problems) -> Option<CropBox> {
     let label = Path::new("data/label").join(Path::new(image).with_extension("txt"));
     let at = label.display();
     let text = match std::fs::read_to_string(root.join(&label)) {
@@ -114,8 +127,12 @@ fn crop(root: &Path, image: &str, problems: &mut Problems) -> Option<CropBox> {
     }
 }
 
-/// Doors, seats and type of each model, by its id.
-fn models(root: &Path, names: &Names, problems: &mut Problems) -> Result<HashMap<String, Vec<String>>> {
+/// The values of doors, seats and type of each model, by the model's number; empty where unknown.
+fn read_models(
+    root: &Path,
+    names: &CompCarsNames,
+    problems: &mut Problems,
+) -> Result<HashMap<String, Vec<String>>> {
     let path = root.join(ATTRIBUTES);
     let text = std::fs::read_to_string(&path).map_err(|e| Error::io("read", &path, &e))?;
     let mut models = HashMap::new();
@@ -141,37 +158,37 @@ fn models(root: &Path, names: &Names, problems: &mut Problems) -> Result<HashMap
             (number("door_number", doors), number("seat_number", seats), number("type", kind));
         let values = vec![doors, seats, if kind.is_empty() { kind } else { names.kind(&kind) }];
         if models.insert(model.to_owned(), values).is_some() {
-            problems.add(format!("{at}: model \"{}\" is there a second time", abridged(model)));
+            problems.add(format!("{at}: model \"{}\" is listed twice", abridged(model)));
         }
     }
     Ok(models)
 }
 
-/// Doors and seats in the order of their numbers, types in that of their ids.
-fn declared(models: &HashMap<String, Vec<String>>, names: &Names) -> Declarations {
+/// Declares the attributes: doors and seats ordered by number, types listed by their number in the set.
+fn declare_attributes(models: &HashMap<String, Vec<String>>, names: &CompCarsNames) -> DeclaredAttributes {
     let occurring = |k: usize| models.values().map(move |v| &v[k]).filter(|v| !v.is_empty());
     let numbers = |k: usize| {
         let sorted: BTreeMap<u32, String> =
             occurring(k).filter_map(|v| Some((v.parse().ok()?, v.clone()))).collect();
-        Declared { ordered: true, values: sorted.into_values().collect() }
+        DeclaredAttribute { ordered: true, values: sorted.into_values().collect() }
     };
-    let place =
+    let position =
         |kind: &String| names.kinds.iter().position(|k| k == kind).ok_or_else(|| kind.parse::<u32>().ok());
     let mut kinds: Vec<String> = occurring(2).collect::<BTreeSet<_>>().into_iter().cloned().collect();
-    kinds.sort_by_key(place);
-    let kinds = Declared { ordered: false, values: kinds };
+    kinds.sort_by_key(position);
+    let kinds = DeclaredAttribute { ordered: false, values: kinds };
     [("doors", numbers(0)), ("seats", numbers(1)), ("type", kinds)].map(|(n, d)| (n.to_owned(), d)).into()
 }
 
-/// What the numbers of makes, models and types mean; where it is not known, numbers stay.
+/// The names of makes, models and types, by number from 1. Where the set's tables cannot be read, numbers serve as names.
 #[derive(Default)]
-struct Names {
+struct CompCarsNames {
     makes: Vec<String>,
     models: Vec<String>,
     kinds: Vec<String>,
 }
 
-impl Names {
+impl CompCarsNames {
     fn read(root: &Path, warnings: &mut Vec<String>) -> Self {
         let mut read = |file: &str, variable: &str| {
             let path = root.join("misc").join(file);
@@ -189,21 +206,21 @@ impl Names {
     }
 
     fn make(&self, id: &str) -> String {
-        named(&self.makes, id).map_or_else(|| id.to_owned(), str::to_owned)
+        lookup(&self.makes, id).map_or_else(|| id.to_owned(), str::to_owned)
     }
 
-    /// Models of different makes may share a name, so the id is kept.
+    /// With the model's number, because models of different makes may share a name.
     fn model(&self, id: &str) -> String {
-        named(&self.models, id).map_or_else(|| id.to_owned(), |name| format!("{name} ({id})"))
+        lookup(&self.models, id).map_or_else(|| id.to_owned(), |name| format!("{name} ({id})"))
     }
 
     fn kind(&self, id: &str) -> String {
-        named(&self.kinds, id).map_or_else(|| id.to_owned(), str::to_owned)
+        lookup(&self.kinds, id).map_or_else(|| id.to_owned(), str::to_owned)
     }
 }
 
 /// The name with number `id`, counted from 1.
-fn named<'a>(names: &'a [String], id: &str) -> Option<&'a str> {
+fn lookup<'a>(names: &'a [String], id: &str) -> Option<&'a str> {
     let name = names.get(id.parse::<usize>().ok()?.checked_sub(1)?)?;
     Some(name.trim()).filter(|n| !n.is_empty())
 }

@@ -1,7 +1,7 @@
-//! `images.csv`: a row per image.
+//! Reads `images.csv`, which has one row per image.
 
+use super::label_table::{parse_crop_box, DeclaredAttributes, LabelRow, LabelTable};
 use super::problems::Problems;
-use super::table::{crop_box, Declarations, Row, Table};
 use crate::error::{abridged, Error, Result};
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
@@ -9,29 +9,33 @@ use std::path::Path;
 /// The columns that every `images.csv` has.
 const REQUIRED: [&str; 4] = ["path", "instance", "category", "split"];
 
-/// The optional column that says which instances belong together.
+/// The optional column with the group of an instance.
 const GROUP: &str = "group";
 
-/// The optional columns of the box, all or none.
+/// The optional columns of the crop box: all of them or none.
 const BOX: [&str; 4] = ["x1", "y1", "x2", "y2"];
 
-/// What the columns are, for who got them wrong.
+/// Describes the columns, for error messages.
 pub fn hint() -> String {
     format!(
-        "images.csv has the columns {}, optionally {GROUP} and {}, then one per attribute; empty means absent.",
+        "images.csv has the columns {}, optionally {GROUP} and {}, then one per attribute; an empty field means that the label is absent.",
         REQUIRED.join(","),
         BOX.join(",")
     )
 }
 
-/// Reads `images.csv` under what `attributes.json` declares.
+/// Reads `images.csv`, and checks its columns against what `attributes.json` declares.
 ///
 /// # Errors
 /// [`Kind::Io`](crate::error::Kind::Io) if it cannot be read at all.
-pub fn read(path: &Path, declared: Option<&Declarations>, problems: &mut Problems) -> Result<Table> {
+pub fn read(
+    path: &Path,
+    declared: Option<&DeclaredAttributes>,
+    problems: &mut Problems,
+) -> Result<LabelTable> {
     let file = std::fs::File::open(path).map_err(|e| Error::io("read", path, &e))?;
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(file);
-    let mut table = Table::default();
+    let mut table = LabelTable::default();
     let header = match reader.headers() {
         Ok(header) => header.clone(),
         Err(e) => {
@@ -53,7 +57,7 @@ pub fn read(path: &Path, declared: Option<&Declarations>, problems: &mut Problem
     Ok(table)
 }
 
-/// Where each thing is in a record.
+/// The column numbers of everything in a record.
 struct Columns {
     required: [usize; 4],
     group: Option<usize>,
@@ -64,26 +68,29 @@ struct Columns {
 impl Columns {
     fn find(
         header: &csv::StringRecord,
-        declared: Option<&Declarations>,
+        declared: Option<&DeclaredAttributes>,
         problems: &mut Problems,
     ) -> Option<Self> {
         let before = problems.len();
         let mut seen = HashSet::new();
         for name in header {
             if name.is_empty() || !seen.insert(name) {
-                problems.add(format!("images.csv: two columns, or an empty one, are named \"{name}\""));
+                problems.add(format!("images.csv: the column name \"{name}\" is empty or not unique"));
             }
         }
-        let place = |name: &&str| header.iter().position(|h| h == *name);
-        let required: Vec<Option<usize>> = REQUIRED.iter().map(place).collect();
+        let position = |name: &&str| header.iter().position(|h| h == *name);
+        let required: Vec<Option<usize>> = REQUIRED.iter().map(position).collect();
         for (name, at) in REQUIRED.iter().zip(&required) {
             if at.is_none() {
                 problems.add(format!("images.csv: there is no column \"{name}\""));
             }
         }
-        let crop: Vec<usize> = BOX.iter().filter_map(place).collect();
+        let crop: Vec<usize> = BOX.iter().filter_map(position).collect();
         if !matches!(crop.len(), 0 | 4) {
-            problems.add(format!("images.csv: of the box's columns {} some are missing", BOX.join(",")));
+            problems.add(format!(
+                "images.csv: some of the columns {} of the crop box are missing",
+                BOX.join(",")
+            ));
         }
         let fixed = |name: &str| REQUIRED.contains(&name) || BOX.contains(&name) || name == GROUP;
         let attributes: Vec<usize> = (0..header.len()).filter(|&i| !fixed(&header[i])).collect();
@@ -102,13 +109,14 @@ impl Columns {
         let required: Vec<usize> = required.into_iter().flatten().collect();
         Some(Self {
             required: required.try_into().ok()?,
-            group: place(&GROUP),
+            group: position(&GROUP),
             crop: crop.try_into().ok(),
             attributes,
         })
     }
 
-    fn row(&self, record: &csv::StringRecord, problems: &mut Problems) -> Option<Row> {
+    /// One record as a row; `None` if its split is not known.
+    fn row(&self, record: &csv::StringRecord, problems: &mut Problems) -> Option<LabelRow> {
         let at = format!("images.csv, line {}", record.position().map_or(0, csv::Position::line));
         let [path, instance, category, split] = self.required.map(|c| record[c].to_owned());
         for (name, text) in [("path", &path), ("instance", &instance), ("category", &category)] {
@@ -116,13 +124,13 @@ impl Columns {
                 problems.add(format!("{at}: the {name} is empty"));
             }
         }
-        let known = split.parse();
-        if known.is_err() {
+        let parsed = split.parse();
+        if parsed.is_err() {
             problems.add(format!("{at}: split is \"{}\", not train, query or gallery", abridged(&split)));
         }
         let crop = match self.crop.map(|c| c.map(|c| &record[c])) {
             Some(texts) if texts.iter().any(|t| !t.is_empty()) => {
-                let found = crop_box(texts);
+                let found = parse_crop_box(texts);
                 if found.is_none() {
                     problems.add(format!(
                         "{at}: \"{}\" is not a box of x1 < x2 and y1 < y2",
@@ -135,6 +143,6 @@ impl Columns {
         };
         let values = self.attributes.iter().map(|&c| record[c].to_owned()).collect();
         let group = self.group.map(|c| record[c].to_owned()).unwrap_or_default();
-        Some(Row { at, path, instance, group, category, split: known.ok()?, crop, values })
+        Some(LabelRow { at, path, instance, group, category, split: parsed.ok()?, crop, values })
     }
 }

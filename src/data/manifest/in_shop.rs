@@ -1,29 +1,42 @@
-//! In-shop Clothes Retrieval of DeepFashion (Liu et al. 2016), as it is published: lists whose columns are separated by runs
-//! of spaces, with the count of their rows on the first line and a header on the second.
+//! Reads In-shop Clothes Retrieval of DeepFashion (Liu et al. 2016) in its published layout:
+//!
+//! | file | columns |
+//! |---|---|
+//! | `Eval/list_eval_partition.txt` | image, item, and train, query or gallery |
+//! | `Anno/list_bbox_inshop.txt` | image, type of clothes, pose, and the box `x_1 y_1 x_2 y_2` |
+//! | `Anno/list_item_inshop.txt` | the items; no header |
+//! | `Anno/list_attr_cloth.txt`, `Anno/list_attr_items.txt` | names of the attributes; per item 1 (yes), -1 (no) or 0 (unknown) for each |
+//! | `img/WOMEN/Dresses/id_00000002/02_1_front.jpg` | an image; its category is the third part of the path, its instance the item |
+//!
+//! The first line of a list is the number of its rows, the second a header; columns are separated by runs of spaces. Some copies
+//! have the lists in the other folder, and the images in `Img/img`.
 
+use super::dataset::Split;
+use super::label_table::{
+    parse_crop_box, read_declared_attributes, DeclaredAttributes, LabelRow, LabelTable,
+};
 use super::problems::Problems;
-use super::table::{crop_box, declared_attributes, Declarations, Row, Table};
-use super::Split;
 use crate::error::{abridged, Error, Kind, Result};
+use crate::image::CropBox;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-/// What the files should be like.
+/// What the files should look like, for error messages.
 pub const HINT: &str =
     "In-Shop Clothes has img/, Eval/list_eval_partition.txt, Anno/list_bbox_inshop.txt and \
-                        Anno/list_item_inshop.txt, as in its archive.";
+                        Anno/list_item_inshop.txt, as in the published archive.";
 
-/// Train, query and gallery images of the published set.
-const OFFICIAL: [(Split, usize); 3] =
+/// Number of train, query and gallery images of the published set.
+const PUBLISHED_COUNTS: [(Split, usize); 3] =
     [(Split::Train, 25_882), (Split::Query, 14_218), (Split::Gallery, 12_612)];
 
-/// The list of images and their splits; some copies have it in Anno.
-pub fn partition(root: &Path) -> Option<PathBuf> {
+/// The path of the list of images and their splits, if the folder has one.
+pub fn find_partition(root: &Path) -> Option<PathBuf> {
     ["Eval", "Anno", "."].iter().map(|f| root.join(f).join("list_eval_partition.txt")).find(|p| p.is_file())
 }
 
-/// Reads the set. `labels` is a CSV of `item_id` and a column per attribute, beside which `attributes.json` may declare the
-/// values; without it the attributes are the set's own, which are there or not.
+/// Reads the set. `labels` is a CSV file of `item_id` and one column per attribute, beside which an `attributes.json` may declare
+/// the values; without it the attributes are the set's own, with the values yes and no.
 ///
 /// # Errors
 /// [`Kind::Io`] if the list of images or the labels cannot be read at all.
@@ -31,38 +44,39 @@ pub fn read(
     root: &Path,
     labels: Option<&Path>,
     problems: &mut Problems,
-) -> Result<(Table, Option<Declarations>)> {
-    let path = partition(root).unwrap_or_else(|| root.join("Eval/list_eval_partition.txt"));
-    let images = List::read(&path, 3, problems)?;
+) -> Result<(LabelTable, Option<DeclaredAttributes>)> {
+    let path = find_partition(root).unwrap_or_else(|| root.join("Eval/list_eval_partition.txt"));
+    let images = PublishedList::read(&path, 3, problems)?;
     let mut warnings = Vec::new();
-    let boxes = boxes(root, &images, problems, &mut warnings)?;
+    let boxes = read_boxes(root, &images, problems, &mut warnings)?;
     let items: BTreeSet<&str> = images.rows.iter().map(|(_, r)| r[1].as_str()).collect();
-    known_items(root, &images, problems)?;
+    check_items(root, &images, problems)?;
     let (labels, declared) = match labels {
         Some(path) => {
             let beside = path.with_file_name("attributes.json");
-            let declared = declared_attributes(&beside, problems)?;
-            (Labels::read_csv(path, &items, problems)?, declared)
+            let declared = read_declared_attributes(&beside, problems)?;
+            (ItemLabels::read_csv(path, &items, problems)?, declared)
         }
-        None => (Labels::read_own(root, &items, problems)?, None),
+        None => (ItemLabels::read_published(root, &items, problems)?, None),
     };
-    let unlabelled: Vec<&&str> = items.iter().filter(|i| !labels.of.contains_key(**i)).collect();
+    let unlabelled: Vec<&&str> = items.iter().filter(|i| !labels.by_item.contains_key(**i)).collect();
     if let Some(first) = unlabelled.first() {
         warnings.push(format!("{} items have no attribute labels, such as \"{first}\".", unlabelled.len()));
     }
 
     let folder = if root.join("img").is_dir() || !root.join("Img/img").is_dir() { "" } else { "Img/" };
-    let mut table = Table { attributes: labels.attributes, warnings, ..Table::default() };
-    let none = vec![String::new(); table.attributes.len()];
+    let mut table = LabelTable { attributes: labels.attributes, warnings, ..LabelTable::default() };
+    let unlabelled_values = vec![String::new(); table.attributes.len()];
     for (at, row) in &images.rows {
         let [image, item, status] = [&row[0], &row[1], &row[2]];
         // img/WOMEN/Dresses/id_00000002/02_1_front.jpg
         let category = image.split('/').nth(2).filter(|_| image.split('/').count() > 3);
         if category.is_none() {
-            problems.add(format!("{at}: \"{}\" has no category as its third part", abridged(image)));
+            problems
+                .add(format!("{at}: \"{}\" has no category as the third part of its path", abridged(image)));
         }
         match status.parse() {
-            Ok(split) => table.rows.push(Row {
+            Ok(split) => table.rows.push(LabelRow {
                 at: at.clone(),
                 path: format!("{folder}{image}"),
                 instance: item.clone(),
@@ -70,28 +84,29 @@ pub fn read(
                 category: category.unwrap_or_default().to_owned(),
                 split,
                 crop: boxes.get(image.as_str()).copied(),
-                values: labels.of.get(item.as_str()).unwrap_or(&none).clone(),
+                values: labels.by_item.get(item.as_str()).unwrap_or(&unlabelled_values).clone(),
             }),
             Err(()) => {
                 problems.add(format!("{at}: status is \"{}\", not train, query or gallery", abridged(status)))
             }
         }
     }
-    table.warnings.extend(OFFICIAL.iter().filter_map(|(split, official)| {
+    table.warnings.extend(PUBLISHED_COUNTS.iter().filter_map(|(split, published)| {
         let found = table.rows.iter().filter(|r| r.split == *split).count();
         let name = format!("{split:?}").to_lowercase();
-        (found != *official).then(|| format!("{found} {name} images; the published set has {official}."))
+        (found != *published).then(|| format!("{found} {name} images; the published set has {published}."))
     }));
     Ok((table, declared))
 }
 
-/// A published list: its rows with their places.
-struct List {
+/// The rows of one of the set's lists.
+struct PublishedList {
+    /// File and line of each row, for messages, and its fields.
     rows: Vec<(String, Vec<String>)>,
 }
 
-impl List {
-    /// Reads rows of `columns` columns.
+impl PublishedList {
+    /// Reads a list of `columns` columns.
     fn read(path: &Path, columns: usize, problems: &mut Problems) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(|e| Error::io("read", path, &e))?;
         let text = String::from_utf8_lossy(&bytes);
@@ -99,7 +114,7 @@ impl List {
         let mut lines = text.lines().zip(1..).filter(|(l, _)| !l.trim().is_empty());
         let count = lines.next().and_then(|(l, _)| l.trim().parse::<usize>().ok());
         if count.is_none() {
-            problems.add(format!("{file}, line 1: there is no count of rows"));
+            problems.add(format!("{file}, line 1: the number of rows is missing"));
         }
         let mut rows = Vec::new();
         let mut found = 0;
@@ -114,21 +129,21 @@ impl List {
             }
         }
         if let Some(count) = count.filter(|c| *c != found) {
-            problems.add(format!("{file}: {found} rows, where its first line says {count}"));
+            problems.add(format!("{file}: {found} rows, but its first line says {count}"));
         }
         Ok(Self { rows })
     }
 }
 
-/// The box of each image, by its name.
-fn boxes<'a>(
+/// The box of each image, by the image's name.
+fn read_boxes<'a>(
     root: &Path,
-    images: &'a List,
+    images: &'a PublishedList,
     problems: &mut Problems,
     warnings: &mut Vec<String>,
-) -> Result<HashMap<&'a str, crate::image::CropBox>> {
-    let list = match annotation(root, "list_bbox_inshop.txt") {
-        Some(path) => List::read(&path, 7, problems)?,
+) -> Result<HashMap<&'a str, CropBox>> {
+    let list = match find_annotation(root, "list_bbox_inshop.txt") {
+        Some(path) => PublishedList::read(&path, 7, problems)?,
         None => {
             problems.add("Anno/list_bbox_inshop.txt: there is no such file".into());
             return Ok(HashMap::new());
@@ -142,7 +157,7 @@ fn boxes<'a>(
             continue;
         };
         let corners = [&row[3], &row[4], &row[5], &row[6]].map(String::as_str);
-        match crop_box(corners) {
+        match parse_crop_box(corners) {
             Some(found) => drop(boxes.insert(*name, found)),
             None => problems.add(format!(
                 "{at}: \"{}\" is not a box of x_1 < x_2 and y_1 < y_2",
@@ -158,19 +173,19 @@ fn boxes<'a>(
     Ok(boxes)
 }
 
-/// Every item of the images must be in the list of items, if that is there.
-fn known_items(root: &Path, images: &List, problems: &mut Problems) -> Result<()> {
-    let Some(path) = annotation(root, "list_item_inshop.txt") else { return Ok(()) };
+/// Checks that every item that has images is in the list of items, if there is such a list.
+fn check_items(root: &Path, images: &PublishedList, problems: &mut Problems) -> Result<()> {
+    let Some(path) = find_annotation(root, "list_item_inshop.txt") else { return Ok(()) };
     let bytes = std::fs::read(&path).map_err(|e| Error::io("read", &path, &e))?;
     let text = String::from_utf8_lossy(&bytes);
     let mut lines = text.lines().map(str::trim).filter(|l| !l.is_empty());
-    // This list has a count and no header.
+    // Unlike the others, this list has no header.
     let count = lines.next().and_then(|l| l.parse::<usize>().ok());
     let known: HashSet<&str> = lines.collect();
     if count != Some(known.len()) {
-        let said = count.map_or("no number".to_owned(), |c| c.to_string());
+        let stated = count.map_or("nothing".to_owned(), |c| c.to_string());
         problems.add(format!(
-            "list_item_inshop.txt: {} different items, where its first line says {said}",
+            "list_item_inshop.txt: {} different items, but its first line says {stated}",
             known.len()
         ));
     }
@@ -183,23 +198,26 @@ fn known_items(root: &Path, images: &List, problems: &mut Problems) -> Result<()
     Ok(())
 }
 
-/// A file of Anno; some copies have it in Eval.
-fn annotation(root: &Path, name: &str) -> Option<PathBuf> {
+/// The path of a list in Anno, or wherever this copy has it.
+fn find_annotation(root: &Path, name: &str) -> Option<PathBuf> {
     ["Anno", "Eval", "."].iter().map(|f| root.join(f).join(name)).find(|p| p.is_file())
 }
 
-/// Attribute values by item.
-struct Labels {
+/// Attribute labels of items.
+struct ItemLabels {
+    /// Names of the attributes.
     attributes: Vec<String>,
-    of: BTreeMap<String, Vec<String>>,
+    /// The value of each attribute, empty where absent, by item.
+    by_item: BTreeMap<String, Vec<String>>,
 }
 
-impl Labels {
+impl ItemLabels {
+    /// Reads the CSV file of `--attribute-labels`.
     fn read_csv(path: &Path, items: &BTreeSet<&str>, problems: &mut Problems) -> Result<Self> {
         let file = std::fs::File::open(path).map_err(|e| Error::io("read", path, &e))?;
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(file);
-        let mut labels = Self { attributes: Vec::new(), of: BTreeMap::new() };
+        let mut labels = Self { attributes: Vec::new(), by_item: BTreeMap::new() };
         match reader.headers() {
             Ok(header) if header.len() > 1 && &header[0] == "item_id" => {
                 labels.attributes = header.iter().skip(1).map(str::to_owned).collect();
@@ -209,7 +227,7 @@ impl Labels {
         }
         let distinct: BTreeSet<&String> = labels.attributes.iter().collect();
         if distinct.len() < labels.attributes.len() || distinct.iter().any(|a| a.is_empty()) {
-            problems.add(format!("{name}: two columns have the same name, or one has none"));
+            problems.add(format!("{name}: a column name is empty or not unique"));
         }
         for record in reader.records() {
             let record = match record {
@@ -225,39 +243,39 @@ impl Labels {
                 problems.add(format!("{at}: item \"{}\" has no images", abridged(item)));
             }
             let values = record.iter().skip(1).map(str::to_owned).collect();
-            if labels.of.insert(item.to_owned(), values).is_some() {
-                problems.add(format!("{at}: item \"{}\" is there a second time", abridged(item)));
+            if labels.by_item.insert(item.to_owned(), values).is_some() {
+                problems.add(format!("{at}: item \"{}\" is listed twice", abridged(item)));
             }
         }
         Ok(labels)
     }
 
-    /// `list_attr_cloth.txt` and `list_attr_items.txt`: 1 is yes, -1 is no, 0 is not known.
-    fn read_own(root: &Path, items: &BTreeSet<&str>, problems: &mut Problems) -> Result<Self> {
-        let mut labels = Self { attributes: Vec::new(), of: BTreeMap::new() };
-        let files = ["list_attr_cloth.txt", "list_attr_items.txt"].map(|name| annotation(root, name));
+    /// Reads the set's own labels.
+    fn read_published(root: &Path, items: &BTreeSet<&str>, problems: &mut Problems) -> Result<Self> {
+        let mut labels = Self { attributes: Vec::new(), by_item: BTreeMap::new() };
+        let files = ["list_attr_cloth.txt", "list_attr_items.txt"].map(|name| find_annotation(root, name));
         let [Some(names), Some(values)] = files else {
             return Err(Error::new(Kind::InvalidData, "there are no attribute labels")
                 .detail("Anno/list_attr_cloth.txt or Anno/list_attr_items.txt is missing.")
-                .hint("Give labels of your own with --attribute-labels."));
+                .hint("Pass your own labels with --attribute-labels."));
         };
-        // Names have spaces in them: a row is one name.
+        // One name per row, which may contain spaces.
         let text = std::fs::read(&names).map_err(|e| Error::io("read", &names, &e))?;
         let text = String::from_utf8_lossy(&text).into_owned();
-        let of_name = |l: &str| l.split_whitespace().collect::<Vec<_>>().join(" ");
-        labels.attributes = text.lines().skip(2).map(of_name).filter(|l| !l.is_empty()).collect();
-        for (at, row) in List::read(&values, labels.attributes.len() + 1, problems)?.rows {
-            let word = |label: &String| match label.as_str() {
+        let name_of = |l: &str| l.split_whitespace().collect::<Vec<_>>().join(" ");
+        labels.attributes = text.lines().skip(2).map(name_of).filter(|l| !l.is_empty()).collect();
+        for (at, row) in PublishedList::read(&values, labels.attributes.len() + 1, problems)?.rows {
+            let value = |label: &String| match label.as_str() {
                 "1" => Ok("yes".to_owned()),
                 "-1" => Ok("no".to_owned()),
                 "0" => Ok(String::new()),
                 other => Err(other.to_owned()),
             };
-            match row[1..].iter().map(word).collect::<std::result::Result<Vec<_>, _>>() {
+            match row[1..].iter().map(value).collect::<std::result::Result<Vec<_>, _>>() {
                 Ok(values) => {
-                    // The published list has items of other parts of DeepFashion too.
+                    // The published list also has items of other parts of DeepFashion.
                     if items.contains(row[0].as_str()) {
-                        labels.of.insert(row[0].clone(), values);
+                        labels.by_item.insert(row[0].clone(), values);
                     }
                 }
                 Err(other) => problems.add(format!("{at}: \"{}\" is not 1, -1 or 0", abridged(&other))),

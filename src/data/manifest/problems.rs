@@ -1,35 +1,36 @@
-//! Everything wrong with a set, gathered so that one run shows it all.
+//! Collects everything that is wrong with a data set, so that one run shows all of it.
 
 use crate::error::{Error, Kind, Result};
 use std::path::Path;
 
-/// How many problems one error lists.
-const LISTED_PROBLEMS: usize = 20;
+/// Most problems that one error lists.
+const MAX_LISTED: usize = 20;
 
-/// The problems found so far, a line each with its place.
+/// The problems found so far.
 pub struct Problems {
+    /// One line each, with file and line number.
     lines: Vec<String>,
-    /// What the files should be like, for the HINT.
+    /// What the files should look like, for the HINT.
     hint: String,
-    /// Whether images whose files are missing are left out and counted.
+    /// Whether images whose files are missing are skipped (`--skip-missing`).
     skip_missing: bool,
+    /// Paths of images whose files are missing.
     missing: Vec<String>,
 }
 
 impl Problems {
-    /// None so far. `hint` says what the files should be like.
+    /// No problems yet. `hint` says what the files should look like.
     pub fn new(hint: String, skip_missing: bool) -> Self {
         Self { lines: Vec::new(), hint, skip_missing, missing: Vec::new() }
     }
 
-    /// One more.
+    /// Adds a problem.
     pub fn add(&mut self, problem: String) {
         self.lines.push(problem);
     }
 
-    /// The file of an image is missing: a problem, or, if such images are to be left out, counted. True if it is to be
-    /// left out.
-    pub fn missing(&mut self, at: &str, path: &str) -> bool {
+    /// Records that the file of an image is missing, which is a problem unless such images are skipped. Returns whether to skip it.
+    pub fn add_missing(&mut self, at: &str, path: &str) -> bool {
         if !self.skip_missing {
             self.add(format!("{at}: there is no file \"{path}\""));
         }
@@ -37,28 +38,28 @@ impl Problems {
         self.skip_missing
     }
 
-    /// What was left out for want of a file, as a sentence.
-    pub fn left_out(&self) -> Option<String> {
+    /// A warning about the skipped images, if there are any.
+    pub fn skipped_images(&self) -> Option<String> {
         let first = self.missing.first().filter(|_| self.skip_missing)?;
-        Some(format!("{} images have no file and were left out, such as \"{first}\".", self.missing.len()))
+        Some(format!("{} images have no file and were skipped, such as \"{first}\".", self.missing.len()))
     }
 
-    /// How many images have no file, if any.
+    /// The number of images without a file, if there are any.
     pub fn count_missing(&self) -> Option<usize> {
         Some(self.missing.len()).filter(|n| *n > 0)
     }
 
-    /// How many there are.
+    /// The number of problems.
     pub fn len(&self) -> usize {
         self.lines.len()
     }
 
-    /// True if there is none.
+    /// Whether there are no problems.
     pub fn is_empty(&self) -> bool {
         self.lines.is_empty()
     }
 
-    /// An error with all of them, if there are any.
+    /// Fails if there are problems, with a list of them.
     ///
     /// # Errors
     /// [`Kind::InvalidData`].
@@ -67,14 +68,14 @@ impl Problems {
         if found == 0 {
             return Ok(());
         }
-        let mut lines: Vec<String> = self.lines.into_iter().take(LISTED_PROBLEMS).collect();
-        if found > LISTED_PROBLEMS {
-            lines.push(format!("... and {} more", found - LISTED_PROBLEMS));
+        let mut lines: Vec<String> = self.lines.into_iter().take(MAX_LISTED).collect();
+        if found > MAX_LISTED {
+            lines.push(format!("... and {} more", found - MAX_LISTED));
         }
         let count = if found == 1 { "a problem".to_owned() } else { format!("{found} problems") };
         let mut hint = self.hint;
         if !self.missing.is_empty() && !self.skip_missing {
-            hint.push_str(" With --skip-missing, images without a file are left out.");
+            hint.push_str(" With --skip-missing, images without a file are skipped.");
         }
         Err(Error::new(Kind::InvalidData, format!("the data set \"{}\" has {count}", root.display()))
             .detail(lines.join("\n         "))

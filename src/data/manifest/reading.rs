@@ -1,8 +1,9 @@
-//! Which layout a data set has, and reading it.
+//! Recognises the layout of a data set's folder and reads it.
 
+use super::dataset::Manifest;
+use super::label_table::{read_declared_attributes, DeclaredAttributes, LabelTable};
 use super::problems::Problems;
-use super::table::{declared_attributes, Declarations, Table};
-use super::{compcars, images_csv, in_shop, Manifest};
+use super::{compcars, images_csv, in_shop};
 use crate::error::{Error, Kind, Result};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -26,33 +27,33 @@ pub enum Format {
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 #[command(next_help_heading = "Reading the data set ([reading] in the TOML file)")]
 pub struct ReadingArgs {
-    /// Layout of the folder [default: what its files show]
+    /// Layout of the folder [default: recognised from its files]
     #[arg(long, value_enum)]
     pub format: Option<Format>,
-    /// In-Shop only: CSV of item_id and a column per attribute [default: the set's own yes/no labels]
+    /// In-Shop only: CSV file of item_id and one column per attribute [default: the set's own yes/no labels]
     #[arg(long, value_name = "FILE")]
     pub attribute_labels: Option<PathBuf>,
-    /// Use these attributes only
+    /// Use only these attributes
     #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
     pub attributes: Option<Vec<String>>,
-    /// Leave out images whose files are missing, and say how many [default: false]
+    /// Skip images whose files are missing, and report how many [default: false]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     pub skip_missing: Option<bool>,
 }
 
 impl ReadingArgs {
-    /// Reads the data set in `root`, and checks that every image is there.
+    /// Reads the data set in `root`, and checks that every image exists.
     ///
     /// # Errors
-    /// [`Kind::InvalidData`] with all problems in its DETAIL, a line each with its place, or if no known layout is
-    /// there; [`Kind::UnknownName`] for an attribute that is not there; [`Kind::Io`] if a list of images cannot be read
-    /// at all.
+    /// [`Kind::InvalidData`] with all problems in its DETAIL, one line each, or if the folder has no known layout;
+    /// [`Kind::UnknownName`] for an attribute that the set does not have; [`Kind::Io`] if a list of images cannot be read at
+    /// all.
     pub fn read(&self, root: &Path) -> Result<Manifest> {
-        let format = self.format.map_or_else(|| detected(root), Ok)?;
+        let format = self.format.map_or_else(|| recognize(root), Ok)?;
         if self.attribute_labels.is_some() && format != Format::InShop {
             return Err(Error::new(Kind::InvalidParameter, "--attribute-labels is for In-Shop Clothes")
-                .detail("The other layouts have their labels with them.")
-                .hint("Leave it out, or give --format in-shop."));
+                .detail("The other layouts include their labels.")
+                .hint("Remove it, or add --format in-shop."));
         }
         let hint = match format {
             Format::Manifest => images_csv::hint(),
@@ -61,7 +62,7 @@ impl ReadingArgs {
         };
         let mut problems = Problems::new(hint, self.skip_missing.unwrap_or(false));
         let (table, declared) = match format {
-            Format::Manifest => manifest(root, &mut problems)?,
+            Format::Manifest => read_manifest(root, &mut problems)?,
             Format::InShop => in_shop::read(root, self.attribute_labels.as_deref(), &mut problems)?,
             Format::CompCars => compcars::read(root, &mut problems)?,
         };
@@ -75,26 +76,38 @@ impl ReadingArgs {
     }
 }
 
-fn manifest(root: &Path, problems: &mut Problems) -> Result<(Table, Option<Declarations>)> {
-    let declared = declared_attributes(&root.join("attributes.json"), problems)?;
+impl Manifest {
+    /// Reads a data set in the layout that its files show, and checks that every image exists.
+    ///
+    /// # Errors
+    /// Those of [`ReadingArgs::read`].
+    pub fn read(root: &Path) -> Result<Self> {
+        ReadingArgs::default().read(root)
+    }
+}
+
+/// Reads `images.csv` and `attributes.json`.
+fn read_manifest(root: &Path, problems: &mut Problems) -> Result<(LabelTable, Option<DeclaredAttributes>)> {
+    let declared = read_declared_attributes(&root.join("attributes.json"), problems)?;
     let table = images_csv::read(&root.join("images.csv"), declared.as_ref(), problems)?;
     Ok((table, declared))
 }
 
-fn detected(root: &Path) -> Result<Format> {
+/// The layout that a folder's files show.
+fn recognize(root: &Path) -> Result<Format> {
     if root.join("images.csv").is_file() {
         Ok(Format::Manifest)
-    } else if in_shop::partition(root).is_some() {
+    } else if in_shop::find_partition(root).is_some() {
         Ok(Format::InShop)
-    } else if compcars::is_there(root) {
+    } else if compcars::is_compcars(root) {
         Ok(Format::CompCars)
     } else {
-        let what = if root.is_dir() { "is no data set of a known layout" } else { "is no folder" };
+        let what = if root.is_dir() { "is not a data set of a known layout" } else { "is not a folder" };
         Err(Error::new(Kind::InvalidData, format!("\"{}\" {what}", root.display()))
             .detail(
                 "Looked for images.csv, Eval/list_eval_partition.txt (In-Shop Clothes), and misc/attributes.txt \
                  beside data/image (CompCars).",
             )
-            .hint("Name the folder that holds these files; --format says which layout is meant."))
+            .hint("Name the folder that contains these files, or choose a layout with --format."))
     }
 }

@@ -1,22 +1,22 @@
-//! The training curves out of `losses.csv`.
+//! Reads the training curves from `losses.csv`.
 
-use super::data::{Curves, Series};
+use super::page_data::{CurveSeries, TrainingCurves};
 use crate::error::{Error, Kind, Result};
 use std::path::Path;
 
-/// Reads a log of losses: a row per epoch, the first column its number. Columns that never change (a term that took no part, a
-/// constant learning rate) are left out; `None` if there is no epoch.
+/// Reads a log of losses: a row per epoch, with the number of the epoch in the first column. Columns that never change (a loss that took no
+/// part, a constant learning rate) are left out. `None` if there is no epoch.
 ///
 /// # Errors
 /// [`Kind::Io`] if there is no such file; [`Kind::InvalidData`] if it is not a table of numbers.
-pub fn read(path: &Path) -> Result<Option<Curves>> {
+pub fn read(path: &Path) -> Result<Option<TrainingCurves>> {
     let text = std::fs::read(path).map_err(|e| Error::io("read", path, &e))?;
     let invalid = |what: String| Error::new(Kind::InvalidData, format!("\"{}\": {what}", path.display()));
     let mut reader = csv::Reader::from_reader(text.as_slice());
     let header = reader.headers().map_err(|e| invalid(e.to_string()))?.clone();
     let mut epochs = Vec::new();
-    let mut series: Vec<Series> =
-        header.iter().skip(1).map(|name| Series { name: name.into(), values: vec![] }).collect();
+    let mut series: Vec<CurveSeries> =
+        header.iter().skip(1).map(|name| CurveSeries { name: name.into(), values: vec![] }).collect();
     for (row, record) in reader.records().enumerate() {
         let record = record.map_err(|e| invalid(e.to_string()))?;
         let number = |text: &str| {
@@ -33,14 +33,14 @@ pub fn read(path: &Path) -> Result<Option<Curves>> {
         let first = values.next();
         first.is_some_and(|first| epochs.len() == 1 || values.any(|x| x != first))
     });
-    Ok((!epochs.is_empty()).then_some(Curves { epochs, series }))
+    Ok((!epochs.is_empty()).then_some(TrainingCurves { epochs, series }))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn curves(text: &str) -> Result<Option<Curves>> {
+    fn curves(text: &str) -> Result<Option<TrainingCurves>> {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("losses.csv");
         std::fs::write(&path, text).unwrap();
@@ -48,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_that_say_nothing_are_left_out() {
+    fn columns_that_never_change_are_left_out() {
         let c =
             curves("epoch,rate,total,order,\"a,b\"\n1,0.1,3,,\n2,0.1,2,,1.5\n3,0.1,1,,2\n").unwrap().unwrap();
         assert_eq!(c.epochs, [1.0, 2.0, 3.0]);
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_that_is_none_says_why() {
+    fn an_unusable_log_is_an_error_that_says_why() {
         assert!(curves("epoch,total\n").unwrap().is_none());
         assert!(curves("").unwrap().is_none());
         let message = |text| curves(text).unwrap_err().message;

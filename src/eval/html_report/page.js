@@ -23,7 +23,7 @@ const count = (n, thing) => `${n.toLocaleString("en")} ${thing}${n === 1 ? "" : 
 
 function frame(index, alt) {
   const { src, path } = data.images[index];
-  return el("div", { class: "frame" }, src ? el("img", { src, alt, title: path }) : el("span", { class: "soft" }, "no picture"));
+  return el("div", { class: "frame" }, src ? el("img", { src, alt, title: path }) : el("span", { class: "soft" }, "no image"));
 }
 
 function section(id, title, ...children) {
@@ -31,13 +31,13 @@ function section(id, title, ...children) {
   document.getElementById("main").append(el("section", { id, "aria-labelledby": id + "-title" }, el("h2", { id: id + "-title" }, title), ...children));
 }
 
-// What was asked and looked at.
+// The overview: which images are shown, and the main figures.
 const { instance, attributes, categories, predictions } = data.scores;
 function overview() {
-  const looked = data.sizes.images < data.sizes.of
+  const shown = data.sizes.images < data.sizes.of
     ? `${data.sizes.images.toLocaleString("en")} of ${count(data.sizes.of, "query and gallery image")}, whole instances drawn with seed ${data.sizes.seed}`
     : `all ${count(data.sizes.images, "query and gallery image")}`;
-  document.getElementById("lead").append(`A cooperative embedding: one space that answers for instances, attributes and categories. This page looked at ${looked}.`);
+  document.getElementById("lead").append(`A cooperative embedding: one space for retrieving instances, attribute values and categories. This page shows ${shown}.`);
   const tile = (name, figure, text) => el("div", { class: "tile" }, name, el("b", null, figure), el("span", { class: "soft" }, text));
   const ranked = (of, what) => `mean average precision of ${count(of.scored, what)}`;
   const tiles = [
@@ -47,18 +47,18 @@ function overview() {
   ];
   const { recorded } = data;
   const whole = recorded && data.sizes.images < data.sizes.of
-    ? el("p", { class: "note" }, `Figures on this page are of the images looked at; a smaller gallery is easier. After training the model was measured on ${count(recorded.sizes.queries, "query")} and ${count(recorded.sizes.gallery, "gallery image")}: R@1 ${percent(recorded.instance_recall_at_1)}, attribute mAP ${percent(recorded.attribute_map)}, category mAP ${percent(recorded.category_map)}.`.replace("querys", "queries"))
+    ? el("p", { class: "note" }, `The figures on this page are for the images shown; a smaller gallery is easier. After training the model was measured on ${count(recorded.sizes.queries, "query")} and ${count(recorded.sizes.gallery, "gallery image")}: R@1 ${percent(recorded.instance_recall_at_1)}, attribute mAP ${percent(recorded.attribute_map)}, category mAP ${percent(recorded.category_map)}.`.replace("querys", "queries"))
     : null;
   section("overview", "At a glance", el("p", { class: "soft" }, "In percent."), el("div", { class: "tiles" }, tiles), el("p"), whole,
     data.notes.map(note => el("p", { class: "note" }, note)));
 }
 
-// Figure 3.
+// Example queries (Figure 3 of the paper).
 function questions() {
   const titles = {
-    instance: ["This very instance", "The picture on the left asks; right is a picture of the same instance."],
-    attribute: ["Any image with this value", "The value's stored query asks, in the attribute's subspace alone. An image without the attribute is wrong."],
-    category: ["Any image of this category", "The category's stored query asks, over all subspaces."],
+    instance: ["Instances", "The image on the left is the query; other images of the same instance are right."],
+    attribute: ["Attribute values", "The query is the value's stored query, in the attribute's subspace alone. Images without the attribute are wrong."],
+    category: ["Categories", "The query is the category's stored query, over all subspaces."],
   };
   const answer = a => {
     const verdict = a.right ? "right" : "wrong";
@@ -70,15 +70,15 @@ function questions() {
     const right = q.answers.filter(a => a.right).length;
     return el("div", { class: "question" },
       el("div", { class: "asked" }, q.image == null ? null : frame(q.image, "the query: " + q.text),
-        el("div", null, el("strong", null, q.text), el("small", null, `${right} of the first ${q.answers.length} right; ${q.positives} in the gallery`))),
+        el("div", null, el("strong", null, q.text), el("small", null, `${right} of the first ${q.answers.length} are right; the gallery has ${q.positives}`))),
       el("ol", { class: "answers" }, q.answers.map(answer)));
   };
-  section("questions", "Questions and answers",
+  section("questions", "Example queries",
     el("p", { class: "soft" }, "The nearest gallery images, from left to right. ",
       el("b", null, "✓ solid green"), " is right, ", el("b", null, "✗ dashed red"),
-      ` is wrong. Questions are drawn at random (seed ${data.sizes.seed}) among those that have a right answer, not for how they turn out.`),
+      ` is wrong. Queries are drawn at random (seed ${data.sizes.seed}) among those with a right image in the gallery, whatever their results.`),
     data.questions.map(kind => [el("h3", null, titles[kind.name][0]), el("p", { class: "soft" }, titles[kind.name][1]),
-      kind.questions.length ? kind.questions.map(question) : el("p", null, "There is none to ask.")]));
+      kind.questions.length ? kind.questions.map(question) : el("p", null, "There are no such queries.")]));
 }
 
 function table(head, rows, attributes) {
@@ -93,7 +93,7 @@ function meter(value, chance) {
     value == null ? null : el("i", { style: `width:${100 * value}%` }), chance == null ? null : el("u", { style: `left:${100 * chance}%` })));
 }
 
-// A random ranking's expected precision is the share of right answers.
+// The expected average precision of a random ranking is about the fraction of relevant images.
 function chance(values, ranked) {
   const scored = values.filter(v => v.average_precision != null);
   return scored.length ? scored.reduce((sum, v) => sum + v.positives / ranked, 0) / scored.length : null;
@@ -105,13 +105,13 @@ function scores() {
   const rows = groups.map(g => [rowName(g.name), meter(g.mean_average_precision, chance(g.values, gallery)),
     percent(g.mean_average_precision), `${g.scored}/${g.values.length}`, g.labelled.toLocaleString("en")]);
   const value = v => [rowName(v.name), meter(v.average_precision, v.skipped ? null : v.positives / gallery), percent(v.average_precision), v.positives.toLocaleString("en"), el("td", { class: "soft" }, v.skipped || "")];
-  const place = el("div");
-  const choose = index => place.replaceChildren(table(["", el("th"), "AP", "in the gallery", ""], groups[index].values.map(value)));
+  const container = el("div");
+  const choose = index => container.replaceChildren(table(["", el("th"), "AP", "in the gallery", ""], groups[index].values.map(value)));
   choose(0);
   section("scores", "Scores",
-    el("p", { class: "soft" }, "Mean average precision in percent: each value's query ranks the whole gallery. The dark tick is chance."),
+    el("p", { class: "soft" }, "Mean average precision in percent, where each value's query ranks the whole gallery. The dark tick marks a random ranking."),
     table(["", el("th"), "mAP", "values scored", "labelled images"], rows),
-    el("h3", null, "Value by value"), el("p", null, chooser(groups.map(g => g.name), choose)), place);
+    el("h3", null, "Value by value"), el("p", null, chooser(groups.map(g => g.name), choose)), container);
 }
 
 function chooser(names, choose, first = 0) {
@@ -126,7 +126,7 @@ function confusion(p) {
       el("td", { class: at === to ? "right" : null, style: `--share:${n / sum}`, title: `${name} taken for ${p.values[to]}: ${n}` }, n || "·")));
   };
   return el("div", { class: "scroll" }, el("table", { class: "confusion" }, el("caption", null, p.name),
-    el("thead", null, el("tr", null, el("th", { scope: "col" }, "is ↓ said →"), p.values.map(v => el("th", { scope: "col", title: v }, v)))),
+    el("thead", null, el("tr", null, el("th", { scope: "col" }, "is ↓ predicted →"), p.values.map(v => el("th", { scope: "col", title: v }, v)))),
     el("tbody", null, p.confusion.map((counts, i) => row(p.values[i], counts, i)))));
 }
 
@@ -134,30 +134,30 @@ function nearest() {
   const pair = (a, text) => [text(a.micro), text(a.macro)];
   const rows = predictions.map(p => [rowName(p.name), ...pair(p.accuracy, percent), ...pair(p.mean_reciprocal_rank, percent),
     ...(p.mean_absolute_error ? pair(p.mean_absolute_error, ranks) : ["", ""]), p.images.toLocaleString("en")]);
-  const said = predictions.filter(p => p.images);
-  const [ordered, others] = [said.filter(p => p.ordered), said.filter(p => !p.ordered)];
+  const shown = predictions.filter(p => p.images);
+  const [ordered, others] = [shown.filter(p => p.ordered), shown.filter(p => !p.ordered)];
   const by = data.scores.predicted_by === "proxy" ? "proxy" : "mean query";
-  section("values", "Values read off",
-    el("p", { class: "soft" }, `Each labelled gallery image is said to show the value whose ${by} is nearest in the attribute's subspace. `,
-      "Micro is the mean over images, macro over values. MRR is the mean reciprocal rank of the right value; MAE counts the ranks between right and said, for attributes whose values have an order."),
+  section("values", "Predicted values",
+    el("p", { class: "soft" }, `The predicted value of a labelled gallery image is the one whose ${by} is nearest in the attribute's subspace. `,
+      "Micro is the mean over images, macro over values. MRR is the mean reciprocal rank of the right value; MAE is the mean difference in ranks between the right and the predicted value, for ordered attributes."),
     table(["", "accuracy, micro", "macro", "MRR, micro", "macro", "MAE, micro", "macro", "images"], rows),
-    el("h3", null, "Ordered attributes: what is taken for what"),
+    el("h3", null, "Confusion of ordered attributes"),
     ordered.length ? el("div", { class: "columns" }, ordered.map(confusion)) : el("p", null, "There are none."),
-    others.length ? el("details", null, el("summary", null, "The other attributes"), el("div", { class: "columns" }, others.map(confusion))) : null);
+    others.length ? el("details", null, el("summary", null, "Other attributes"), el("div", { class: "columns" }, others.map(confusion))) : null);
 }
 
-// How often answers are right, by how likely the model says they are: on the diagonal it keeps its word.
+// A reliability diagram: the fraction of right answers by predicted probability. Well calibrated answers lie on the diagonal.
 function reliability(t) {
   const [size, left, top, bottom] = [220, 36, 8, 20], side = size - top - bottom;
   const x = p => left + side * p, y = p => top + side * (1 - p);
   const most = Math.max(...t.bins.map(b => b.answers));
-  const label = `${t.name}: ` + t.bins.map(b => `said ${percent(b.confidence)}, right ${percent(b.accuracy)}, ${count(b.answers, "answer")}`).join("; ");
-  const picture = svg("svg", { viewBox: `0 0 ${left + side + 8} ${size}`, role: "img", "aria-label": label },
+  const label = `${t.name}: ` + t.bins.map(b => `probability ${percent(b.confidence)}, right ${percent(b.accuracy)}, ${count(b.answers, "answer")}`).join("; ");
+  const drawing = svg("svg", { viewBox: `0 0 ${left + side + 8} ${size}`, role: "img", "aria-label": label },
     svg("line", { x1: x(0), y1: y(0), x2: x(1), y2: y(1) }), svg("line", { x1: x(0), y1: y(0), x2: x(1), y2: y(0) }),
-    svg("text", { x: x(0), y: size - 5 }, "said 0"), svg("text", { x: x(1), y: size - 5, "text-anchor": "end" }, "100"),
+    svg("text", { x: x(0), y: size - 5 }, "probability 0"), svg("text", { x: x(1), y: size - 5, "text-anchor": "end" }, "100"),
     svg("text", { x: left - 4, y: y(1) + 8, "text-anchor": "end" }, "right"),
     t.bins.map(b => svg("circle", { cx: x(b.confidence), cy: y(b.accuracy), r: 2 + 6 * Math.sqrt(b.answers / most) })));
-  return el("div", { class: "curve" }, el("h4", { title: t.name }, t.name), el("output", null, `ECE ${percent(t.expected_calibration_error)}`), picture);
+  return el("div", { class: "curve" }, el("h4", { title: t.name }, t.name), el("output", null, `ECE ${percent(t.expected_calibration_error)}`), drawing);
 }
 
 function tagged() {
@@ -166,19 +166,19 @@ function tagged() {
   const rows = tags.map(t => [rowName(t.name), percent(t.accuracy), percent(t.accuracy_of_nearest_mean), percent(t.presence_accuracy),
     percent(t.expected_calibration_error), t.labelled.toLocaleString("en"), t.absent.toLocaleString("en")]);
   section("tags", "Tags",
-    el("p", { class: "soft" }, "In percent. The likeliest value of each gallery image, and the value whose mean query is nearest; how often it is right about having a value at all, where the model can tell; and the expected calibration error, the mean gap between how likely an answer is said to be and how often it is right."),
+    el("p", { class: "soft" }, "In percent. Accuracy of the likeliest value of each gallery image, and of the value with the nearest mean query; accuracy of whether an image has a value at all, if the model can tell; and the expected calibration error, the mean difference between the predicted probability and the fraction of right answers."),
     table(["", "accuracy", "nearest mean", "presence", "ECE", "labelled", "absent"], rows),
-    el("h3", null, "Reliability: right answers by what was said of them"),
+    el("h3", null, "Reliability: fraction of right answers by predicted probability"),
     el("div", { class: "curves" }, tags.filter(t => t.bins.length).map(reliability)));
 }
 
-// Maps. Values are told apart by colour and by shape.
+// Maps. Values differ in colour and in shape.
 const colours = ["#3b7dd8", "#e0701a", "#2a9d5c", "#c73a63", "#8455c9", "#8a6a3b", "#1b9aaa", "#c9a400"];
 const shapes = [
   "M0-5.2A5.2 5.2 0 1 0 .01-5.2Z", "M-4.8-4.8H4.8V4.8H-4.8Z", "M0-6.2 6 5H-6Z", "M0-6.6 6.6 0 0 6.6-6.6 0Z", "M0 6.2-6-5H6Z",
   "M-2-6H2V-2H6V2H2V6H-2V2H-6V-2H-2Z",
 ];
-function look(map, value) {
+function marker(map, value) {
   const n = map.values.length;
   if (map.ordered) {
     const t = n > 1 ? value / (n - 1) : 0;
@@ -197,7 +197,7 @@ function showTip(event, point, map) {
   tip.style.top = Math.max(8, Math.min(y + 16, innerHeight - tip.offsetHeight - 8)) + "px";
 }
 
-function drawMap(map, place, legend) {
+function drawMap(map, container, legend) {
   const [width, height, edge] = [800, 560, 36];
   const all = [...map.points, ...map.queries];
   const scale = (of, from, to) => {
@@ -207,7 +207,7 @@ function drawMap(map, place, legend) {
   const x = scale(p => p.x, edge, width - edge), y = scale(p => p.y, height - edge, edge);
   let current = -1;
   const marks = map.points.map((p, i) => svg("path", {
-    class: "mark", ...look(map, p.value), transform: `translate(${x(p).toFixed(1)} ${y(p).toFixed(1)})`,
+    class: "mark", ...marker(map, p.value), transform: `translate(${x(p).toFixed(1)} ${y(p).toFixed(1)})`,
     onmouseenter: e => showTip(e, p, map), onmouseleave: () => { tip.hidden = true; },
   }));
   const step = by => {
@@ -218,8 +218,8 @@ function drawMap(map, place, legend) {
   };
   const leave = () => { marks[current]?.classList.remove("on"); tip.hidden = true; };
   const names = map.queries.map(q => svg("text", { class: "name", x: Math.max(60, Math.min(width - 60, x(q))).toFixed(1), y: (y(q) + 5).toFixed(1) }, map.values[q.value]));
-  const label = `Map of ${map.attribute}: ${map.points.length} images. Arrow keys go from image to image.`;
-  place.replaceChildren(svg("svg", {
+  const label = `Map of ${map.attribute}: ${map.points.length} images. The arrow keys step through the images.`;
+  container.replaceChildren(svg("svg", {
     viewBox: `0 0 ${width} ${height}`, tabindex: 0, role: "application", "aria-label": label, onblur: leave,
     onkeydown: e => {
       const by = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[e.key];
@@ -234,21 +234,21 @@ function drawMap(map, place, legend) {
       for (const b of legend.children) b.setAttribute("aria-pressed", String(on && b === e.currentTarget));
       marks.forEach((m, i) => m.classList.toggle("dim", on && map.points[i].value !== v));
     },
-  }, svg("svg", { viewBox: "-8 -8 16 16", "aria-hidden": "true" }, svg("path", look(map, v))), `${name} (${counts[v]})`)).filter(Boolean));
+  }, svg("svg", { viewBox: "-8 -8 16 16", "aria-hidden": "true" }, svg("path", marker(map, v))), `${name} (${counts[v]})`)).filter(Boolean));
 }
 
 function maps() {
   if (!data.maps.length) return;
-  const place = el("div"), legend = el("div", { class: "legend", "aria-label": "Values" }), about = el("p", { class: "soft", "aria-live": "polite" });
+  const container = el("div"), legend = el("div", { class: "legend", "aria-label": "Values" }), about = el("p", { class: "soft", "aria-live": "polite" });
   const choose = index => {
     const map = data.maps[index];
-    drawMap(map, place, legend);
-    about.textContent = `${count(map.points.length, "image")} drawn evenly over the values; the two axes hold ${percent(map.explained[0])} and ${percent(map.explained[1])} percent of their variance. A name stands at its value's stored query, the mean of the training images that show it.`;
+    drawMap(map, container, legend);
+    about.textContent = `${count(map.points.length, "image")} drawn evenly over the values; the two axes explain ${percent(map.explained[0])} and ${percent(map.explained[1])} percent of their variance. Each name is placed at the stored query of its value, the mean of the training images that show it.`;
   };
   const first = data.maps.reduce((best, m, i) => (m.points.length > data.maps[best].points.length ? i : best), 0);
   section("maps", "Maps of the subspaces",
-    el("p", { class: "soft" }, "One attribute's subspace along the two directions in which its images vary most. Point at an image to see it, or press Tab and then the arrow keys; choose a value to dim the others."),
-    el("p", null, chooser(data.maps.map(m => m.attribute), choose, first)), el("div", { class: "map" }, place, legend), about);
+    el("p", { class: "soft" }, "The subspace of one attribute along the two directions in which its images vary most. Point at an image to see it, or press Tab and then the arrow keys; choose a value to dim the others."),
+    el("p", null, chooser(data.maps.map(m => m.attribute), choose, first)), el("div", { class: "map" }, container, legend), about);
   choose(first);
 }
 
@@ -270,8 +270,8 @@ function curve(series) {
     output.textContent = `epoch ${p.epoch}: ${short(p.value)}`;
   };
   show(current);
-  const label = `${series.name}: from ${short(values[0])} to ${short(values[values.length - 1])} over ${count(points.length, "epoch")}. Arrow keys read it epoch by epoch.`;
-  const picture = svg("svg", {
+  const label = `${series.name}: from ${short(values[0])} to ${short(values[values.length - 1])} over ${count(points.length, "epoch")}. The arrow keys step through the epochs.`;
+  const drawing = svg("svg", {
     viewBox: `0 0 ${width} ${height}`, tabindex: 0, role: "img", "aria-label": label,
     onpointermove: e => {
       const box = e.currentTarget.getBoundingClientRect(), at = (e.clientX - box.left) / box.width * width;
@@ -289,7 +289,7 @@ function curve(series) {
     svg("text", { x: left, y: height - 5 }, String(first)),
     svg("text", { x: width - 4, y: height - 5, "text-anchor": "end" }, `${last} epochs`),
     svg("path", { d: points.map((p, i) => `${i ? "L" : "M"}${x(p).toFixed(1)} ${y(p.value).toFixed(1)}`).join("") }), dot);
-  return el("div", { class: "curve" }, el("h4", { title: series.name }, series.name), output, picture);
+  return el("div", { class: "curve" }, el("h4", { title: series.name }, series.name), output, drawing);
 }
 
 function training() {

@@ -1,6 +1,6 @@
-//! The plane in which points vary most: the first two principal components.
+//! Principal component analysis: the plane in which points vary most.
 
-/// Rounds of the power iteration; for a plot, two components that are nearly equal may mix.
+/// Rounds of the power iteration. Two components with nearly equal variance may mix, which does not matter for a plot.
 const ROUNDS: usize = 300;
 
 /// A plane through the mean of some points.
@@ -8,12 +8,12 @@ const ROUNDS: usize = 300;
 pub struct Plane {
     mean: Vec<f64>,
     axes: [Vec<f64>; 2],
-    /// Share of the variance along either axis, in [0, 1].
+    /// The fraction of the variance along each axis, in [0, 1].
     pub explained: [f64; 2],
 }
 
 impl Plane {
-    /// The plane of points `[n]` each; without points, or for points that are all the same, everything lies at the origin.
+    /// The plane of points of `n` dimensions. Without points, or if all are equal, everything is projected to the origin.
     pub fn of(points: &[&[f32]], n: usize) -> Self {
         let count = points.len().max(1) as f64;
         let mut mean = vec![0.0; n];
@@ -40,7 +40,7 @@ impl Plane {
         Self { mean, axes, explained }
     }
 
-    /// Where a point `[n]` lies in the plane.
+    /// Projects a point `[n]` to the plane.
     pub fn project(&self, point: &[f32]) -> [f64; 2] {
         let along = |axis: &Vec<f64>| {
             axis.iter().zip(point.iter().zip(&self.mean)).map(|(a, (&x, m))| a * (f64::from(x) - m)).sum()
@@ -49,12 +49,12 @@ impl Plane {
     }
 }
 
-/// The eigenvector of the largest eigenvalue of a positive semidefinite matrix, its largest entry positive, and the
-/// eigenvalue; zeros if the matrix is (nearly) zero.
+/// The eigenvector of the largest eigenvalue of a positive semidefinite matrix, with its largest entry positive, and the eigenvalue. Zeros
+/// if the matrix is (nearly) zero.
 fn leading(matrix: &[Vec<f64>]) -> (Vec<f64>, f64) {
     let n = matrix.len();
     let trace: f64 = (0..n).map(|i| matrix[i][i]).sum();
-    // From the column of the largest variance: never orthogonal to what is looked for unless by accident.
+    // Start from the coordinate with the largest variance, which is hardly ever orthogonal to the eigenvector.
     let start = (0..n).max_by(|&a, &b| matrix[a][a].total_cmp(&matrix[b][b])).unwrap_or_default();
     let mut v: Vec<f64> = (0..n).map(|i| if i == start { 1.0 } else { 1e-3 }).collect();
     let mut value = 0.0;
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn points_without_extent_lie_at_the_origin() {
+    fn equal_points_lie_at_the_origin() {
         let same: [&[f32]; 3] = [&[0.6, 0.8]; 3];
         for points in [&same[..], &[]] {
             let plane = Plane::of(points, 2);

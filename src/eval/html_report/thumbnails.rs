@@ -1,6 +1,6 @@
-//! Small pictures inside the page.
+//! Thumbnails: small images inside the page.
 
-use super::data::Picture;
+use super::page_data::PageImage;
 use crate::data::manifest::{ImageEntry, Manifest};
 use crate::error::{Error, Kind, Result};
 use crate::image::{decode, CropBox, Limits};
@@ -11,63 +11,63 @@ use image::RgbImage;
 use rayon::prelude::*;
 use std::collections::HashMap;
 
-/// The longer side in pixels.
+/// Maximum width and height in pixels.
 const SIDE: u32 = 88;
 
 /// JPEG quality, of 100.
 const QUALITY: u8 = 80;
 
-/// What all pictures may take in the page, in bytes: it shall open at once and go into an e-mail.
+/// Maximum size of all thumbnails in bytes: the page should open at once and fit into an e-mail.
 const BUDGET: usize = 6 << 20;
 
-/// Pictures wanted; each is there once, those asked for first are the last to be left out.
+/// The images that the page shows, each once. If they do not all fit, those requested last are left out.
 #[derive(Debug, Default)]
-pub struct Gallery {
-    wanted: Vec<usize>,
-    places: HashMap<usize, usize>,
+pub struct Thumbnails {
+    images: Vec<usize>,
+    indices: HashMap<usize, usize>,
 }
 
-impl Gallery {
-    /// The place of an image of the data set among the page's pictures.
-    pub fn place(&mut self, image: usize) -> usize {
-        *self.places.entry(image).or_insert_with(|| {
-            self.wanted.push(image);
-            self.wanted.len() - 1
+impl Thumbnails {
+    /// The index of a data set's image among the images of the page; adds it if necessary.
+    pub fn index_of(&mut self, image: usize) -> usize {
+        *self.indices.entry(image).or_insert_with(|| {
+            self.images.push(image);
+            self.images.len() - 1
         })
     }
 
-    /// Whether an image is wanted already.
-    pub fn has(&self, image: usize) -> bool {
-        self.places.contains_key(&image)
+    /// Whether the page shows an image already.
+    pub fn contains(&self, image: usize) -> bool {
+        self.indices.contains_key(&image)
     }
 
-    /// The pictures' names.
-    pub fn paths(&self, manifest: &Manifest) -> Vec<Picture> {
-        self.wanted.iter().map(|&i| Picture { path: manifest.images[i].path.clone(), src: None }).collect()
+    /// The images of the page, without thumbnails.
+    pub fn paths(&self, manifest: &Manifest) -> Vec<PageImage> {
+        self.images.iter().map(|&i| PageImage { path: manifest.images[i].path.clone(), src: None }).collect()
     }
 
-    /// Draws the pictures into `pictures`, which are [`Gallery::paths`], as far as they fit into the page; says how many do.
+    /// Adds the thumbnails to `images`, the result of [`Thumbnails::paths`], as far as they fit into the page. Returns their number.
     ///
     /// # Errors
     /// Those of reading and decoding a file.
-    pub fn attach(&self, manifest: &Manifest, pictures: &mut [Picture]) -> Result<usize> {
-        let entries: Vec<&ImageEntry> = self.wanted.iter().map(|&i| &manifest.images[i]).collect();
-        let uris = entries.par_iter().map(|e| uri(manifest, e)).collect::<Result<Vec<String>>>()?;
+    pub fn attach(&self, manifest: &Manifest, images: &mut [PageImage]) -> Result<usize> {
+        let entries: Vec<&ImageEntry> = self.images.iter().map(|&i| &manifest.images[i]).collect();
+        let uris = entries.par_iter().map(|e| data_uri(manifest, e)).collect::<Result<Vec<String>>>()?;
         let (mut bytes, mut shown) = (0, 0);
-        for (picture, uri) in pictures.iter_mut().zip(uris) {
+        for (image, uri) in images.iter_mut().zip(uris) {
             bytes += uri.len();
             if bytes > BUDGET {
                 break;
             }
-            picture.src = Some(uri);
+            image.src = Some(uri);
             shown += 1;
         }
         Ok(shown)
     }
 }
 
-/// The image, cropped as the network sees it but not squashed, as a `data:` URI.
-fn uri(manifest: &Manifest, entry: &ImageEntry) -> Result<String> {
+/// The image as a `data:` URI, cropped like the input of the network but with its aspect ratio.
+fn data_uri(manifest: &Manifest, entry: &ImageEntry) -> Result<String> {
     let path = manifest.file(entry);
     let bytes = std::fs::read(&path).map_err(|e| Error::io("read", &path, &e))?;
     let whole = decode(&bytes, &Limits::default())
@@ -80,7 +80,7 @@ fn uri(manifest: &Manifest, entry: &ImageEntry) -> Result<String> {
     Ok(format!("data:image/jpeg;base64,{}", BASE64_STANDARD.encode(jpeg)))
 }
 
-/// At most [`SIDE`] pixels wide and high, never larger than it is.
+/// Scales the cropped image down to at most [`SIDE`] pixels; smaller images keep their size.
 fn shrink(whole: &RgbImage, crop: Option<CropBox>) -> RgbImage {
     let part = crop.and_then(|c| {
         let (left, top) = (c.x1.max(0) as u32, c.y1.max(0) as u32);
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pictures_keep_their_shape_and_small_ones_their_size() {
+    fn thumbnails_keep_the_aspect_ratio_and_small_images_their_size() {
         let size = |w, h, crop| shrink(&RgbImage::new(w, h), crop).dimensions();
         assert_eq!(size(880, 220, None), (88, 22));
         assert_eq!(size(30, 20, None), (30, 20));
@@ -112,9 +112,9 @@ mod tests {
     }
 
     #[test]
-    fn an_image_is_there_once() {
-        let mut gallery = Gallery::default();
-        assert_eq!([7, 3, 7].map(|i| gallery.place(i)), [0, 1, 0]);
-        assert!(gallery.has(3) && !gallery.has(0));
+    fn each_image_is_added_once() {
+        let mut thumbnails = Thumbnails::default();
+        assert_eq!([7, 3, 7].map(|i| thumbnails.index_of(i)), [0, 1, 0]);
+        assert!(thumbnails.contains(3) && !thumbnails.contains(0));
     }
 }

@@ -1,54 +1,55 @@
-// The page: asks when something changed, and shows what comes back.
-import { ask, byId, count, el, post, refusal } from "./dom.js";
-import * as path from "./transition.js";
+// The page's state and its main loop: when the search changes, ask the server and show the answer.
+import { byId, count, el, errorBox, post, request } from "./dom.js";
+import * as queryTerms from "./query_terms.js";
 import * as results from "./results.js";
-import * as wishes from "./query_terms.js";
-import * as words from "./vocabulary.js";
+import * as transition from "./transition.js";
+import * as vocabulary from "./vocabulary.js";
 
+// Shared with the other modules.
 const page = {
-  about: null,
-  wishes: [],
-  limit: 0,
-  grew: false,
-  picture: id => (page.about.pictures ? `/image/${encodeURIComponent(id)}?small=true` : null),
-  changed: () => { remember("pushState"); redo(); },
-  // While a slider moves.
-  changedSoon: () => { clearTimeout(soon); soon = setTimeout(() => { remember("replaceState"); redo(); }, 150); },
+  about: null, // the answer of /api/about
+  terms: [], // the search
+  limit: 0, // rows to ask for
+  grew: false, // whether "More" was pressed
+  imageAddress: id => (page.about.has_images ? `/image/${encodeURIComponent(id)}?small=true` : null),
+  changed: () => { saveToAddress("pushState"); refresh(); },
+  // For a slider that is being moved.
+  changedSoon: () => { clearTimeout(timer); timer = setTimeout(() => { saveToAddress("replaceState"); refresh(); }, 150); },
 };
-let soon, running;
+let timer, running;
 
-function redo() {
-  clearTimeout(soon);
-  words.draw();
+function refresh() {
+  clearTimeout(timer);
+  vocabulary.draw();
   search();
 }
 
-// What is asked stands in the address, for the browser's Back, for reloading, and for bookmarks.
-function remember(how) {
-  const asked = { wishes: page.wishes.map(({ node, ...wish }) => wish), category: byId("category").value };
-  const nothing = !asked.wishes.length && !asked.category;
-  history[how](null, "", nothing ? location.pathname : `#ask=${encodeURIComponent(JSON.stringify(asked))}`);
+// The search is kept in the page's address, so that Back, reloading and bookmarks work.
+function saveToAddress(how) {
+  const saved = { terms: page.terms.map(({ node, ...term }) => term), category: byId("category").value };
+  const isEmpty = !saved.terms.length && !saved.category;
+  history[how](null, "", isEmpty ? location.pathname : `#search=${encodeURIComponent(JSON.stringify(saved))}`);
 }
 
-function recall() {
+// Takes the search from the address. False for an address that links to a part of the page.
+function loadFromAddress() {
   const { hash } = location;
-  let asked = {};
+  let saved = {};
   try {
-    if (hash.startsWith("#ask=")) asked = JSON.parse(decodeURIComponent(hash.slice(5)));
+    if (hash.startsWith("#search=")) saved = JSON.parse(decodeURIComponent(hash.slice("#search=".length)));
     else if (hash) return false;
   } catch {
-    // An address that somebody cut: as if nothing was asked.
+    // A truncated address: as if it had no search.
   }
-  page.wishes = wishes.understood(asked.wishes);
+  page.terms = queryTerms.validTerms(saved.terms);
   page.limit = page.about.limit;
-  byId("category").value = typeof asked.category === "string" ? asked.category : "";
+  byId("category").value = typeof saved.category === "string" ? saved.category : "";
   return true;
 }
 
-function complain(error) {
-  byId("alert").replaceChildren(refusal(error));
-  if (!(error instanceof TypeError)) return;
-  console.error(error);
+function showError(error) {
+  byId("alert").replaceChildren(errorBox(error));
+  if (error instanceof TypeError) console.error(error);
 }
 
 async function search() {
@@ -56,54 +57,55 @@ async function search() {
   const mine = running = new AbortController();
   const main = byId("results");
   main.setAttribute("aria-busy", "true");
-  const question = { wishes: wishes.question(), limit: page.limit, category: byId("category").value || null };
+  const body = { terms: queryTerms.requestTerms(), limit: page.limit, category: byId("category").value || null };
   try {
-    const answer = await post("/api/search", question, mine.signal);
+    const answer = await post("/api/search", body, mine.signal);
     if (mine !== running) return;
     byId("alert").replaceChildren();
-    results.draw(answer, question);
+    results.draw(answer, body);
   } catch (error) {
-    if (mine === running && error.name !== "AbortError") complain(error);
+    if (mine === running && error.name !== "AbortError") showError(error);
   } finally {
     if (mine === running) main.setAttribute("aria-busy", "false");
   }
 }
 
-async function take(file) {
+// Sends a dropped, pasted or chosen file to the server and searches for rows like it.
+async function addFile(file) {
   if (!file) return;
-  if (file.size > page.about.max_photo) {
-    complain({ message: `the photo "${file.name}" is too large`, detail: `It has ${count(file.size, "byte")}, and the limit is ${count(page.about.max_photo, "byte")}.` });
+  if (file.size > page.about.max_upload) {
+    showError({ message: `the image "${file.name}" is too large`, detail: `It has ${count(file.size, "byte")}, and the limit is ${count(page.about.max_upload, "byte")}.` });
     return;
   }
   try {
-    const { photo } = await ask("/api/photo", { method: "POST", headers: { "Content-Type": "application/octet-stream" }, body: file });
-    wishes.addPicture({ kind: "photo", photo, title: file.name || "pasted photo" });
+    const { key } = await request("/api/dropped", { method: "POST", headers: { "Content-Type": "application/octet-stream" }, body: file });
+    queryTerms.addImageTerm({ kind: "image", key, title: file.name || "pasted image" });
   } catch (error) {
-    complain(error);
+    showError(error);
   }
 }
 
-function listen() {
+function addListeners() {
   const file = byId("file");
-  file.addEventListener("change", () => { take(file.files[0]); file.value = ""; });
+  file.addEventListener("change", () => { addFile(file.files[0]); file.value = ""; });
   addEventListener("dragover", event => { event.preventDefault(); byId("drop").classList.add("over"); });
   addEventListener("dragleave", event => { if (!event.relatedTarget) byId("drop").classList.remove("over"); });
-  addEventListener("drop", event => { event.preventDefault(); byId("drop").classList.remove("over"); take(event.dataTransfer.files[0]); });
-  addEventListener("paste", event => { if (event.clipboardData.files.length) { event.preventDefault(); take(event.clipboardData.files[0]); } });
+  addEventListener("drop", event => { event.preventDefault(); byId("drop").classList.remove("over"); addFile(event.dataTransfer.files[0]); });
+  addEventListener("paste", event => { if (event.clipboardData.files.length) { event.preventDefault(); addFile(event.clipboardData.files[0]); } });
   byId("more").addEventListener("click", () => {
-    page.limit = Math.min(page.about.most, page.limit + page.about.limit);
+    page.limit = Math.min(page.about.max_limit, page.limit + page.about.limit);
     page.grew = true;
     search();
   });
   byId("category").addEventListener("change", () => { page.limit = page.about.limit; page.changed(); });
-  addEventListener("popstate", () => { if (recall()) { wishes.draw(); redo(); } });
+  addEventListener("popstate", () => { if (loadFromAddress()) { queryTerms.draw(); refresh(); } });
 }
 
-function introduce() {
+function drawHeader() {
   const { table, rows, model, notices, filter } = page.about;
   document.title = `${table} – coopembed`;
   byId("title").textContent = table;
-  byId("lead").textContent = `${rows == null ? "" : `about ${count(rows, "row")}, `}embeddings of model ${model}`;
+  byId("lead").textContent = rows == null ? `Embedded by model ${model}` : `About ${count(rows, "row")}, embedded by model ${model}`;
   byId("notices").replaceChildren(...notices.map(notice => el("p", { class: "note" }, notice)));
   if (!filter) return;
   byId("filter").hidden = false;
@@ -112,13 +114,13 @@ function introduce() {
 }
 
 try {
-  page.about = await ask("/api/about");
+  page.about = await request("/api/about");
   page.limit = page.about.limit;
-  introduce();
-  recall();
-  [wishes, results, path, words].forEach(part => part.start(page));
-  listen();
+  drawHeader();
+  loadFromAddress();
+  [queryTerms, results, transition, vocabulary].forEach(part => part.init(page));
+  addListeners();
   await search();
 } catch (error) {
-  complain(error);
+  showError(error);
 }

@@ -1,110 +1,112 @@
-// What is asked for: a list of wishes, each of which can be weighed and removed.
-import { button, byId, choice, el } from "./dom.js";
+// The search: a list of terms, each of which can be weighted and removed.
+import { button, byId, el, select } from "./dom.js";
 
 let page;
-const list = byId("wishes");
+const list = byId("terms");
 
-export function start(of) {
-  page = of;
-  byId("clear").onclick = () => { page.wishes = []; changed(byId("asked-title")); };
+export function init(state) {
+  page = state;
+  byId("clear").onclick = () => { page.terms = []; changed(byId("search-title")); };
   draw();
 }
 
-// The wishes as the server takes them.
-export function question() {
-  return page.wishes.map(wish => {
-    const { kind, attribute, value, name, id, photo, weight } = wish;
+// The terms as POST /api/search takes them.
+export function requestTerms() {
+  return page.terms.map(term => {
+    const { kind, attribute, value, name, id, key, weight } = term;
     if (kind === "value") return { kind, attribute, value, weight };
     if (kind === "category") return { kind, name, weight };
-    const weights = Object.entries(wish.weights);
-    const how = { weights: weights.every(([, w]) => w === 1) ? null : weights, swaps: wish.swaps };
-    return kind === "like" ? { kind, id, how } : { kind, photo, how };
+    const weights = Object.entries(term.weights);
+    const matching = { weights: weights.every(([, w]) => w === 1) ? null : weights, replacements: term.replacements };
+    return kind === "like" ? { kind, id, matching } : { kind, key, matching };
   });
 }
 
-// Wishes from an address, as far as they are some.
-export function understood(list) {
-  const texts = (...values) => values.every(value => typeof value === "string");
-  const good = {
-    value: w => texts(w.attribute, w.value) && Number.isFinite(w.weight),
-    category: w => texts(w.name) && Number.isFinite(w.weight),
-    like: w => texts(w.id) && isHow(w),
-    photo: w => texts(w.photo) && isHow(w),
+// The valid terms of a list that came from the page's address, which anyone may have written.
+export function validTerms(list) {
+  const areTexts = (...values) => values.every(value => typeof value === "string");
+  const isMatching = t => t.weights !== null && typeof t.weights === "object" && Object.values(t.weights).every(Number.isFinite)
+    && Array.isArray(t.replacements) && t.replacements.every(r => Array.isArray(r) && areTexts(...r) && r.length === 2);
+  const isValid = {
+    value: t => areTexts(t.attribute, t.value) && Number.isFinite(t.weight),
+    category: t => areTexts(t.name) && Number.isFinite(t.weight),
+    like: t => areTexts(t.id) && isMatching(t),
+    image: t => areTexts(t.key) && isMatching(t),
   };
-  const isHow = w => w.weights !== null && typeof w.weights === "object" && Object.values(w.weights).every(Number.isFinite)
-    && Array.isArray(w.swaps) && w.swaps.every(swap => Array.isArray(swap) && texts(...swap) && swap.length === 2);
-  return (Array.isArray(list) ? list : []).filter(w => w && Object.hasOwn(good, w.kind) && good[w.kind](w));
+  return (Array.isArray(list) ? list : []).filter(t => t && Object.hasOwn(isValid, t.kind) && isValid[t.kind](t));
 }
 
-export const everything = () => Object.fromEntries(page.about.attributes.map(a => [a.name, 1]));
+const allAttributes = () => Object.fromEntries(page.about.attributes.map(a => [a.name, 1]));
 
-// A picture or a photo takes the place of those before it, unless it is to come beside them.
-export function addPicture(wish, beside) {
-  const isPicture = w => w.kind === "like" || w.kind === "photo";
-  const added = { weights: everything(), swaps: [], ...wish };
-  page.wishes = [...page.wishes.filter(w => beside ? w.id == null || w.id !== added.id : !isPicture(w)), added];
+// Searches for rows like an image (of a row, or dropped). It replaces the images in the search, unless `keepOthers`.
+export function addImageTerm(term, keepOthers) {
+  const isImageTerm = t => t.kind === "like" || t.kind === "image";
+  const added = { weights: allAttributes(), replacements: [], ...term };
+  page.terms = [...page.terms.filter(t => keepOthers ? t.id == null || t.id !== added.id : !isImageTerm(t)), added];
   changed();
   return added;
 }
 
-const same = (a, b) => a.kind === b.kind && a.attribute === b.attribute && a.value === b.value && a.name === b.name;
-export const isAsked = word => page.wishes.some(wish => same(wish, word));
+const isSameWord = (a, b) => a.kind === b.kind && a.attribute === b.attribute && a.value === b.value && a.name === b.name;
+export const isInSearch = term => page.terms.some(t => isSameWord(t, term));
 
-export function toggleWord(word) {
-  const without = page.wishes.filter(wish => !same(wish, word));
-  page.wishes = without.length < page.wishes.length ? without : [...page.wishes, { ...word, weight: 1 }];
+// Adds an attribute value or a category to the search, or removes it.
+export function toggleTerm(term) {
+  const others = page.terms.filter(t => !isSameWord(t, term));
+  page.terms = others.length < page.terms.length ? others : [...page.terms, { ...term, weight: 1 }];
   changed();
 }
 
-export function remove(wish) {
-  const at = page.wishes.indexOf(wish);
-  page.wishes = page.wishes.filter(w => w !== wish);
-  changed(null, Math.min(at, page.wishes.length - 1));
+function remove(term) {
+  const at = page.terms.indexOf(term);
+  page.terms = page.terms.filter(t => t !== term);
+  changed(null, Math.min(at, page.terms.length - 1));
 }
 
-function changed(focus, focusWish) {
+// Draws the list again and searches. `focusTerm` is the index of the term to focus after a removal; -1 if none is left.
+function changed(focus, focusTerm) {
   page.limit = page.about.limit;
   draw();
-  if (focusWish >= 0) list.children[focusWish].querySelector(".remove").focus();
-  else if (focus || focusWish === -1) byId("asked-title").focus();
+  if (focusTerm >= 0) list.children[focusTerm].querySelector(".remove").focus();
+  else if (focus || focusTerm === -1) byId("search-title").focus();
   page.changed();
 }
 
 export function draw() {
-  const open = new Set(page.wishes.filter(w => w.node?.querySelector("details[open]")));
-  list.replaceChildren(...page.wishes.map(wish => {
-    wish.node = node(wish);
-    if (open.has(wish)) wish.node.querySelector("details").open = true;
-    return wish.node;
+  const open = new Set(page.terms.filter(t => t.node?.querySelector("details[open]")));
+  list.replaceChildren(...page.terms.map(term => {
+    term.node = termNode(term);
+    if (open.has(term)) term.node.querySelector("details").open = true;
+    return term.node;
   }));
-  byId("nothing").hidden = page.wishes.length > 0;
-  byId("clear").hidden = page.wishes.length < 2;
+  byId("no-terms").hidden = page.terms.length > 0;
+  byId("clear").hidden = page.terms.length < 2;
 }
 
-export const title = wish => ({
-  value: () => `${wish.attribute}: ${wish.value}`,
-  category: () => `category: ${wish.name}`,
-  like: () => wish.title || wish.id,
-  photo: () => wish.title,
-})[wish.kind]();
+const title = term => ({
+  value: () => `${term.attribute}: ${term.value}`,
+  category: () => `category: ${term.name}`,
+  like: () => term.title || term.id,
+  image: () => term.title,
+})[term.kind]();
 
-function node(wish) {
-  const removal = button("×", () => remove(wish), { class: "remove", "aria-label": `Remove: ${title(wish)}` });
-  if (wish.kind === "value" || wish.kind === "category") {
-    return el("li", { class: "wish" }, el("div", { class: "head" }, el("strong", null, title(wish)), removal),
-      slider("weight", title(wish), wish.weight, weight => { wish.weight = weight; }));
+function termNode(term) {
+  const removeButton = button("×", () => remove(term), { class: "remove", "aria-label": `Remove: ${title(term)}` });
+  if (term.kind === "value" || term.kind === "category") {
+    return el("li", { class: "term" }, el("div", { class: "head" }, el("strong", null, title(term)), removeButton),
+      slider("weight", title(term), term.weight, weight => { term.weight = weight; }));
   }
-  const src = wish.kind === "photo" ? `/photo/${encodeURIComponent(wish.photo)}` : page.picture(wish.id);
-  return el("li", { class: "wish" },
+  const src = term.kind === "image" ? `/dropped/${encodeURIComponent(term.key)}` : page.imageAddress(term.id);
+  return el("li", { class: "term" },
     el("div", { class: "head" }, src ? el("div", { class: "frame" }, el("img", { src, alt: "" })) : null,
-      el("div", { class: "grow" }, el("strong", null, wish.kind === "photo" ? "like this photo" : "like this one"), el("small", null, title(wish))), removal),
-    likeness(wish), swaps(wish));
+      el("div", { class: "grow" }, el("strong", null, term.kind === "image" ? "Like your image" : "Like this one"), el("small", null, title(term))), removeButton),
+    matching(term), replacements(term));
 }
 
-function slider(name, of, value, set, attributes) {
+function slider(name, of, value, set) {
   const output = el("output", null, String(value));
   const input = el("input", {
-    type: "range", min: 0, max: 3, step: 0.25, value, "aria-label": `Weight of ${of}`, ...attributes,
+    type: "range", min: 0, max: 3, step: 0.25, value, "aria-label": `Weight of ${of}`,
     oninput: event => {
       const weight = +event.target.value;
       output.textContent = weight === 0 ? "off" : String(weight);
@@ -116,46 +118,49 @@ function slider(name, of, value, set, attributes) {
   return el("label", { class: "slider" }, el("span", { title: name }, name), input, output);
 }
 
-function inWhat(wish) {
-  const on = Object.entries(wish.weights).filter(([, w]) => w > 0);
-  if (on.length === 0) return "in nothing: off";
-  if (on.length === Object.keys(wish.weights).length && on.every(([, w]) => w === 1)) return "in everything";
+// One line that says which attributes count.
+function matchingSummary(term) {
+  const on = Object.entries(term.weights).filter(([, w]) => w > 0);
+  if (on.length === 0) return "Match no attribute (off)";
+  if (on.length === Object.keys(term.weights).length && on.every(([, w]) => w === 1)) return "Match all attributes";
   const names = on.map(([name, w]) => (w === 1 ? name : `${w} × ${name}`));
-  return "in " + names.slice(0, 4).join(", ") + (names.length > 4 ? ` and ${names.length - 4} more` : "");
+  return "Match " + names.slice(0, 4).join(", ") + (names.length > 4 ? ` and ${names.length - 4} more` : "");
 }
 
-function likeness(wish) {
-  const summary = el("summary", null, inWhat(wish));
+// The weights of the attributes in which an image is matched.
+function matching(term) {
+  const summary = el("summary", null, matchingSummary(term));
   const sliders = el("div", { class: "sliders" });
-  const drawSliders = () => sliders.replaceChildren(...Object.keys(wish.weights).map(name =>
-    slider(name, name, wish.weights[name], weight => { wish.weights[name] = weight; summary.textContent = inWhat(wish); })));
-  const all = weight => () => {
-    for (const name of Object.keys(wish.weights)) wish.weights[name] = weight;
-    summary.textContent = inWhat(wish);
+  const drawSliders = () => sliders.replaceChildren(...Object.keys(term.weights).map(name =>
+    slider(name, name, term.weights[name], weight => { term.weights[name] = weight; summary.textContent = matchingSummary(term); })));
+  const setAll = weight => () => {
+    for (const name of Object.keys(term.weights)) term.weights[name] = weight;
+    summary.textContent = matchingSummary(term);
     drawSliders();
     page.changed();
   };
   drawSliders();
-  return el("details", { class: "likeness" }, summary, el("p", null, button("Everything", all(1)), " ", button("Nothing", all(0))), sliders);
+  return el("details", { class: "matching" }, summary, el("p", null, button("All", setAll(1)), " ", button("None", setAll(0))), sliders);
 }
 
-function swaps(wish) {
+// "Change one thing": attribute values to search for instead of the image's own (coop_replace).
+function replacements(term) {
   const attributes = page.about.attributes.filter(a => a.values.length);
-  const place = el("span");
-  const attribute = choice("Attribute to swap", attributes.map(a => a.name), "but with…", () => {
+  const valueChooser = el("span");
+  const attribute = select("Attribute to change", attributes.map(a => a.name), "Change one thing…", () => {
     const chosen = attributes.find(a => a.name === attribute.value);
-    if (!chosen) return place.replaceChildren();
-    const value = choice(`Value of ${chosen.name}`, chosen.values.map(v => v.name), null, null);
-    place.replaceChildren(value, " ", button("Swap", () => {
-      wish.swaps = [...wish.swaps.filter(([name]) => name !== chosen.name), [chosen.name, value.value]];
+    if (!chosen) return valueChooser.replaceChildren();
+    const value = select(`New value of ${chosen.name}`, chosen.values.map(v => v.name), null, null);
+    valueChooser.replaceChildren(value, " ", button("Change", () => {
+      term.replacements = [...term.replacements.filter(([name]) => name !== chosen.name), [chosen.name, value.value]];
       changed();
-      wish.node.querySelector(".swap select").focus();
+      term.node.querySelector(".replacements select").focus();
     }));
   });
-  const chip = swap => el("li", null, `but with ${swap[0]}: ${swap[1]} `, button("×", () => {
-    wish.swaps = wish.swaps.filter(s => s !== swap);
+  const item = ([name, value]) => el("li", null, `but with ${name}: ${value} `, button("×", () => {
+    term.replacements = term.replacements.filter(([other]) => other !== name);
     changed();
-    wish.node.querySelector(".swap select").focus();
-  }, { class: "remove", "aria-label": `Remove the swap of ${swap[0]}` }));
-  return el("div", { class: "swap" }, wish.swaps.length ? el("ul", null, wish.swaps.map(chip)) : null, attribute, " ", place);
+    term.node.querySelector(".replacements select").focus();
+  }, { class: "remove", "aria-label": `Undo the change of ${name}` }));
+  return el("div", { class: "replacements" }, term.replacements.length ? el("ul", null, term.replacements.map(item)) : null, attribute, " ", valueChooser);
 }

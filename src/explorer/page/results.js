@@ -1,89 +1,82 @@
-// The answers: pictures, why they match, what they show.
-import { ask, button, byId, count, el, refusal, short, sqlBlock } from "./dom.js";
-import { addPicture } from "./query_terms.js";
-import { pathButton } from "./transition.js";
+// The rows of an answer: their images, why they match, and their tags.
+import { button, byId, count, el, errorBox, request, sqlBlock, twoDecimals } from "./dom.js";
+import { addImageTerm } from "./query_terms.js";
+import { imageFrame, rowName } from "./tiles.js";
+import { transitionButton } from "./transition.js";
 
-// So many attributes are told by name at once.
-const FEW = 3;
+// Up to this many attributes are listed by name; more are drawn as bars that unfold.
+const MAX_LISTED = 3;
 
 let page;
-export function start(of) { page = of; }
+export function init(state) { page = state; }
 
-export const named = (labels, id) => labels.filter(Boolean).join(", ") || `row ${id}`;
-
-export function frame(id, alt) {
-  const src = page.picture(id);
-  const none = () => el("span", { class: "soft none" }, page.about.pictures ? "no picture" : alt);
-  return el("div", { class: "frame" }, src == null ? none() : el("img", { src, alt, loading: "lazy", onerror: e => e.target.replaceWith(none()) }));
-}
-
-export function draw(answer, question) {
-  const cards = byId("cards"), focused = cards.contains(document.activeElement), before = cards.children.length;
+export function draw(answer, search) {
+  const cards = byId("cards"), hadFocus = cards.contains(document.activeElement), before = cards.children.length;
   const grew = page.grew;
   page.grew = false;
-  cards.replaceChildren(...answer.rows.map(row => card(row, answer.why[row.id])));
-  const order = question.wishes.length ? "nearest first" : `by ${page.about.id}`;
+  cards.replaceChildren(...answer.rows.map(row => card(row, answer.explanations[row.id])));
+  const order = search.terms.length ? "nearest first" : `by ${page.about.id}`;
   byId("status").textContent = answer.rows.length
-    ? `${count(answer.rows.length, "picture")}, ${order}, in ${answer.milliseconds < 10 ? answer.milliseconds.toFixed(1) : Math.round(answer.milliseconds)} ms`
-    : "No row fits.";
+    ? `${count(answer.rows.length, "row")}, ${order}, in ${answer.milliseconds < 10 ? answer.milliseconds.toFixed(1) : Math.round(answer.milliseconds)} ms`
+    : "No row matches.";
   byId("legend").hidden = !byId("cards").querySelector(".bars");
   byId("more").hidden = !answer.more;
   byId("sql-section").hidden = false;
-  byId("sql").replaceChildren(sqlBlock("the pictures", answer.sql),
-    ...(answer.why_sql ? [el("details", null, el("summary", null, "why they match"), sqlBlock("why they match", answer.why_sql))] : []));
-  // What had the focus is gone: go to the first new picture, or back to the top of the answer.
+  byId("sql").replaceChildren(sqlBlock("The rows", answer.sql),
+    ...(answer.explain_sql ? [el("details", null, el("summary", null, "Why they match"), sqlBlock("Why they match", answer.explain_sql))] : []));
+  // The focused element has been replaced: move the focus to the first new row, or back to the top of the answer.
   if (grew) cards.children[before]?.querySelector("button").focus();
-  else if (focused) byId("results-title").focus();
+  else if (hadFocus) byId("results-title").focus();
 }
 
-function card(row, why) {
-  const name = named(row.labels, row.id), id = row.id;
-  const distance = row.distance == null ? null : el("span", { class: "soft", title: "distance" }, short(row.distance));
-  const like = beside => () => addPicture({ kind: "like", id, title: name }, beside);
-  const swap = () => addPicture({ kind: "like", id, title: name }).node.querySelector(".swap select").focus();
-  const said = el("div", { class: "tags", role: "status" });
+function card(row, explanation) {
+  const name = rowName(row.labels, row.id), id = row.id;
+  const distance = row.distance == null ? null : el("span", { class: "soft", title: "distance" }, twoDecimals(row.distance));
+  const searchLike = keepOthers => () => addImageTerm({ kind: "like", id, title: name }, keepOthers);
+  const changeOne = () => addImageTerm({ kind: "like", id, title: name }).node.querySelector(".replacements select").focus();
+  const tags = el("div", { class: "tags", role: "status" });
   const actions = el("div", { class: "actions" },
-    button("And this", like(true), { "aria-label": `And like this one: ${name}` }),
-    button("But…", swap, { "aria-label": `This one, but with another value: ${name}` }),
-    button("Tags", () => tags(id, said), { "aria-label": `Tags of ${name}` }), pathButton(id, name));
+    button("Add to search", searchLike(true), { "aria-label": `Add to search: ${name}` }),
+    button("Change one thing", changeOne, { "aria-label": `Change one thing: ${name}` }),
+    button("Show tags", () => showTags(id, tags), { "aria-label": `Show tags: ${name}` }), transitionButton(id, name));
   return el("li", null,
-    button(frame(id, name), like(false), { class: "picture", title: "like this one", "aria-label": `Like this one: ${name}` }),
+    button(imageFrame(page, id, name), searchLike(false), { class: "image", title: "Find similar", "aria-label": `Find similar: ${name}` }),
     el("p", { class: "caption" }, el("span", { class: "name", title: name }, row.labels[0] || `row ${id}`), distance),
     row.labels.length > 1 ? el("p", { class: "soft rest" }, row.labels.slice(1).filter(Boolean).join(" · ")) : null,
-    why ? reasons(why) : null, actions, said);
+    explanation ? attributeDistances(explanation) : null, actions, tags);
 }
 
-// How near each attribute comes: subspaces have unit length, so that a distance is between 0 and 2.
-function reasons(why) {
-  const parts = why.filter(part => part.attribute != null);
-  const near = part => Math.max(0, 1 - part.distance / 2);
-  const text = parts.map(part => `${part.attribute} ${short(part.distance)}`).join(", ");
+// How close each attribute is. Vectors in a subspace have unit length, so a distance is between 0 and 2.
+function attributeDistances(explanation) {
+  const parts = explanation.filter(part => part.attribute != null);
+  const closeness = part => Math.max(0, 1 - part.distance / 2);
+  const text = parts.map(part => `${part.attribute} ${twoDecimals(part.distance)}`).join(", ");
   const bar = part => {
     const fill = el("i");
-    fill.style.height = `${Math.max(4, 100 * near(part))}%`;
-    return el("span", { title: `${part.attribute}: distance ${short(part.distance)}, weight ${part.weight}` }, fill);
+    fill.style.height = `${Math.max(4, 100 * closeness(part))}%`;
+    return el("span", { title: `${part.attribute}: distance ${twoDecimals(part.distance)}, weight ${part.weight}` }, fill);
   };
-  const row = part => {
+  const line = part => {
     const fill = el("i");
-    fill.style.width = `${100 * near(part)}%`;
-    return el("li", null, el("span", null, part.attribute), el("span", { class: "meter", "aria-hidden": "true" }, fill), short(part.distance));
+    fill.style.width = `${100 * closeness(part)}%`;
+    return el("li", null, el("span", null, part.attribute), el("span", { class: "meter", "aria-hidden": "true" }, fill), twoDecimals(part.distance));
   };
-  const list = el("ul", { "aria-label": "Distance by attribute" }, [...parts].sort((a, b) => a.distance - b.distance).map(row));
-  if (parts.length <= FEW) return el("div", { class: "why" }, list);
+  const list = el("ul", { "aria-label": "Distance by attribute" }, [...parts].sort((a, b) => a.distance - b.distance).map(line));
+  if (parts.length <= MAX_LISTED) return el("div", { class: "why" }, list);
   return el("details", { class: "why" },
     el("summary", null, el("span", { class: "bars", role: "img", "aria-label": `Distance by attribute: ${text}` }, parts.map(bar))), list);
 }
 
-async function tags(id, place) {
-  place.replaceChildren("…");
+async function showTags(id, container) {
+  container.replaceChildren("…");
   try {
-    const { tags } = await ask(`/api/tags?id=${encodeURIComponent(id)}`);
-    const said = [["category", tags?.category], ...Object.entries(tags?.attributes || {})].filter(([, tag]) => tag?.value != null);
-    said.sort(([, a], [, b]) => b.probability - a.probability);
-    place.replaceChildren(said.length
-      ? el("ul", null, said.map(([name, tag]) => el("li", null, el("span", null, `${name}: `, el("b", null, tag.value)), el("span", { class: "soft" }, `${Math.round(100 * tag.probability)}%`))))
+    const { tags } = await request(`/api/tags?id=${encodeURIComponent(id)}`);
+    const found = [["category", tags?.category], ...Object.entries(tags?.attributes || {})].filter(([, tag]) => tag?.value != null);
+    found.sort(([, a], [, b]) => b.probability - a.probability);
+    container.replaceChildren(found.length
+      ? el("ul", null, found.map(([name, tag]) => el("li", null, el("span", null, `${name}: `, el("b", null, tag.value)), el("span", { class: "soft" }, `${Math.round(100 * tag.probability)}%`))))
       : "no tags");
   } catch (error) {
-    place.replaceChildren(refusal(error));
+    container.replaceChildren(errorBox(error));
   }
 }

@@ -1,68 +1,69 @@
-// From one picture to another by small steps.
-import { button, byId, choice, el, post, refusal, short, sqlBlock } from "./dom.js";
-import { frame, named } from "./results.js";
+// A path from one row to another in small steps (coop_transition).
+import { button, byId, el, errorBox, post, select, sqlBlock, twoDecimals } from "./dom.js";
+import { imageFrame, rowName } from "./tiles.js";
 
-// Where a path shall begin, until one says where it ends.
-let page, beginning = null;
-export function start(of) { page = of; }
+// `start` is the row that a path begins at, until the user chooses where it ends.
+let page, start = null;
+export function init(state) { page = state; }
 
-const word = () => (beginning ? "To" : "From");
-const label = name => `Steps ${word().toLowerCase()} here: ${name}`;
+const buttonText = () => (start ? "Find a path to here" : "Find a path from here");
+const buttonLabel = name => `${buttonText()}: ${name}`;
 
-// On each picture, if the extension has the function.
-export function pathButton(id, name) {
+// A button for each row, if the extension has coop_transition.
+export function transitionButton(id, name) {
   if (!page.about.transition) return null;
   const press = () => {
-    const here = { id, name }, from = beginning;
-    beginning = from ? null : here;
-    relabel();
-    if (from) draw(from, here, "");
-    else wait(here);
+    const row = { id, name }, from = start;
+    start = from ? null : row;
+    updateButtons();
+    if (from) show(from, row, "");
+    else waitForEnd(row);
   };
-  return button(`${word()} here`, press, { class: "path", "aria-label": label(name), "data-name": name });
+  return button(buttonText(), press, { class: "transition", "aria-label": buttonLabel(name), "data-name": name });
 }
 
-function relabel() {
-  for (const node of document.querySelectorAll("button.path")) {
-    node.textContent = `${word()} here`;
-    node.setAttribute("aria-label", label(node.dataset.name));
+function updateButtons() {
+  for (const node of document.querySelectorAll("button.transition")) {
+    node.textContent = buttonText();
+    node.setAttribute("aria-label", buttonLabel(node.dataset.name));
   }
 }
 
 function close() {
-  beginning = null;
-  relabel();
-  byId("path").hidden = true;
+  start = null;
+  updateButtons();
+  byId("transition").hidden = true;
   byId("results-title").focus();
 }
 
-function show(...tools) {
-  byId("path").hidden = false;
+function openSection(...tools) {
+  byId("transition").hidden = false;
   byId("steps").replaceChildren();
-  byId("path-tools").replaceChildren(...tools);
+  byId("transition-tools").replaceChildren(...tools);
 }
 
-function wait(from) {
-  show(el("p", { role: "status" }, `From ${from.name}. Now choose “To here” on another picture. `, button("Close", close)));
+function waitForEnd(from) {
+  openSection(el("p", { role: "status" }, `From ${from.name}. Now choose “Find a path to here” on another row. `, button("Close", close)));
 }
 
-async function draw(from, to, attribute) {
-  const chooser = choice("Steps in which attribute", page.about.attributes.map(a => a.name), "everything", e => draw(from, to, e.target.value));
+async function show(from, to, attribute) {
+  const chooser = select("Attribute of the path", page.about.attributes.map(a => a.name), "all attributes", event => show(from, to, event.target.value));
   chooser.value = attribute;
-  const place = el("div");
-  show(el("p", null, `From ${from.name} to ${to.name}, in `, chooser, " ", button("Close", close)), place);
-  byId("path-title").focus();
+  const footer = el("div");
+  openSection(el("p", null, `From ${from.name} to ${to.name}, by `, chooser, " ", button("Close", close)), footer);
+  byId("transition-title").focus();
   try {
     const answer = await post("/api/transition", { from: from.id, to: to.id, ...(attribute ? { attribute } : {}) });
-    const hop = s => (s.distance == null ? null
-      : el("span", { class: "hop" }, s.is_crossing ? el("b", null, `longest step ${short(s.distance)}`) : short(s.distance)));
+    const edge = s => (s.distance == null ? null
+      : el("span", { class: "edge" }, s.is_crossing ? el("b", null, `longest step ${twoDecimals(s.distance)}`) : twoDecimals(s.distance)));
     const step = s => {
-      const name = named(answer.labels[s.id] || [], s.id);
-      return el("li", { class: s.is_crossing ? "crossing" : null }, hop(s), el("figure", null, frame(s.id, name), el("figcaption", { title: name }, answer.labels[s.id]?.[0] || name)));
+      const name = rowName(answer.labels[s.id] || [], s.id);
+      return el("li", { class: s.is_crossing ? "crossing" : null },
+        edge(s), el("figure", null, imageFrame(page, s.id, name), el("figcaption", { title: name }, answer.labels[s.id]?.[0] || name)));
     };
     byId("steps").replaceChildren(...answer.steps.map(step));
-    place.replaceChildren(el("details", null, el("summary", null, "the SQL of it"), sqlBlock("the steps", answer.sql)));
+    footer.replaceChildren(el("details", null, el("summary", null, "Show the SQL"), sqlBlock("The path", answer.sql)));
   } catch (error) {
-    place.replaceChildren(refusal(error));
+    footer.replaceChildren(errorBox(error));
   }
 }

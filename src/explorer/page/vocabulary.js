@@ -1,56 +1,56 @@
-// The words of the model: values of its attributes, and categories.
+// The model's vocabulary: attribute values and categories as buttons that add them to the search.
 import { button, byId, el } from "./dom.js";
-import { isAsked, toggleWord } from "./query_terms.js";
+import { isInSearch, toggleTerm } from "./query_terms.js";
 
-// So many words of a group are shown without being asked for.
-const FEW = 8;
+// Groups with up to this many entries are unfolded at first.
+const MAX_UNFOLDED = 8;
 
 let groups = [];
 
-export function start(page) {
+export function init(page) {
   const { attributes, categories } = page.about;
-  const word = (word, { name, images, own }) => {
-    const title = own ? "defined here" : `${images.toLocaleString("en")} training images`;
-    return { word, name, chip: button(name, () => toggleWord(word), { class: "chip", title }) };
+  const entry = (term, { name, images, own }) => {
+    const title = own ? "defined by users of this database" : `${images.toLocaleString("en")} training images`;
+    return { term, name, chip: button(name, () => toggleTerm(term), { class: "chip", title }) };
   };
   groups = attributes.map(a => ({
-    name: a.name, words: a.values.map(v => word({ kind: "value", attribute: a.name, value: v.name }, v)),
+    name: a.name, entries: a.values.map(v => entry({ kind: "value", attribute: a.name, value: v.name }, v)),
   }));
-  groups.push({ name: "category", words: categories.map(c => word({ kind: "category", name: c.name }, c)) });
-  groups = groups.filter(g => g.words.length);
+  groups.push({ name: "category", entries: categories.map(c => entry({ kind: "category", name: c.name }, c)) });
+  groups = groups.filter(g => g.entries.length);
   for (const group of groups) {
-    const chips = el("div", { class: "chips", role: "group", "aria-label": group.name }, group.words.map(w => w.chip));
-    group.node = el("details", { open: group.words.length <= FEW && groups.length <= FEW },
-      el("summary", null, group.name, " ", el("span", { class: "soft" }, `(${group.words.length})`)), chips);
+    const chips = el("div", { class: "chips", role: "group", "aria-label": group.name }, group.entries.map(e => e.chip));
+    group.node = el("details", { open: group.entries.length <= MAX_UNFOLDED && groups.length <= MAX_UNFOLDED },
+      el("summary", null, group.name, " ", el("span", { class: "soft" }, `(${group.entries.length})`)), chips);
     group.wasOpen = group.node.open;
   }
-  byId("words").replaceChildren(...groups.map(g => g.node));
-  byId("word").addEventListener("input", find);
-  // In a narrow window the pictures would be far below.
+  byId("vocabulary-groups").replaceChildren(...groups.map(g => g.node));
+  byId("vocabulary-filter").addEventListener("input", filter);
+  // In a narrow window the vocabulary would push the rows far down.
   byId("vocabulary").open = !matchMedia("(max-width: 820px)").matches;
   draw();
 }
 
-// Words whose name, or whose attribute's name, holds all that was typed.
-function find() {
-  const typed = byId("word").value.toLowerCase().split(/\s+/).filter(Boolean);
-  const fits = text => typed.every(part => text.toLowerCase().includes(part));
+// Shows the entries that contain every typed word in their own or their attribute's name.
+function filter() {
+  const typed = byId("vocabulary-filter").value.toLowerCase().split(/\s+/).filter(Boolean);
+  const matches = text => typed.every(part => text.toLowerCase().includes(part));
   let found = 0;
   for (const group of groups) {
-    if (!group.found) group.wasOpen = group.node.open;
+    if (!group.filtered) group.wasOpen = group.node.open;
     let shown = 0;
-    for (const { name, chip } of group.words) {
-      chip.hidden = !fits(`${group.name} ${name}`);
+    for (const { name, chip } of group.entries) {
+      chip.hidden = !matches(`${group.name} ${name}`);
       if (!chip.hidden) shown++;
     }
     group.node.hidden = shown === 0;
-    group.found = typed.length > 0;
-    group.node.open = group.found || group.wasOpen;
+    group.filtered = typed.length > 0;
+    group.node.open = group.filtered || group.wasOpen;
     found += shown;
   }
-  byId("no-word").hidden = found > 0;
+  byId("vocabulary-empty").hidden = found > 0;
 }
 
 export function draw() {
-  for (const { words } of groups) for (const { word, chip } of words) chip.setAttribute("aria-pressed", String(isAsked(word)));
+  for (const { entries } of groups) for (const { term, chip } of entries) chip.setAttribute("aria-pressed", String(isInSearch(term)));
 }

@@ -1,4 +1,4 @@
-//! Bytes that are no picture, or a larger one than is allowed: which error, and what it says.
+//! Errors for data that is not an image, is damaged, or is beyond the limits.
 
 use super::{decoded, encoded, fixture};
 use crate::error::{Error, Kind};
@@ -10,7 +10,7 @@ fn refused(bytes: &[u8]) -> Error {
 }
 
 #[test]
-fn bytes_that_are_no_image_say_so_and_what_is_supported() {
+fn data_that_is_not_an_image_is_an_error_that_lists_the_formats() {
     for (bytes, message) in [
         (&b""[..], "the image is empty"),
         (b"hello, world", "the data is not an image in a known format"),
@@ -27,7 +27,7 @@ fn bytes_that_are_no_image_say_so_and_what_is_supported() {
 }
 
 #[test]
-fn a_damaged_file_says_its_format_and_what_the_decoder_found() {
+fn the_error_of_a_damaged_file_names_its_format_and_the_decoders_message() {
     let png = fixture("png_rgba.png");
     let e = refused(&png[..png.len() / 2]);
     assert_eq!((e.kind, e.message.as_str()), (Kind::InvalidImage, "could not decode the PNG image"));
@@ -35,7 +35,7 @@ fn a_damaged_file_says_its_format_and_what_the_decoder_found() {
     assert!(e.hint.unwrap().starts_with("The file may be damaged, truncated"));
 }
 
-/// The signature and an IHDR, without which this is not even a file of 60 bytes:
+/// The signature and an IHDR chunk, without and with its checksum:
 /// `chunk(b"IHDR", struct.pack(">IIBBBBB", 60000, 60000, 8, 6, 0, 0, 0))`.
 #[test]
 fn a_header_that_claims_60000_pixels_is_refused_by_its_header() {
@@ -85,7 +85,7 @@ fn a_progressive_jpeg_counts_its_coefficients() {
 }
 
 #[test]
-fn four_colour_images_are_refused_with_a_way_out() {
+fn cmyk_images_are_refused_with_a_hint() {
     for file in ["cmyk.jpg", "ycck.jpg", "cmyk.tif"] {
         let e = refused(&fixture(file));
         assert_eq!(e.kind, Kind::InvalidImage, "{file}");
@@ -110,7 +110,7 @@ fn images_without_pixels_are_refused() {
     assert_eq!(refused(&bmp).kind, Kind::InvalidImage);
 }
 
-/// No Huffman code is all ones. A lenient decoder fills the rest of the picture with grey here.
+/// No Huffman code is all ones. A lenient decoder fills the rest of the image with grey.
 #[test]
 fn a_jpeg_with_impossible_codes_is_refused() {
     for file in ["jpeg_420.jpg", "jpeg_444.jpg", "jpeg_progressive.jpg"] {

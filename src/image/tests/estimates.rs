@@ -1,11 +1,12 @@
-//! What decoding a file takes, by its headers: each of these would be minutes or gigabytes if it were believed to be its picture.
+//! Estimates of memory and work from headers. Each malicious file here would take minutes or gigabytes if only the size of its
+//! image were checked.
 
 use super::{encoded, fixture};
 use crate::error::{Error, Kind};
 use crate::image::{decode, estimate, Estimate, Limits, MEGAPIXEL};
 use ::image::{DynamicImage, ImageFormat};
 
-/// Scans of a grey picture.
+/// Scan headers of a grey image.
 const NINETY_NINE: [&[u8]; 99] = [&[1]; 99];
 const ANY: Limits = Limits { max_dimension: u32::MAX, max_memory: u64::MAX / 8, max_work: u64::MAX / 8 };
 
@@ -13,7 +14,7 @@ fn work(bytes: &[u8]) -> u64 {
     estimate(bytes, &ANY).unwrap().work
 }
 
-/// Refused by its headers, with each of the two ways in.
+/// The error of `estimate`, which must be that of `decode` too.
 fn refused(bytes: &[u8]) -> Error {
     let e = estimate(bytes, &Limits::default()).unwrap_err();
     assert_eq!(decode(bytes, &Limits::default()).unwrap_err().report(), e.report());
@@ -26,21 +27,20 @@ fn segment(marker: u8, data: &[u8]) -> Vec<u8> {
     [&[0xff, marker], &length[..], data].concat()
 }
 
-/// Start, frame header, one scan header for each list of components, and the end: all that says how much work there is.
+/// A JPEG of markers alone: start, frame header, one scan header for each list of components, and end.
 fn progressive(width: u16, height: u16, sampling: &[u8], scans: &[&[u8]]) -> Vec<u8> {
     let mut frame = [&[8], &height.to_be_bytes()[..], &width.to_be_bytes(), &[sampling.len() as u8]].concat();
     (1..).zip(sampling).for_each(|(id, factors)| frame.extend([id, *factors, 0]));
     let scans = scans.iter().flat_map(|components| {
-        let named = components.iter().flat_map(|id| [*id, 0]);
-        let header: Vec<u8> =
-            [components.len() as u8].into_iter().chain(named).chain([1, 63, 0x10]).collect();
+        let ids = components.iter().flat_map(|id| [*id, 0]);
+        let header: Vec<u8> = [components.len() as u8].into_iter().chain(ids).chain([1, 63, 0x10]).collect();
         segment(0xda, &header)
     });
     [&[0xff, 0xd8], &segment(0xc2, &frame)[..], &scans.collect::<Vec<u8>>(), &[0xff, 0xd9]].concat()
 }
 
 #[test]
-fn each_scan_after_the_first_is_half_of_its_samples() {
+fn each_scan_after_the_first_counts_half_of_its_samples() {
     // Luma at 2x2 with two planes of colour at a quarter each.
     let sampling = [0x22, 0x11, 0x11];
     for (scans, expected) in [
@@ -48,7 +48,7 @@ fn each_scan_after_the_first_is_half_of_its_samples() {
         (&[&[1, 2, 3], &[1]], 480_000 + 240_000),
         (&[&[1, 2, 3], &[2]], 480_000 + 60_000),
         (&[&[1, 2, 3], &[1, 2, 3]], 480_000 + 360_000),
-        // One that the frame does not have.
+        // A component that the frame does not have.
         (&[&[1, 2, 3], &[9]], 480_000 + 240_000),
     ] {
         assert_eq!(work(&progressive(800, 600, &sampling, scans)), expected, "{scans:?}");
@@ -61,9 +61,9 @@ fn each_scan_after_the_first_is_half_of_its_samples() {
     assert_eq!(work(&fixture("jpeg_420.jpg")), pixels);
 }
 
-/// libjpeg's script of ten scans at full resolution for a camera of 102 megapixels, given the memory for it.
+/// The ten scans that libjpeg writes, at full resolution, for a camera of 102 megapixels, with memory to spare.
 #[test]
-fn a_camera_s_progressive_jpeg_is_within_the_default() {
+fn a_progressive_jpeg_of_a_camera_is_within_the_default() {
     let scans: [&[u8]; 10] = [&[1, 2, 3], &[1], &[3], &[2], &[1], &[1], &[1, 2, 3], &[3], &[2], &[1]];
     let file = progressive(11_648, 8_736, &[0x11; 3], &scans);
     let limits = Limits { max_memory: 2 << 30, ..Limits::default() };
@@ -80,17 +80,17 @@ fn a_jpeg_of_a_hundred_scans_is_refused_before_it_is_decoded() {
         "Decoding its 11500x11500 pixels is the work of 6613 megapixels, and the limit is 1000."
     );
     assert!(e.hint.unwrap().contains("\"coopembed.max_image_work\""));
-    // A small one of as many is not dear. (What it lacks is for the decoder to say.)
+    // A small image of as many scans is allowed. (That it has no pixel data is for the decoder to find.)
     let small = progressive(100, 100, &[0x11], &NINETY_NINE);
     assert_eq!(estimate(&small, &Limits::default()).unwrap().work, 10_000 + 98 * 10_000 / 2);
 }
 
-/// The decoder goes through all segments of extended XMP at every marker after them.
+/// The decoder goes through all segments of extended XMP at every later marker.
 #[test]
-fn metadata_of_a_jpeg_in_many_pieces_is_work() {
+fn many_metadata_segments_of_a_jpeg_count_as_work() {
     let file = fixture("jpeg_420.jpg");
-    let pieces = segment(0xe1, b"http://ns.adobe.com/xmp/extension/\0").repeat(40_000);
-    let e = refused(&[&file[..2], &pieces, &file[2..]].concat());
+    let segments = segment(0xe1, b"http://ns.adobe.com/xmp/extension/\0").repeat(40_000);
+    let e = refused(&[&file[..2], &segments, &file[2..]].concat());
     assert!(e.message.contains("too much work"), "{}", e.message);
 }
 
@@ -108,7 +108,7 @@ fn passes_and_samples_beyond_eight_bits_count() {
 }
 
 #[test]
-fn a_gif_s_frame_counts_though_its_canvas_is_small() {
+fn a_gif_frame_larger_than_its_canvas_counts() {
     let mut gif = encoded(&DynamicImage::new_rgba8(60, 50), ImageFormat::Gif);
     let found = estimate(&gif, &ANY).unwrap();
     assert_eq!(found, Estimate { memory: 3_000 * 9, work: 6_000 });
@@ -121,7 +121,7 @@ fn a_gif_s_frame_counts_though_its_canvas_is_small() {
     assert!(refused(&gif).message.contains("too much memory"));
 }
 
-/// A grey TIFF of 16x16 pixels with these entries besides, its strip or tile at 8.
+/// A grey TIFF of 16x16 pixels with more directory entries; its strip or tile is at position 8.
 fn tiff(strip: &[u8], more: &[(u16, u16, u32, u32)]) -> Vec<u8> {
     let mut entries = vec![(256, 4, 1, 16), (257, 4, 1, 16), (258, 3, 1, 8), (262, 3, 1, 1), (277, 3, 1, 1)];
     entries.extend(more);
@@ -140,13 +140,13 @@ fn stripped(strip: &[u8], compression: u32) -> Vec<u8> {
 }
 
 #[test]
-fn a_jpeg_within_a_tiff_counts_as_large_as_itself_says() {
+fn a_jpeg_in_a_tiff_counts_with_the_size_in_its_own_header() {
     assert_eq!(decode(&stripped(&[7; 256], 1), &Limits::default()).unwrap().dimensions(), (16, 16));
     let large = progressive(16_000, 16_000, &[0x11; 3], &[&[1, 2, 3]]);
     assert!(refused(&stripped(&large, 7)).message.contains("too much memory"));
     let many = progressive(10_000, 10_000, &[0x11], &NINETY_NINE);
     assert!(refused(&stripped(&many, 7)).message.contains("too much work"));
-    // The decoder does without the end marker, and takes the last of two frame headers.
+    // TIFF's decoder accepts a JPEG without an end marker, and uses the last of two frame headers.
     assert!(refused(&stripped(&large[..large.len() - 2], 7)).message.contains("too much memory"));
     let small = progressive(16, 16, &[0x11], &[]);
     let two = [&small[..small.len() - 2], &large[2..]].concat();
@@ -154,7 +154,7 @@ fn a_jpeg_within_a_tiff_counts_as_large_as_itself_says() {
 }
 
 #[test]
-fn padding_of_tiles_and_samples_that_nobody_reads_count() {
+fn padding_of_tiles_counts() {
     let tiled = |width| {
         tiff(
             &[7; 256],
@@ -168,7 +168,7 @@ fn padding_of_tiles_and_samples_that_nobody_reads_count() {
 }
 
 #[test]
-fn every_fixture_is_estimated_as_it_is_decoded() {
+fn every_fixture_can_be_decoded_within_its_estimate() {
     let folder = format!("{}/tests/fixtures/images", env!("CARGO_MANIFEST_DIR"));
     let mut seen = 0;
     for entry in std::fs::read_dir(folder).unwrap() {

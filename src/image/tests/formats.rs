@@ -1,4 +1,4 @@
-//! Every format and sample type against what Pillow makes of the same file.
+//! Every format and sample type, compared with Pillow's result for the same file.
 
 use super::{decoded, difference, encoded, fixture};
 use crate::image::{decode, Limits};
@@ -17,7 +17,7 @@ fn agrees_with_pillow(files: &[&str], tolerance: u8) {
 }
 
 #[test]
-fn lossless_files_are_decoded_to_the_bit() {
+fn lossless_files_are_decoded_exactly() {
     agrees_with_pillow(
         &[
             "png_1bit.png",
@@ -54,13 +54,13 @@ fn alpha_is_composited_over_white() {
 }
 
 #[test]
-fn of_an_animation_the_first_frame_is_decoded() {
+fn the_first_frame_of_an_animation_is_decoded() {
     agrees_with_pillow(&["gif_first_frame.gif", "webp_animated.webp"], 1);
 }
 
 /// Decoders may differ in the last bit of the inverse DCT and of the colour conversion.
 #[test]
-fn jpegs_of_all_usual_codings_are_decoded() {
+fn jpegs_of_all_common_encodings_are_decoded() {
     agrees_with_pillow(
         &[
             "jpeg_420.jpg",
@@ -121,7 +121,7 @@ fn float_samples_are_clipped_to_one() {
 }
 
 #[test]
-fn a_fully_transparent_picture_is_white() {
+fn a_fully_transparent_image_is_white() {
     let clear = ImageBuffer::from_pixel(5, 4, Rgba([10u8, 20, 30, 0]));
     for format in [ImageFormat::Png, ImageFormat::WebP, ImageFormat::Gif, ImageFormat::Tiff] {
         let found = decoded(&encoded(&clear.clone().into(), format)).unwrap();
@@ -129,9 +129,9 @@ fn a_fully_transparent_picture_is_white() {
     }
 }
 
-/// The gif crate has a limit of its own, 50 MB a frame, that must not stand before ours.
+/// The gif crate has a limit of its own, 50 MB a frame, which must not apply before ours.
 #[test]
-fn large_pictures_within_the_limits_are_decoded() {
+fn large_images_within_the_limits_are_decoded() {
     for format in [ImageFormat::Gif, ImageFormat::Bmp] {
         let large = DynamicImage::new_rgba8(5000, 3000);
         let found = decode(&encoded(&large, format), &Limits::default());

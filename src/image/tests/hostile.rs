@@ -1,4 +1,4 @@
-//! Damaged files of every format: never a panic, never a picture beyond the limits, never part of a picture.
+//! Damaged files of every format: never a panic, never an image beyond the limits, never part of an image.
 
 use super::fixture;
 use crate::error::Kind;
@@ -27,7 +27,7 @@ const FILES: [&str; 16] = [
 const LIMITS: Limits = Limits { max_dimension: 500, max_memory: 1 << 20, max_work: 1_000_000 };
 
 #[test]
-fn a_truncated_file_is_an_error_or_the_whole_picture() {
+fn a_truncated_file_is_an_error_or_the_whole_image() {
     for file in FILES {
         let bytes = fixture(file);
         let whole = decode(&bytes, &LIMITS).unwrap_or_else(|e| panic!("{file}: {}", e.report()));
@@ -40,8 +40,8 @@ fn a_truncated_file_is_an_error_or_the_whole_picture() {
     }
 }
 
-/// Panics inside decoders are caught and reported as errors, so they would not fail this test; that it ends, within
-/// memory, and that all errors are the user's is what it shows.
+/// Panics inside decoders become errors, so they would not fail this test. It shows that decoding ends, stays within memory, and
+/// fails with the errors of bad input only.
 #[test]
 fn flipped_bytes_never_pass_the_limits() {
     let mut rng = rand::rngs::StdRng::seed_from_u64(11);

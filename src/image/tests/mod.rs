@@ -1,9 +1,9 @@
-//! What a picture must come out as, and what must not come out of bytes that are none.
+//! Tests of decoding and resizing against Pillow, of refusals, and of estimates.
 
 mod bad_input;
 mod estimates;
 mod formats;
-// Its random numbers come with the offline program.
+// The crate for random numbers is a dependency of this feature only.
 #[cfg(feature = "cli")]
 mod hostile;
 mod resizing;
@@ -12,7 +12,7 @@ use super::{decode, Limits};
 use crate::error::Result;
 use ::image::RgbImage;
 
-/// A file of `tests/fixtures/images`, whose README says how it was made.
+/// A file of `tests/fixtures/images`; the README there says how each was made.
 fn fixture(name: &str) -> Vec<u8> {
     let path = format!("{}/tests/fixtures/images/{name}", env!("CARGO_MANIFEST_DIR"));
     std::fs::read(&path).unwrap_or_else(|e| panic!("{path}: {e}"))
@@ -22,7 +22,7 @@ fn decoded(bytes: &[u8]) -> Result<RgbImage> {
     decode(bytes, &Limits::default())
 }
 
-/// The greatest and the mean absolute difference of two pictures' samples.
+/// The greatest and the mean absolute difference of two images' samples.
 fn difference(a: &[u8], b: &[u8]) -> (u8, f64) {
     assert_eq!(a.len(), b.len());
     let each = || a.iter().zip(b).map(|(a, b)| a.abs_diff(*b));

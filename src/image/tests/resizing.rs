@@ -1,4 +1,4 @@
-//! Crop and resize against Pillow's numbers.
+//! Cropping and resizing, compared with Pillow.
 
 use super::{decoded, difference, encoded, fixture};
 use crate::error::Kind;
@@ -7,7 +7,7 @@ use ::image::{imageops, ImageFormat, Rgb, RgbImage};
 
 /// `Image.open(f).resize((size, size), Image.Resampling.BILINEAR)`, down, up, and one of each.
 #[test]
-fn resizing_is_pillows_to_one_step_in_255() {
+fn resizing_differs_from_pillow_by_at_most_1_in_255() {
     for (name, size) in [("resize_down", 12), ("resize_up", 24), ("resize_mixed", 20)] {
         let expected = decoded(&fixture(&format!("{name}.expected.png"))).unwrap();
         assert_eq!(expected.dimensions(), (size, size));
@@ -19,7 +19,7 @@ fn resizing_is_pillows_to_one_step_in_255() {
 }
 
 #[test]
-fn an_image_of_the_right_size_is_not_touched() {
+fn an_image_of_the_right_size_is_not_changed() {
     let image = RgbImage::from_fn(16, 16, |x, y| Rgb([(x * 16) as u8, (y * 16) as u8, (x ^ y) as u8]));
     let preprocessing = Preprocessing::imagenet(16);
     assert_eq!(prepare_image(&image, None, &preprocessing).unwrap(), image.as_raw().clone());
@@ -41,7 +41,7 @@ fn boxes_crop_before_the_resize_and_are_clipped() {
     assert_eq!(boxed(i32::MIN, 0, i32::MAX, 31).unwrap(), part(0, 0, 45, 31));
 }
 
-/// The picture is stored on its side; the box is in the picture as it is seen, which is 32 wide and 16 high.
+/// The image is stored on its side; the box refers to the upright image, which is 32 wide and 16 high.
 #[test]
 fn boxes_refer_to_the_upright_image() {
     let blue = CropBox { x1: 0, y1: 8, x2: 16, y2: 16 };
@@ -52,7 +52,7 @@ fn boxes_refer_to_the_upright_image() {
 }
 
 #[test]
-fn an_empty_box_is_an_error_that_says_both_sizes() {
+fn an_empty_box_is_an_error_that_states_both_sizes() {
     let image = RgbImage::new(45, 31);
     for (x1, y1, x2, y2) in [(5, 5, 5, 9), (9, 5, 3, 9), (45, 0, 60, 31), (-9, 0, 0, 31)] {
         let crop = Some(CropBox { x1, y1, x2, y2 });

@@ -73,7 +73,11 @@ pub fn squared_residual(q: &[f32], step: &[f32], codes: RowCodes<'_>) -> f32 {
     let (q, step) = (&q[..n], &step[..n]);
     let whole = n / 8 * 8;
     for at in (0..whole).step_by(8) {
-        let code: [u8; 8] = std::array::from_fn(|i| codes.code(at + i));
+        // A loop and not `array::from_fn`: its closure is not inlined into callers with other instructions.
+        let mut code = [0; 8];
+        for (i, code) in code.iter_mut().enumerate() {
+            *code = codes.code(at + i);
+        }
         for lane in 0..8 {
             let d = q[at + lane] - f32::from(code[lane]) * step[at + lane];
             sums[lane] += d * d;

@@ -1,4 +1,4 @@
-//! The approximate search: ranks rows by their cells alone, and bounds only so many of them at a time. Those that have not
+//! The approximate search: ranks rows by their cells alone, and bounds only a given number of them at a time. Those that have not
 //! been bounded yet are missing from the order, so a row may come after one that is farther.
 
 use super::best_first::Strategy;
@@ -14,7 +14,7 @@ use crate::index::page_error::PageResult;
 use crate::index::pages::Pages;
 use crate::memory;
 
-/// See the module.
+/// The strategy of approximate searches.
 pub struct Approximate {
     /// How many rows to bound before the first is returned, and again whenever all of those have been.
     candidates: usize,

@@ -40,7 +40,7 @@ pub trait Strategy {
     }
 }
 
-/// A search in progress.
+/// A search in progress with strategy S.
 pub struct BestFirst<S> {
     pub state: SearchState,
     strategy: S,

@@ -12,12 +12,12 @@ use crate::index::pages::Pages;
 use crate::index::snapshot::IndexSnapshot;
 use crate::space::QueryRef;
 
-/// Exact or approximate.
+/// Whether a search may return rows out of order to save time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SearchMode {
     /// Every row in the order of its bound.
     Exact,
-    /// Ranks rows by their cells alone, and bounds only so many of them at a time. Queries on fewer than four subspaces are
+    /// Ranks rows by their cells alone, and bounds only `candidates` of them at a time. Queries on fewer than four subspaces are
     /// exact all the same: too many rows share so few cells, and there is less to gain.
     Approximate {
         /// How many rows to bound before the first is returned, and again whenever all of those have been.

@@ -6,7 +6,7 @@
 //! | `best_first` | the loop that all strategies share, and the trait [`best_first::Strategy`] |
 //! | `one_subspace` | exact, for queries on one subspace: opens cell blocks as they come near |
 //! | `several_subspaces` | exact, for all others: bounds every row by its high nibbles |
-//! | `approximate` | ranks rows by their cells, and bounds the first so many |
+//! | `approximate` | ranks rows by their cells, and bounds only the first candidates |
 //! | `state` | what all strategies work on: query, groups, queue, counters |
 //! | `priority_queue` | candidates by their bounds |
 //! | `refine` | bounds by all bits of the codes, many rows at a time |

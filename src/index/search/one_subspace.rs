@@ -19,10 +19,10 @@ use crate::index::pages::Pages;
 use crate::memory;
 use std::ops::Range;
 
-/// Rows of the first round: one in so many, and at least twice [`MIN_FIRST_ROWS`].
+/// The first round opens one in this many rows, and at least twice [`MIN_FIRST_ROWS`].
 const FIRST_ROUND_SHARE: usize = 64;
 
-/// See the module.
+/// The strategy of exact searches on one subspace.
 pub struct OneSubspace {
     /// The cell blocks of all groups, as they lie.
     blocks: Vec<UnopenedBlock>,
@@ -50,7 +50,7 @@ struct UnopenedBlock {
 struct Buffers {
     /// `[opened blocks, BLOCK_ROWS]`: error codes.
     errors: Vec<u8>,
-    /// Byte ranges to gather.
+    /// Byte ranges in the group's stream to gather next.
     ranges: Vec<Range<usize>>,
     assembled: Vec<u8>,
     /// Indexes of the blocks to open.
@@ -210,7 +210,7 @@ impl Strategy for OneSubspace {
         self.enqueue_unopened(state)
     }
 
-    /// One round.
+    /// Opens one round of cell blocks; `bound` is the smallest bound of a block.
     fn open<P: Pages + ?Sized>(
         &mut self,
         state: &mut SearchState,

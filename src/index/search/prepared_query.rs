@@ -18,7 +18,7 @@ pub struct PreparedQuery {
     scale: f64,
     /// What single precision can lose, relatively, in the distance that the executor computes and in our own sums.
     slack: f64,
-    /// The subspaces that count.
+    /// The subspaces of positive weight, in order.
     pub active: Vec<SubspaceQuery>,
 }
 
@@ -28,7 +28,7 @@ pub struct SubspaceQuery {
     pub k: usize,
     /// Its weight, as a share of the largest.
     pub weight: f32,
-    /// `[n]`.
+    /// `[n]`: the query's target.
     target: Vec<f32>,
     quantizer: SubspaceQuantizer,
     /// The error that each error code stands for.

@@ -13,7 +13,6 @@ use std::collections::BinaryHeap;
 pub struct QueueItem {
     /// Lower bound of the normalized squared distance.
     pub bound: f32,
-    /// The row or rows.
     pub candidate: Candidate,
 }
 
@@ -24,36 +23,15 @@ const _: () = assert!(size_of::<QueueItem>() == 12);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Candidate {
     /// Rows of a group that are not in the queue one by one.
-    Unopened {
-        /// The group.
-        group: u32,
-    },
+    Unopened { group: u32 },
     /// A row with a bound by its high nibbles, known by its number in the group.
-    CoarseRow {
-        /// The row.
-        row: u16,
-        /// The group.
-        group: u32,
-    },
+    CoarseRow { row: u16, group: u32 },
     /// A row with a bound by its high nibbles, known by its position in the query's only subspace.
-    CoarsePosition {
-        /// The position.
-        position: u16,
-        /// The group.
-        group: u32,
-    },
-    /// A row with a bound by all bits of its codes.
-    FineRow {
-        /// The row's number.
-        row: u16,
-        /// The group.
-        group: u32,
-    },
-    /// A row of the tail, whose distance is known.
-    TailRow {
-        /// Which one.
-        index: u32,
-    },
+    CoarsePosition { position: u16, group: u32 },
+    /// A row with a bound by all bits of its codes, known by its number in the group.
+    FineRow { row: u16, group: u32 },
+    /// A row of the tail, whose distance is known; `index` counts the rows of the tail.
+    TailRow { index: u32 },
 }
 
 impl Eq for QueueItem {}
@@ -87,7 +65,7 @@ pub struct PriorityQueue {
 const MIN_BATCH: usize = 512;
 
 impl PriorityQueue {
-    /// An empty queue.
+    /// An empty queue without reserved memory.
     pub fn new() -> Self {
         Self {
             heap: BinaryHeap::new(),

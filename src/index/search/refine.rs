@@ -18,7 +18,7 @@ pub const MAX_REFINED_ROWS: usize = 4096;
 /// A row with a bound by its high nibbles.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CoarseRow {
-    /// The group.
+    /// The number of the group.
     pub group: u32,
     /// The row in the group.
     pub row: RowRef,
@@ -59,7 +59,7 @@ struct RowSum {
 #[derive(Default)]
 struct Details {
     bytes: Vec<u8>,
-    /// Bytes of one row.
+    /// Bytes of one row's details.
     width: usize,
 }
 

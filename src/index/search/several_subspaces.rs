@@ -19,7 +19,7 @@ use std::ops::Range;
 /// One in this many rows of all groups passes the first cutoff, and at least [`MIN_FIRST_ROWS`].
 const FIRST_SHARE: usize = 32;
 
-/// See the module.
+/// The strategy of exact searches on several subspaces.
 pub struct SeveralSubspaces {
     cutoff: Cutoff,
     /// The sections of one subspace before its high nibbles.

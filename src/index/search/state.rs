@@ -19,7 +19,7 @@ pub struct SearchStats {
     pub bounded: u64,
     /// Rows whose bound was refined with all bits of their codes.
     pub refined: u64,
-    /// Rows returned.
+    /// Rows returned to the caller.
     pub returned: u64,
 }
 

@@ -1,29 +1,31 @@
-//! Every level of instructions against loops that anyone can read, over shapes that fit no register.
+//! Every instruction set against a naive implementation, over shapes that do not fill registers.
 
+use super::conv_layer::Layer;
 use super::kernels::{available, Kernels};
-use super::layer::Layer;
-use super::pool::{average, from_planes, max_pool, pooled};
+use super::pooling::{average, from_planes, max_pool, pooled};
 use super::{Network, SLACK};
-use crate::model::arch::{Activation, Arch, Conv, Padding};
-use crate::model::shape::MapShape;
+use crate::model::architectures::Arch;
+use crate::model::layers::{Activation, ConvSpec, Padding};
+use crate::model::map_shape::MapShape;
 use crate::model::synthetic::uniform;
 use proptest::prelude::*;
 
-/// Between -1 and 1.
+/// Numbers between -1 and 1.
 fn numbers(name: &str, count: usize) -> Vec<f32> {
     uniform(name, count).map(|u| (u * 2.0 - 1.0) as f32).collect()
 }
 
-/// A map and its slack, which is NaN: nothing of it may reach a result.
+/// A map and its slack. The slack is NaN, which must not reach a result.
 fn map(shape: MapShape) -> Vec<f32> {
     let mut map = numbers("map", shape.len());
     map.resize(shape.len() + SLACK, f32::NAN);
     map
 }
 
-/// The definition, in double precision. Also the sums of absolute values, to which rounding is relative.
+/// The definition of a convolution, in double precision. Each result comes with the sum of absolute values, to which rounding errors
+/// are relative.
 fn naive(
-    conv: &Conv,
+    conv: &ConvSpec,
     weight: &[f32],
     bias: &[f32],
     map: &[f32],
@@ -61,7 +63,7 @@ fn naive(
     result
 }
 
-fn agrees(conv: &Conv, shape: MapShape, has_residual: bool) -> Result<(), TestCaseError> {
+fn agrees_with_definition(conv: &ConvSpec, shape: MapShape, has_residual: bool) -> Result<(), TestCaseError> {
     let weight = numbers("weight", conv.weight_shape().iter().product());
     let bias = numbers("bias", conv.outputs);
     let map = map(shape);
@@ -92,8 +94,8 @@ prop_compose! {
         stride in 1usize..3,
         padding in prop::sample::select(vec![Padding::Symmetric, Padding::Same]),
         activation in prop::sample::select(vec![Activation::None, Activation::Relu, Activation::Relu6]),
-    ) -> Conv {
-        Conv {
+    ) -> ConvSpec {
+        ConvSpec {
             name: "conv".into(), norm: "norm".into(), inputs: 1, outputs: 1, depthwise: false,
             kernel, stride, padding, activation,
         }
@@ -108,16 +110,16 @@ proptest! {
         conv in geometries(), (batch, height, width) in shapes(), inputs in 1usize..70, outputs in 1usize..70,
         residual in any::<bool>(),
     ) {
-        let conv = Conv { inputs, outputs, ..conv };
-        agrees(&conv, MapShape { channels: inputs, batch, height, width }, residual)?;
+        let conv = ConvSpec { inputs, outputs, ..conv };
+        agrees_with_definition(&conv, MapShape { channels: inputs, batch, height, width }, residual)?;
     }
 
     #[test]
-    fn a_filter_per_channel_agrees_with_its_definition(
+    fn a_depthwise_convolution_agrees_with_its_definition(
         conv in geometries(), (batch, height, width) in shapes(), channels in 1usize..70, residual in any::<bool>(),
     ) {
-        let conv = Conv { inputs: channels, outputs: channels, depthwise: true, ..conv };
-        agrees(&conv, MapShape { channels, batch, height, width }, residual)?;
+        let conv = ConvSpec { inputs: channels, outputs: channels, depthwise: true, ..conv };
+        agrees_with_definition(&conv, MapShape { channels, batch, height, width }, residual)?;
     }
 
     #[test]
@@ -152,7 +154,7 @@ proptest! {
 }
 
 #[test]
-fn pictures_become_maps_with_their_channels_last() {
+fn images_become_maps_with_their_channels_last() {
     let shape = MapShape { channels: 3, batch: 2, height: 1, width: 2 };
     let mut found = [0.0; 12];
     from_planes(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.0], shape, &mut found, 2);
@@ -160,10 +162,10 @@ fn pictures_become_maps_with_their_channels_last() {
 }
 
 #[test]
-fn what_is_not_a_number_stays_so() {
+fn nan_stays_nan() {
     for kernels in available() {
         for depthwise in [false, true] {
-            let conv = Conv {
+            let conv = ConvSpec {
                 name: "conv".into(),
                 norm: "norm".into(),
                 inputs: 16,
@@ -185,7 +187,7 @@ fn what_is_not_a_number_stays_so() {
 }
 
 fn network(arch: Arch, kernels: &'static Kernels) -> Network {
-    let filter = |conv: &Conv| {
+    let filter = |conv: &ConvSpec| {
         let weight = numbers(&conv.name, conv.weight_shape().iter().product());
         let scale = (6.0 / (weight.len() / conv.outputs) as f32).sqrt();
         Ok((weight.into_iter().map(|w| w * scale).collect(), numbers(&conv.norm, conv.outputs)))
@@ -200,7 +202,7 @@ fn features(network: &Network, shape: MapShape) -> Vec<f32> {
 }
 
 #[test]
-fn all_levels_see_the_same_features() {
+fn all_instruction_sets_compute_the_same_features() {
     for arch in [Arch::EfficientNetLite0, Arch::ResNet50] {
         let shape = MapShape { channels: 3, batch: 3, height: 61, width: 40 };
         let all: Vec<_> =

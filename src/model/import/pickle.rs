@@ -1,36 +1,36 @@
-//! Python's pickle format, as much as PyTorch's checkpoints need: values are read, nothing is ever executed.
+//! Python's pickle format, as far as PyTorch's checkpoints use it. Values are read; nothing is ever executed.
 //!
-//! Made for files that nobody vouches for. Values live in one arena and refer to each other by number, so that sharing
+//! The files are not trusted. Values live in one arena and refer to each other by number, so that sharing
 //! costs nothing, deep nesting cannot exhaust the stack, and memory stays in proportion to the length of the file.
 
 use crate::error::{Error, Kind, Result};
 use std::collections::HashMap;
 
-/// A value's number in its arena.
+/// Index of a value in the arena.
 pub type Id = usize;
 
 /// A pickled value.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
-    /// `None`, or anything that no checkpoint's tensors depend on: numbers with a fraction, sets, big integers.
+    /// `None`, or anything that the tensors of a checkpoint do not depend on: floating-point numbers, sets.
     Opaque,
     /// `True` or `False`.
     Bool(bool),
-    /// An integer of at most 64 bits.
+    /// An integer of up to 64 bits.
     Int(i64),
     /// A longer integer, little-endian.
     BigInt(Vec<u8>),
-    /// Text.
+    /// A string.
     Text(String),
     /// A tuple or a list.
     Sequence(Vec<Id>),
-    /// A dictionary, in order.
+    /// The entries of a dictionary, in the order of insertion.
     Dict(Vec<(Id, Id)>),
-    /// A class or function by its name, `module.name`.
+    /// A class or function, `module.name`.
     Global(String),
-    /// What calling a global with arguments would make.
+    /// The result of calling a global (first) with arguments (second). The call is not made.
     Call(Id, Id),
-    /// Something stored beside the pickle.
+    /// A reference to something stored beside the pickle (a "persistent id").
     Persistent(Id),
 }
 
@@ -42,7 +42,7 @@ pub struct Pickle {
 }
 
 impl Pickle {
-    /// Reads one pickle from the start of `bytes`; also returns its length.
+    /// Reads one pickle at the start of `bytes`; returns its length too.
     ///
     /// # Errors
     /// [`Kind::InvalidData`] for anything malformed, cut short, or of an operation that checkpoints do not use.
@@ -60,17 +60,17 @@ impl Pickle {
         Ok((Self { values: machine.values, root }, machine.at))
     }
 
-    /// What the pickle is of.
+    /// The pickled object itself.
     pub fn root(&self) -> Id {
         self.root
     }
 
-    /// A value by number.
+    /// The value with an index.
     pub fn get(&self, id: Id) -> &Value {
         &self.values[id]
     }
 
-    /// Every reference to something stored beside the pickle.
+    /// All references to something stored beside the pickle.
     pub fn persistent(&self) -> impl Iterator<Item = Id> + '_ {
         (0..self.values.len()).filter(|id| matches!(self.values[*id], Value::Persistent(_)))
     }
@@ -124,6 +124,7 @@ impl Pickle {
     }
 }
 
+/// The stack machine that a pickle is a program for.
 struct Machine<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -135,7 +136,7 @@ struct Machine<'a> {
 }
 
 impl Machine<'_> {
-    /// One operation; false after the last. The letters are those of Python's pickletools.
+    /// Runs one operation; returns false after the last. The codes are those of Python's `pickletools`.
     fn step(&mut self) -> Result<bool> {
         let at = self.at;
         let operation = self.take(1)?[0];
@@ -232,14 +233,14 @@ impl Machine<'_> {
         match (&mut self.values[target], operation) {
             (Value::Sequence(list), b'a' | b'e') => list.extend(ids),
             (Value::Dict(entries), b's' | b'u') => entries.extend(pairs(&ids)),
-            // Something of the user's own, or a set: nothing we read.
+            // An object of the user's own class, or a set: not needed.
             (Value::Call(..) | Value::Opaque, _) => {}
             _ => return Err(malformed(at, "elements for something that has none")),
         }
         Ok(())
     }
 
-    /// Globals and what is made with them.
+    /// Globals, calls, object state and persistent references.
     fn object(&mut self, operation: u8) -> Result<()> {
         let value = match operation {
             b'c' => {
@@ -255,7 +256,7 @@ impl Machine<'_> {
             }
             b'Q' => Value::Persistent(self.pop()?),
             b'b' => {
-                // The state of an object: attributes of a dictionary, such as state_dict's metadata, do not matter.
+                // The state of an object (such as the metadata of a state dict) is not needed.
                 self.pop()?;
                 return Ok(());
             }
@@ -307,7 +308,7 @@ impl Machine<'_> {
     fn unsigned(&mut self, length: usize) -> Result<usize> {
         let mut wide = [0; 8];
         wide[..length].copy_from_slice(self.take(length)?);
-        // A length over the address space is over the file's length too.
+        // A length beyond the address space is beyond the end of the file, too.
         Ok(usize::try_from(u64::from_le_bytes(wide)).unwrap_or(usize::MAX))
     }
 
@@ -353,7 +354,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_of_python_are_read() {
+    fn python_values_are_read() {
         // pickle.dumps({"a": [1, -2, 70000, 2**80], "b": (True, None, "é")}, protocol=2), and protocol=4
         let second = b"\x80\x02}q\x00(X\x01\x00\x00\x00aq\x01]q\x02(K\x01J\xfe\xff\xff\xffJp\x11\x01\x00\x8a\x0b\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01eX\x01\x00\x00\x00bq\x03\x88NX\x02\x00\x00\x00\xc3\xa9q\x04\x87q\x05u.";
         let fourth = b"\x80\x04\x953\x00\x00\x00\x00\x00\x00\x00}\x94(\x8c\x01a\x94]\x94(K\x01J\xfe\xff\xff\xffJp\x11\x01\x00\x8a\x0b\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01e\x8c\x01b\x94\x88N\x8c\x02\xc3\xa9\x94\x87\x94u.";
@@ -384,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn nesting_and_doubling_cost_no_more_than_their_bytes() {
+    fn nesting_and_sharing_take_memory_in_proportion_to_the_file() {
         let nested = [vec![b')'], vec![0x85; 1_000_000], vec![b'.']].concat();
         assert_eq!(Pickle::read(&nested).unwrap().0.values.len(), 1_000_001);
         // x = (x, x), a thousand times: 2^1000 leaves.

@@ -29,7 +29,7 @@ const LOGGING: i64 = 4;
 pub unsafe extern "C-unwind" fn phase_name(phase: i64) -> *mut c_char {
     match phase {
         1 => c"initializing",
-        SAMPLING => c"learning the quantizer",
+        SAMPLING => c"training the quantizer",
         LOADING => c"loading rows",
         LOGGING => c"writing WAL",
         _ => return std::ptr::null_mut(),

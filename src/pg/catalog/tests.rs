@@ -2,7 +2,7 @@
 
 #[pgrx::pg_schema]
 mod tests {
-    use crate::model::contents;
+    use crate::model::tensor_names;
     use crate::pg::catalog::change::with_latest_snapshot;
     use crate::pg::catalog::{lookup, model_entry};
     use crate::pg::fixture::model::{failure, text, Folder, Garments};
@@ -66,7 +66,7 @@ mod tests {
         // 20 MB of proxies: more than one part.
         let proxies = Tensor::arange(0f32, 10_000_008.0, &Device::Cpu).unwrap();
         let proxies = proxies.cos().unwrap().reshape(((), 12)).unwrap();
-        garments.tensors.insert(contents::INSTANCE_PROXIES.into(), proxies);
+        garments.tensors.insert(tensor_names::INSTANCE_PROXIES.into(), proxies);
         garments.load_as("garments");
         assert!(Spi::get_one::<i64>("SELECT count(*) FROM coopembed.model_weights").unwrap() > Some(1));
         assert!(weights(&only_model()) == garments.weights());
@@ -91,7 +91,7 @@ mod tests {
         folder.write("config.json", garments.config.to_json());
         assert!(load().contains("model.safetensors"), "{}", load());
         folder.write("model.safetensors", b"");
-        assert!(load().contains("not a whole safetensors file"), "{}", load());
+        assert!(load().contains("not a complete safetensors file"), "{}", load());
         folder.write("config.json", b"\xff\xfe");
         assert!(load().contains("config.json could not be read"), "{}", load());
         assert!(failure("SELECT coop_load_model('m', '/no/such/directory')")
@@ -118,7 +118,7 @@ mod tests {
             change(&mut spoilt);
             refusal(&config, &spoilt.weights())
         };
-        let query = contents::attribute_queries("neckline");
+        let query = tensor_names::attribute_queries("neckline");
         let error = spoil(&|g| drop(g.tensors.remove(&query)));
         assert!(error.contains("Missing (1): queries.attribute.neckline"), "{error}");
         let error = spoil(&|g| {
@@ -135,7 +135,7 @@ mod tests {
         let weights = garments.weights();
         for length in [0, 7, 1000, weights.len() - 1] {
             let error = refusal(&config, &weights[..length]);
-            assert!(error.contains("not a whole safetensors file"), "{length}: {error}");
+            assert!(error.contains("not a complete safetensors file"), "{length}: {error}");
         }
     }
 
@@ -157,7 +157,7 @@ mod tests {
         let mut config = garments.config.clone();
         config.attributes[1].name = "neckline".into();
         let error = refusal(&config.to_json(), &weights);
-        assert!(error.contains("There are two of the attribute \"neckline\""), "{error}");
+        assert!(error.contains("The attribute \"neckline\" is listed twice"), "{error}");
         let mut config = garments.config.clone();
         config.architecture.backbone = "resnet19".into();
         let error = refusal(&config.to_json(), &weights);

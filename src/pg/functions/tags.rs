@@ -28,7 +28,7 @@ fn predict(e: EmbeddingRef<'_>, attribute: &str) -> Result<Vec<Prediction>> {
     let (tagger, config) = tagger(e.layout)?;
     let of = |k: usize| {
         let values = config.attributes[k].values.iter().map(|v| v.name.as_str());
-        owned(ranked(tagger.attribute(e, k), values, tagger.knows_absence(k)))
+        owned(ranked(tagger.attribute(e, k), values, tagger.detects_absence(k)))
     };
     Ok(subspaces.into_iter().flat_map(of).collect())
 }
@@ -58,7 +58,7 @@ fn coop_tags(embedding: CoopVec<'_>) -> Jsonb {
     let attributes: Map<String, Value> = (config.attributes.iter().enumerate())
         .map(|(k, a)| {
             let values = a.values.iter().map(|v| v.name.as_str());
-            (a.name.clone(), best(ranked(tagger.attribute(embedding, k), values, tagger.knows_absence(k))))
+            (a.name.clone(), best(ranked(tagger.attribute(embedding, k), values, tagger.detects_absence(k))))
         })
         .collect();
     let categories = config.categories.iter().map(|c| c.name.as_str());

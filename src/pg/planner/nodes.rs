@@ -8,9 +8,12 @@ use std::ptr::null_mut;
 /// # Safety
 /// `list` must be null or a list of pointers, and must not grow or shrink while the iterator is used.
 pub unsafe fn cells(list: *const List) -> impl Iterator<Item = *mut pg_sys::ListCell> {
-    // SAFETY: a list that is not null can be read, and has `length` cells at `elements`.
-    let (first, length) =
-        if list.is_null() { (null_mut(), 0) } else { unsafe { ((*list).elements, (*list).length) } };
+    let (first, length) = if list.is_null() {
+        (null_mut(), 0)
+    } else {
+        // SAFETY: the caller promises a list, which has `length` cells at `elements`.
+        unsafe { ((*list).elements, (*list).length) }
+    };
     // SAFETY: `i` is below the list's length, so the cell lies within the array.
     (0..length as usize).map(move |i| unsafe { first.add(i) })
 }

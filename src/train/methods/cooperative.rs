@@ -1,123 +1,98 @@
-//! The paper's method: one projection, proxies of instances and values, all losses together (Eq. 6 and 7).
+//! The paper's method: one projection, proxies of instances and of attribute values, all losses together (Eq. 6 and 7).
 
-use super::layers::{Initializer, Linear};
-use super::sum::Sum;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::model::standardized;
 use crate::space::TaskLayout;
+use crate::train::batch_losses::{BatchLosses, LossSum};
+use crate::train::cooperative_parameters::CooperativeParameters;
+use crate::train::geometry::{Geometry, SoftmaxScale};
+use crate::train::initializer::Initializer;
+use crate::train::labels::BatchLabels;
 use crate::train::losses::{
-    mean_cross_entropy, order_norm, rank_similarities, unit_subspaces, BatchLabels, LossWeights, SegmentMean,
+    attribute_loss, category_loss, instance_loss, order_regularizer, rank_similarities, squared_norm,
+    CategoryMeans, LossWeights, ValueProxies,
 };
-use crate::train::method::{Method, Terms};
-use crate::train::optimizer::{Group, Parameter};
-use crate::train::pairwise::negative_distances;
+use crate::train::method::Method;
+use crate::train::optimizer::{Parameter, ParameterGroup};
 use crate::train::settings::Settings;
 use crate::train::training_set::{AttributeShape, TrainingSet};
 use candle_core::Tensor;
 use rand::rngs::StdRng;
 
-/// What is learned: the projection and all proxies, some of which may be fixed.
-#[derive(Debug, Clone)]
-pub struct Parameters {
-    /// `[N, F]` and `[N]`.
-    pub projection: Linear,
-    /// `[P, N]`, one proxy per training instance.
-    pub instance_proxies: Tensor,
-    /// K of `[V_k, n]`, one proxy per value.
-    pub attribute_proxies: Vec<Tensor>,
-    /// Beyond the paper: K of `[1, n]`, the proxy of images without a value of the attribute, where there are any.
-    pub absent_proxies: Vec<Option<Tensor>>,
-}
-
-/// How distances become logits.
-#[derive(Debug, Clone)]
-pub enum Geometry {
-    /// The paper's: squared distances of raw embeddings and proxies.
-    Raw,
-    /// Beyond the paper: every subspace of embeddings and proxies at unit length, and the inverse temperature of the
-    /// softmax times the mean over the subspaces of the squared distance.
-    Normalized(Scale),
-}
-
-/// An inverse temperature.
-#[derive(Debug, Clone)]
-pub enum Scale {
-    /// Given. (ProxyNCA++'s temperature of 1/9 is a scale of 9.)
-    Fixed(f64),
-    /// Learned, as its logarithm `[1]`.
-    Learned(Tensor),
-}
-
-/// Eq. 7 with its λ and its constants.
+/// The weighted sum of losses that is minimised (Eq. 7), with its constants.
 #[derive(Debug, Clone)]
 pub struct Objective {
     /// λ of every loss.
     pub weights: LossWeights,
     /// How distances become logits.
     pub geometry: Geometry,
-    /// From instances to categories.
-    pub category_means: SegmentMean,
-    /// Per attribute, Eq. 4's target similarities `[V_k, V_k]`; `None` where the order does not take part.
+    /// Instance proxies to category proxies (Eq. 5).
+    pub category_means: CategoryMeans,
+    /// Per attribute, the target similarities of Eq. 4, `[V_k, V_k]`; `None` for attributes without an order regulariser.
     pub order_targets: Vec<Option<Tensor>>,
-    /// Names of the attributes' losses in the log.
+    /// Names of the attribute losses in the log.
     pub attributes: Vec<String>,
 }
 
-/// [`Method`] of the paper.
+/// The paper's [`Method`].
 pub struct Cooperative<'a> {
     set: &'a TrainingSet,
     objective: Objective,
-    parameters: Parameters,
+    parameters: CooperativeParameters,
     learned: Vec<Parameter>,
     standardize: bool,
-    absent: bool,
+    absent_proxies: bool,
 }
 
 impl<'a> Cooperative<'a> {
-    /// A fresh start on features of length `features`.
+    /// The method with fresh parameters, on features of length `features`.
     ///
     /// # Errors
-    /// If the device refuses.
+    /// If the device fails.
     pub fn new(
         set: &'a TrainingSet,
         features: usize,
         settings: &Settings,
-        mut start: Initializer<'_>,
+        mut initializer: Initializer<'_>,
     ) -> Result<Self> {
         let n = settings.subspace_dim;
         let dims = n * set.attributes.len();
         let (std, learned) = (settings.proxy_std, !settings.fixed_attribute_proxies);
-        let projection = start.linear("projection", Group::Projection, [dims, features])?;
+        let projection = initializer.linear("projection", ParameterGroup::Projection, [dims, features])?;
         let shape = [set.instance_category.len(), dims];
         let instance_proxies =
-            start.proxies("proxies.instance", shape, std, !settings.fixed_instance_proxies)?;
+            initializer.proxies("proxies.instance", shape, std, !settings.fixed_instance_proxies)?;
         let attribute_proxies = (set.attributes.iter())
-            .map(|a| start.proxies(&format!("proxies.attribute.{}", a.name), [a.values, n], std, learned))
+            .map(|a| {
+                initializer.proxies(&format!("proxies.attribute.{}", a.name), [a.values, n], std, learned)
+            })
             .collect::<Result<_>>()?;
         let geometry = match (settings.normalize, settings.learned_scale) {
             (false, _) => Geometry::Raw,
-            (true, false) => Geometry::Normalized(Scale::Fixed(settings.scale)),
+            (true, false) => Geometry::Normalized(SoftmaxScale::Fixed(settings.scale)),
             (true, true) => {
-                let log = start.constant(settings.scale.ln(), &[1])?;
-                Geometry::Normalized(Scale::Learned(start.learned("log_scale", Group::Proxies, &log)?))
+                let log = initializer.constant(settings.scale.ln(), &[1])?;
+                let log = initializer.learned("log_scale", ParameterGroup::Proxies, &log)?;
+                Geometry::Normalized(SoftmaxScale::Learned(log))
             }
         };
         let absent_proxies = (set.attributes.iter().enumerate())
             .map(|(k, a)| {
-                let wanted = settings.absent_proxies && set.lacks(k);
+                let wanted = settings.absent_proxies && set.has_absences(k);
                 let name = format!("proxies.absent.{}", a.name);
-                wanted.then(|| start.proxies(&name, [1, n], std, learned)).transpose()
+                wanted.then(|| initializer.proxies(&name, [1, n], std, learned)).transpose()
             })
             .collect::<Result<_>>()?;
         let objective = Objective::new(settings.losses, geometry, set, &instance_proxies)?;
-        let parameters = Parameters { projection, instance_proxies, attribute_proxies, absent_proxies };
+        let parameters =
+            CooperativeParameters { projection, instance_proxies, attribute_proxies, absent_proxies };
         Ok(Self {
             set,
             objective,
             parameters,
-            learned: start.parameters,
+            learned: initializer.parameters,
             standardize: settings.standardize_features,
-            absent: settings.absent_proxies,
+            absent_proxies: settings.absent_proxies,
         })
     }
 }
@@ -127,12 +102,12 @@ impl Method for Cooperative<'_> {
         self.learned.clone()
     }
 
-    fn losses(&self, features: &Tensor, images: &[u32], _: &mut StdRng) -> Result<Terms> {
+    fn losses(&self, features: &Tensor, images: &[u32], _: &mut StdRng) -> Result<BatchLosses> {
         let mut labels = self.set.labels(images, features)?;
-        if self.absent {
+        if self.absent_proxies {
             labels.absences = self.set.absences(images, features)?;
         }
-        self.objective.terms(&self.embed(features)?, &self.parameters, &labels)
+        self.objective.losses(&self.embed(features)?, &self.parameters, &labels)
     }
 
     fn embed(&self, features: &Tensor) -> Result<Tensor> {
@@ -143,7 +118,7 @@ impl Method for Cooperative<'_> {
         }
     }
 
-    fn cooperative(&self) -> Option<&Parameters> {
+    fn cooperative(&self) -> Option<&CooperativeParameters> {
         Some(&self.parameters)
     }
 
@@ -154,10 +129,10 @@ impl Method for Cooperative<'_> {
 }
 
 impl Objective {
-    /// An objective over proxies like `proxies` (which gives device and number type).
+    /// The objective for a training set; `proxies` gives device and number type.
     ///
     /// # Errors
-    /// If the device refuses.
+    /// If the device fails.
     pub fn new(
         weights: LossWeights,
         geometry: Geometry,
@@ -165,7 +140,7 @@ impl Objective {
         proxies: &Tensor,
     ) -> Result<Self> {
         let target = |a: &AttributeShape| -> Result<Option<Tensor>> {
-            // One value has nothing to be ordered against, and the norm of its zero difference has no gradient.
+            // A single value has no order; the norm of its zero difference would have no gradient.
             if !a.ordered || a.values < 2 || weights.order == 0.0 {
                 return Ok(None);
             }
@@ -175,93 +150,60 @@ impl Objective {
         Ok(Self {
             weights,
             geometry,
-            category_means: SegmentMean::new(&set.instance_category, set.category_count, proxies)?,
+            category_means: CategoryMeans::new(&set.instance_category, set.category_count, proxies)?,
             order_targets: set.attributes.iter().map(target).collect::<Result<_>>()?,
             attributes: set.attributes.iter().map(|a| format!("attribute:{}", a.name)).collect(),
         })
     }
 
-    /// All terms for raw embeddings `f` (`[batch, N]`). A loss whose λ is 0 is not computed.
+    /// All losses of raw embeddings `f` (`[batch, N]`) and their weighted sum:
+    /// λ_ins·Eq. 1 + λ_cat·Eq. 5 + λ_reg·‖f‖² + λ_order·Σ Eq. 3 + λ_attr/K·Σ Eq. 2. A loss whose λ is 0 is not computed.
     ///
     /// # Errors
     /// If shapes do not fit.
-    pub fn terms(&self, f: &Tensor, parameters: &Parameters, labels: &BatchLabels) -> Result<Terms> {
-        let w = &self.weights;
+    pub fn losses(
+        &self,
+        f: &Tensor,
+        parameters: &CooperativeParameters,
+        labels: &BatchLabels,
+    ) -> Result<BatchLosses> {
+        let (w, geometry) = (&self.weights, &self.geometry);
         let k = parameters.attribute_proxies.len();
         let n = f.dim(1)? / k;
-        let unit = self.shaped(f, k)?;
-        let mut sum = Sum::default();
+        let prepared = geometry.prepare(f, k)?;
+        let mut sum = LossSum::default();
 
-        let by_instance = w.instance > 0.0 || w.category > 0.0;
-        let proxies = by_instance.then(|| self.shaped(&parameters.instance_proxies, k)).transpose()?;
+        let needs_instances = w.instance > 0.0 || w.category > 0.0;
+        let proxies =
+            needs_instances.then(|| geometry.prepare(&parameters.instance_proxies, k)).transpose()?;
         let proxies = |weight: f64| proxies.as_ref().filter(|_| weight > 0.0);
-        let instance = proxies(w.instance)
-            .map(|p| mean_cross_entropy(&self.logits(&unit, p, k)?, &labels.instances))
-            .transpose()?;
-        sum.add("instance", w.instance, instance)?;
-        // Recomputed each step with gradient: categories have no proxies of their own, only instances learn.
+        let instance =
+            proxies(w.instance).map(|p| instance_loss(geometry, &prepared, p, &labels.instances, k));
+        sum.add("instance", w.instance, instance.transpose()?)?;
         let category = proxies(w.category)
-            .map(|p| {
-                let centres = self.shaped(&self.category_means.of(p)?, k)?;
-                mean_cross_entropy(&self.logits(&unit, &centres, k)?, &labels.categories)
-            })
-            .transpose()?;
-        sum.add("category", w.category, category)?;
-        let norm = (w.regularization > 0.0)
-            .then(|| Ok::<_, crate::error::Error>((f.sqr()?.sum_all()? / f.dim(0)? as f64)?));
+            .map(|p| category_loss(geometry, &prepared, p, &self.category_means, &labels.categories, k));
+        sum.add("category", w.category, category.transpose()?)?;
+        let norm = (w.regularization > 0.0).then(|| squared_norm(f));
         sum.add("norm", w.regularization, norm.transpose()?)?;
         sum.add("order", w.order, self.order(parameters)?)?;
 
-        let share = w.attribute / k as f64;
-        for (i, (shown, proxies)) in labels.attributes.iter().zip(&parameters.attribute_proxies).enumerate() {
-            let absent = parameters.absent_proxies[i].as_ref();
-            let lacking = absent.and(labels.absences.get(i)).and_then(Option::as_ref);
-            let (shown, lacking) = (shown.as_ref().filter(|_| share > 0.0), lacking.filter(|_| share > 0.0));
-            if shown.is_none() && lacking.is_none() {
-                sum.add(&self.attributes[i], share, None)?;
-                continue;
-            }
-            let proxies = match absent {
-                Some(absent) => Tensor::cat(&[proxies, absent], 0)?,
-                None => proxies.clone(),
-            };
-            let logits =
-                self.logits(&unit.narrow(1, i * n, n)?.contiguous()?, &self.shaped(&proxies, 1)?, 1)?;
-            // A mean each: most attributes are absent from most images, and would be drowned in one mean over all.
-            let losses = [shown, lacking].map(|l| l.map(|l| l.cross_entropy(&logits)).transpose());
-            let loss = losses.into_iter().collect::<Result<Vec<_>>>()?.into_iter().flatten();
-            let loss = loss.map(Ok::<_, Error>).reduce(|a, b| Ok((a? + b?)?)).transpose()?;
-            sum.add(&self.attributes[i], share, loss)?;
+        let weight = w.attribute / k as f64;
+        for (i, (shown, values)) in labels.attributes.iter().zip(&parameters.attribute_proxies).enumerate() {
+            let proxies = ValueProxies { values, absent: parameters.absent_proxies[i].as_ref() };
+            let without_value = proxies.absent.and(labels.absences.get(i)).and_then(Option::as_ref);
+            let [shown, absent] = [shown.as_ref(), without_value].map(|l| l.filter(|_| weight > 0.0));
+            let f_k = prepared.narrow(1, i * n, n)?.contiguous()?;
+            sum.add(&self.attributes[i], weight, attribute_loss(geometry, &f_k, proxies, shown, absent)?)?;
         }
-        sum.terms(f)
+        sum.finish(f)
     }
 
-    /// `x` (`[rows, subspaces·n]`) as distances are taken of it: as it is, or each subspace at unit length.
-    fn shaped(&self, x: &Tensor, subspaces: usize) -> Result<Tensor> {
-        match self.geometry {
-            Geometry::Raw => Ok(x.clone()),
-            Geometry::Normalized(_) => unit_subspaces(x, subspaces),
-        }
-    }
-
-    /// `[batch, Z]`.
-    fn logits(&self, f: &Tensor, proxies: &Tensor, subspaces: usize) -> Result<Tensor> {
-        let logits = negative_distances(f, proxies)?;
-        match &self.geometry {
-            Geometry::Raw => Ok(logits),
-            Geometry::Normalized(Scale::Fixed(scale)) => Ok((logits * (scale / subspaces as f64))?),
-            Geometry::Normalized(Scale::Learned(log)) => {
-                Ok((logits.broadcast_mul(&log.exp()?)? / subspaces as f64)?)
-            }
-        }
-    }
-
-    /// Σ_k of Eq. 3 over the ordered attributes.
-    fn order(&self, parameters: &Parameters) -> Result<Option<Tensor>> {
+    /// The sum of Eq. 3 over the ordered attributes; `None` if there are none.
+    fn order(&self, parameters: &CooperativeParameters) -> Result<Option<Tensor>> {
         let mut sum: Option<Tensor> = None;
         for (target, proxies) in self.order_targets.iter().zip(&parameters.attribute_proxies) {
             let Some(target) = target else { continue };
-            let norm = order_norm(proxies, target)?;
+            let norm = order_regularizer(proxies, target)?;
             sum = Some(match sum {
                 Some(sum) => (sum + norm)?,
                 None => norm,

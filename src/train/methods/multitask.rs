@@ -1,23 +1,24 @@
-//! The rival that shares everything: one embedding, and a linear classifier on it for each task (Section 5.4 of the paper,
-//! "multitask", in the field's usual reading: hard parameter sharing after Caruana 1997).
+//! The baseline that shares everything: one embedding, and a linear classifier on it for each task ("multitask" in Section 5.4 of the
+//! paper, read as usual: hard parameter sharing after Caruana 1997).
 //!
-//! Classifiers serve training only. In retrieval, all questions are asked in the one embedding at unit length: instances by
-//! its distance, values and categories by the mean of the training images that show them.
+//! The classifiers are only used in training. Retrieval compares the one embedding at unit length: with the query image for instances,
+//! with the mean of the training images that show it for a value or a category.
 
-use super::layers::{Initializer, Linear};
-use super::sum::Sum;
-use super::triplets::{sample, triplet_loss};
+use super::triplets::{sample_triplets, triplet_loss};
 use crate::error::Result;
 use crate::space::{Part, TaskLayout};
-use crate::train::losses::{mean_cross_entropy, unit_subspaces, LossWeights};
-use crate::train::method::{Method, Terms};
-use crate::train::optimizer::{Group, Parameter};
+use crate::train::batch_losses::{BatchLosses, LossSum};
+use crate::train::geometry::unit_subspaces;
+use crate::train::initializer::{Initializer, Linear};
+use crate::train::losses::{mean_cross_entropy, LossWeights};
+use crate::train::method::Method;
+use crate::train::optimizer::{Parameter, ParameterGroup};
 use crate::train::settings::Settings;
 use crate::train::training_set::TrainingSet;
 use candle_core::Tensor;
 use rand::rngs::StdRng;
 
-/// [`Method`] of one embedding and K + 2 classifiers.
+/// [`Method`] with one embedding and K + 2 classifiers.
 pub struct Multitask<'a> {
     set: &'a TrainingSet,
     weights: LossWeights,
@@ -25,28 +26,28 @@ pub struct Multitask<'a> {
     instance: Linear,
     category: Linear,
     attributes: Vec<Linear>,
-    /// With a triplet loss on instances beside: its margin.
+    /// The margin of the additional triplet loss on instances, if there is one.
     margin: Option<f64>,
     learned: Vec<Parameter>,
 }
 
 impl<'a> Multitask<'a> {
-    /// A fresh start; the embedding has as many dimensions as the cooperative one, N = K·n.
+    /// The method with fresh parameters. The embedding has as many dimensions as the cooperative one, N = K·n.
     ///
     /// # Errors
-    /// If the device refuses.
+    /// If the device fails.
     pub fn new(
         set: &'a TrainingSet,
         features: usize,
         settings: &Settings,
         triplets: bool,
-        mut start: Initializer<'_>,
+        mut initializer: Initializer<'_>,
     ) -> Result<Self> {
         let dims = settings.subspace_dim * set.attributes.len();
-        let projection = start.linear("projection", Group::Projection, [dims, features])?;
-        // A class's row is what a proxy is elsewhere, and learns as fast.
+        let projection = initializer.linear("projection", ParameterGroup::Projection, [dims, features])?;
+        // The row of a class plays the role of a proxy, so it has the proxies' learning rate.
         let mut classifier = |task: &str, classes: usize| {
-            start.linear(&format!("classifier.{task}"), Group::Proxies, [classes, dims])
+            initializer.linear(&format!("classifier.{task}"), ParameterGroup::Proxies, [classes, dims])
         };
         Ok(Self {
             set,
@@ -58,7 +59,7 @@ impl<'a> Multitask<'a> {
                 .map(|a| classifier(&format!("attribute.{}", a.name), a.values))
                 .collect::<Result<_>>()?,
             margin: triplets.then_some(settings.margin),
-            learned: start.parameters,
+            learned: initializer.parameters,
         })
     }
 }
@@ -68,11 +69,11 @@ impl Method for Multitask<'_> {
         self.learned.clone()
     }
 
-    fn losses(&self, features: &Tensor, images: &[u32], rng: &mut StdRng) -> Result<Terms> {
+    fn losses(&self, features: &Tensor, images: &[u32], rng: &mut StdRng) -> Result<BatchLosses> {
         let labels = self.set.labels(images, features)?;
         let w = &self.weights;
         let f = self.embed(features)?;
-        let mut sum = Sum::default();
+        let mut sum = LossSum::default();
         for (name, weight, head, target) in [
             ("instance", w.instance, &self.instance, &labels.instances),
             ("category", w.category, &self.category, &labels.categories),
@@ -80,23 +81,23 @@ impl Method for Multitask<'_> {
             let loss = (weight > 0.0).then(|| mean_cross_entropy(&head.forward(&f)?, target));
             sum.add(name, weight, loss.transpose()?)?;
         }
-        let of_instances: Vec<Option<u32>> =
+        let instances: Vec<Option<u32>> =
             images.iter().map(|&i| Some(self.set.instances[i as usize])).collect();
         if let Some(margin) = self.margin {
             let unit = unit_subspaces(&f, 1)?;
-            let triplets = sample(&unit, &of_instances, margin, rng)?;
+            let triplets = sample_triplets(&unit, &instances, margin, rng)?;
             let loss = (!triplets.is_empty()).then(|| triplet_loss(&unit, &triplets, margin));
             sum.add("triplet:instance", w.instance, loss.transpose()?)?;
         }
-        let share = w.attribute / self.attributes.len() as f64;
+        let attribute_weight = w.attribute / self.attributes.len() as f64;
         for ((shape, head), labels) in
             self.set.attributes.iter().zip(&self.attributes).zip(&labels.attributes)
         {
-            let labels = labels.as_ref().filter(|_| share > 0.0);
+            let labels = labels.as_ref().filter(|_| attribute_weight > 0.0);
             let loss = labels.map(|labels| labels.cross_entropy(&head.forward(&f)?)).transpose()?;
-            sum.add(&format!("attribute:{}", shape.name), share, loss)?;
+            sum.add(&format!("attribute:{}", shape.name), attribute_weight, loss)?;
         }
-        sum.terms(&f)
+        sum.finish(&f)
     }
 
     fn embed(&self, features: &Tensor) -> Result<Tensor> {

@@ -1,4 +1,4 @@
-//! Triplet losses over the images of a batch.
+//! The triplet loss of the baselines, and the choice of triplets in a batch.
 
 use crate::error::Result;
 use crate::train::pairwise::negative_distances;
@@ -6,16 +6,16 @@ use candle_core::{Tensor, D};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 
-/// Three images of a batch: the first is to be nearer to the second than to the third.
+/// Anchor, positive and negative: the anchor should be nearer to the positive than to the negative. Rows of a batch.
 pub type Triplet = [u32; 3];
 
-/// `mean max(0, ‖a − p‖² − ‖a − q‖² + margin)` over triplets (a, p, q) of rows of `f` (`[batch, d]`).
+/// The triplet loss: mean over triplets (a, p, q) of rows of `f` (`[batch, d]`) of `max(0, ‖a − p‖² − ‖a − q‖² + margin)`.
 ///
 /// # Errors
-/// If a triplet names a row that is not there.
+/// If a triplet names a row that does not exist.
 pub fn triplet_loss(f: &Tensor, triplets: &[Triplet], margin: f64) -> Result<Tensor> {
-    let rows = |place: usize| -> Result<Tensor> {
-        let index: Vec<u32> = triplets.iter().map(|t| t[place]).collect();
+    let rows = |role: usize| -> Result<Tensor> {
+        let index: Vec<u32> = triplets.iter().map(|t| t[role]).collect();
         Ok(f.index_select(&Tensor::new(index, f.device())?, 0)?)
     };
     let (anchor, positive, negative) = (rows(0)?, rows(1)?, rows(2)?);
@@ -24,16 +24,22 @@ pub fn triplet_loss(f: &Tensor, triplets: &[Triplet], margin: f64) -> Result<Ten
     Ok(gap.relu()?.mean_all()?)
 }
 
-/// One triplet for each image of a batch that has both: a random image of the same label, and one of another label, random
-/// among those that violate the margin if there are any. (Wholly random ones soon teach nothing; the hardest collapse
-/// everything into a point.) Images without a label take no part.
+/// One triplet for each image of the batch that has a positive and a negative. The positive is a random image with the same label. The
+/// negative has another label; it is random among those that violate the margin, if there are any, and else among all. (Random negatives
+/// alone soon teach nothing; the hardest negatives make all embeddings collapse into a point.) Images without a label take no part.
 ///
 /// # Errors
 /// If shapes do not fit.
-pub fn sample(f: &Tensor, labels: &[Option<u32>], margin: f64, rng: &mut StdRng) -> Result<Vec<Triplet>> {
+pub fn sample_triplets(
+    f: &Tensor,
+    labels: &[Option<u32>],
+    margin: f64,
+    rng: &mut StdRng,
+) -> Result<Vec<Triplet>> {
     let f = f.detach();
-    // −‖a − b‖² but for ‖a‖², which is the same for all that an anchor is compared with.
-    let near: Vec<Vec<f32>> = negative_distances(&f, &f)?.to_dtype(candle_core::DType::F32)?.to_vec2()?;
+    // −‖a − b‖² without ‖a‖², which is the same for everything that an anchor is compared with.
+    let closeness: Vec<Vec<f32>> =
+        negative_distances(&f, &f)?.to_dtype(candle_core::DType::F32)?.to_vec2()?;
     let mut triplets = Vec::new();
     for (a, label) in labels.iter().enumerate() {
         let Some(label) = label else { continue };
@@ -43,7 +49,7 @@ pub fn sample(f: &Tensor, labels: &[Option<u32>], margin: f64, rng: &mut StdRng)
         };
         let Some(&p) = of(true).choose(rng) else { continue };
         let negatives = of(false);
-        let violates = |q: &&usize| near[a][**q] > near[a][p] - margin as f32;
+        let violates = |q: &&usize| closeness[a][**q] > closeness[a][p] - margin as f32;
         let violating: Vec<&usize> = negatives.iter().filter(violates).collect();
         let Some(&q) = violating.choose(rng).copied().or_else(|| negatives.choose(rng)) else { continue };
         triplets.push([a as u32, p as u32, q as u32]);
@@ -82,13 +88,13 @@ mod tests {
     }
 
     #[test]
-    fn a_triplet_has_its_labels_and_prefers_what_violates_the_margin() {
+    fn triplets_fit_the_labels_and_prefer_negatives_that_violate_the_margin() {
         // Three of label 1 at 0, 0.1 and 0.3; label 2 at 0.4 (near) and 9 (far); one without a label.
         let f = Tensor::new(&[[0.0f32], [0.1], [0.3], [0.4], [9.0], [0.2]], &Device::Cpu).unwrap();
         let labels = [Some(1), Some(1), Some(1), Some(2), Some(2), None];
         let mut rng = StdRng::seed_from_u64(0);
         for _ in 0..50 {
-            let triplets = sample(&f, &labels, 0.2, &mut rng).unwrap();
+            let triplets = sample_triplets(&f, &labels, 0.2, &mut rng).unwrap();
             assert_eq!(triplets.iter().map(|t| t[0]).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
             for [a, p, q] in triplets {
                 let label = |i: u32| labels[i as usize];
@@ -100,11 +106,11 @@ mod tests {
     }
 
     #[test]
-    fn without_two_of_a_label_or_two_labels_there_is_no_triplet() {
+    fn without_positives_or_negatives_there_are_no_triplets() {
         let f = Tensor::new(&[[0.0f32], [1.0], [2.0]], &Device::Cpu).unwrap();
         let mut rng = StdRng::seed_from_u64(0);
         for labels in [[Some(0), Some(1), Some(2)], [Some(0); 3], [None; 3]] {
-            assert!(sample(&f, &labels, 0.2, &mut rng).unwrap().is_empty());
+            assert!(sample_triplets(&f, &labels, 0.2, &mut rng).unwrap().is_empty());
         }
     }
 }

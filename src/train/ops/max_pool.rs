@@ -1,14 +1,14 @@
-//! The 3x3 max pool of stride 2 with one pixel of padding. (candle's own has a wrong gradient.)
+//! The 3x3 max pool of stride 2 with one pixel of padding, and its gradient. (The gradient of candle's max pool is wrong.)
 
-use super::layer::{contiguous, view};
+use super::tensor_view::{contiguous, view};
 use super::window::Window;
 use crate::error::Result;
-use crate::model::composed;
+use crate::model::candle_ops;
 use candle_core::{CpuStorage, CustomOp1, Device, Layout, Shape, Tensor};
 use rayon::prelude::*;
 use std::sync::OnceLock;
 
-/// Of a map as [`super::layer::ConvNorm::forward`] gives it.
+/// Pools a map with the layout of [`super::conv_norm::ConvNorm::forward`].
 ///
 /// # Errors
 /// [`crate::error::Kind::Internal`] for anything but a four-dimensional map.
@@ -16,12 +16,12 @@ pub fn max_pool(map: &Tensor) -> Result<Tensor> {
     if map.device().is_cpu() {
         return Ok(map.contiguous()?.apply_op1(MaxPool::default())?);
     }
-    composed::max_pool(map)
+    candle_ops::max_pool(map)
 }
 
 #[derive(Default)]
 struct MaxPool {
-    /// For every pixel of the result, the tap that it came through: the first of the largest, as PyTorch has it.
+    /// For every output pixel, the tap with the maximum; of equal ones the first, as in PyTorch.
     taps: OnceLock<Vec<u8>>,
 }
 
@@ -52,7 +52,7 @@ impl CustomOp1 for MaxPool {
                         let to = run.output - row * line..run.output - row * line + run.length;
                         let best = y[to.clone()].iter_mut().zip(&mut from[to]);
                         for ((best, from), x) in best.zip(&x[run.input..]) {
-                            // NaN wins and stays, so that it is seen.
+                            // NaN is treated as the maximum, so that it does not go unnoticed.
                             let wins = (*x > *best || x.is_nan()) && !best.is_nan();
                             *best = if wins { *x } else { *best };
                             *from = if wins { tap as u8 } else { *from };

@@ -1,23 +1,25 @@
 //! Layers and gradients against PyTorch (`python tests/fixtures/ops.py`) and against finite differences.
 
-use super::buffers::Buffers;
-use super::composed;
-use super::layer::{ConvNorm, Running, Statistics};
+use super::buffer_pool::BufferPool;
+use super::candle_conv_norm;
+use super::conv_norm::ConvNorm;
+use super::layer_state::{parameter_ranges, RunningStatistics, Statistics};
 use super::max_pool::max_pool;
-use crate::model::arch::{Activation, Conv, Padding};
-use crate::model::composed::max_pool as max_pool_of_slices;
+use crate::model::candle_ops::max_pool as candle_max_pool;
+use crate::model::layers::{Activation, ConvSpec, Padding};
 use crate::model::synthetic::uniform;
 use candle_core::{Device, Tensor, Var};
 use serde_json::Value;
 
 const BATCH: usize = 3;
 const SIZE: [usize; 2] = [5, 6];
+const EPSILON: f64 = 1e-3;
 
 fn fixture() -> Value {
     serde_json::from_str(include_str!("../../../tests/fixtures/ops.json")).unwrap()
 }
 
-/// Between -1 and 1.
+/// Numbers between -1 and 1.
 fn numbers(name: &str, shape: &[usize]) -> Tensor {
     let numbers: Vec<f32> = uniform(name, shape.iter().product()).map(|u| (u * 2.0 - 1.0) as f32).collect();
     Tensor::from_vec(numbers, shape, &Device::Cpu).unwrap()
@@ -37,9 +39,9 @@ struct Case {
     layer: ConvNorm,
     statistics: Statistics,
     x: Tensor,
-    learned: Tensor,
+    parameters: Tensor,
     residual: Option<Tensor>,
-    /// What the sum of the result is weighted by; all maps are `[batch, channels, height, width]`.
+    /// Weights of the sum of the result, which is differentiated; all maps are `[batch, channels, height, width]`.
     weights: Tensor,
 }
 
@@ -49,7 +51,7 @@ impl Case {
         let flag = |name: &str| case[name].as_bool().unwrap();
         let depthwise = flag("depthwise");
         let (inputs, outputs) = if depthwise { (4, 4) } else { (2, 4) };
-        let conv = Conv {
+        let conv = ConvSpec {
             name: "conv".into(),
             norm: "bn".into(),
             inputs,
@@ -64,11 +66,11 @@ impl Case {
                 _ => Activation::Relu6,
             },
         };
-        let running = Running {
+        let running = RunningStatistics {
             mean: numbers("mean", &[outputs]),
             variance: (numbers("var", &[outputs]) + 1.5).unwrap(),
         };
-        let learned = [
+        let parameters = [
             numbers("w", &conv.weight_shape()).flatten_all().unwrap(),
             (numbers("gamma", &[outputs]) + 2.0).unwrap(),
             (numbers("beta", &[outputs]) + 1.0).unwrap(),
@@ -76,28 +78,31 @@ impl Case {
         let shape: Vec<usize> =
             case["shape"].as_array().unwrap().iter().map(|x| x.as_u64().unwrap() as usize).collect();
         Self {
-            layer: ConvNorm::new(&conv, 1e-3, running, &Buffers::default()),
+            layer: ConvNorm::new(&conv, EPSILON, running, &BufferPool::default()),
             statistics: if flag("of_batch") { Statistics::Batch } else { Statistics::Running },
             x: numbers("x", &[BATCH, inputs, SIZE[0], SIZE[1]]),
-            learned: Tensor::cat(&learned, 0).unwrap(),
+            parameters: Tensor::cat(&parameters, 0).unwrap(),
             residual: flag("shortcut").then(|| numbers("r", &shape)),
             weights: numbers("c", &shape),
         }
     }
 
     /// The result as `[batch, channels, height, width]`, by our kernels.
-    fn run(&self, x: &Tensor, learned: &Tensor, residual: Option<&Tensor>) -> Tensor {
+    fn run(&self, x: &Tensor, parameters: &Tensor, residual: Option<&Tensor>) -> Tensor {
         let residual = residual.map(batch_last);
-        let y = self.layer.forward(&batch_last(x), learned, residual.as_ref(), self.statistics).unwrap();
+        let y = self.layer.forward(&batch_last(x), parameters, residual.as_ref(), self.statistics).unwrap();
         y.permute((3, 0, 1, 2)).unwrap().contiguous().unwrap()
     }
 
-    /// The result by candle's operations; moves the running statistics too.
-    fn composed(&self, x: &Tensor, learned: &Tensor, residual: Option<&Tensor>) -> Tensor {
-        let (y, batch) = composed::conv_norm(&self.layer, x, learned, residual, self.statistics).unwrap();
+    /// The result of candle's operations; updates the running statistics too.
+    fn run_with_candle(&self, x: &Tensor, parameters: &Tensor, residual: Option<&Tensor>) -> Tensor {
+        let running = (self.statistics == Statistics::Running).then(|| self.layer.running());
+        let layer = (self.layer.conv(), EPSILON);
+        let (y, batch) =
+            candle_conv_norm::conv_norm(layer, x, parameters, residual, running.as_ref()).unwrap();
         if let Some((mean, variance, pixels)) = batch {
             let mut running = self.layer.running();
-            running.follow(&mean, &variance, pixels).unwrap();
+            running.update(&mean, &variance, pixels).unwrap();
             self.layer.set_running(running);
         }
         y
@@ -118,8 +123,9 @@ fn agrees_with_pytorch(run: Run) {
     for want in fixture()["layers"].as_array().unwrap() {
         let case = Case::new(want);
         let var = |t: &Tensor| Var::from_tensor(t).unwrap();
-        let (x, learned, residual) = (var(&case.x), var(&case.learned), case.residual.as_ref().map(var));
-        let y = run(&case, &x, &learned, residual.as_ref().map(Var::as_tensor));
+        let (x, parameters, residual) =
+            (var(&case.x), var(&case.parameters), case.residual.as_ref().map(var));
+        let y = run(&case, &x, &parameters, residual.as_ref().map(Var::as_tensor));
         let of = format!("{:?}", case.layer.conv());
         close(&of, &y, &want["y"]);
         let running = case.layer.running();
@@ -127,11 +133,11 @@ fn agrees_with_pytorch(run: Run) {
         close("running variance", &running.variance, &want["var"]);
         let gradients = case.sum(&y).backward().unwrap();
         close(&of, gradients.get(&x).unwrap(), &want["d_x"]);
-        let d_learned = gradients.get(&learned).unwrap();
-        for (part, range) in ["d_w", "d_gamma", "d_beta"].iter().zip(ConvNorm::parts(case.layer.conv())) {
+        let d_parameters = gradients.get(&parameters).unwrap();
+        for (part, range) in ["d_w", "d_gamma", "d_beta"].iter().zip(parameter_ranges(case.layer.conv())) {
             close(
                 &format!("{part} of {of}"),
-                &d_learned.narrow(0, range.start, range.len()).unwrap(),
+                &d_parameters.narrow(0, range.start, range.len()).unwrap(),
                 &want[part],
             );
         }
@@ -147,18 +153,19 @@ fn layers_and_their_gradients_agree_with_pytorch() {
 }
 
 #[test]
-fn composed_layers_and_their_gradients_agree_with_pytorch() {
-    agrees_with_pytorch(Case::composed);
+fn candle_layers_and_their_gradients_agree_with_pytorch() {
+    agrees_with_pytorch(Case::run_with_candle);
 }
 
 #[test]
 fn gradients_agree_with_finite_differences() {
     for want in fixture()["layers"].as_array().unwrap() {
         let case = Case::new(want);
-        let (x, learned) = (Var::from_tensor(&case.x).unwrap(), Var::from_tensor(&case.learned).unwrap());
+        let (x, parameters) =
+            (Var::from_tensor(&case.x).unwrap(), Var::from_tensor(&case.parameters).unwrap());
         let residual = case.residual.as_ref();
-        let gradients = case.sum(&case.run(&x, &learned, residual)).backward().unwrap();
-        for (argument, var) in [&x, &learned].into_iter().enumerate() {
+        let gradients = case.sum(&case.run(&x, &parameters, residual)).backward().unwrap();
+        for (argument, var) in [&x, &parameters].into_iter().enumerate() {
             // Along the gradient itself, where the difference is largest beside the rounding of single precision.
             let gradient = gradients.get(var).unwrap();
             let norm = gradient.sqr().unwrap().sum_all().unwrap().to_scalar::<f32>().unwrap().sqrt();
@@ -166,7 +173,7 @@ fn gradients_agree_with_finite_differences() {
             let at = |sign: f64| {
                 let moved = (var.as_tensor() + (gradient * (sign * step)).unwrap()).unwrap();
                 let y = match argument {
-                    0 => case.run(&moved, &learned, residual),
+                    0 => case.run(&moved, &parameters, residual),
                     _ => case.run(&x, &moved, residual),
                 };
                 f64::from(case.sum(&y).to_scalar::<f32>().unwrap())
@@ -188,21 +195,21 @@ fn max_pools_and_their_gradients_agree_with_pytorch() {
         close("max pool", &y, &want["y"]);
         let sum = (&y * numbers("c", y.dims())).unwrap().sum_all().unwrap();
         close("its gradient", sum.backward().unwrap().get(&x).unwrap(), &want["d_x"]);
-        let composed = max_pool_of_slices(&x).unwrap();
-        close("composed max pool", &composed, &want["y"]);
+        let candle = candle_max_pool(&x).unwrap();
+        close("max pool of candle", &candle, &want["y"]);
     }
 }
 
 #[test]
-fn the_composed_max_pool_has_the_gradient_of_ours_without_ties() {
+fn without_ties_both_max_pools_have_the_same_gradient() {
     let x = Var::from_tensor(&numbers("x", &[2, 3, 7, 8])).unwrap();
     let ours = max_pool(&batch_last(&x)).unwrap().permute((3, 0, 1, 2)).unwrap().contiguous().unwrap();
-    let composed = max_pool_of_slices(&x).unwrap();
+    let candle = candle_max_pool(&x).unwrap();
     let weights = numbers("c", ours.dims());
     let gradient = |y: &Tensor| {
         let sum = (y * &weights).unwrap().sum_all().unwrap();
         sum.backward().unwrap().get(&x).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap()
     };
-    let (ours, composed) = (gradient(&ours), gradient(&composed));
-    ours.iter().zip(&composed).for_each(|(a, b)| assert!((a - b).abs() < 1e-6, "{a} {b}"));
+    let (ours, candle) = (gradient(&ours), gradient(&candle));
+    ours.iter().zip(&candle).for_each(|(a, b)| assert!((a - b).abs() < 1e-6, "{a} {b}"));
 }

@@ -1,19 +1,19 @@
-//! The two moments of a parameter: beside it in main memory, or as tensors on its device.
+//! The two moments of a parameter: in main memory for the fused update, or as tensors on its device.
 
-use super::kernel::Fused;
-use super::{Rule, Step};
+use super::adam_settings::{AdamStep, OptimizerKind};
+use super::fused_update::FusedMoments;
 use crate::error::Result;
 use candle_core::{DType, Device, Tensor, Var};
 use std::sync::Mutex;
 
-/// Means of gradients and of their squares.
+/// The decaying means of gradients and of squared gradients.
 #[derive(Debug)]
 pub enum Moments {
     /// Before the first step.
     None,
-    /// Single precision in main memory: one pass over all four arrays, in place.
-    Fused(Fused),
-    /// Anything else: candle's operations.
+    /// Single precision in main memory; updated in one pass.
+    Fused(FusedMoments),
+    /// Any other number type or device; updated with candle's operations.
     Composed(Tensor, Tensor),
 }
 
@@ -22,7 +22,7 @@ impl Moments {
     ///
     /// # Errors
     /// If the gradient's shape is not the parameter's.
-    pub fn update(&mut self, parameter: &Var, gradient: &Tensor, step: &Step) -> Result<()> {
+    pub fn update(&mut self, parameter: &Var, gradient: &Tensor, step: &AdamStep) -> Result<()> {
         if matches!(self, Self::None) {
             let zeros = parameter.as_detached_tensor().zeros_like()?;
             *self = Self::from_tensors(&zeros, &zeros, parameter)?;
@@ -37,10 +37,10 @@ impl Moments {
         }
     }
 
-    /// The moments as tensors in main memory, if there are any.
+    /// The moments as tensors in main memory; `None` before the first step.
     ///
     /// # Errors
-    /// If the device refuses.
+    /// If the device fails.
     pub fn tensors(&self, like: &Var) -> Result<Option<(Tensor, Tensor)>> {
         match self {
             Self::None => Ok(None),
@@ -51,33 +51,33 @@ impl Moments {
         }
     }
 
-    /// Moments with these values.
+    /// Moments with these values, in the form that fits the parameter.
     ///
     /// # Errors
-    /// If the device refuses.
+    /// If the device fails.
     pub fn from_tensors(mean: &Tensor, square: &Tensor, parameter: &Var) -> Result<Self> {
         if parameter.device().is_cpu() && parameter.dtype() == DType::F32 {
             let numbers = |t: &Tensor| t.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>();
             let moments = Mutex::new((numbers(mean)?, numbers(square)?));
-            return Ok(Self::Fused(Fused { moments }));
+            return Ok(Self::Fused(FusedMoments { moments }));
         }
         let there = |t: &Tensor| t.to_dtype(parameter.dtype())?.to_device(parameter.device());
         Ok(Self::Composed(there(mean)?, there(square)?))
     }
 }
 
-/// Sets the parameter and returns the new moments.
+/// Updates the parameter with candle's operations; returns the new moments.
 fn composed(
     parameter: &Var,
     gradient: &Tensor,
     (mean, square): (&Tensor, &Tensor),
-    s: &Step,
+    s: &AdamStep,
 ) -> Result<(Tensor, Tensor)> {
     let mut value = parameter.as_detached_tensor();
-    let mut g = if s.scale == 1.0 { gradient.clone() } else { (gradient * s.scale)? };
-    match s.rule {
-        Rule::Adam => g = (g + (&value * s.decay)?)?,
-        Rule::AdamW => value = (value * (1.0 - s.rate * s.decay))?,
+    let mut g = if s.gradient_scale == 1.0 { gradient.clone() } else { (gradient * s.gradient_scale)? };
+    match s.kind {
+        OptimizerKind::Adam => g = (g + (&value * s.decay)?)?,
+        OptimizerKind::AdamW => value = (value * (1.0 - s.rate * s.decay))?,
     }
     let mean = ((mean * s.beta1)? + (&g * (1.0 - s.beta1))?)?;
     let square = ((square * s.beta2)? + (g.sqr()? * (1.0 - s.beta2))?)?;

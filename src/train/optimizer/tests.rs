@@ -1,7 +1,11 @@
-use super::*;
-use candle_core::DType;
+//! Steps against PyTorch, groups and their rates, and restoring the state.
 
-fn parameter(name: &str, group: Group, values: &[f64], dtype: DType) -> Parameter {
+use super::*;
+use crate::error::Kind;
+use candle_core::backprop::GradStore;
+use candle_core::{DType, Device, Tensor, Var};
+
+fn parameter(name: &str, group: ParameterGroup, values: &[f64], dtype: DType) -> Parameter {
     let tensor = Tensor::new(values, &Device::Cpu).unwrap().to_dtype(dtype).unwrap();
     Parameter { name: name.into(), group, var: Var::from_tensor(&tensor).unwrap() }
 }
@@ -11,7 +15,7 @@ fn close(v: &Var, want: &[f64], tolerance: f64) {
     got.iter().zip(want).for_each(|(a, b)| assert!((a - b).abs() < tolerance, "{a} is not {b}"));
 }
 
-/// Σ c a² and, every other step, Σ sin b.
+/// Gradients of Σ c a² and, in every other step, of Σ sin b.
 fn gradients(a: &Var, b: &Var, step: usize) -> GradStore {
     let scale = Tensor::new(&[1.0f64, 2.0, 3.0], &Device::Cpu).unwrap().to_dtype(a.dtype()).unwrap();
     let mut loss = (a.sqr().unwrap() * &scale).unwrap().sum_all().unwrap();
@@ -23,12 +27,12 @@ fn gradients(a: &Var, b: &Var, step: usize) -> GradStore {
 
 fn pair(dtype: DType) -> [Parameter; 2] {
     [
-        parameter("a", Group::Projection, &[1.0, -2.0, 0.5], dtype),
-        parameter("b", Group::Proxies, &[0.3, 0.0], dtype),
+        parameter("a", ParameterGroup::Projection, &[1.0, -2.0, 0.5], dtype),
+        parameter("b", ParameterGroup::Proxies, &[0.3, 0.0], dtype),
     ]
 }
 
-/// Four steps at 0.1 in double precision, composed, and in single precision, fused.
+/// Four steps at 0.1, in double precision (candle's operations) and in single precision (fused).
 fn agrees(settings: AdamSettings, want_a: &[f64], want_b: &[f64]) {
     for (dtype, tolerance) in [(DType::F64, 1e-12), (DType::F32, 2e-6)] {
         let [a, b] = pair(dtype);
@@ -64,7 +68,7 @@ fn steps_agree_with_pytorch() {
         &[0.6039390605223225, -1.6015048947680062, 0.11291539534512353],
         &[-1.6828399698973233, -1.9293021108315647],
     );
-    let decoupled = AdamSettings { rule: Rule::AdamW, proxy_weight_decay: 0.0, ..settings };
+    let decoupled = AdamSettings { kind: OptimizerKind::AdamW, proxy_weight_decay: 0.0, ..settings };
     agrees(
         decoupled,
         &[0.5873511048265126, -1.5649785915469974, 0.10649422018264373],
@@ -82,7 +86,7 @@ fn steps_agree_with_pytorch() {
 fn each_group_has_its_rate() {
     // The first step of Adam is the learning rate, in the direction of the gradient's sign.
     let settings = AdamSettings { weight_decay: 0.0, proxy_weight_decay: 0.0, ..Default::default() };
-    let groups = [Group::Backbone, Group::Projection, Group::Proxies];
+    let groups = [ParameterGroup::Backbone, ParameterGroup::Projection, ParameterGroup::Proxies];
     let all: Vec<_> = groups.iter().map(|&g| parameter(&format!("{g:?}"), g, &[1.0], DType::F32)).collect();
     let mut adam = Adam::new(settings, all.clone()).unwrap();
     let sum = all.iter().map(|p| p.var.sum_all().unwrap()).reduce(|a, b| (a + b).unwrap()).unwrap();
@@ -91,7 +95,7 @@ fn each_group_has_its_rate() {
 }
 
 #[test]
-fn a_restored_state_goes_on_as_if_never_stopped() {
+fn a_restored_state_continues_as_if_never_stopped() {
     for dtype in [DType::F32, DType::F64] {
         let [a, b] = pair(dtype);
         let settings = AdamSettings::default();
@@ -118,7 +122,7 @@ fn a_state_of_other_shapes_and_names_that_collide_are_refused() {
     let [a, b] = pair(DType::F32);
     let mut adam = Adam::new(AdamSettings::default(), vec![a.clone()]).unwrap();
     adam.step(&gradients(&a.var, &b.var, 0), 0.1).unwrap();
-    let longer = parameter("a", Group::Projection, &[1.0; 4], DType::F32);
+    let longer = parameter("a", ParameterGroup::Projection, &[1.0; 4], DType::F32);
     let e = Adam::new(AdamSettings::default(), vec![longer])
         .unwrap()
         .restore(&adam.state().unwrap())

@@ -1,3 +1,3 @@
-//! What crosses the files of this floor.
+//! Tests that span several files of this folder.
 
 mod memory;

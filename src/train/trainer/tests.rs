@@ -1,7 +1,9 @@
+//! The loop on a small set: losses fall, seeds decide, checkpoints resume.
+
 use super::*;
 use crate::train::feature_source::FrozenFeatures;
+use crate::train::initializer::Initializer;
 use crate::train::losses::LossWeights;
-use crate::train::methods::layers::Initializer;
 use crate::train::methods::Cooperative;
 use crate::train::training_set::{AttributeShape, TrainingSet};
 use candle_core::Tensor;
@@ -10,7 +12,7 @@ fn shape(name: &str, values: usize, ordered: bool) -> AttributeShape {
     AttributeShape { name: name.into(), values, ordered }
 }
 
-/// Four instances in two categories; features are their instance's corner plus a little noise.
+/// Four instances in two categories. The features of an image are a one-hot vector of its instance plus noise.
 fn small() -> (TrainingSet, Tensor) {
     let set = TrainingSet {
         images: (0..40).collect(),
@@ -40,7 +42,7 @@ fn settings() -> Settings {
 type Outcome = (Vec<EpochLosses>, Vec<f32>);
 
 /// Trains until `observe` fails, or to the end: the log and the projection.
-fn attempt(
+fn try_training(
     settings: &Settings,
     checkpoints: Option<&Checkpoints>,
     observe: &mut dyn FnMut(&EpochLosses) -> Result<()>,
@@ -52,7 +54,7 @@ fn attempt(
     let method = Cooperative::new(&set, 4, settings, start).unwrap();
     let mut source = FrozenFeatures::new(features, flipped);
     let bar = ProgressBar::hidden();
-    let plan = Plan { checkpoints, ..Plan::new(settings, &set.instances, &bar) };
+    let plan = TrainingPlan { checkpoints, ..TrainingPlan::new(settings, &set.instances, &bar) };
     let mut log = Vec::new();
     train(&method, &mut source, &plan, &mut |l| {
         log.push(l.clone());
@@ -63,16 +65,20 @@ fn attempt(
 }
 
 fn run(settings: &Settings) -> Outcome {
-    attempt(settings, None, &mut |_| Ok(())).unwrap()
+    try_training(settings, None, &mut |_| Ok(())).unwrap()
 }
 
 #[test]
-fn losses_fall_and_every_term_is_logged() {
+fn losses_fall_and_every_loss_is_logged() {
     for settings in [
         settings(),
         Settings { normalize: true, flip: true, ..settings() },
         Settings { losses: LossWeights { order: 1.0, ..settings().losses }, ..settings() },
-        Settings { optimizer: crate::train::optimizer::Rule::AdamW, clip_norm: Some(1.0), ..settings() },
+        Settings {
+            optimizer: crate::train::optimizer::OptimizerKind::AdamW,
+            clip_norm: Some(1.0),
+            ..settings()
+        },
     ] {
         let (log, _) = run(&settings);
         assert_eq!((log.len(), log[59].epoch), (60, 60));
@@ -93,13 +99,13 @@ fn a_seed_decides_everything() {
 }
 
 #[test]
-fn a_loss_that_explodes_names_its_step_and_the_checkpoint() {
+fn a_diverging_loss_is_an_error_that_names_its_step_and_the_checkpoint() {
     let dir = tempfile::tempdir().unwrap();
     let checkpoints = Checkpoints::open(dir.path(), "x".into()).unwrap();
-    attempt(&Settings { epochs: 2, ..settings() }, Some(&checkpoints), &mut |_| Ok(())).unwrap();
+    try_training(&Settings { epochs: 2, ..settings() }, Some(&checkpoints), &mut |_| Ok(())).unwrap();
     let before = std::fs::read(dir.path().join("checkpoint.safetensors")).unwrap();
     let wild = Settings { epochs: 3, learning_rate: 1e30, ..settings() };
-    let e = attempt(&wild, Some(&checkpoints), &mut |_| Ok(())).unwrap_err();
+    let e = try_training(&wild, Some(&checkpoints), &mut |_| Ok(())).unwrap_err();
     assert_eq!(e.message, "the loss is not a finite number in epoch 3, step 2");
     let detail = e.detail.unwrap();
     assert!(detail.contains("\"instance\"") && detail.contains("is kept: "), "{detail}");
@@ -107,20 +113,20 @@ fn a_loss_that_explodes_names_its_step_and_the_checkpoint() {
 }
 
 #[test]
-fn a_training_that_was_interrupted_ends_as_if_it_had_not_been() {
+fn an_interrupted_training_resumes_to_the_same_result() {
     let settings = Settings { epochs: 5, flip: true, ..settings() };
     let (log, whole) = run(&settings);
     for interrupted in 1..=5 {
         let dir = tempfile::tempdir().unwrap();
         let checkpoints = Checkpoints::open(dir.path(), "x".into()).unwrap();
-        // Fails after the epoch is learned and before it is kept.
-        let stopped = attempt(&settings, Some(&checkpoints), &mut |l| match l.epoch == interrupted {
+        // Fails after the epoch and before its checkpoint.
+        let stopped = try_training(&settings, Some(&checkpoints), &mut |l| match l.epoch == interrupted {
             true => Err(Error::new(Kind::Unavailable, "interrupted")),
             false => Ok(()),
         });
         assert_eq!(stopped.unwrap_err().message, "interrupted");
-        assert_eq!(checkpoints.epochs().unwrap(), interrupted - 1);
-        let (rest, weights) = attempt(&settings, Some(&checkpoints), &mut |_| Ok(())).unwrap();
+        assert_eq!(checkpoints.finished_epochs().unwrap(), interrupted - 1);
+        let (rest, weights) = try_training(&settings, Some(&checkpoints), &mut |_| Ok(())).unwrap();
         assert!(weights == whole && rest == log[interrupted - 1..], "interrupted in {interrupted}");
     }
 }
@@ -129,7 +135,7 @@ fn a_training_that_was_interrupted_ends_as_if_it_had_not_been() {
 fn a_checkpoint_of_another_training_or_a_damaged_one_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let open = |training: &str| Checkpoints::open(dir.path(), training.into()).unwrap();
-    attempt(&Settings { epochs: 1, ..settings() }, Some(&open("x")), &mut |_| Ok(())).unwrap();
+    try_training(&Settings { epochs: 1, ..settings() }, Some(&open("x")), &mut |_| Ok(())).unwrap();
     assert_eq!(open("y").read().unwrap_err().kind, Kind::Mismatch);
     let path = dir.path().join("checkpoint.safetensors");
     let bytes = std::fs::read(&path).unwrap();
@@ -139,11 +145,11 @@ fn a_checkpoint_of_another_training_or_a_damaged_one_is_refused() {
 }
 
 #[test]
-fn a_checkpoint_that_cannot_be_written_leaves_the_last_one() {
+fn a_failed_checkpoint_keeps_the_previous_one() {
     let dir = tempfile::tempdir().unwrap();
     let checkpoints = Checkpoints::open(dir.path(), "x".into()).unwrap();
-    // A folder of the new file's name stands for whatever keeps a disk from taking it.
-    let e = attempt(&Settings { epochs: 3, ..settings() }, Some(&checkpoints), &mut |l| {
+    // A directory with the name of the temporary file stands for any failure to write.
+    let e = try_training(&Settings { epochs: 3, ..settings() }, Some(&checkpoints), &mut |l| {
         if l.epoch == 3 {
             std::fs::create_dir(dir.path().join("checkpoint.safetensors.new")).unwrap();
         }
@@ -152,11 +158,11 @@ fn a_checkpoint_that_cannot_be_written_leaves_the_last_one() {
     .unwrap_err();
     assert_eq!(e.kind, Kind::Io);
     assert_eq!(e.detail.as_deref(), Some("The checkpoint of epoch 2 is still there."));
-    assert_eq!(checkpoints.epochs().unwrap(), 2);
+    assert_eq!(checkpoints.finished_epochs().unwrap(), 2);
 }
 
 #[test]
-fn absence_has_a_proxy_where_something_is_absent() {
+fn attributes_with_absent_values_get_an_absent_proxy() {
     let (mut set, features) = small();
     // Two of the four instances have no size.
     set.values = (0..40u32).map(|i| vec![Some(i % 2), (i % 4 < 2).then_some(i % 4)]).collect();
@@ -168,11 +174,11 @@ fn absence_has_a_proxy_where_something_is_absent() {
         method.parameters().into_iter().map(|p| p.name).filter(|n| n.contains("absent")).collect();
     assert_eq!(absent, ["proxies.absent.size"]);
 
-    // Images without a size come to lie nearer to the proxy of having none than to any size.
+    // After training, images without a size are nearest to the absent proxy.
     train(
         &method,
         &mut FrozenFeatures::new(features.clone(), None),
-        &Plan::new(&settings, &set.instances, &ProgressBar::hidden()),
+        &TrainingPlan::new(&settings, &set.instances, &ProgressBar::hidden()),
         &mut |_| Ok(()),
     )
     .unwrap();

@@ -1,4 +1,4 @@
--- coop_search(), with local partitions only; the script tests/shards.sh has them on several servers.
+-- coop_search(), with local partitions only; the scripts in tests/shards/ have them on several servers.
 \set SHOW_CONTEXT never
 CREATE SCHEMA "Shop";
 CREATE TABLE "Shop"."Pieces" (id int, "the Name" text, gone int, emb coopvec, price numeric) PARTITION BY LIST (price);

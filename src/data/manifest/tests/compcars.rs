@@ -1,7 +1,8 @@
-//! CompCars as it is published, oddities included: years that are not known, models without data, listed files that are missing.
+//! Tests of CompCars in its published layout, with its oddities: unknown years, models without data, listed files that are missing.
 
 use crate::data::manifest::*;
 use crate::error::Kind;
+use crate::image::CropBox;
 use std::fs;
 use std::path::Path;
 
@@ -71,7 +72,7 @@ const NAMES: &[u8] = include_bytes!("make_model_name.mat");
 const TYPES: &[u8] = include_bytes!("car_type.mat");
 
 #[test]
-fn numbers_are_named_by_the_sets_tables() {
+fn the_sets_tables_give_names_to_numbers() {
     let dir = set();
     write(dir.path(), "misc/make_model_name.mat", NAMES);
     write(dir.path(), "misc/car_type.mat", TYPES);
@@ -83,7 +84,7 @@ fn numbers_are_named_by_the_sets_tables() {
 }
 
 #[test]
-fn damaged_tables_of_names_are_warned_of() {
+fn damaged_tables_of_names_give_warnings() {
     let dir = set();
     write(dir.path(), "misc/make_model_name.mat", b"rubbish");
     for cut in (0..TYPES.len()).step_by(7) {
@@ -94,7 +95,7 @@ fn damaged_tables_of_names_are_warned_of() {
 }
 
 #[test]
-fn everything_wrong_comes_in_one_error() {
+fn all_problems_are_listed_in_one_error() {
     let dir = set();
     let root = dir.path();
     write(root, "data/label/78/1/unknown/b.txt", b"4\n1\n0 30 880 593\n");
@@ -112,7 +113,7 @@ fn everything_wrong_comes_in_one_error() {
         "verification_train.txt, line 1: there is no file \"data/image/9/2/2013/d.jpg\"",
         "misc/attributes.txt, line 5: 3 columns",
         "misc/attributes.txt, line 6: door_number is \"x\"",
-        "misc/attributes.txt, line 7: model \"1\" is there a second time",
+        "misc/attributes.txt, line 7: model \"1\" is listed twice",
         "classification/test.txt, line 2: model \"77\" is not in misc/attributes.txt",
         "classification/test.txt, line 3: \"9/c.jpg\" is not make/model/year/name.jpg",
     ] {
@@ -121,7 +122,7 @@ fn everything_wrong_comes_in_one_error() {
 }
 
 #[test]
-fn missing_images_are_left_out_if_asked() {
+fn missing_images_can_be_skipped() {
     let dir = set();
     fs::remove_file(dir.path().join("data/image/78/1/unknown/b.jpg")).unwrap();
     let reading = ReadingArgs { skip_missing: Some(true), ..ReadingArgs::default() };

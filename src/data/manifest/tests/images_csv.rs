@@ -1,7 +1,8 @@
-//! Data sets as `images.csv`.
+//! Tests of data sets with `images.csv`.
 
 use crate::data::manifest::*;
 use crate::error::Kind;
+use crate::image::CropBox;
 
 fn folder(csv: &str, json: Option<&str>, files: &[&str]) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
@@ -14,7 +15,7 @@ fn folder(csv: &str, json: Option<&str>, files: &[&str]) -> tempfile::TempDir {
 }
 
 #[test]
-fn names_become_numbers_and_empty_is_absent() {
+fn names_are_resolved_and_empty_fields_are_absent() {
     let csv = "path,instance,category,split,x1,y1,x2,y2,size,colour\n\
                a.png,i2,shoe,train,1,2,30.5,40,10,red\n\
                b.png,i1,bag,query,,,,,9,\n\
@@ -57,7 +58,7 @@ fn declared_values_keep_their_order() {
 }
 
 #[test]
-fn all_problems_come_in_one_error() {
+fn all_problems_are_listed_in_one_error() {
     let csv = "path,instance,category,split,x1,y1,x2,y2,size\n\
                a.png,i,c,train,,,,,smal\n\
                a.png,i,d,test,,,,,small\n\
@@ -72,7 +73,7 @@ fn all_problems_come_in_one_error() {
         "line 2: size \"smal\" does not exist",
         "line 3: split is \"test\"",
         "line 4: \"5,5,5,9\" is not a box",
-        "line 4: \"a.png\" is there a second time",
+        "line 4: \"a.png\" is listed twice",
         "line 4: instance \"i\" is in two categories",
         "line 5: \"1,2,3,x\" is not a box",
         "line 5: there is no file \"gone.png\"",
@@ -102,12 +103,12 @@ fn a_hundred_problems_are_abridged() {
 }
 
 #[test]
-fn odd_sets_are_usable_with_warnings() {
+fn odd_sets_can_be_used_and_give_warnings() {
     let csv = "path,instance,category,split,size\na.png,i,c,train,\nb.png,j,c,query,1\nc.png,i,c,query,1\n";
     let m = Manifest::read(folder(csv, None, &["a.png", "b.png", "c.png"]).path()).unwrap();
     for part in [
         "2 instances have query images but none in the gallery, such as \"i\".",
-        "1 instances are both trained on and asked for, such as \"i\".",
+        "1 instances are in both train and query, such as \"i\".",
         "No training image has a value of \"size\".",
         "All training images show one instance",
         "There are query images but no gallery",
@@ -117,7 +118,7 @@ fn odd_sets_are_usable_with_warnings() {
 }
 
 #[test]
-fn labels_that_teach_nothing_are_warned_of() {
+fn labels_that_teach_nothing_give_warnings() {
     let csv = "path,instance,category,split,size,colour\n\
                a.png,i,c,train,small,red\nb.png,i,c,train,small,blue\nc.png,j,d,train,,red\n";
     let m = Manifest::read(folder(csv, None, &["a.png", "b.png", "c.png"]).path()).unwrap();
@@ -126,27 +127,27 @@ fn labels_that_teach_nothing_are_warned_of() {
         [
             "1 instances have a single training image, such as \"j\".",
             "1 categories have a single training image, such as \"d\".",
-            "No image is query or gallery: a model cannot be measured on this set.",
-            "All training images that have a value of \"size\" have the same, \"small\": it teaches nothing.",
+            "No image is query or gallery, so a model cannot be evaluated on this set.",
+            "All training images that have a value of \"size\" have the same one, \"small\", which teaches nothing.",
         ]
     );
 }
 
 #[test]
-fn images_without_a_file_are_left_out_if_asked() {
+fn images_without_a_file_can_be_skipped() {
     let csv =
         "path,instance,category,split,size\na.png,i,c,train,1\nb.png,i,c,train,2\ngone.png,lost,c,train,3\n";
     let dir = folder(csv, None, &["a.png", "b.png"]);
     let e = Manifest::read(dir.path()).unwrap_err();
-    assert!(e.hint.unwrap().ends_with("With --skip-missing, images without a file are left out."));
+    assert!(e.hint.unwrap().ends_with("With --skip-missing, images without a file are skipped."));
     let reading = ReadingArgs { skip_missing: Some(true), ..ReadingArgs::default() };
     let m = reading.read(dir.path()).unwrap();
     assert_eq!((m.images.len(), m.instances.len(), m.attributes[0].values.len()), (2, 1, 2));
-    assert_eq!(m.warnings[0], "1 images have no file and were left out, such as \"gone.png\".");
+    assert_eq!(m.warnings[0], "1 images have no file and were skipped, such as \"gone.png\".");
 }
 
 #[test]
-fn a_set_whose_files_are_all_missing_says_so() {
+fn a_set_whose_files_are_all_missing_is_an_error() {
     let dir = folder("path,instance,category,split,size\ngone.png,i,c,train,1\n", None, &[]);
     let reading = ReadingArgs { skip_missing: Some(true), ..ReadingArgs::default() };
     let e = reading.read(dir.path()).unwrap_err();
@@ -168,11 +169,11 @@ fn some_attributes_are_chosen_by_name() {
 }
 
 #[test]
-fn a_folder_of_no_known_layout_says_what_was_looked_for() {
+fn a_folder_of_unknown_layout_is_an_error_that_lists_the_known_ones() {
     let dir = tempfile::tempdir().unwrap();
     let e = Manifest::read(dir.path()).unwrap_err();
-    assert!(e.message.ends_with("is no data set of a known layout"), "{}", e.message);
+    assert!(e.message.ends_with("is not a data set of a known layout"), "{}", e.message);
     assert!(e.detail.unwrap().contains("Eval/list_eval_partition.txt"));
     let e = Manifest::read(&dir.path().join("nowhere")).unwrap_err();
-    assert!(e.message.ends_with("is no folder"), "{}", e.message);
+    assert!(e.message.ends_with("is not a folder"), "{}", e.message);
 }

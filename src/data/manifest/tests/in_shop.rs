@@ -1,7 +1,8 @@
-//! In-shop Clothes as it is published, oddities included: runs of spaces, zero-padded numbers, counts that are not right.
+//! Tests of In-shop Clothes in its published layout, with its oddities: runs of spaces, zero-padded numbers, wrong counts.
 
 use crate::data::manifest::*;
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, Result};
+use crate::image::CropBox;
 use std::fs;
 
 const PARTITION: &str = "4\n\
@@ -55,7 +56,7 @@ fn detail(e: Error, parts: &[&str]) {
 }
 
 #[test]
-fn images_boxes_items_and_labels_come_together() {
+fn images_boxes_items_and_labels_are_joined() {
     let m = read(&set(&WHOLE), false).unwrap();
     assert_eq!(m.instances, ["id_00000002", "id_00000080"]);
     assert_eq!(m.categories, ["Denim", "Dresses"]);
@@ -96,7 +97,7 @@ fn the_partition_may_be_in_anno_and_the_images_in_img() {
 }
 
 #[test]
-fn values_are_ordered_as_attributes_json_beside_the_labels_says() {
+fn attributes_json_beside_the_labels_orders_values() {
     let dir = set(&WHOLE);
     let json = r#"{"neckline": {"values": ["crew", "v-neck"]}, "sleeves": {"ordered": true, "values": ["short", "long"]}}"#;
     fs::write(dir.path().join("attributes.json"), json).unwrap();
@@ -106,7 +107,7 @@ fn values_are_ordered_as_attributes_json_beside_the_labels_says() {
 }
 
 #[test]
-fn everything_wrong_comes_in_one_error() {
+fn all_problems_are_listed_in_one_error() {
     let partition = PARTITION
         .replacen('4', "5", 1)
         .replace("gallery", "galery")
@@ -122,10 +123,10 @@ fn everything_wrong_comes_in_one_error() {
     detail(
         read(&dir, false).unwrap_err(),
         &[
-            "list_eval_partition.txt: 4 rows, where its first line says 5",
+            "list_eval_partition.txt: 4 rows, but its first line says 5",
             "list_bbox_inshop.txt, line 3: \"208 049 050 235\" is not a box",
             "list_bbox_inshop.txt, line 4: image \"img/WOMEN/Dresses/id_00000002/02_9_side.jpg\" is in no split",
-            "list_item_inshop.txt: 1 different items, where its first line says 3",
+            "list_item_inshop.txt: 1 different items, but its first line says 3",
             "list_eval_partition.txt, line 5: item \"id_00000080\" is not in list_item_inshop.txt",
             "labels.csv, line 4: item \"id_00000099\" has no images",
             "list_eval_partition.txt, line 5: \"01_1_front.jpg\" has no category",
@@ -136,7 +137,7 @@ fn everything_wrong_comes_in_one_error() {
 }
 
 #[test]
-fn missing_images_are_named_or_counted() {
+fn missing_images_are_errors_or_skipped() {
     let dir = set(&WHOLE);
     fs::remove_file(dir.path().join("img/WOMEN/Dresses/id_00000002/02_2_side.jpg")).unwrap();
     detail(
@@ -169,7 +170,7 @@ fn items_without_labels_and_images_without_boxes_are_counted() {
 }
 
 #[test]
-fn without_labels_of_ones_own_the_sets_attributes_are_used() {
+fn the_sets_own_attributes_are_used_by_default() {
     let names = "3\nattribute_name\na-line\nabstract print\nacid  wash\n";
     let values =
         "3\nitem_id attribute_labels\nid_00000001  1 1 1\nid_00000002 -1  1  0\nid_00000080  1 -1  0\n";
@@ -186,7 +187,7 @@ fn without_labels_of_ones_own_the_sets_attributes_are_used() {
 }
 
 #[test]
-fn labels_belong_to_this_layout_only() {
+fn attribute_labels_are_for_this_layout_only() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("images.csv"), "").unwrap();
     assert_eq!(read(&dir, false).unwrap_err().kind, Kind::InvalidParameter);

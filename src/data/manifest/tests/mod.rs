@@ -1,4 +1,4 @@
-//! Tiny sets in every layout that is read.
+//! Tiny data sets in every layout.
 
 mod compcars;
 mod images_csv;

@@ -1,30 +1,31 @@
-//! Numbers that start with a line of the cache: a register's worth that lies across two costs twice.
+//! Buffers of numbers aligned to cache lines: a vector load that crosses two lines costs twice as much.
 
 use super::tile::LINE;
 use std::ops::{Deref, DerefMut};
 
+/// One cache line.
 #[derive(Clone, Copy)]
 #[repr(align(64))]
-struct Line(#[expect(dead_code, reason = "only seen as numbers of a slice")] [f32; LINE]);
+struct Line(#[expect(dead_code, reason = "only read through the slice of all numbers")] [f32; LINE]);
 
-/// Whole lines of numbers.
+/// Numbers in whole cache lines.
 #[derive(Default)]
 pub struct Buffer(Vec<Line>);
 
 impl Buffer {
-    /// At least so many numbers, all zero.
+    /// At least `count` numbers, all zero.
     pub fn zeros(count: usize) -> Self {
         Self(vec![Line([0.0; LINE]); count.div_ceil(LINE)])
     }
 
-    /// Makes sure that there are so many numbers; those that are new are zero.
+    /// Grows to at least `count` numbers; new ones are zero.
     pub fn grow(&mut self, count: usize) {
         if self.len() < count {
             self.0.resize(count.div_ceil(LINE), Line([0.0; LINE]));
         }
     }
 
-    /// Line by line.
+    /// The numbers by cache line.
     pub fn lines(&self) -> &[[f32; LINE]] {
         self.as_chunks().0
     }
@@ -39,14 +40,16 @@ impl Deref for Buffer {
     type Target = [f32];
 
     fn deref(&self) -> &[f32] {
-        // SAFETY: a line is as long as it is aligned, so that lines are numbers without gaps.
+        // SAFETY: `Line` is exactly LINE numbers (64 bytes, its alignment), so `len * LINE` initialised numbers follow each other
+        // without padding, and `self` is borrowed for as long as the slice.
         unsafe { std::slice::from_raw_parts(self.0.as_ptr().cast(), self.0.len() * LINE) }
     }
 }
 
 impl DerefMut for Buffer {
     fn deref_mut(&mut self) -> &mut [f32] {
-        // SAFETY: as above.
+        // SAFETY: `Line` is exactly LINE numbers (64 bytes, its alignment), so `len * LINE` initialised numbers follow each other
+        // without padding, and `self` is borrowed mutably for as long as the slice.
         unsafe { std::slice::from_raw_parts_mut(self.0.as_mut_ptr().cast(), self.0.len() * LINE) }
     }
 }

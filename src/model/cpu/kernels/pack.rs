@@ -1,27 +1,27 @@
-//! Gathers what a kernel sees of each output pixel, so that the product reads it in order.
+//! Gathers the input under the kernel for each output pixel, so that the product reads it in order.
 //!
-//! What a kernel row sees of a row of pixels is one run of `kernel * channels` numbers. Runs are cut into blocks of
-//! [`BLOCK`]; the full blocks of all runs come first, then what is left of each run. Packed pixels are
-//! `[tiles, blocks, rows, BLOCK]`: the tile's pixels side by side.
+//! One row of the kernel covers one run of `kernel * channels` numbers. Runs are cut into blocks of [`BLOCK`] numbers: first come the
+//! full blocks of all runs, then the partial block at the end of each run. Packed pixels are `[tiles, blocks, rows, BLOCK]`, with the
+//! `rows` pixels of a tile side by side.
 
-use super::depthwise::CHANNELS;
+use super::depthwise_row::CHANNELS;
 use super::tile::BLOCK;
-use crate::model::shape::Window;
+use crate::model::map_shape::Window;
 use std::ops::Range;
 
-/// The numbers that a kernel sees, cut into blocks.
+/// How the numbers under a kernel are cut into blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Blocks {
-    /// Runs of numbers next to each other.
+pub struct BlockLayout {
+    /// Contiguous runs: one per row of the kernel.
     pub runs: usize,
     /// Full blocks of a run.
     pub full: usize,
-    /// Numbers of a run after them.
+    /// Numbers in a run after its full blocks.
     pub tail: usize,
 }
 
-impl Blocks {
-    /// Of a kernel of this size over so many channels.
+impl BlockLayout {
+    /// The layout of a kernel of this size over so many channels.
     pub fn new(kernel: usize, channels: usize) -> Self {
         let run = kernel * channels;
         Self { runs: kernel, full: run / BLOCK, tail: run % BLOCK }
@@ -32,17 +32,17 @@ impl Blocks {
         self.full * BLOCK + self.tail
     }
 
-    /// All numbers that a kernel sees.
+    /// All numbers under a kernel.
     pub fn depth(self) -> usize {
         self.runs * self.run()
     }
 
-    /// All blocks, the full ones first.
+    /// Number of blocks, full and partial.
     pub fn count(self) -> usize {
         self.runs * self.full + self.tails()
     }
 
-    /// Blocks that are not full.
+    /// Number of partial blocks.
     pub fn tails(self) -> usize {
         if self.tail > 0 {
             self.runs
@@ -51,8 +51,8 @@ impl Blocks {
         }
     }
 
-    /// Run, first number within it and length of a block.
-    pub fn place(self, block: usize) -> (usize, usize, usize) {
+    /// Where a block lies: its run, its first number within the run, and its length.
+    pub fn locate(self, block: usize) -> (usize, usize, usize) {
         let whole = self.runs * self.full;
         if block < whole {
             (block / self.full, block % self.full * BLOCK, BLOCK)
@@ -62,22 +62,22 @@ impl Blocks {
     }
 }
 
-/// Tile `tile` of `tiles` over `count` pixels: as equal as can be.
+/// The pixels of one of `tiles` tiles over `count` pixels, as equal as possible.
 #[inline(always)]
 pub fn tile_range(tile: usize, tiles: usize, count: usize) -> Range<usize> {
     tile * count / tiles..(tile + 1) * count / tiles
 }
 
-/// What to pack: some blocks of some output pixels.
+/// What to pack: a range of blocks for a range of output pixels.
 #[derive(Debug, Clone)]
 pub struct Packing<'a> {
-    /// A map that goes on for a block after its end: of a run's tail, a whole block is read.
+    /// The input map. The slice continues for a block after its end, because a whole block is read for a partial one.
     pub map: &'a [f32],
-    /// How the kernel moves over it.
+    /// How the kernel moves over the map.
     pub window: Window,
     /// Output pixels, counted over all images.
     pub pixels: Range<usize>,
-    /// Blocks, see [`Blocks::place`].
+    /// Blocks as numbered by [`BlockLayout::locate`].
     pub blocks: Range<usize>,
 }
 
@@ -93,7 +93,7 @@ pub fn pack(p: &Packing<'_>, rows: usize, out: &mut [[f32; BLOCK]]) {
     }
 }
 
-/// One pixel, to every `rows`-th block of `out`.
+/// Packs one pixel into every `rows`-th block of `out`.
 #[inline(always)]
 fn pack_pixel(p: &Packing<'_>, pixel: usize, rows: usize, out: &mut [[f32; BLOCK]]) {
     let Packing { map, window, blocks, .. } = p;
@@ -108,14 +108,14 @@ fn pack_pixel(p: &Packing<'_>, pixel: usize, rows: usize, out: &mut [[f32; BLOCK
         let start = ((image * height + y) * width + x) * channels;
         return copy_blocks(out, rows, &map[start + blocks.start * BLOCK..], blocks.len());
     }
-    let all = Blocks::new(window.kernel, channels);
-    // The part of a run that lies inside the picture.
+    let all = BlockLayout::new(window.kernel, channels);
+    // The part of a run that lies inside the image.
     let before = window.left.saturating_sub(x).min(window.kernel);
     let inside = (width + window.left).saturating_sub(x).min(window.kernel).max(before);
     let inside = before * channels..inside * channels;
     let tail = all.full * BLOCK..all.run();
     for run in 0..all.runs {
-        // Runs may start before the map.
+        // With padding a run may start before the map, hence wrapping arithmetic; `inside` skips that part.
         let start = (y + run)
             .checked_sub(window.top)
             .filter(|y| *y < height)
@@ -149,14 +149,14 @@ fn pack_pixel(p: &Packing<'_>, pixel: usize, rows: usize, out: &mut [[f32; BLOCK
     }
 }
 
-/// Copies blocks that lie next to each other to every `rows`-th block.
+/// Copies `count` contiguous blocks to every `rows`-th block.
 #[inline(always)]
 fn copy_blocks(out: &mut [[f32; BLOCK]], rows: usize, from: &[f32], count: usize) {
     let (from, _) = from[..count * BLOCK].as_chunks();
     out.iter_mut().step_by(rows).zip(from).for_each(|(to, from)| *to = *from);
 }
 
-/// Copies part of the run that starts at `start`, with zeros for what does not lie inside the picture.
+/// Copies `part` of the run that starts at `start`, with zeros for what lies outside of the image.
 #[inline(always)]
 fn copy_inside(to: &mut [f32; BLOCK], map: &[f32], start: usize, inside: &Range<usize>, part: Range<usize>) {
     *to = [0.0; BLOCK];
@@ -167,23 +167,23 @@ fn copy_inside(to: &mut [f32; BLOCK], map: &[f32], start: usize, inside: &Range<
     }
 }
 
-/// Some rows and columns of one image, [`CHANNELS`] of each pixel.
+/// A strip: some rows of one image with their padding, [`CHANNELS`] of each pixel.
 #[derive(Debug, Clone, Copy)]
 pub struct Strip {
-    /// Which image.
+    /// Index of the image in the batch.
     pub image: usize,
-    /// The first row of the result that is computed from it.
+    /// The first output row that is computed from the strip.
     pub row: usize,
-    /// Its rows.
+    /// Input rows of the strip.
     pub rows: usize,
-    /// Its columns.
+    /// Columns of the strip.
     pub pitch: usize,
     /// The first channel.
     pub channel: usize,
 }
 
-/// Copies a strip `[rows, pitch, CHANNELS]` out of a map, with zeros where there is no picture. `map` may be read up to
-/// [`CHANNELS`] further than its last pixel; what a strip holds beyond the last channel does not count.
+/// Copies a strip `[rows, pitch, CHANNELS]` out of a map, with zeros outside of the image. Up to [`CHANNELS`] numbers after the last
+/// pixel are read; what the strip holds beyond the last channel is not used.
 #[inline(always)]
 pub fn strip(map: &[f32], window: &Window, strip: &Strip, out: &mut [[f32; CHANNELS]]) {
     let [height, width] = window.input;

@@ -1,11 +1,11 @@
-//! The inner loop of a convolution as a matrix product: a few pixels by a few registers of output channels.
+//! The inner loop of a dense convolution as a matrix product: a tile of a few pixels by a few registers of output channels.
 
 use super::vector::{prefetch, Vector};
 
-/// Numbers of a pixel that lie next to each other in packed pixels: see [`super::pack`].
+/// Numbers of a block: so many numbers of a pixel lie next to each other in packed pixels, see [`super::pack`].
 pub const BLOCK: usize = 16;
 
-/// Numbers in a line of the cache.
+/// Numbers in a cache line.
 pub const LINE: usize = 16;
 
 /// A tile of the product of packed pixels and a panel of weights.
@@ -13,40 +13,41 @@ pub const LINE: usize = 16;
 pub struct Tile {
     /// Packed pixels, `[blocks, PITCH, BLOCK]`.
     pub pixels: *const f32,
-    /// Weights, `[depth, registers]`: a row for each number of a pixel.
+    /// Weights, `[depth, registers]`: one row for each number of a pixel.
     pub weights: *const f32,
-    /// Blocks all of whose numbers count.
+    /// Full blocks.
     pub full: usize,
-    /// Blocks after them, of which only the first `tail` numbers count.
+    /// Partial blocks after them, of which only the first `tail` numbers count.
     pub tails: usize,
-    /// See `tails`.
+    /// Numbers that count in a partial block.
     pub tail: usize,
-    /// The tile's first number in the map.
+    /// Where the tile's first number is written.
     pub out: *mut f32,
     /// Numbers from one pixel to the next, in `out` and `residual`.
     pub pitch: usize,
-    /// Channels to write, at most as many as there are lanes.
+    /// Channels to write; may be fewer than the lanes of all registers.
     pub channels: usize,
-    /// What the sums start with, for every lane; null to go on with what `out` holds.
+    /// What the sums start with, one number per lane; null to continue with the sums in `out`.
     pub bias: *const f32,
-    /// What is added last, laid out as `out`; may be null.
+    /// The shortcut, laid out as `out`; null if there is none.
     pub residual: *const f32,
-    /// Weights that will be wanted soon, and how many lines of the cache of them to ask for with each full block.
-    pub soon: *const f32,
-    /// See `soon`.
+    /// Weights to prefetch for the next product.
+    pub prefetched: *const f32,
+    /// Cache lines to prefetch from `prefetched` with each full block.
     pub lines: usize,
-    /// The activation, once the sums are complete.
+    /// The interval that the activation clamps to; `None` until the sums are complete.
     pub clamp: Option<(f32, f32)>,
 }
 
-/// Computes a tile of `ROWS` pixels by `COLUMNS` registers; packed pixels have room for `PITCH`.
+/// Computes a tile of `ROWS` pixels by `COLUMNS` registers. Packed blocks are `PITCH` pixels apart.
 ///
 /// # Safety
-/// The level's instructions must be there; the pointers must be good for what [`Tile`] says of them, and nobody else may use
-/// the part of the map that is written.
+/// The processor must have the instruction set of `V`. The pointers must be valid for what [`Tile`] describes, and no other
+/// thread may access the part of the map that is written.
 #[inline(always)]
 pub unsafe fn tile<V: Vector, const ROWS: usize, const COLUMNS: usize, const PITCH: usize>(t: &Tile) {
-    // SAFETY of everything below: the caller's promise.
+    // SAFETY: the caller guarantees the instruction set and pointers that are valid for all that `Tile` describes: every load and
+    // store below stays within `full + tails` blocks of pixels, their weights, and ROWS x `channels` numbers of output and shortcut.
     unsafe {
         let last = t.channels - (COLUMNS - 1) * V::LANES;
         let whole = last == V::LANES;
@@ -74,11 +75,11 @@ pub unsafe fn tile<V: Vector, const ROWS: usize, const COLUMNS: usize, const PIT
                 }
             }
         }
-        let (mut pixels, mut weights, mut soon) = (t.pixels, t.weights, t.soon);
+        let (mut pixels, mut weights, mut prefetched) = (t.pixels, t.weights, t.prefetched);
         for _ in 0..t.full {
             for _ in 0..t.lines {
-                prefetch(soon);
-                soon = soon.wrapping_add(LINE);
+                prefetch(prefetched);
+                prefetched = prefetched.wrapping_add(LINE);
             }
             for step in 0..BLOCK / 4 {
                 for k in 0..4 {
@@ -125,17 +126,17 @@ pub unsafe fn tile<V: Vector, const ROWS: usize, const COLUMNS: usize, const PIT
     }
 }
 
-/// Adds one number of every pixel times its row of weights.
+/// Multiplies one number of every pixel with its row of weights, and adds the products to the sums.
 ///
 /// # Safety
-/// As for [`tile`].
+/// As for [`tile`]; `pixels` and `weights` point at one number of each pixel and its row of weights.
 #[inline(always)]
 unsafe fn multiply<V: Vector, const ROWS: usize, const COLUMNS: usize>(
     sums: &mut [[V; COLUMNS]; ROWS],
     pixels: *const f32,
     weights: *const f32,
 ) {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller guarantees the instruction set, COLUMNS registers of weights, and ROWS pixels a block apart.
     unsafe {
         let mut row = [V::splat(0.0); COLUMNS];
         for (column, w) in row.iter_mut().enumerate() {

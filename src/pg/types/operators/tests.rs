@@ -19,7 +19,7 @@ mod tests {
     }
 
     #[pg_test]
-    fn distances_to_nothing_are_null() {
+    fn a_distance_to_null_is_null() {
         let e = "'1x1@00000000:[1]'::coopvec";
         for sql in [
             format!("{e} <-> NULL::coopvec"),
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[pg_test]
-    fn a_weighted_sum_folds_targets() {
+    fn a_weighted_sum_merges_targets_into_their_mean() {
         // By hand: 1·‖0-e‖² + 3·‖1-e‖² = 4·‖0.75-e‖² + 3/4
         let sql = "SELECT ('1x1@00000000:{0;0:1*[0]}'::coopquery + 3 * '1x1@00000000:{0;0:1*[1]}'::coopquery)::text";
         assert_eq!(text(sql), "1x1@00000000:{0.75;0:4*[0.75]}");
@@ -71,12 +71,12 @@ mod tests {
         assert_eq!(Spi::get_one(&format!("SELECT {e}::real[]")), Ok(Some(vec![0.5f32, 1.0, 0.0, -2.0])));
     }
 
-    fn three_of_four() {
+    fn images_of_two_models() {
         Spi::run(
-            "CREATE TABLE photos (id int, emb coopvec);
-             INSERT INTO photos VALUES (1, '1x2@00000000:[1,0]'), (2, '1x2@00000000:[0,1]'), (3, '1x2@00000000:[1,0]'),
+            "CREATE TABLE images (id int, emb coopvec);
+             INSERT INTO images VALUES (1, '1x2@00000000:[1,0]'), (2, '1x2@00000000:[0,1]'), (3, '1x2@00000000:[1,0]'),
                  (4, '1x2@00000000:[-0,1]'), (5, NULL), (6, NULL), (7, '1x2@00000001:[1,0]');
-             ANALYZE photos",
+             ANALYZE images",
         )
         .unwrap();
     }
@@ -84,28 +84,28 @@ mod tests {
     /// Equal: same model, same bits. [0,1] and [-0,1] differ, and so do [1,0] of two models.
     #[pg_test]
     fn equal_embeddings_group_join_and_unite_by_hash() {
-        three_of_four();
+        images_of_two_models();
         let groups =
-            "SELECT string_agg(n::text, ',' ORDER BY n) FROM (SELECT count(*) n FROM photos GROUP BY emb) g";
+            "SELECT string_agg(n::text, ',' ORDER BY n) FROM (SELECT count(*) n FROM images GROUP BY emb) g";
         assert_eq!(text(groups), "1,1,1,2,2");
-        let distinct = "SELECT count(*) FROM (SELECT DISTINCT emb FROM photos) d";
+        let distinct = "SELECT count(*) FROM (SELECT DISTINCT emb FROM images) d";
         assert_eq!(Spi::get_one(distinct), Ok(Some(5i64)));
-        let union = "SELECT count(*) FROM (SELECT emb FROM photos UNION SELECT emb FROM photos) u";
+        let union = "SELECT count(*) FROM (SELECT emb FROM images UNION SELECT emb FROM images) u";
         assert_eq!(Spi::get_one(union), Ok(Some(5i64)));
         let except =
-            "SELECT count(*) FROM (SELECT emb FROM photos EXCEPT SELECT emb FROM photos WHERE id <> 4) u";
+            "SELECT count(*) FROM (SELECT emb FROM images EXCEPT SELECT emb FROM images WHERE id <> 4) u";
         assert_eq!(Spi::get_one(except), Ok(Some(1i64)));
         Spi::run("SET LOCAL enable_nestloop = off").unwrap();
-        let join = "SELECT count(*) FROM photos a JOIN photos b ON a.emb = b.emb WHERE a.id <> b.id";
+        let join = "SELECT count(*) FROM images a JOIN images b ON a.emb = b.emb WHERE a.id <> b.id";
         assert!(explain(join).contains("Hash Join"));
         assert_eq!(Spi::get_one(join), Ok(Some(2i64)));
         assert_eq!(
-            Spi::get_one("SELECT count(*) FROM photos WHERE emb <> '1x2@00000000:[1,0]'"),
+            Spi::get_one("SELECT count(*) FROM images WHERE emb <> '1x2@00000000:[1,0]'"),
             Ok(Some(3i64))
         );
-        Spi::run("CREATE INDEX ON photos USING hash (emb); SET LOCAL enable_seqscan = off").unwrap();
-        let find = "SELECT count(*) FROM photos WHERE emb = '1x2@00000000:[1,0]'";
-        assert!(explain(find).contains("photos_emb_idx"));
+        Spi::run("CREATE INDEX ON images USING hash (emb); SET LOCAL enable_seqscan = off").unwrap();
+        let find = "SELECT count(*) FROM images WHERE emb = '1x2@00000000:[1,0]'";
+        assert!(explain(find).contains("images_emb_idx"));
         assert_eq!(Spi::get_one(find), Ok(Some(2i64)));
     }
 

@@ -1,13 +1,16 @@
-//! Every method learns a small set, and says where its answers are.
+//! Every method learns a small training set.
 
 mod parity;
 
-use super::layers::Initializer;
-use super::{Method, MethodKind};
+use super::create_method;
 use crate::space::Part;
 use crate::train::feature_source::FrozenFeatures;
+use crate::train::geometry::unit_subspaces;
+use crate::train::initializer::Initializer;
+use crate::train::method::Method;
+use crate::train::method_kind::MethodKind;
 use crate::train::settings::Settings;
-use crate::train::trainer::{train, EpochLosses, Plan};
+use crate::train::trainer::{train, EpochLosses, TrainingPlan};
 use crate::train::training_set::{AttributeShape, TrainingSet};
 use candle_core::{DType, Device, Tensor};
 use clap::ValueEnum;
@@ -15,7 +18,8 @@ use indicatif::ProgressBar;
 use rand::rngs::StdRng;
 use rand::SeedableRng;
 
-/// Six instances in two categories, eight images each; features are their instance's corner plus a little noise.
+/// Six instances in two categories, eight images each; the features of an image are a one-hot vector of its
+/// instance plus noise.
 fn small() -> (TrainingSet, Tensor) {
     let shape = |name: &str, values| AttributeShape { name: name.into(), values, ordered: false };
     let set = TrainingSet {
@@ -41,7 +45,7 @@ fn settings(kind: MethodKind) -> Settings {
         flip: false,
         ..Default::default()
     };
-    kind.choose(&mut s);
+    s.set_method(kind);
     s
 }
 
@@ -52,10 +56,10 @@ fn learned<'a>(
 ) -> (Box<dyn Method + 'a>, Vec<EpochLosses>) {
     let mut rng = StdRng::seed_from_u64(s.seed);
     let start = Initializer::new(&Device::Cpu, DType::F32, &mut rng);
-    let method = s.method.start(set, 6, s, start).unwrap();
+    let method = create_method(set, 6, s, start).unwrap();
     let mut source = FrozenFeatures::new(features.clone(), None);
     let mut log = Vec::new();
-    train(&*method, &mut source, &Plan::new(s, &set.instances, &ProgressBar::hidden()), &mut |l| {
+    train(&*method, &mut source, &TrainingPlan::new(s, &set.instances, &ProgressBar::hidden()), &mut |l| {
         log.push(l.clone());
         Ok(())
     })
@@ -63,11 +67,16 @@ fn learned<'a>(
     (method, log)
 }
 
-/// How many of the images are nearest, in a part of the embedding at unit length, to one of the same label.
-fn right(method: &dyn Method, features: &Tensor, place: Part, label: impl Fn(usize) -> Option<u32>) -> f64 {
+/// The share of images whose nearest image, in a part of the embedding at unit length, has the same label.
+fn recall_at_1(
+    method: &dyn Method,
+    features: &Tensor,
+    part: Part,
+    label: impl Fn(usize) -> Option<u32>,
+) -> f64 {
     let space = method.task_layout();
-    let f = crate::train::losses::unit_subspaces(&method.embed(features).unwrap(), space.subspaces).unwrap();
-    let range = space.range(place);
+    let f = unit_subspaces(&method.embed(features).unwrap(), space.subspaces).unwrap();
+    let range = space.range(part);
     let f: Vec<Vec<f32>> = f.narrow(1, range.start, range.len()).unwrap().to_vec2().unwrap();
     let labelled: Vec<usize> = (0..f.len()).filter(|&i| label(i).is_some()).collect();
     let dot = |i: usize, j: usize| f[i].iter().zip(&f[j]).map(|(a, b)| a * b).sum::<f32>();
@@ -80,16 +89,16 @@ fn right(method: &dyn Method, features: &Tensor, place: Part, label: impl Fn(usi
 }
 
 #[test]
-fn every_method_learns_all_three_tasks_where_it_says() {
+fn every_method_learns_all_three_tasks() {
     let (set, features) = small();
     for kind in MethodKind::value_variants() {
         let (method, log) = learned(&set, &features, &settings(*kind));
         assert!(log[59].total < 0.8 * log[0].total, "{kind:?}: {:?} {:?}", log[0], log[59]);
         let space = method.task_layout();
         assert_eq!(method.embed(&features).unwrap().dims(), [48, space.subspaces * space.dim], "{kind:?}");
-        let instance = right(&*method, &features, space.instance, |i| Some(set.instances[i]));
-        let category = right(&*method, &features, space.category, |i| Some(set.categories[i]));
-        let size = right(&*method, &features, space.attributes[1], |i| set.values[i][1]);
+        let instance = recall_at_1(&*method, &features, space.instance, |i| Some(set.instances[i]));
+        let category = recall_at_1(&*method, &features, space.category, |i| Some(set.categories[i]));
+        let size = recall_at_1(&*method, &features, space.attributes[1], |i| set.values[i][1]);
         assert!(instance > 0.9 && category > 0.9 && size > 0.9, "{kind:?} {instance} {category} {size}");
         let mut names: Vec<String> = method.parameters().into_iter().map(|p| p.name).collect();
         names.sort();
@@ -126,7 +135,10 @@ fn options_beyond_the_paper_learn_too() {
     ] {
         let (method, log) = learned(&set, &features, &s);
         assert!(log[59].total < 0.8 * log[0].total, "{s:?}");
-        assert!(right(&*method, &features, Part::Superspace, |i| Some(set.instances[i])) > 0.9, "{s:?}");
+        assert!(
+            recall_at_1(&*method, &features, Part::Superspace, |i| Some(set.instances[i])) > 0.9,
+            "{s:?}"
+        );
         let scale = method.parameters().into_iter().find(|p| p.name == "log_scale");
         let moved = scale.map(|p| (p.var.to_vec1::<f32>().unwrap()[0] - 4f32.ln()).abs() > 0.01);
         assert_eq!(moved, s.learned_scale.then_some(true));

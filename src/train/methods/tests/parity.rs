@@ -1,10 +1,12 @@
-//! Losses and gradients against PyTorch in float64: `python tests/fixtures/losses.py` drew the inputs and wrote what it
-//! finds for them.
+//! Losses and gradients against PyTorch in float64. `python tests/fixtures/losses.py` draws the inputs and writes the expected values.
 
 use crate::model::standardized;
-use crate::train::losses::{AttributeLabels, BatchLabels, LossWeights};
-use crate::train::methods::cooperative::{Geometry, Objective, Parameters, Scale};
-use crate::train::methods::layers::Linear;
+use crate::train::cooperative_parameters::CooperativeParameters;
+use crate::train::geometry::{Geometry, SoftmaxScale};
+use crate::train::initializer::Linear;
+use crate::train::labels::{AttributeLabels, BatchLabels};
+use crate::train::losses::LossWeights;
+use crate::train::methods::cooperative::Objective;
 use crate::train::training_set::{AttributeShape, TrainingSet};
 use candle_core::{DType, Device, Tensor, Var};
 use serde_json::Value;
@@ -34,7 +36,7 @@ fn indices(v: &Value) -> Vec<u32> {
 
 fn agree(what: &str, ours: Option<&Tensor>, theirs: &Value) {
     let Some(ours) = ours else {
-        // Nothing of ours may be nothing or nothing but zeros of theirs.
+        // A missing gradient must be missing or all zeros in PyTorch, too.
         assert!(theirs.is_null() || numbers(theirs).iter().all(|&x| x == 0.0), "{what} is missing");
         return;
     };
@@ -46,9 +48,9 @@ fn agree(what: &str, ours: Option<&Tensor>, theirs: &Value) {
     }
 }
 
-/// The fixture's inputs, and what learns of them under our names.
+/// The inputs of the fixture, and those that learn, under the names of our parameters.
 struct Inputs {
-    parameters: Parameters,
+    parameters: CooperativeParameters,
     learned: BTreeMap<String, Var>,
     labels: BatchLabels,
     set: TrainingSet,
@@ -108,7 +110,12 @@ impl Inputs {
             attributes: attributes.collect(),
         };
         Self {
-            parameters: Parameters { projection, instance_proxies, attribute_proxies, absent_proxies },
+            parameters: CooperativeParameters {
+                projection,
+                instance_proxies,
+                attribute_proxies,
+                absent_proxies,
+            },
             learned,
             labels,
             set,
@@ -135,12 +142,12 @@ fn check(j: &Value, name: &str, case: &Value) {
     };
     let geometry = match (case["scale"].as_f64(), case["learned_scale"].as_bool().unwrap()) {
         (None, _) => Geometry::Raw,
-        (Some(scale), false) => Geometry::Normalized(Scale::Fixed(scale)),
+        (Some(scale), false) => Geometry::Normalized(SoftmaxScale::Fixed(scale)),
         (Some(scale), true) => {
             let log = Var::new(&[scale.ln()], &Device::Cpu).unwrap();
             let tensor = log.as_tensor().clone();
             inputs.learned.insert("log_scale".into(), log);
-            Geometry::Normalized(Scale::Learned(tensor))
+            Geometry::Normalized(SoftmaxScale::Learned(tensor))
         }
     };
     let p = &inputs.parameters;
@@ -150,8 +157,8 @@ fn check(j: &Value, name: &str, case: &Value) {
         features = standardized(&features).unwrap();
     }
     let f = p.projection.forward(&features).unwrap();
-    let terms = objective.terms(&f, p, &inputs.labels).unwrap();
-    for (part, loss) in &terms.parts {
+    let losses = objective.losses(&f, p, &inputs.labels).unwrap();
+    for (part, loss) in &losses.parts {
         let want = match part.strip_prefix("attribute:") {
             Some(k) => &case["attributes"][k.parse::<usize>().unwrap()],
             None => &case[part],
@@ -161,8 +168,8 @@ fn check(j: &Value, name: &str, case: &Value) {
             agree(&format!("{name}: {part}"), Some(loss), want);
         }
     }
-    agree(&format!("{name}: total"), Some(&terms.total), &case["total"]);
-    let gradients = terms.total.backward().unwrap();
+    agree(&format!("{name}: total"), Some(&losses.total), &case["total"]);
+    let gradients = losses.total.backward().unwrap();
     for (parameter, var) in &inputs.learned {
         let want = &case["gradients"][parameter];
         agree(&format!("{name}: gradient of {parameter}"), gradients.get(var), want);

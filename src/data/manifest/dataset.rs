@@ -1,0 +1,91 @@
+//! A labelled data set with names resolved to numbers: images, instances, categories, attributes and their values.
+
+use crate::image::CropBox;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+/// A data set, read and checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Manifest {
+    /// The folder that paths are relative to.
+    pub root: PathBuf,
+    /// In the order of the list that they were read from.
+    pub images: Vec<ImageEntry>,
+    /// The K attributes, in the order of the columns of `images.csv`.
+    pub attributes: Vec<AttributeEntry>,
+    /// Names of instances, sorted; [`ImageEntry::instance`] is an index into them.
+    pub instances: Vec<String>,
+    /// Names of categories, sorted; [`ImageEntry::category`] is an index into them.
+    pub categories: Vec<String>,
+    /// The category of each instance, an index into [`Manifest::categories`].
+    pub instance_category: Vec<u32>,
+    /// The group of each instance: variants of one thing, such as a garment in all its colours. Instances of a group are held out of
+    /// training together. Without a column `group` each instance is a group of its own.
+    pub instance_group: Vec<u32>,
+    /// Oddities of a set that can still be used, one sentence each.
+    pub warnings: Vec<String>,
+}
+
+/// An image with its labels.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ImageEntry {
+    /// Path of its file, relative to [`Manifest::root`].
+    pub path: String,
+    /// Index into [`Manifest::instances`].
+    pub instance: u32,
+    /// Index into [`Manifest::categories`].
+    pub category: u32,
+    /// Whether it is for training, a query, or in the gallery.
+    pub split: Split,
+    /// The box to crop to, if the set has boxes.
+    pub crop: Option<CropBox>,
+    /// Per attribute, an index into [`AttributeEntry::values`]; `None` where the label is absent.
+    pub values: Vec<Option<u32>>,
+}
+
+/// The use of an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Split {
+    /// The model is trained on it.
+    Train,
+    /// Evaluation searches for images like it.
+    Query,
+    /// Evaluation searches among these images.
+    Gallery,
+}
+
+/// An attribute with its values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AttributeEntry {
+    /// The column's name.
+    pub name: String,
+    /// Whether its values have an order, such as sizes.
+    pub ordered: bool,
+    /// Names of the values, in their order if they have one.
+    pub values: Vec<String>,
+}
+
+impl FromStr for Split {
+    type Err = ();
+
+    fn from_str(s: &str) -> std::result::Result<Self, ()> {
+        match s {
+            "train" => Ok(Self::Train),
+            "query" => Ok(Self::Query),
+            "gallery" => Ok(Self::Gallery),
+            _ => Err(()),
+        }
+    }
+}
+
+impl Manifest {
+    /// Indices of the images of a split, in order.
+    pub fn split(&self, split: Split) -> Vec<usize> {
+        (0..self.images.len()).filter(|&i| self.images[i].split == split).collect()
+    }
+
+    /// Path of an image's file.
+    pub fn file(&self, image: &ImageEntry) -> PathBuf {
+        self.root.join(&image.path)
+    }
+}

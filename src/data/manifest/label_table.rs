@@ -1,0 +1,245 @@
+//! Images labelled by name, as the reader of every layout returns them; and the step that resolves names to numbers and checks the
+//! set as a whole.
+
+use super::dataset::{AttributeEntry, ImageEntry, Manifest, Split};
+use super::problems::Problems;
+use super::warnings::{self, DatasetNames};
+use crate::error::{Error, Kind, Result};
+use crate::image::CropBox;
+use serde::Deserialize;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::path::Path;
+
+/// What `attributes.json` declares, by attribute name.
+pub type DeclaredAttributes = BTreeMap<String, DeclaredAttribute>;
+
+/// The declaration of one attribute.
+#[derive(Deserialize)]
+pub struct DeclaredAttribute {
+    /// Whether its values have an order.
+    #[serde(default)]
+    pub ordered: bool,
+    /// Names of all values, in their order if they have one.
+    pub values: Vec<String>,
+}
+
+/// Reads the `attributes.json` at `path`; `None` if there is no such file.
+///
+/// # Errors
+/// [`Kind::Io`] if it exists and cannot be read.
+pub fn read_declared_attributes(path: &Path, problems: &mut Problems) -> Result<Option<DeclaredAttributes>> {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(Error::io("read", path, &e)),
+    };
+    let declared: DeclaredAttributes = match serde_json::from_str(&text) {
+        Ok(declared) => declared,
+        Err(e) => {
+            problems.add(format!("attributes.json: {e}"));
+            return Ok(Some(BTreeMap::new()));
+        }
+    };
+    for (name, attribute) in &declared {
+        let distinct: HashSet<&String> = attribute.values.iter().collect();
+        if distinct.len() < attribute.values.len() || distinct.iter().any(|v| v.is_empty()) {
+            problems.add(format!("attributes.json: the values of \"{name}\" are not distinct names"));
+        }
+        if attribute.values.is_empty() {
+            problems.add(format!("attributes.json: \"{name}\" has no values"));
+        }
+    }
+    Ok(Some(declared))
+}
+
+/// All images of a set, with the names of the attributes that they are labelled with.
+#[derive(Default)]
+pub struct LabelTable {
+    /// Names of the attributes, in the order of [`LabelRow::values`].
+    pub attributes: Vec<String>,
+    /// One row per image.
+    pub rows: Vec<LabelRow>,
+    /// Oddities found so far, one sentence each.
+    pub warnings: Vec<String>,
+}
+
+/// One image with its labels, by name.
+pub struct LabelRow {
+    /// File and line that it was read from, for messages.
+    pub at: String,
+    /// Path of the image, relative to the set's folder.
+    pub path: String,
+    /// Name of the instance.
+    pub instance: String,
+    /// Name of the group of instances; empty if the instance is in none.
+    pub group: String,
+    /// Name of the category.
+    pub category: String,
+    /// Train, query or gallery.
+    pub split: Split,
+    /// The box to crop to.
+    pub crop: Option<CropBox>,
+    /// Name of the value of each attribute; empty where the label is absent.
+    pub values: Vec<String>,
+}
+
+impl LabelTable {
+    /// Keeps only the attributes `names`, in that order.
+    ///
+    /// # Errors
+    /// [`Kind::UnknownName`] for one that the set does not have, [`Kind::DuplicateName`] for one that is named twice.
+    pub fn with_attributes(mut self, names: &[String]) -> Result<Self> {
+        let mut columns = Vec::new();
+        for name in names {
+            let known = self.attributes.iter().position(|a| a == name);
+            let column = known.ok_or_else(|| Error::unknown("attribute", name, &self.attributes))?;
+            if columns.contains(&column) {
+                return Err(Error::new(Kind::DuplicateName, format!("attribute \"{name}\" is named twice")));
+            }
+            columns.push(column);
+        }
+        self.attributes = names.to_vec();
+        for row in &mut self.rows {
+            row.values = columns.iter().map(|&c| row.values[c].clone()).collect();
+        }
+        Ok(self)
+    }
+
+    /// Resolves names to numbers, and makes every check that concerns more than one row.
+    ///
+    /// An image whose file is missing is a problem, or is skipped and counted (`--skip-missing`).
+    pub fn resolve(
+        mut self,
+        root: &Path,
+        declared: Option<&DeclaredAttributes>,
+        problems: &mut Problems,
+    ) -> Manifest {
+        let mut paths = HashSet::new();
+        self.rows.retain(|row| {
+            if !paths.insert(row.path.clone()) {
+                problems.add(format!("{}: \"{}\" is listed twice", row.at, row.path));
+                return true;
+            }
+            root.join(&row.path).is_file() || !problems.add_missing(&row.at, &row.path)
+        });
+        if self.rows.is_empty() && problems.is_empty() {
+            if let Some(missing) = problems.count_missing() {
+                problems.add(format!("no image is left: {missing} have no file"));
+            }
+        }
+        let attributes: Vec<AttributeEntry> = self
+            .attributes
+            .iter()
+            .enumerate()
+            .map(|(k, name)| match declared.and_then(|d| d.get(name)) {
+                Some(d) => {
+                    AttributeEntry { name: name.clone(), ordered: d.ordered, values: d.values.clone() }
+                }
+                None => undeclared_attribute(name, self.rows.iter().map(|r| &r.values[k])),
+            })
+            .collect();
+        let instances = SortedNames::of(self.rows.iter().map(|r| &r.instance));
+        let categories = SortedNames::of(self.rows.iter().map(|r| &r.category));
+        let values: Vec<HashMap<&String, u32>> =
+            attributes.iter().map(|a| a.values.iter().zip(0..).collect()).collect();
+
+        let groups = SortedNames::of(self.rows.iter().map(|r| &r.group).filter(|g| !g.is_empty()));
+        let mut images = Vec::with_capacity(self.rows.len());
+        let mut instance_group: Vec<Option<Option<u32>>> = vec![None; instances.names.len()];
+        let mut instance_category: Vec<Option<u32>> = vec![None; instances.names.len()];
+        for row in &self.rows {
+            let at = &row.at;
+            let (instance, category) = (instances.index[&row.instance], categories.index[&row.category]);
+            if *instance_category[instance as usize].get_or_insert(category) != category {
+                problems.add(format!("{at}: instance \"{}\" is in two categories", row.instance));
+            }
+            let group = groups.index.get(&row.group).copied();
+            if *instance_group[instance as usize].get_or_insert(group) != group {
+                problems.add(format!("{at}: instance \"{}\" is in two groups", row.instance));
+            }
+            let image_values = row.values.iter().zip(&values).zip(&attributes).map(|((v, known), a)| {
+                let index = known.get(v).copied();
+                if index.is_none() && !v.is_empty() {
+                    let unknown = Error::unknown(&a.name, v, &a.values);
+                    problems.add(format!("{at}: {} ({})", unknown.message, unknown.hint.unwrap_or_default()));
+                }
+                index
+            });
+            let values = image_values.collect();
+            images.push(ImageEntry {
+                path: row.path.clone(),
+                instance,
+                category,
+                split: row.split,
+                crop: row.crop,
+                values,
+            });
+        }
+        let mut warnings = std::mem::take(&mut self.warnings);
+        warnings.extend(problems.skipped_images());
+        let names = DatasetNames {
+            instances: &instances.names,
+            categories: &categories.names,
+            attributes: &attributes,
+        };
+        warnings.extend(warnings::find(&images, &names));
+        Manifest {
+            root: root.to_owned(),
+            images,
+            attributes,
+            instance_category: instance_category.into_iter().map(Option::unwrap_or_default).collect(),
+            instance_group: number_groups(
+                instance_group.into_iter().map(Option::flatten),
+                groups.names.len(),
+            ),
+            instances: instances.names,
+            categories: categories.names,
+            warnings,
+        }
+    }
+}
+
+/// Parses a box from the texts of its corners, widened to whole pixels; `None` if it is not a box.
+pub fn parse_crop_box(texts: [&str; 4]) -> Option<CropBox> {
+    let mut corners = [0f64; 4];
+    for (corner, text) in corners.iter_mut().zip(texts) {
+        *corner = text.parse().ok().filter(|c: &f64| c.abs() < 1e9)?;
+    }
+    let [x1, y1, x2, y2] = corners;
+    let widened =
+        CropBox { x1: x1.floor() as i32, y1: y1.floor() as i32, x2: x2.ceil() as i32, y2: y2.ceil() as i32 };
+    (x1 < x2 && y1 < y2).then_some(widened)
+}
+
+/// The group of each instance; one without a group becomes a group of its own, numbered from `groups` on.
+fn number_groups(of_instances: impl Iterator<Item = Option<u32>>, groups: usize) -> Vec<u32> {
+    let mut next = groups as u32..;
+    of_instances.map(|group| group.or_else(|| next.next()).unwrap_or_default()).collect()
+}
+
+/// Distinct names, sorted, with their indices.
+struct SortedNames<'a> {
+    names: Vec<String>,
+    index: HashMap<&'a String, u32>,
+}
+
+impl<'a> SortedNames<'a> {
+    fn of(all: impl Iterator<Item = &'a String>) -> Self {
+        let sorted: BTreeSet<&String> = all.collect();
+        Self {
+            names: sorted.iter().map(|s| (*s).clone()).collect(),
+            index: sorted.into_iter().zip(0..).collect(),
+        }
+    }
+}
+
+/// An attribute that is not declared: unordered, with the values that occur, sorted as numbers if all are numbers.
+fn undeclared_attribute<'a>(name: &str, values: impl Iterator<Item = &'a String>) -> AttributeEntry {
+    let mut values: Vec<String> =
+        values.filter(|v| !v.is_empty()).collect::<BTreeSet<_>>().into_iter().cloned().collect();
+    if values.iter().all(|v| v.parse::<f64>().is_ok()) {
+        let number = |v: &String| v.parse::<f64>().unwrap_or_default();
+        values.sort_by(|a, b| number(a).total_cmp(&number(b)));
+    }
+    AttributeEntry { name: name.to_owned(), ordered: false, values }
+}

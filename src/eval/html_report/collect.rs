@@ -1,0 +1,69 @@
+//! Gathers everything that the page shows.
+
+use super::image_sample::{self, EmbeddedSample};
+use super::page_data::{ReportPage, SampleSizes};
+use super::thumbnails::Thumbnails;
+use super::{curves, example_queries, model_facts, subspace_map};
+use crate::data::manifest::Manifest;
+use crate::error::Result;
+use crate::eval::model_evaluation::{embed, evaluate_embedded, stored_queries};
+use crate::eval::protocol::Protocol;
+use crate::model::Model;
+use rand::rngs::StdRng;
+use rand::SeedableRng as _;
+use std::path::Path;
+
+/// How much of a data set the page shows.
+#[derive(Debug, Clone)]
+pub struct ReportOptions {
+    /// Maximum number of query and gallery images. Of a larger set, whole instances are drawn until there are as many.
+    pub images: usize,
+    /// Number of example queries of each task.
+    pub queries: usize,
+    /// Seed of the random choices.
+    pub seed: u64,
+}
+
+/// Everything that the page shows except the thumbnails, and which thumbnails it needs. `weights` are the bytes of the model's
+/// `model.safetensors`, `log` is the file with the losses of the training.
+///
+/// # Errors
+/// Those of embedding and evaluating. A missing or damaged log is a note on the page.
+pub fn collect(
+    title: String,
+    (model, weights): (&Model, &[u8]),
+    manifest: &Manifest,
+    cache: &Path,
+    options: &ReportOptions,
+    log: &Path,
+) -> Result<(ReportPage, Thumbnails)> {
+    let mut rng = StdRng::seed_from_u64(options.seed);
+    let images = image_sample::test_images(manifest, options.images, &mut rng);
+    let raw = embed(model, weights, manifest, &images, cache)?;
+    let scores = evaluate_embedded(model, weights, manifest, (&images, &raw), Protocol::default())?;
+    let sample = EmbeddedSample::new(manifest, model.layout(), &images, &raw)?;
+    let stored = stored_queries(model)?;
+
+    let mut thumbnails = Thumbnails::default();
+    let questions = example_queries::draw(&sample, &stored, options.queries, &mut rng, &mut thumbnails)?;
+    let maps = subspace_map::maps(&sample, model, &mut rng, &mut thumbnails);
+    let mut notes = manifest.warnings.clone();
+    let curves = curves::read(log).unwrap_or_else(|e| {
+        notes.push(format!("There are no training curves: {e}."));
+        None
+    });
+    let of = image_sample::test_size(manifest);
+    let page = ReportPage {
+        title,
+        sizes: SampleSizes { images: images.len(), of, seed: options.seed },
+        recorded: model.config().metrics.clone(),
+        facts: model_facts::facts(model, manifest),
+        notes,
+        scores,
+        questions,
+        maps,
+        curves,
+        images: thumbnails.paths(manifest),
+    };
+    Ok((page, thumbnails))
+}

@@ -1,0 +1,146 @@
+//! The data of the page, as its script and the JSON file read it. Field names are the keys of the JSON.
+
+use crate::eval::results::EvaluationResults;
+use serde::Serialize;
+
+/// Everything that the page shows.
+#[derive(Debug, Serialize)]
+pub struct ReportPage {
+    /// The model's name.
+    pub title: String,
+    /// How much of the data set the page shows.
+    pub sizes: SampleSizes,
+    /// The figures of the whole data set, recorded in the model after training; null if it was not evaluated.
+    pub recorded: serde_json::Value,
+    /// Facts about model, data set and training.
+    pub facts: Vec<FactGroup>,
+    /// Notes on what is odd or missing, a sentence each.
+    pub notes: Vec<String>,
+    /// The figures of the images shown.
+    pub scores: EvaluationResults,
+    /// Example queries (Figure 3 of the paper), one group per task.
+    pub questions: Vec<ExampleGroup>,
+    /// A map of the subspace of each attribute that the data set has.
+    pub maps: Vec<SubspaceMap>,
+    /// The losses over the epochs.
+    pub curves: Option<TrainingCurves>,
+    /// The images. Other fields refer to them by their index here.
+    pub images: Vec<PageImage>,
+}
+
+/// How much of the data set the page shows.
+#[derive(Debug, Serialize)]
+pub struct SampleSizes {
+    /// Query and gallery images shown.
+    pub images: usize,
+    /// Query and gallery images in the data set.
+    pub of: usize,
+    /// The seed of the random choice.
+    pub seed: u64,
+}
+
+/// Facts under a heading.
+#[derive(Debug, Serialize)]
+pub struct FactGroup {
+    /// The heading.
+    pub name: String,
+    /// Names and values.
+    pub rows: Vec<(String, String)>,
+}
+
+/// An image of the data set.
+#[derive(Debug, Serialize)]
+pub struct PageImage {
+    /// Its path, as in images.csv.
+    pub path: String,
+    /// The thumbnail as a `data:` URI; `None` if it did not fit into the page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub src: Option<String>,
+}
+
+/// Example queries of one task: instance, attribute or category.
+#[derive(Debug, Serialize)]
+pub struct ExampleGroup {
+    /// The task.
+    pub name: &'static str,
+    /// Drawn at random among those with a relevant image.
+    pub questions: Vec<ExampleQuery>,
+}
+
+/// An example query and the nearest gallery images.
+#[derive(Debug, Serialize)]
+pub struct ExampleQuery {
+    /// The instance, value or category that is searched.
+    pub text: String,
+    /// The query image, for instances.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<usize>,
+    /// Relevant images in the gallery.
+    pub positives: usize,
+    /// Gallery images ranked.
+    pub ranked: usize,
+    /// The nearest images, in order.
+    pub answers: Vec<ExampleResult>,
+}
+
+/// One of the nearest gallery images.
+#[derive(Debug, Serialize)]
+pub struct ExampleResult {
+    /// The image.
+    pub image: usize,
+    /// Whether it is relevant.
+    pub right: bool,
+    /// Its own instance, value or category.
+    pub text: String,
+    /// How far it is from the query.
+    pub distance: f64,
+}
+
+/// A map of an attribute's subspace, in two dimensions.
+#[derive(Debug, Serialize)]
+pub struct SubspaceMap {
+    /// The attribute.
+    pub attribute: String,
+    /// Whether its values are ordered.
+    pub ordered: bool,
+    /// Names of the values.
+    pub values: Vec<String>,
+    /// The fraction of the variance along each axis.
+    pub explained: [f64; 2],
+    /// The images.
+    pub points: Vec<MapPoint>,
+    /// The stored queries of the values.
+    pub queries: Vec<MapPoint>,
+}
+
+/// An image or a query on a map.
+#[derive(Debug, Serialize)]
+pub struct MapPoint {
+    /// Along the first principal component.
+    pub x: f64,
+    /// Along the second.
+    pub y: f64,
+    /// Index of its value.
+    pub value: usize,
+    /// The image; `None` for a query.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<usize>,
+}
+
+/// The losses over the epochs.
+#[derive(Debug, PartialEq, Serialize)]
+pub struct TrainingCurves {
+    /// The epochs.
+    pub epochs: Vec<f64>,
+    /// The columns that change.
+    pub series: Vec<CurveSeries>,
+}
+
+/// One column of the log.
+#[derive(Debug, PartialEq, Serialize)]
+pub struct CurveSeries {
+    /// The name of the column.
+    pub name: String,
+    /// The value of each epoch; `None` if the loss took no part.
+    pub values: Vec<Option<f64>>,
+}

@@ -1,0 +1,89 @@
+//! How long a search takes over pages in memory.
+
+use super::fixture::{clustered, Fixture, Noise};
+use crate::index::{SearchMode, SearchStats};
+use crate::space::{EmbeddingRef, Layout, Query};
+
+/// `cargo test --release --lib how_long_a_search_takes -- --ignored --nocapture`
+#[test]
+#[ignore = "a benchmark"]
+fn how_long_a_search_takes() {
+    let number = |name: &str, default: usize| std::env::var(name).map_or(default, |v| v.parse().unwrap());
+    let (count, group, cells) = (number("ROWS", 200_000), number("GROUP", 16_384), number("CELLS", 16));
+    let layout = Layout::new(8, 50, 7).unwrap();
+    let rows = clustered(layout, count, 1);
+    let start = std::time::Instant::now();
+    let fixture = Fixture::new(layout, rows, cells, group.min(count), 8192);
+    println!("build {:.2} s", start.elapsed().as_secs_f64());
+    let bytes = f64::from(fixture.meta.end) * 8192.0;
+    println!("{:.4} bytes a dimension and row", bytes / count as f64 / 400.0);
+    let mut noise = Noise(77);
+    let mut question = |kind: &str| -> Query {
+        let row = |i: usize| EmbeddingRef { layout, values: &fixture.rows[i] };
+        let some = noise.below(count);
+        let near = |k: usize| {
+            // The mean of the rows around a row, as in an attribute value's query.
+            let target: Vec<f32> = fixture.rows[some][layout.range(k)].iter().map(|v| v.to_f32()).collect();
+            let mut mean = [0f32; 50];
+            for other in fixture.rows.iter().take(4000).map(|r| &r[layout.range(k)]) {
+                if other.iter().zip(&target).map(|(a, b)| a.to_f32() * b).sum::<f32>() > 0.5 {
+                    mean.iter_mut().zip(other).for_each(|(m, x)| *m += x.to_f32());
+                }
+            }
+            let norm = mean.iter().map(|x| x * x).sum::<f32>().sqrt();
+            mean.iter().map(|x| x / norm * 0.816).collect::<Vec<f32>>()
+        };
+        match kind {
+            "one, like" => Query::like(row(some), &[3]).unwrap(),
+            "one, value" => Query::subspace(layout, 3, &near(3)).unwrap(),
+            "two, like" => {
+                let a = Query::like(row(some), &[3]).unwrap();
+                let b = Query::like(row((some + 1) % count), &[6]).unwrap().as_ref().scaled(2.0).unwrap();
+                a.as_ref().plus(&b.as_ref()).unwrap()
+            }
+            "two, value" => {
+                let a = Query::subspace(layout, 3, &near(3)).unwrap();
+                let b = Query::subspace(layout, 6, &near(6)).unwrap().as_ref().scaled(2.0).unwrap();
+                a.as_ref().plus(&b.as_ref()).unwrap()
+            }
+            _ => Query::like(row(some), &[0, 1, 2, 3, 4, 5, 6, 7]).unwrap(),
+        }
+    };
+    let only = std::env::var("ONLY").unwrap_or_default();
+    for (kind, mode) in [
+        ("one, like", SearchMode::Exact),
+        ("one, value", SearchMode::Exact),
+        ("two, like", SearchMode::Exact),
+        ("two, value", SearchMode::Exact),
+        ("superspace", SearchMode::Exact),
+        ("superspace", SearchMode::Approximate { candidates: 50 }),
+        ("superspace", SearchMode::Approximate { candidates: 200 }),
+        ("two, value", SearchMode::Approximate { candidates: 200 }),
+    ] {
+        if !kind.contains(&only) {
+            continue;
+        }
+        let (mut times, mut right, mut total) = (Vec::new(), 0, SearchStats::default());
+        for _ in 0..50 {
+            let query = question(kind);
+            let start = std::time::Instant::now();
+            let (found, stats) = fixture.nearest(&query, mode, 10);
+            times.push(start.elapsed().as_secs_f64() * 1e3);
+            let (exact, _) = fixture.nearest(&query, SearchMode::Exact, 10);
+            right += found.iter().filter(|f| f.0 <= exact[9].0).count();
+            total.bounded += stats.bounded;
+            total.refined += stats.refined;
+            total.returned += stats.returned;
+        }
+        times.sort_by(f64::total_cmp);
+        println!(
+            "{kind:12} {mode:?}: {:.2} ms (best {:.2}), recall {:.3}, bounded {}, refined {}, returned {}",
+            times[25],
+            times[2],
+            right as f64 / 500.0,
+            total.bounded / 50,
+            total.refined / 50,
+            total.returned / 50
+        );
+    }
+}
