@@ -198,7 +198,7 @@ impl QueryRef<'_> {
             if self.weights[k] == 0.0 {
                 return Err(Error::new(
                     Kind::InvalidParameter,
-                    format!("the query asks for nothing in subspace {k}"),
+                    format!("the query has no target in subspace {k}"),
                 ));
             }
             weights[k] = 1.0;

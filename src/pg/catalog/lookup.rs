@@ -229,7 +229,7 @@ fn check_layout(query: Query, model: &ModelEntry) -> Result<Query> {
 pub fn in_model(error: Error, model: &ModelEntry) -> Error {
     match error.detail {
         Some(_) => error,
-        None => error.detail(format!("Asked of model \"{}\".", model.name)),
+        None => error.detail(format!("The model is \"{}\".", model.name)),
     }
 }
 

@@ -203,7 +203,7 @@ fn centre(query: QueryRef<'_>, attributes: Option<Vec<String>>) -> Result<Query>
         let names: Vec<String> = names.iter().map(|name| format!("\"{name}\"")).collect();
         return Err(Error::new(
             Kind::InvalidParameter,
-            format!("the target asks for nothing in attribute \"{}\"", attributes[i]),
+            format!("the query has no target in attribute \"{}\"", attributes[i]),
         )
         .detail(format!("It asks for {}.", names.join(", ")))
         .hint("Name an attribute of the target, or none."));

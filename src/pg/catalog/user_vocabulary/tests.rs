@@ -70,7 +70,7 @@ mod tests {
             failure(&format!("SELECT coop_define_attribute_value({arguments}) FROM labelled"))
         };
         assert!(define("'neckline', 'crew', avg(emb)").starts_with(
-            "value \"crew\" of attribute \"neckline\" already exists\nAsked of model \"garments\".\nIt is the model's own."
+            "value \"crew\" of attribute \"neckline\" already exists\nThe model is \"garments\".\nIt is the model's own."
         ));
         assert!(define("'nekline', 'cowl', avg(emb)").starts_with("attribute \"nekline\" does not exist"));
         assert!(define("'neckline', ' cowl', avg(emb)").starts_with("\" cowl\" cannot name a value"));

@@ -32,7 +32,7 @@ mod tests {
         Garments::new("summer").load_as("garments");
         assert_eq!(
             failure("SELECT coop_attr_query('nekline', 'v-neck')"),
-            "attribute \"nekline\" does not exist\nAsked of model \"garments\".\n\
+            "attribute \"nekline\" does not exist\nThe model is \"garments\".\n\
              Known: \"neckline\", \"prints\", \"sleeves\"."
         );
         assert_eq!(
@@ -157,7 +157,7 @@ mod tests {
         let like = |arguments: &str| failure(&format!("SELECT coop_like({e}, {arguments})"));
         assert_eq!(
             like("'print'"),
-            "attribute \"print\" does not exist\nAsked of model \"any name will do\".\n\
+            "attribute \"print\" does not exist\nThe model is \"any name will do\".\n\
              Known: \"prints\", \"neckline\", \"sleeves\"."
         );
         assert_eq!(like("NULL"), "an attribute's name must not be null");
