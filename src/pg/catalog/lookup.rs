@@ -170,7 +170,7 @@ fn unknown_value(model: &ModelEntry, attribute: &str, value: &str) -> Error {
     let key = [text::datum(&model.name), text::datum(attribute)];
     let values = VALUES.rows(&key, name_and_has_query);
     Error::unknown("value", value, values.iter().map(|v| &v.0))
-        .detail(format!("Asked of attribute \"{attribute}\" of model \"{}\".", model.name))
+        .detail(format!("The attribute is \"{attribute}\" of model \"{}\".", model.name))
 }
 
 /// Fails unless the model has this attribute.

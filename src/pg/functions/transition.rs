@@ -205,7 +205,7 @@ fn centre(query: QueryRef<'_>, attributes: Option<Vec<String>>) -> Result<Query>
             Kind::InvalidParameter,
             format!("the query has no target in attribute \"{}\"", attributes[i]),
         )
-        .detail(format!("It asks for {}.", names.join(", ")))
+        .detail(format!("It has targets in {}.", names.join(", ")))
         .hint("Name an attribute of the target, or none."));
     }
     query.centre(&subspaces)

@@ -37,7 +37,7 @@ mod tests {
         );
         assert_eq!(
             failure("SELECT coop_attr_query('neckline', 'vneck')"),
-            "value \"vneck\" does not exist\nAsked of attribute \"neckline\" of model \"garments\".\n\
+            "value \"vneck\" does not exist\nThe attribute is \"neckline\" of model \"garments\".\n\
              Known: \"v-neck\", \"crew\", \"boat\"."
         );
         assert!(failure("SELECT coop_category_query('blous')")
