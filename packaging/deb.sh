@@ -29,12 +29,18 @@ libraries() {
   (cd "$work/shlibs" && dpkg-shlibdeps -O --ignore-missing-info "$1" 2>/dev/null) | sed -n 's/^shlibs:Depends=//p'
 }
 
+# The README and the guides and images that it links to, uncompressed so that the links work.
+readable() {
+  echo README.md
+  grep -oE '\]\([^):#]+' "$root/README.md" | cut -c3- | grep -v '^http' | LC_ALL=C sort -u
+}
+
 documents() { # PACKAGE
-  local doc=/usr/share/doc/$1
+  local doc=/usr/share/doc/$1 file
   copied 644 "$release/copyright" "$doc/copyright"
   copied 644 "$release/THIRD-PARTY.txt" "$doc/THIRD-PARTY.txt"
   copied 644 "$root/CHANGELOG.md" "$doc/changelog"
-  copied 644 "$root/README.md" "$doc/README.md"
+  for file in $(readable); do copied 644 "$root/$file" "$doc/$file"; done
   cat >"$work/changelog" <<END
 coopembed ($version-1) unstable; urgency=medium
 
@@ -43,7 +49,7 @@ coopembed ($version-1) unstable; urgency=medium
  -- $maintainer  $(LC_ALL=C date -u -R -d "@$SOURCE_DATE_EPOCH")
 END
   copied 644 "$work/changelog" "$doc/changelog.Debian"
-  gzip -9n "$tree$doc"/{THIRD-PARTY.txt,changelog,README.md,changelog.Debian}
+  gzip -9n "$tree$doc"/{THIRD-PARTY.txt,changelog,changelog.Debian}
 }
 
 # package NAME SECTION DEPENDS OUT: builds it, with the description on standard input, whose first line is the short one.
