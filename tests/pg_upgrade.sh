@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# pg_upgrade from an older PostgreSQL to $PGV keeps a database with a model, embeddings, an index and a stored neighbor graph as it was. The older
+# pg_upgrade from an older PostgreSQL to $PGV keeps a database with a model, embeddings, an index and a stored neighbour graph as it was. The older
 # server is the one of PyPI, as Debian's may be a newer minor release than the new one and write what that does not know; the extension in it is the
 # one that is installed in the older PG_CONFIG. usage: PGV=18 pg_upgrade.sh OLD-VERSION [OLD-PG_CONFIG]
 source "$(dirname "$0")/tools/lib.sh"
@@ -72,7 +72,7 @@ expect 'the index keeps its size' "$bytes" "$(index_bytes)"
 expect 'no object of the extension is missing' '0|0' "$(ask -c "SELECT count(*) FILTER (WHERE deptype <> 'e'),
   count(*) FILTER (WHERE (pg_identify_object(classid, objid, objsubid)).type IS NULL) FROM pg_depend
   WHERE refclassid = 'pg_extension'::regclass AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'coopembed')")"
-expect 'trigger, index, neighbor graph and defined names go on' 't|67|67|67|0' "$(ask <<'SQL' | tail -1
+expect 'trigger, index, neighbour graph and defined names go on' 't|67|67|67|0' "$(ask <<'SQL' | tail -1
 INSERT INTO shop.products SELECT id + 2000, name, designer, category, image FROM shop.products WHERE id <= 2;
 CALL coop_build_knn('shop.products', 'id', 'emb', 'shop.graph', 8);
 SELECT coop_drop_category('ball');

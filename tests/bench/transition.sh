@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Transitions through a data set's gallery with the shipped model (Section 5.3 of the paper): where paths cross into another category, what
-# coop_replace finds, and how long a neighbor graph takes to build. usage: tests/bench/transition.sh FOLDER [ROWS]
+# coop_replace finds, and how long a neighbour graph takes to build. usage: tests/bench/transition.sh FOLDER [ROWS]
 # FOLDER is what `coopembed data emoji` makes; ROWS (100000) is how many the timed graph has, 0 for none. The extension must be installed (release).
 source "$(dirname "$0")/../tools/lib.sh"
 folder=${1:?usage: transition.sh FOLDER [ROWS]}

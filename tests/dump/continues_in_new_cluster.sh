@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A dump of a database in use, restored into a new cluster, gives the same embeddings, index, neighbor graph and answers to the bit, and goes on
+# A dump of a database in use, restored into a new cluster, gives the same embeddings, index, neighbour graph and answers to the bit, and goes on
 # from there; a role with pg_read_all_data dumps the same.
 source "$(dirname "$0")/../tools/lib.sh"
 find_postgres
@@ -37,7 +37,7 @@ stop_cluster "$SCRATCH"
 start_cluster "$SCRATCH/fresh" fsync=off
 psql_ -d postgres -f "$SCRATCH/used.sql" >/dev/null
 expect 'a new cluster has the embeddings, makes the same ones, and gives all answers' '' "$(contents | diff "$SCRATCH/contents" -)"
-expect 'trigger, index, neighbor graph and defined names go on' 't|62|62|0' "$(ask <<'SQL' | tail -1
+expect 'trigger, index, neighbour graph and defined names go on' 't|62|62|0' "$(ask <<'SQL' | tail -1
 INSERT INTO shop.products SELECT id + 1000, name, designer, category, image FROM shop.products WHERE id <= 2;
 CALL coop_build_knn('shop.products', 'id', 'emb', 'shop.graph', 8);
 SELECT coop_drop_category('ball');

@@ -43,7 +43,7 @@ expect 'it embeds afterwards' '1|t|t 2|t|t 3|t|t' "$(on_standby -c "$embeds" | x
 
 stop_cluster "$SCRATCH"
 on_standby -c 'SELECT pg_promote()' >/dev/null
-expect 'after its promotion tables, index, neighbor graph and defined names go on' '62|62|62|0' "$(on_standby <<'SQL' | tail -1
+expect 'after its promotion tables, index, neighbour graph and defined names go on' '62|62|62|0' "$(on_standby <<'SQL' | tail -1
 INSERT INTO shop.products SELECT 1000 + id, name, designer, category, image FROM shop.products WHERE id <= 2;
 CALL coop_embed_table('shop.products', 'image', 'emb');
 CALL coop_build_knn('shop.products', 'id', 'emb', 'shop.graph', 8);

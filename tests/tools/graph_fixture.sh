@@ -1,4 +1,4 @@
-# Sourced by tests/graph/*.sh: a table `items` of embeddings of the shipped model's shape, its stored neighbor graph `knn`, and a comparison of the
+# Sourced by tests/graph/*.sh: a table `items` of embeddings of the shipped model's shape, its stored neighbour graph `knn`, and a comparison of the
 # graph with all distances.
 # shellcheck shell=bash
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"

@@ -1,5 +1,5 @@
 -- Calls every function that only reads, with everything named by schema, so that the results are the same whatever the search_path is.
--- Reads shop.products (embedded) and the neighbor graph shop.graph. Variable: ext, the extension's schema, quoted.
+-- Reads shop.products (embedded) and the neighbour graph shop.graph. Variable: ext, the extension's schema, quoted.
 \set green :ext '.coop_attr_query(''hue'', ''green'')'
 SELECT pg_catalog.md5(pg_catalog.concat_ws(' ', :green, :ext.coop_attr_query('hue', 'green', 'emoji'), :ext.coop_category_query('tool'),
     :ext.coop_category_query('tool', 'emoji')));

@@ -1,5 +1,5 @@
 # Sourced by tests/security/*.sh: databases with the extension, the shipped model, and a schema `shop` with 60 embedded rows of the demo and
-# a neighbor graph of them, which the unprivileged role `clerk` may read.
+# a neighbour graph of them, which the unprivileged role `clerk` may read.
 # shellcheck shell=bash
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 

@@ -1,4 +1,4 @@
-//! Stored neighbor graphs: the list of them, `coopembed.knn_graphs`, with who may add to it and remove from it, and what builds them needs in
+//! Stored neighbour graphs: the list of them, `coopembed.knn_graphs`, with who may add to it and remove from it, and what builds them needs in
 //! Rust. The graphs themselves are tables that `sql/current/knn.sql` builds, with the privileges of whoever calls `coop_build_knn()`.
 
 use crate::error::{Error, Kind, Result};
@@ -98,7 +98,7 @@ fn check_own_table(graph: Oid) -> Result<()> {
     // aclcheck_error accepts.
     unsafe {
         if pg_sys::get_rel_relkind(graph) as u8 != pg_sys::RELKIND_RELATION {
-            return Err(Error::new(Kind::InvalidParameter, "a neighbor graph must be an ordinary table"));
+            return Err(Error::new(Kind::InvalidParameter, "a neighbour graph must be an ordinary table"));
         }
         if !compat::owns_relation(graph, pg_sys::GetUserId()) {
             let kind = pg_sys::ObjectType::OBJECT_TABLE;

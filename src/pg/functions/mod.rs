@@ -8,7 +8,7 @@
 //! | `queries.rs` | `coop_attr_query()`, `coop_category_query()`, `coop_like()`, `coop_vector()` |
 //! | `algebra.rs` | `coop_replace()`, `coop_blend()`, `coop_subspace()`, `coop_explain()` |
 //! | `tags.rs` | `coop_predict()`, `coop_tags()`: which values an embedding shows |
-//! | `knn.rs` | stored neighbor graphs: the list of them, digests of embeddings |
+//! | `knn.rs` | stored neighbour graphs: the list of them, digests of embeddings |
 //! | `transition.rs` | `coop_transition()`: the shortest path from image to image |
 //! | `retrieval.rs` | functions on a whole table, in SQL alone: duplicates, typicality, measures of rankings |
 //! | `version.rs` | `coop_version()` |
