@@ -72,7 +72,7 @@ async fn inspect_in(
 struct Extension {
     oid: u32,
     version: String,
-    /// Quoted.
+    /// Schema of the extension, quoted for SQL.
     schema: String,
     /// Whether all its functions are found without their schema.
     visible: bool,

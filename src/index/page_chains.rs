@@ -13,7 +13,7 @@ use crate::space::Layout;
 /// Detects chains that never end: a chain with more pages than the index contains a cycle.
 #[derive(Debug, Default)]
 struct CycleGuard {
-    /// Pages visited.
+    /// Pages visited so far; more than the index has means a cycle.
     visited: u32,
     /// Pages of the index when they were last counted: others may add to the chain while it is being read.
     blocks: u32,

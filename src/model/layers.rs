@@ -62,7 +62,7 @@ pub struct ConvSpec {
     pub depthwise: bool,
     /// Where zeros go around the input.
     pub padding: Padding,
-    /// Applied last.
+    /// Applied after the normalisation.
     pub activation: Activation,
 }
 
@@ -91,7 +91,7 @@ impl Padding {
 /// The function applied to a convolution's result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Activation {
-    /// The identity.
+    /// No activation.
     None,
     /// max(x, 0).
     Relu,

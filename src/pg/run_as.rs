@@ -5,7 +5,7 @@ use pgrx::pg_sys;
 /// While this lives, the session has another user, security context and settings. The abort of a transaction restores all of them by itself,
 /// so an error leaves nothing behind.
 pub struct RunAs {
-    /// The user before.
+    /// Restored when this is dropped.
     previous_user: pg_sys::Oid,
     /// The security context before.
     previous_context: i32,

@@ -43,7 +43,7 @@ pub fn figures(results: &EvaluationResults) -> Figures {
 /// The mean and standard deviation of a figure over seeds.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 pub struct Spread {
-    /// The mean.
+    /// Mean over seeds.
     pub mean: f64,
     /// The sample standard deviation; 0 for a single run.
     pub deviation: f64,

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 pub struct FinishedRun {
     /// Identifies the run, its labels and its features; see [`RunStore::key`].
     pub key: String,
-    /// The run.
+    /// What was trained, the seed included.
     pub run: Run,
     /// Its figures; empty if it failed.
     pub figures: Figures,

@@ -11,7 +11,7 @@ pub struct Summary {
     pub title: &'static str,
     /// What the rows differ in: head of the first column.
     pub differs: &'static str,
-    /// The other columns.
+    /// Columns after the row name.
     pub columns: Vec<Column>,
     /// The rows of the table.
     pub rows: Vec<SummaryRow>,

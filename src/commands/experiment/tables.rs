@@ -30,13 +30,13 @@ pub enum TableName {
 pub struct Table {
     /// Name of the files.
     pub name: &'static str,
-    /// Title.
+    /// Heading of the table, as the paper numbers it.
     pub title: &'static str,
     /// What the rows differ in.
     pub differs: &'static str,
-    /// The rows.
+    /// One training configuration per row; each is trained once per seed.
     pub rows: Vec<TableRow>,
-    /// The columns.
+    /// The figures that the table shows.
     pub columns: Vec<Column>,
 }
 

@@ -42,7 +42,7 @@ pub struct SampleSizes {
 /// Facts under a heading.
 #[derive(Debug, Serialize)]
 pub struct FactGroup {
-    /// The heading.
+    /// Heading of the group of facts.
     pub name: String,
     /// Names and values.
     pub rows: Vec<(String, String)>,
@@ -99,7 +99,7 @@ pub struct ExampleResult {
 /// A map of an attribute's subspace, in two dimensions.
 #[derive(Debug, Serialize)]
 pub struct SubspaceMap {
-    /// The attribute.
+    /// Attribute whose subspace is mapped.
     pub attribute: String,
     /// Whether its values are ordered.
     pub ordered: bool,
@@ -107,7 +107,7 @@ pub struct SubspaceMap {
     pub values: Vec<String>,
     /// The fraction of the variance along each axis.
     pub explained: [f64; 2],
-    /// The images.
+    /// One point per image of the sample.
     pub points: Vec<MapPoint>,
     /// The stored queries of the values.
     pub queries: Vec<MapPoint>,
@@ -118,7 +118,7 @@ pub struct SubspaceMap {
 pub struct MapPoint {
     /// Along the first principal component.
     pub x: f64,
-    /// Along the second.
+    /// Along the second principal component.
     pub y: f64,
     /// Index of its value.
     pub value: usize,
@@ -130,7 +130,7 @@ pub struct MapPoint {
 /// The losses over the epochs.
 #[derive(Debug, PartialEq, Serialize)]
 pub struct TrainingCurves {
-    /// The epochs.
+    /// Epoch numbers: the horizontal axis.
     pub epochs: Vec<f64>,
     /// The columns that change.
     pub series: Vec<CurveSeries>,

@@ -172,7 +172,7 @@ struct IndexBuild<'a> {
     batch: Option<EncodedRows>,
     /// How many rows make a group.
     group_rows: usize,
-    /// The directory.
+    /// Directory entries of the groups written so far.
     groups: Vec<DirectoryEntry>,
     /// Rows without an embedding.
     nulls: Vec<Tid>,

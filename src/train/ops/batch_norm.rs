@@ -49,7 +49,7 @@ pub struct Affine<'a> {
     pub beta: &'a [f32],
 }
 
-/// Computes y.
+/// y = γ (x − μ) / √(σ² + ε) + β, then the activation.
 pub fn forward(
     x: &[f32],
     moments: &[Moments],
