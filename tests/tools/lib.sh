@@ -208,7 +208,8 @@ embed_demo() {
     ask -c 'CREATE TEMP TABLE embeddings (id int, emb coopvec)' -c "\\copy embeddings FROM '$embeddings'" \
       -c "UPDATE $1 t SET emb = e.emb FROM embeddings e WHERE e.id = t.id"
   else
-    ask -c "CALL coop_embed_table('$1', 'image', 'emb')" -c "\\copy (SELECT id, emb FROM $1 ORDER BY id) TO '$embeddings'"
+    ask -c "CALL coop_embed_table('$1', 'image', 'emb')" -c "\\copy (SELECT id, emb FROM $1 ORDER BY id) TO '$embeddings.$$'"
+    mv "$embeddings.$$" "$embeddings" # at once: other scripts may run at the same time
   fi
 }
 
