@@ -21,6 +21,10 @@ at_exit() { cleanups+=("$1"); } # COMMAND
 on_exit() {
   local status=$? i
   set +e
+  if [ -z "$finished" ] && [ $status != 0 ] && [ -f "${SCRATCH:-}/server.log" ]; then
+    echo "the end of the server's log:"
+    tail -20 "$SCRATCH/server.log" | sed 's/^/    server: /'
+  fi
   for ((i = ${#cleanups[@]} - 1; i >= 0; i--)); do eval "${cleanups[i]}"; done
   if [ -z "$finished" ] && [ $((passed + failed)) -gt 0 ]; then
     if [ $status != 0 ]; then
