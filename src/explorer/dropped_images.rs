@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// How many are kept; the least recently used is evicted first.
 const CAPACITY: NonZeroUsize = NonZeroUsize::new(8).unwrap();
 
-/// Dropped images by the [`digest`] of their bytes.
+/// Dropped images by the [`digest()`] of their bytes.
 #[derive(Debug)]
 pub struct DroppedImages(Mutex<LruCache<String, Arc<Vec<u8>>>>);
 

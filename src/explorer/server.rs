@@ -45,7 +45,7 @@ const FILES: [(&str, &str, &str); 10] = [
 /// Serves the page until SIGINT or SIGTERM.
 ///
 /// # Errors
-/// Those of [`Connection::new`], [`inspect`] and [`ServeArgs::address`]; [`Kind::Io`] if the address cannot be bound.
+/// Those of `Connection::new`, `inspect` and [`ServeArgs::address`]; [`Kind::Io`] if the address cannot be bound.
 pub fn run(args: &ServeArgs) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -1,5 +1,5 @@
 //! Decodes an image file of any supported format to an upright RGB image: recognises the format, checks the limits, and calls the
-//! format's decoder. JPEG is decoded in [`jpeg`](super::jpeg); the others through the `image` crate, with the checks in the
+//! format's decoder. JPEG is decoded in [`super::jpeg`]; the others through the `image` crate, with the checks in the
 //! file of each format.
 
 use super::decode_error::{cmyk, corrupt, from_image_crate, SUPPORTED};

@@ -74,7 +74,7 @@ pub fn max_pool(map: &Tensor) -> Result<Tensor> {
     max_pool_axis(&max_pool_axis(map, 2)?, 3)
 }
 
-/// max(x[2i-1], x[2i], x[2i+1]) along a dimension; entries outside of it do not count.
+/// `max(x[2i-1], x[2i], x[2i+1])` along a dimension; entries outside of it do not count.
 fn max_pool_axis(x: &Tensor, dim: usize) -> Result<Tensor> {
     let size = x.dim(dim)?;
     let pick = |offset: isize| -> Result<Tensor> {
