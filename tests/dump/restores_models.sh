@@ -4,11 +4,7 @@ source "$(dirname "$0")/../tools/large_model_fixture.sh"
 large_model_cluster
 rows=$(model_rows shop)
 answers=$(model_answers shop)
-"$BIN/createdb" text
-"$BIN/pg_dump" shop | ask -d text >/dev/null
-"$BIN/createdb" parallel
-"$BIN/pg_dump" -Fc -f "$SCRATCH/shop.dump" shop
-"$BIN/pg_restore" -e -j 4 -d parallel "$SCRATCH/shop.dump"
+restore_both_ways shop
 for way in text parallel; do
   expect "the rows are the same ($way)" "$rows" "$(model_rows $way)"
   expect "the answers are the same ($way)" "$answers" "$(model_answers $way)"

@@ -7,11 +7,7 @@ build
 answer="SELECT string_agg(id::text, ' ' ORDER BY step), count(*) FILTER (WHERE is_crossing) FROM coop_transition('items', 'id', 'emb', 21, 28, k => 4)"
 found=$(ask -c "$answer" -c "SELECT * FROM coop_knn_graphs()")
 ask -c "CREATE TABLE rows AS SELECT * FROM items WHERE id < 30" -c "CALL coop_build_knn('rows', 'id', 'emb', 'gone')" -c "DROP TABLE gone"
-"$BIN/createdb" text
-"$BIN/pg_dump" shop | ask -d text >/dev/null
-"$BIN/createdb" parallel
-"$BIN/pg_dump" -Fc -f "$SCRATCH/shop.dump" shop
-"$BIN/pg_restore" -e -j 2 -d parallel "$SCRATCH/shop.dump"
+restore_both_ways shop
 for way in text parallel; do
   expect "a dump carries graphs and what they are of ($way)" "$found" "$(ask -d $way -c "$answer" -c "SELECT * FROM coop_knn_graphs()")"
   expect "but not a graph that was dropped ($way)" 2 "$(ask -d $way -c "SELECT count(*) FROM coopembed.knn_graphs")"

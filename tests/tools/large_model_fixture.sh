@@ -1,4 +1,4 @@
-# Sourced by tests/dump/restores_models.sh and tests/replication/standby_without_model.sh: a database `shop` with a model whose weights are large,
+# Sourced by tests/dump/restores_models.sh and tests/replication/dropped_model.sh: a database `shop` with a model whose weights are large,
 # and what has to be the same in a copy of it.
 # shellcheck shell=bash
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"

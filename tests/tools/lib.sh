@@ -217,6 +217,15 @@ embed_demo() {
   fi
 }
 
+# Restores a dump of a database into the databases `text`, from SQL text, and `parallel`, by pg_restore with several jobs.
+restore_both_ways() { # DATABASE
+  "$BIN/createdb" text
+  "$BIN/pg_dump" "$1" | ask -d text >/dev/null
+  "$BIN/createdb" parallel
+  "$BIN/pg_dump" -Fc -f "$SCRATCH/$1.dump" "$1"
+  "$BIN/pg_restore" -e -j 4 -d parallel "$SCRATCH/$1.dump"
+}
+
 # Checks. Each prints "ok: WHAT" or "FAILED: WHAT", and the script goes on; finish, its last command, says how many there were of each,
 # and fails if any failed. die() is for what makes going on pointless.
 ok() { passed=$((passed + 1)); echo "ok: $1"; }

@@ -86,7 +86,7 @@ impl OutputFolder {
     /// not exist.
     ///
     /// # Errors
-    /// [`Kind::Io`].
+    /// [`Kind::Io`]; [`Kind::Internal`] if an image of `rows` does not exist all the same.
     pub fn finish(
         &self,
         rows: &[BuiltRow],
@@ -101,12 +101,11 @@ impl OutputFolder {
             self.write(name, bytes)?;
         }
         self.write("images.csv", &images_csv(rows, attributes)?)?;
-        remove_folder(&self.previous())
-    }
-
-    /// Whether every image of `rows` exists.
-    pub fn has_all(&self, rows: &[BuiltRow]) -> bool {
-        rows.iter().all(|row| self.folder.join(&row.path).is_file())
+        remove_folder(&self.previous())?;
+        if !rows.iter().all(|row| self.folder.join(&row.path).is_file()) {
+            return Err(Error::new(Kind::Internal, "images.csv names an image that does not exist"));
+        }
+        Ok(())
     }
 
     fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
