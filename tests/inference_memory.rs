@@ -4,7 +4,7 @@
 #![cfg(feature = "cli")]
 
 use candle_core::{DType, Device, Tensor};
-use coopembed::model::{load_backbone, Arch, Tensors};
+use coopembed::model::{load_backbone, Arch, FeatureSet, Tensors};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -38,7 +38,7 @@ fn after_the_first_passes_only_the_result_is_allocated() {
             .into_iter()
             .map(|(name, shape)| (name, Tensor::ones(shape, DType::F32, &Device::Cpu).unwrap()))
             .collect();
-        let backbone = load_backbone(arch, &tensors, &Device::Cpu).unwrap();
+        let backbone = load_backbone(arch, FeatureSet::Last, &tensors, &Device::Cpu).unwrap();
         // More images than pass through the network together.
         let images = Tensor::zeros((40, 3, 64, 64), DType::F32, &Device::Cpu).unwrap();
         let mut passes = Vec::new();

@@ -1,5 +1,6 @@
 //! The known backbones (ResNet-18, -34, -50 and EfficientNet-Lite0) as lists of layers.
 
+use super::feature_layout::Tap;
 use super::layers::{Activation, Block, ConvNet, ConvSpec, Padding, Shortcut};
 use crate::error::{Error, Result};
 use std::fmt;
@@ -73,6 +74,7 @@ impl FromStr for Arch {
 fn resnet(repeats: [usize; 4], block: fn(&str, usize, usize, usize) -> Block, expansion: usize) -> ConvNet {
     let stem = resnet_conv("", ["conv1", "bn1"], [3, 64], 7, 2, Activation::Relu);
     let mut blocks = Vec::new();
+    let mut taps = vec![Tap { blocks: 0, channels: stem.outputs }];
     let mut inputs = 64;
     for (stage, repeats) in repeats.into_iter().enumerate() {
         let width = 64 << stage;
@@ -81,8 +83,9 @@ fn resnet(repeats: [usize; 4], block: fn(&str, usize, usize, usize) -> Block, ex
             blocks.push(block(&format!("layer{}.{i}.", stage + 1), inputs, width, stride));
             inputs = width * expansion;
         }
+        taps.push(Tap { blocks: blocks.len(), channels: inputs });
     }
-    ConvNet { stem, max_pool: true, blocks, head: None, features: inputs, norm_epsilon: 1e-5 }
+    ConvNet { stem, max_pool: true, blocks, head: None, taps, channels: inputs, norm_epsilon: 1e-5 }
 }
 
 fn resnet_conv(
@@ -154,6 +157,7 @@ const EFFICIENTNET_STAGES: [[usize; 5]; 7] = [
 fn efficientnet_lite0() -> ConvNet {
     let mut blocks = Vec::new();
     let mut inputs = 32;
+    let mut taps = vec![Tap { blocks: 0, channels: inputs }];
     for [kernel, first_stride, expansion, outputs, repeats] in EFFICIENTNET_STAGES {
         for i in 0..repeats {
             let stride = if i == 0 { first_stride } else { 1 };
@@ -161,6 +165,7 @@ fn efficientnet_lite0() -> ConvNet {
             blocks.push(inverted_residual(&prefix, [inputs, expansion, outputs], kernel, stride));
             inputs = outputs;
         }
+        taps.push(Tap { blocks: blocks.len(), channels: outputs });
     }
     let pointwise = |names, channels| same_conv("", names, channels, [1, 1], false, Activation::Relu6);
     ConvNet {
@@ -168,7 +173,8 @@ fn efficientnet_lite0() -> ConvNet {
         max_pool: false,
         blocks,
         head: Some(pointwise(["_conv_head", "_bn1"], [inputs, 1280])),
-        features: 1280,
+        taps,
+        channels: 1280,
         norm_epsilon: 1e-3,
     }
 }
@@ -240,7 +246,7 @@ mod tests {
                 .filter(|(name, _)| !name.contains("running"))
                 .map(|(_, shape)| shape.iter().product::<usize>())
                 .sum();
-            (parameters, tensors.len(), arch.description().features)
+            (parameters, tensors.len(), arch.description().channels)
         });
         assert_eq!(
             counts,

@@ -1,5 +1,6 @@
 //! `config.json` of a model directory: what the numbers in `model.safetensors` mean.
 
+use super::feature_layout::FeatureSet;
 use super::tagging_config::TaggingConfig;
 use crate::error::{Error, Kind, Result};
 use crate::image::Preprocessing;
@@ -10,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 /// The newest format that this program reads. It writes the oldest format that can express a model
 /// ([`ModelConfig::needed_version`]), so that older versions can read what they understand.
-pub const FORMAT_VERSION: u32 = 3;
+pub const FORMAT_VERSION: u32 = 4;
 
 /// Everything about a trained model except its tensors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -49,8 +50,11 @@ pub struct ModelConfig {
 pub struct Architecture {
     /// `resnet18`, `resnet34`, `resnet50` or `efficientnet_lite0`.
     pub backbone: String,
-    /// Length of the backbone's pooled feature vector.
+    /// Length of the backbone's feature vector.
     pub features: usize,
+    /// The maps that features are taken from; from format 4 on.
+    #[serde(default, skip_serializing_if = "FeatureSet::is_last")]
+    pub feature_set: FeatureSet,
     /// Whether feature vectors are scaled to mean 0 and variance 1 before the projection; from format 2 on.
     #[serde(default, skip_serializing_if = "is_false")]
     pub standardize_features: bool,
@@ -130,6 +134,9 @@ impl ModelConfig {
 
     /// The oldest format that can express this config. A reader that would silently ignore a part of it refuses it instead.
     pub fn needed_version(&self) -> u32 {
+        if self.architecture.feature_set == FeatureSet::Levels {
+            return 4;
+        }
         match (&self.tagging, self.architecture.standardize_features) {
             (Some(_), _) => 3,
             (None, true) => 2,

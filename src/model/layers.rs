@@ -3,9 +3,10 @@
 //! One description serves loading, inference on the CPU ([`super::cpu`]), inference on a GPU ([`super::candle_backbone`]) and
 //! training (`train/trainable_backbone.rs`).
 
+use super::feature_layout::{FeatureLayout, FeatureSet, Tap};
 use crate::error::Result;
 
-/// A backbone as its layers, first to last; the last feature map is averaged over its pixels. `ConvNet` (of [`ConvSpec`]s)
+/// A backbone as its layers, first to last. [`FeatureLayout`] says what becomes of its maps. `ConvNet` (of [`ConvSpec`]s)
 /// describes a network, `ConvNet<L>` holds the same network with loaded layers `L`.
 #[derive(Debug, Clone)]
 pub struct ConvNet<L = ConvSpec> {
@@ -17,8 +18,10 @@ pub struct ConvNet<L = ConvSpec> {
     pub blocks: Vec<Block<L>>,
     /// A last convolution after the blocks.
     pub head: Option<L>,
-    /// F, the channels of the last feature map.
-    pub features: usize,
+    /// The maps whose statistics are features of every level: the stem's and the last of each stage.
+    pub taps: Vec<Tap>,
+    /// Channels of the last feature map.
+    pub channels: usize,
     /// ε, which batch normalisation adds to a variance.
     pub norm_epsilon: f64,
 }
@@ -128,6 +131,11 @@ impl ConvSpec {
 }
 
 impl<L> ConvNet<L> {
+    /// Where the numbers of a feature vector come from.
+    pub fn feature_layout(&self, set: FeatureSet) -> FeatureLayout {
+        FeatureLayout::new(self, set)
+    }
+
     /// Every layer, in the order of the forward pass (a block's shortcut after its path).
     pub fn layers(&self) -> impl Iterator<Item = &L> {
         let blocks = self.blocks.iter().flat_map(|block| {
@@ -138,6 +146,13 @@ impl<L> ConvNet<L> {
             block.path.iter().chain(shortcut)
         });
         std::iter::once(&self.stem).chain(blocks).chain(&self.head)
+    }
+}
+
+impl<L> Block<L> {
+    /// How many layers it has, the shortcut's included.
+    pub fn layer_count(&self) -> usize {
+        self.path.len() + usize::from(matches!(self.shortcut, Shortcut::Projection(_)))
     }
 }
 
@@ -160,7 +175,8 @@ impl ConvNet {
             max_pool: self.max_pool,
             blocks: self.blocks.iter().map(block).collect::<Result<_>>()?,
             head: self.head.as_ref().map(&load).transpose()?,
-            features: self.features,
+            taps: self.taps.clone(),
+            channels: self.channels,
             norm_epsilon: self.norm_epsilon,
         })
     }

@@ -1,6 +1,6 @@
 //! Models: the network from pixels to embeddings, and the files that hold it.
 //!
-//! A model maps an image to a raw embedding in two steps: a backbone ([`Backbone`]) turns pixels into F pooled features, and one
+//! A model maps an image to a raw embedding in two steps: a backbone ([`Backbone`]) turns pixels into F features, and one
 //! linear projection turns these into the K·n numbers of the superspace. Beside the network a model stores proxies (what training
 //! pulled embeddings towards), query prototypes (what attribute and category queries aim at) and a vocabulary.
 //!
@@ -16,6 +16,7 @@
 //! | `tagging` | tags of an embedding, with probabilities |
 //! | `architectures` | the known backbones ([`Arch`]) as lists of layers |
 //! | `layers` | what a layer is: convolution, block, padding, activation |
+//! | `feature_layout` | which statistics of which maps are features, and their order |
 //! | `map_shape` | shapes of feature maps, and how a kernel moves over them |
 //! | `batch_norm_folding` | batch normalisation folded into filters |
 //! | `backbone` | the trait [`Backbone`] |
@@ -39,6 +40,7 @@ pub(crate) mod cpu;
 mod cpu_backbone;
 mod device;
 mod directory;
+pub(crate) mod feature_layout;
 #[cfg(feature = "cli")]
 mod import;
 pub(crate) mod layers;
@@ -57,13 +59,14 @@ mod tensors;
 mod trained_model;
 
 pub use architectures::Arch;
-pub use backbone::Backbone;
+pub use backbone::{Backbone, LowerMaps};
 pub use config::{
     backbone_and_input_size, Architecture, Attribute, ModelConfig, ModelDigest, VocabularyEntry,
     FORMAT_VERSION,
 };
 pub use device::open_device;
 pub use directory::{read_directory, write_directory};
+pub use feature_layout::FeatureSet;
 #[cfg(feature = "cli")]
 pub use import::{import_backbone, read_backbone};
 pub use load_backbone::load_backbone;

@@ -1,6 +1,6 @@
 //! Weights and images from a formula, for tests; `tests/fixtures/backbones.py` evaluates the same formula.
 
-use super::{tensor_names, Arch, Architecture, Attribute, ModelConfig, Tensors, VocabularyEntry};
+use super::{tensor_names, Arch, Architecture, Attribute, FeatureSet, ModelConfig, Tensors, VocabularyEntry};
 use crate::image::Preprocessing;
 use candle_core::{Device, Tensor};
 
@@ -58,10 +58,15 @@ pub fn model(arch: Arch) -> (ModelConfig, Tensors) {
     };
     let attribute =
         |name: &str, ordered, values| Attribute { name: name.into(), ordered, values: named(values) };
-    let features = arch.description().features;
+    let features = arch.description().channels;
     let config = ModelConfig {
         format_version: 1,
-        architecture: Architecture { backbone: arch.to_string(), features, standardize_features: false },
+        architecture: Architecture {
+            backbone: arch.to_string(),
+            features,
+            feature_set: FeatureSet::Last,
+            standardize_features: false,
+        },
         subspace_dim: 4,
         attributes: vec![
             attribute("colour", false, &[("red", 5), ("green", 3), ("blue", 0)]),

@@ -52,11 +52,12 @@ pub(super) fn config_digest(config: &ModelConfig) -> String {
 pub(super) fn architecture(config: &ModelConfig) -> Result<(Arch, ConvNet)> {
     let arch: Arch = config.architecture.backbone.parse()?;
     let description = arch.description();
-    if config.architecture.features != description.features {
+    let expected = description.feature_layout(config.architecture.feature_set).len;
+    if config.architecture.features != expected {
         return Err(Error::new(Kind::InvalidModel, "config.json does not describe a usable model").detail(
             format!(
                 "Found {} features of the backbone {arch}, expected {}.",
-                config.architecture.features, description.features
+                config.architecture.features, expected
             ),
         ));
     }
@@ -92,7 +93,8 @@ pub(super) fn expected_proxies(config: &ModelConfig, file: &TensorFile<'_>) -> V
 
 /// The tensors that the network needs.
 pub(super) fn expected_network(config: &ModelConfig, description: &ConvNet) -> Vec<Expected> {
-    let (dimensions, features) = (config.attributes.len() * config.subspace_dim, description.features);
+    let (dimensions, features) =
+        (config.attributes.len() * config.subspace_dim, config.architecture.features);
     let backbone = description.tensor_shapes().into_iter();
     backbone
         .map(|(name, shape)| Expected::new(format!("{BACKBONE_PREFIX}{name}"), shape))

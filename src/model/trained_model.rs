@@ -73,7 +73,12 @@ impl Model {
         Ok(Self {
             digest,
             layout: config.layout(&digest)?,
-            backbone: load_backbone(arch, &file.tensors_under(tensor_names::BACKBONE_PREFIX)?, device)?,
+            backbone: load_backbone(
+                arch,
+                config.architecture.feature_set,
+                &file.tensors_under(tensor_names::BACKBONE_PREFIX)?,
+                device,
+            )?,
             projection: Projection::new(
                 &file.tensor(tensor_names::PROJECTION_WEIGHT)?,
                 &file.tensor(tensor_names::PROJECTION_BIAS)?,
@@ -113,7 +118,7 @@ impl Model {
         self.project(self.features(pixels, batch)?, batch)
     }
 
-    /// The first half of [`Model::embed`]: pixels to the backbone's pooled features `[batch, F]`.
+    /// The first half of [`Model::embed`]: pixels to the backbone's features `[batch, F]`.
     ///
     /// # Errors
     /// [`Kind::Mismatch`] for another number of bytes.

@@ -7,7 +7,7 @@ use candle_core::{DType, Device, Tensor};
 use clap::{Args, Parser};
 use coopembed::error::{Error, Result};
 use coopembed::image::{prepare, Limits, Preprocessing};
-use coopembed::model::{load_backbone, read_backbone, read_directory, Model};
+use coopembed::model::{load_backbone, read_backbone, read_directory, FeatureSet, Model};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -74,7 +74,7 @@ fn main() -> ExitCode {
 fn backbone(args: &BackboneArgs) -> Result<()> {
     let read = |e| Error::io("read", &args.file, &e);
     let (arch, tensors) = read_backbone(&std::fs::read(&args.file).map_err(read)?)?;
-    let backbone = load_backbone(arch, &tensors, &Device::Cpu)?;
+    let backbone = load_backbone(arch, FeatureSet::Last, &tensors, &Device::Cpu)?;
     let shape = (args.batch, 3, args.size, args.size);
     // tests/bench/infer.py makes the same images.
     let numbers = (0..3 * args.batch * args.size * args.size)

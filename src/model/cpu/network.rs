@@ -1,13 +1,15 @@
-//! A whole backbone: images to pooled features.
+//! A whole backbone: images to features.
 
 use super::conv_layer::Layer;
 use super::kernels::{Buffer, Kernels, SLACK};
-use super::pooling::{average, from_planes, max_pool, pooled};
+use super::pooling::{average, from_planes, max_pool, moments, pooled};
 use crate::error::Result;
 use crate::model::batch_norm_folding::Filter;
+use crate::model::feature_layout::{FeatureLayout, FeatureSet};
 use crate::model::layers::{Block, ConvNet, ConvSpec, Shortcut};
 use crate::model::map_shape::MapShape;
 use rayon::prelude::*;
+use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 /// Pixels that pass through the network together: few enough for the caches, and a bound on the memory for maps.
@@ -18,17 +20,19 @@ const PIXELS_AT_ONCE: usize = 1 << 16;
 pub struct Network {
     kernels: &'static Kernels,
     network: ConvNet<Layer>,
+    layout: FeatureLayout,
     /// Buffers for maps. There are as many arenas as calls have run at the same time.
     arenas: Mutex<Vec<Arena>>,
 }
 
 impl Network {
-    /// Builds the network that `description` describes; `filter` supplies the weights of each convolution.
+    /// Builds the network that `description` describes and that gives these features; `filter` supplies the weights of each convolution.
     ///
     /// # Errors
     /// The first error of `filter`.
     pub fn new(
         description: &ConvNet,
+        features: FeatureSet,
         kernels: &'static Kernels,
         filter: impl Fn(&ConvSpec) -> Result<Filter>,
     ) -> Result<Self> {
@@ -37,12 +41,13 @@ impl Network {
             Ok(Layer::new(conv, &weight, &bias, kernels))
         };
         let network = description.load(load)?;
-        Ok(Self { kernels, network, arenas: Mutex::default() })
+        let layout = network.feature_layout(features);
+        Ok(Self { kernels, network, layout, arenas: Mutex::default() })
     }
 
     /// F, the length of a feature vector.
     pub fn features(&self) -> usize {
-        self.network.features
+        self.layout.len
     }
 
     /// Bytes of the weights, and of the arenas that no call is using.
@@ -90,18 +95,111 @@ impl Network {
     fn run(&self, images: &[f32], shape: MapShape, features: &mut [f32], threads: usize) {
         let image_len = shape.channels * shape.plane();
         let chunk = chunk_size(shape);
-        let mut arena = self.arenas.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
-        arena.threads = threads;
+        let mut arena = self.arena(threads);
         for (images, features) in
             images.chunks(chunk * image_len).zip(features.chunks_mut(chunk * self.features()))
         {
             let shape = MapShape { batch: images.len() / image_len, ..shape };
             self.forward_chunk(images, shape, &mut arena, features);
         }
+        self.release(arena);
+    }
+
+    /// The first part of the network alone: the stem and the first `blocks` blocks, on the threads of rayon's pool. Writes the map after
+    /// them, `[batch, height, width, channels]`, and the features of its taps; other columns of `features` are left as they are.
+    ///
+    /// # Panics
+    /// If a slice is not as long as its shape.
+    pub fn lower(
+        &self,
+        images: &[f32],
+        shape: MapShape,
+        blocks: usize,
+        map: &mut [f32],
+        features: &mut [f32],
+    ) {
+        let group = (shape.batch.div_ceil(rayon::current_num_threads())).min(chunk_size(shape));
+        let per_image = [shape.channels * shape.plane(), map.len() / shape.batch, self.features()];
+        let [images_len, map_len, features_len] = per_image.map(|len| len * group);
+        let groups = images
+            .par_chunks(images_len)
+            .zip(map.par_chunks_mut(map_len))
+            .zip(features.par_chunks_mut(features_len));
+        groups.with_max_len(1).for_each(|((images, out), features)| {
+            let shape = MapShape { batch: images.len() / per_image[0], ..shape };
+            let mut arena = self.arena(1);
+            let map = self.lower_chunk(images, shape, blocks, &mut arena, features);
+            out.copy_from_slice(&arena.maps[map].numbers[..out.len()]);
+            self.release(arena);
+        });
+    }
+
+    /// The rest of the network after [`Network::lower`]: a map `[batch, height, width, channels]` of this shape that has passed `blocks`
+    /// blocks, on the threads of rayon's pool. Writes the features of the rest; those of the lower part's taps are left as they are.
+    ///
+    /// # Panics
+    /// If a slice is not as long as its shape.
+    pub fn upper(&self, map: &[f32], shape: MapShape, blocks: usize, features: &mut [f32]) {
+        let group = shape.batch.div_ceil(rayon::current_num_threads()).min(chunk_size(shape));
+        let image_len = shape.channels * shape.plane();
+        let groups = map.par_chunks(image_len * group).zip(features.par_chunks_mut(self.features() * group));
+        groups.with_max_len(1).for_each(|(map, features)| {
+            let mut arena = self.arena(1);
+            arena.write(0, MapShape { batch: map.len() / image_len, ..shape }, |_, to| {
+                to.copy_from_slice(map)
+            });
+            let last = self.run_blocks(blocks..self.network.blocks.len(), 0, &mut arena, features);
+            self.finish(last, &mut arena, features);
+            self.release(arena);
+        });
+    }
+
+    /// The shape of the map after the stem and the first `blocks` blocks.
+    pub fn lower_shape(&self, images: MapShape, blocks: usize) -> MapShape {
+        let mut shape = self.network.stem.after(images);
+        if self.network.max_pool {
+            shape = pooled(shape);
+        }
+        self.network.blocks[..blocks]
+            .iter()
+            .flat_map(|b| &b.path)
+            .fold(shape, |shape, layer| layer.after(shape))
+    }
+
+    fn arena(&self, threads: usize) -> Arena {
+        let mut arena = self.arenas.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
+        arena.threads = threads;
+        arena
+    }
+
+    fn release(&self, arena: Arena) {
         self.arenas.lock().unwrap_or_else(PoisonError::into_inner).push(arena);
     }
 
     fn forward_chunk(&self, images: &[f32], shape: MapShape, arena: &mut Arena, features: &mut [f32]) {
+        let map = self.lower_chunk(images, shape, self.network.blocks.len(), arena, features);
+        self.finish(map, arena, features);
+    }
+
+    /// Runs the head on a map of the arena and writes the mean of the last map.
+    fn finish(&self, mut map: usize, arena: &mut Arena, features: &mut [f32]) {
+        if let Some(head) = &self.network.head {
+            let to = (map + 1) % MAPS;
+            arena.run_layer(head, map, to, None);
+            map = to;
+        }
+        average(self.kernels, arena.maps[map].numbers(), arena.shape(map), features);
+    }
+
+    /// Runs the stem and the first `blocks` blocks; returns the map of the arena with the result.
+    fn lower_chunk(
+        &self,
+        images: &[f32],
+        shape: MapShape,
+        blocks: usize,
+        arena: &mut Arena,
+        features: &mut [f32],
+    ) -> usize {
         let threads = arena.threads;
         arena.write(0, shape, |_, out| from_planes(images, shape, out, threads));
         arena.run_layer(&self.network.stem, 0, 1, None);
@@ -113,15 +211,30 @@ impl Network {
             });
             map = 0;
         }
-        for block in &self.network.blocks {
+        self.take_features(0, arena, map, features);
+        self.run_blocks(0..blocks, map, arena, features)
+    }
+
+    /// Runs some blocks on a map of the arena; returns the map with the result.
+    fn run_blocks(
+        &self,
+        blocks: Range<usize>,
+        mut map: usize,
+        arena: &mut Arena,
+        features: &mut [f32],
+    ) -> usize {
+        for (block, passed) in self.network.blocks[blocks.clone()].iter().zip(blocks.start + 1..) {
             map = block.forward(arena, map);
+            self.take_features(passed, arena, map, features);
         }
-        if let Some(head) = &self.network.head {
-            let to = (map + 1) % MAPS;
-            arena.run_layer(head, map, to, None);
-            map = to;
+        map
+    }
+
+    /// Writes the statistics of a map that has passed so many blocks, if they are features.
+    fn take_features(&self, blocks: usize, arena: &Arena, map: usize, features: &mut [f32]) {
+        if let Some(columns) = self.layout.tap(blocks) {
+            moments(self.kernels, arena.maps[map].numbers(), arena.shape(map), columns, features);
         }
-        average(self.kernels, arena.maps[map].numbers(), arena.shape(map), features);
     }
 }
 

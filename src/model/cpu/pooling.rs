@@ -1,6 +1,7 @@
-//! The steps of a network that are not convolutions: max pool, average pool, and the change of memory layout at the start.
+//! The steps of a network that are not convolutions: max pool, the statistics of a map, and the change of memory layout at the start.
 
 use super::kernels::{for_each_region, Kernels, Partition};
+use crate::model::feature_layout::TapColumns;
 use crate::model::map_shape::MapShape;
 
 /// Partitions a map of this shape along its rows for `threads` threads, with at least `rows` rows in a part.
@@ -65,13 +66,35 @@ pub fn max_pool(kernels: &Kernels, map: &[f32], shape: MapShape, out: &mut [f32]
     });
 }
 
-/// The mean over the pixels, `[batch, channels]`.
-pub fn average(kernels: &Kernels, map: &[f32], shape: MapShape, out: &mut [f32]) {
+/// The mean over the pixels, into the first columns of the rows of `features` (`[batch, F]`).
+pub fn average(kernels: &Kernels, map: &[f32], shape: MapShape, features: &mut [f32]) {
     let share = 1.0 / shape.plane() as f32;
-    for (image, to) in out.chunks_exact_mut(shape.channels).enumerate() {
+    for (image, row) in features.chunks_exact_mut(features.len() / shape.batch).enumerate() {
+        let to = &mut row[..shape.channels];
         to.fill(0.0);
         let pixels = map[image * shape.plane() * shape.channels..].chunks_exact(shape.channels);
         pixels.take(shape.plane()).for_each(|pixel| kernels.add(to, pixel));
         to.iter_mut().for_each(|x| *x *= share);
+    }
+}
+
+/// The mean and the deviation of each channel over the pixels of each image, into columns of the rows of `features` (`[batch, F]`).
+pub fn moments(kernels: &Kernels, map: &[f32], shape: MapShape, columns: &TapColumns, features: &mut [f32]) {
+    let image_len = shape.plane() * shape.channels;
+    let share = 1.0 / shape.plane() as f32;
+    let (mut sums, mut squares) = (vec![0f32; shape.channels], vec![0f32; shape.channels]);
+    let rows = features.chunks_exact_mut(features.len() / shape.batch);
+    for (image, row) in map.chunks_exact(image_len).zip(rows) {
+        kernels.moments(image, &mut sums, &mut squares);
+        for (mean, (sum, first)) in row[columns.mean.clone()].iter_mut().zip(sums.iter().zip(image)) {
+            *mean = first + sum * share;
+        }
+        for (deviation, (sum, square)) in
+            row[columns.deviation.clone()].iter_mut().zip(sums.iter().zip(&squares))
+        {
+            let variance = square * share - (sum * share) * (sum * share);
+            // A comparison with NaN is false, so NaN stays NaN.
+            *deviation = if variance < 0.0 { 0.0 } else { variance.sqrt() };
+        }
     }
 }

@@ -5,6 +5,7 @@ use super::kernels::{available, Kernels};
 use super::pooling::{average, from_planes, max_pool, pooled};
 use super::{Network, SLACK};
 use crate::model::architectures::Arch;
+use crate::model::feature_layout::FeatureSet;
 use crate::model::layers::{Activation, ConvSpec, Padding};
 use crate::model::map_shape::MapShape;
 use crate::model::synthetic::uniform;
@@ -192,7 +193,7 @@ fn network(arch: Arch, kernels: &'static Kernels) -> Network {
         let scale = (6.0 / (weight.len() / conv.outputs) as f32).sqrt();
         Ok((weight.into_iter().map(|w| w * scale).collect(), numbers(&conv.norm, conv.outputs)))
     };
-    Network::new(&arch.description(), kernels, filter).unwrap()
+    Network::new(&arch.description(), FeatureSet::Levels, kernels, filter).unwrap()
 }
 
 fn features(network: &Network, shape: MapShape) -> Vec<f32> {

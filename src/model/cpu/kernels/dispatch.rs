@@ -1,6 +1,7 @@
 //! The loops compiled once per instruction set (portable, AVX2, AVX-512), and the choice of the best at run time.
 
 use super::depthwise_row::{self, RowPointers, CHANNELS};
+use super::moments::{self, MomentPointers};
 use super::pack::{self, tile_range, Packing, Strip};
 use super::region::Region;
 use super::tile::{self, Tile, BLOCK, LINE};
@@ -27,6 +28,7 @@ pub struct Kernels {
     depthwise: fn(usize, usize) -> unsafe fn(&RowPointers),
     maximum: fn(&mut [f32], &[f32]),
     add: fn(&mut [f32], &[f32]),
+    moments: unsafe fn(&MomentPointers),
 }
 
 impl std::fmt::Debug for Kernels {
@@ -60,8 +62,9 @@ pub fn available() -> Vec<&'static Kernels> {
 macro_rules! instruction_set {
     ($module:ident, $vector:ty, [$(#[$target:meta])*], rows [$last:literal: $($row:literal)*], $columns:literal) => {
         mod $module {
-            use super::{depthwise_row, pack, portable_loops, tile, vector};
-            use super::{vector::Vector, Kernels, Packing, RowPointers, Strip, Tile, Window, BLOCK, CHANNELS};
+            use super::{depthwise_row, moments, pack, portable_loops, tile, vector};
+            use super::{vector::Vector, Kernels, MomentPointers, Packing, RowPointers, Strip, Tile, Window};
+            use super::{BLOCK, CHANNELS};
 
             pub static KERNELS: Kernels = Kernels {
                 name: stringify!($module),
@@ -84,6 +87,7 @@ macro_rules! instruction_set {
                 maximum: |to, from| unsafe { maximum(to, from) },
                 // SAFETY: `available` hands out this table only on processors that have the instruction set.
                 add: |to, from| unsafe { add(to, from) },
+                moments,
             };
 
             $(#[$target])*
@@ -96,6 +100,12 @@ macro_rules! instruction_set {
             unsafe fn row<const KERNEL: usize, const STRIDE: usize>(r: &RowPointers) {
                 // SAFETY: the caller upholds the same contract, and this function enables the instruction set.
                 unsafe { depthwise_row::row::<$vector, KERNEL, STRIDE>(r) }
+            }
+
+            $(#[$target])*
+            unsafe fn moments(m: &MomentPointers) {
+                // SAFETY: the caller upholds the same contract, and this function enables the instruction set.
+                unsafe { moments::moments::<$vector>(m) }
             }
 
             $(#[$target])*
@@ -310,5 +320,25 @@ impl Kernels {
     /// Element-wise sum: `to[i] += from[i]`.
     pub fn add(&self, to: &mut [f32], from: &[f32]) {
         (self.add)(to, from);
+    }
+
+    /// Sums of each channel over the pixels of one image, `[pixels, channels]`, and sums of squares, both of the differences from the
+    /// first pixel.
+    ///
+    /// # Panics
+    /// If the image has no pixel, or if `sums` and `squares` differ in length.
+    pub fn moments(&self, image: &[f32], sums: &mut [f32], squares: &mut [f32]) {
+        let channels = sums.len();
+        let pixels = image.len() / channels;
+        assert!(pixels > 0 && squares.len() == channels, "shapes of moments that do not fit");
+        let m = MomentPointers {
+            map: image.as_ptr(),
+            pixels,
+            channels,
+            sums: sums.as_mut_ptr(),
+            squares: squares.as_mut_ptr(),
+        };
+        // SAFETY: the processor has the instruction set (see `available`), and the assertion above covers what is read and written.
+        unsafe { (self.moments)(&m) };
     }
 }

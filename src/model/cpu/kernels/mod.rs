@@ -9,21 +9,20 @@
 //! | `vector` | a vector register as a trait: portable, AVX2, AVX-512 |
 //! | `tile` | the inner loop of a dense convolution |
 //! | `depthwise_row` | the inner loop of a depthwise convolution |
+//! | `moments` | the inner loop of a map's statistics |
 //! | `pack` | gathers the pixels that a kernel covers |
 //! | `region` | lets several threads write parts of one map |
 //! | `buffer` | buffers aligned to cache lines |
-//! | `matrix_product` | matrix products over slices, for training |
 #![allow(unsafe_code)]
 
 mod buffer;
 mod depthwise_row;
 mod dispatch;
-#[cfg(feature = "cli")]
-pub(crate) mod matrix_product;
+mod moments;
 mod pack;
 mod region;
 mod tile;
-mod vector;
+pub(crate) mod vector;
 
 pub use buffer::Buffer;
 pub use depthwise_row::CHANNELS;
