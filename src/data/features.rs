@@ -1,12 +1,13 @@
 //! Features of a frozen backbone: each image goes through it once, and the features are cached by the image's content.
 
-use super::feature_cache::{FeatureCache, Key};
-use super::image_files::{mirror, name_error, read};
+use super::image_files::read;
 use super::manifest::{ImageEntry, Manifest};
 use super::progress::progress_bar;
+use super::row_cache::{Key, RowCache, RowKind};
+use super::view::View;
 use crate::error::{Error, Kind, Result};
-use crate::image::{prepare, Limits, Preprocessing};
-use crate::model::{load_backbone, normalize_pixels, Arch, Tensors};
+use crate::image::Preprocessing;
+use crate::model::{load_backbone, normalize_pixels, Arch, FeatureSet, Tensors};
 use candle_core::{DType, Device};
 use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
@@ -16,19 +17,53 @@ use std::sync::mpsc::sync_channel;
 /// Images that go through the backbone, and are written to the cache, together. An interruption loses one or two such batches.
 const BATCH: usize = 32;
 
-/// The forward pass: pixels `[batch, size, size, 3]` and the batch size to features `[batch, F]`.
+/// The forward pass: pixels `[batch, size, size, 3]` and the batch size to a row of numbers per image.
 type Forward<'a> = dyn Fn(&[u8], usize) -> Result<Vec<f32>> + Sync + 'a;
 
 /// A backbone with its preprocessing, as [`extract`] uses it.
 pub struct Extractor<'a> {
     /// Identifies the backbone with all its weights; see [`backbone_digest`].
     pub backbone: Key,
-    /// Features of an image, F.
-    pub features: usize,
+    /// What the forward pass gives.
+    pub rows: Rows,
     /// How an image becomes pixels.
     pub preprocessing: &'a Preprocessing,
     /// The forward pass of the backbone.
     pub run: &'a Forward<'a>,
+}
+
+/// What a forward pass makes of an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rows {
+    /// So many features.
+    Features(FeatureSet, usize),
+    /// The map after so many blocks, of so many numbers.
+    Maps(usize, usize),
+}
+
+impl Rows {
+    /// Numbers of an image.
+    pub fn numbers(self) -> usize {
+        match self {
+            Self::Features(_, numbers) | Self::Maps(_, numbers) => numbers,
+        }
+    }
+
+    fn kind(self) -> RowKind {
+        match self {
+            Self::Features(..) => RowKind::Features,
+            Self::Maps(..) => RowKind::Maps,
+        }
+    }
+
+    /// Tells apart what one backbone can give. (Empty for the features that were once the only ones.)
+    fn context(self) -> String {
+        match self {
+            Self::Features(FeatureSet::Last, _) => String::new(),
+            Self::Features(FeatureSet::Levels, _) => "levels".into(),
+            Self::Maps(blocks, _) => format!("map after {blocks} blocks"),
+        }
+    }
 }
 
 /// A frozen backbone with the weights that a model directory stores: matrices in half precision. Training on these features means
@@ -36,6 +71,8 @@ pub struct Extractor<'a> {
 pub struct FrozenBackbone {
     /// The architecture.
     pub arch: Arch,
+    /// Which features it gives.
+    pub set: FeatureSet,
     /// The rounded tensors in f32, under their published names.
     pub tensors: Tensors,
     network: Box<dyn crate::model::Backbone>,
@@ -43,14 +80,14 @@ pub struct FrozenBackbone {
 }
 
 impl FrozenBackbone {
-    /// Rounds the tensors and loads the backbone from them.
+    /// Rounds the tensors and loads the backbone from them; it gives these features.
     ///
     /// # Errors
     /// [`Kind::InvalidModel`] if the tensors are not those of `arch`.
-    pub fn new(arch: Arch, tensors: &Tensors) -> Result<Self> {
+    pub fn new(arch: Arch, set: FeatureSet, tensors: &Tensors) -> Result<Self> {
         let tensors = half_matrices(tensors)?;
-        let network = load_backbone(arch, &tensors, &Device::Cpu)?;
-        Ok(Self { arch, digest: backbone_digest(arch.name(), &tensors)?, network, tensors })
+        let network = load_backbone(arch, set, &tensors, &Device::Cpu)?;
+        Ok(Self { arch, set, digest: backbone_digest(arch.name(), &tensors)?, network, tensors })
     }
 
     /// Number of features, F.
@@ -58,7 +95,17 @@ impl FrozenBackbone {
         self.network.features()
     }
 
-    /// Features `[images, F]` of the given images of a manifest, mirrored if `flip`; see [`extract`].
+    /// The network that computes the features.
+    pub fn network(&self) -> &dyn crate::model::Backbone {
+        &*self.network
+    }
+
+    /// See [`backbone_digest`].
+    pub fn digest(&self) -> Key {
+        self.digest
+    }
+
+    /// Features `[images, F]` of a view of the given images of a manifest; see [`extract`].
     ///
     /// # Errors
     /// As [`extract`].
@@ -66,17 +113,17 @@ impl FrozenBackbone {
         &self,
         manifest: &Manifest,
         images: &[usize],
-        flip: bool,
+        view: View,
         preprocessing: &Preprocessing,
-        cache: &Path,
+        cache: Option<&Path>,
     ) -> Result<Vec<f32>> {
         let run = |pixels: &[u8], batch: usize| {
             let input = normalize_pixels(pixels, batch, preprocessing, &Device::Cpu)?;
             Ok(self.network.forward(&input)?.flatten_all()?.to_vec1()?)
         };
-        let (backbone, features) = (self.digest, self.features());
-        let extractor = Extractor { backbone, features, preprocessing, run: &run };
-        extract(manifest, images, flip, &extractor, cache)
+        let rows = Rows::Features(self.set, self.features());
+        let extractor = Extractor { backbone: self.digest, rows, preprocessing, run: &run };
+        extract(manifest, images, view, &extractor, cache)
     }
 }
 
@@ -121,8 +168,8 @@ pub fn default_cache() -> Result<PathBuf> {
     })
 }
 
-/// Computes the features `[images, F]` of the given images of a manifest, mirrored if `flip`. Features that are in the folder
-/// `cache` are not computed again.
+/// Computes the features `[images, F]` of a view of the given images of a manifest. Features that are in the folder `cache` are not
+/// computed again; without one nothing is kept.
 ///
 /// Decoding and the backbone run at the same time. The result does not depend on where an earlier run was interrupted: the list of
 /// images fixes the batches, and each is computed as a whole.
@@ -132,55 +179,104 @@ pub fn default_cache() -> Result<PathBuf> {
 pub fn extract(
     manifest: &Manifest,
     images: &[usize],
-    flip: bool,
+    view: View,
     extractor: &Extractor<'_>,
-    cache: &Path,
+    cache: Option<&Path>,
 ) -> Result<Vec<f32>> {
-    let mut cache = FeatureCache::open(cache, &context(extractor), extractor.features)?;
+    let entries: Vec<&ImageEntry> = images.iter().map(|&i| &manifest.images[i]).collect();
+    let Some(folder) = cache else {
+        let batches: Vec<_> = entries.chunks(BATCH).collect();
+        let mut all = Vec::with_capacity(images.len() * extractor.rows.numbers());
+        compute(manifest, &batches, view, extractor, &mut |_, rows| {
+            all.extend(rows);
+            Ok(())
+        })?;
+        return Ok(all);
+    };
+    let mut cache = extractor.open_cache(folder)?;
+    let keys = fill_cache(manifest, images, view, extractor, &mut cache)?;
+    let mut all = vec![0.0; images.len() * extractor.rows.numbers()];
+    for (key, row) in keys.iter().zip(all.chunks_exact_mut(extractor.rows.numbers())) {
+        cache.read(key, row)?;
+    }
+    Ok(all)
+}
+
+impl Extractor<'_> {
+    /// Opens the cache of the rows.
+    ///
+    /// # Errors
+    /// As [`RowCache::open`].
+    pub fn open_cache(&self, folder: &Path) -> Result<RowCache> {
+        RowCache::open(folder, &context(self), self.rows.kind(), self.rows.numbers())
+    }
+}
+
+/// Computes the rows of the given images that the cache lacks; returns the keys of all.
+///
+/// # Errors
+/// As [`extract`].
+pub fn fill_cache(
+    manifest: &Manifest,
+    images: &[usize],
+    view: View,
+    extractor: &Extractor<'_>,
+    cache: &mut RowCache,
+) -> Result<Vec<Key>> {
     let entries: Vec<&ImageEntry> = images.iter().map(|&i| &manifest.images[i]).collect();
     let keys = entries
         .par_iter()
-        .map(|image| key(&read(manifest, image)?, image, flip))
+        .map(|image| key(&read(manifest, image)?, image, view))
         .collect::<Result<Vec<Key>>>()?;
-    let progress = progress_bar(if flip { "mirrored features" } else { "features" }, images.len());
-    let pixel_bytes = extractor.preprocessing.pixel_bytes();
-    let is_cached = |cache: &FeatureCache, keys: &[Key]| keys.iter().all(|k| cache.contains(k));
+    let is_cached = |keys: &[Key]| keys.iter().all(|k| cache.contains(k));
     let pending: Vec<(&[&ImageEntry], &[Key])> =
-        entries.chunks(BATCH).zip(keys.chunks(BATCH)).filter(|(_, keys)| !is_cached(&cache, keys)).collect();
-    progress.inc((images.len() - pending.iter().map(|(e, _)| e.len()).sum::<usize>()) as u64);
+        entries.chunks(BATCH).zip(keys.chunks(BATCH)).filter(|(_, keys)| !is_cached(keys)).collect();
+    let batches: Vec<_> = pending.iter().map(|(entries, _)| *entries).collect();
+    compute(manifest, &batches, view, extractor, &mut |batch, rows| {
+        cache.append(pending[batch].1.iter().zip(rows.chunks_exact(extractor.rows.numbers())))
+    })?;
+    Ok(keys)
+}
 
+/// Passes the rows of each batch of images to `take`, with the number of the batch.
+fn compute(
+    manifest: &Manifest,
+    batches: &[&[&ImageEntry]],
+    view: View,
+    extractor: &Extractor<'_>,
+    take: &mut dyn FnMut(usize, Vec<f32>) -> Result<()>,
+) -> Result<()> {
+    if batches.is_empty() {
+        return Ok(());
+    }
+    let progress = progress_bar(view.progress_label(), batches.iter().map(|b| b.len()).sum());
+    let pixel_bytes = extractor.preprocessing.pixel_bytes();
     std::thread::scope(|scope| {
         // One decoded batch waits while the backbone works on another.
         let (sender, receiver) = sync_channel::<Result<Vec<u8>>>(1);
-        let batches: Vec<&[&ImageEntry]> = pending.iter().map(|(entries, _)| *entries).collect();
         scope.spawn(move || {
             for batch in batches {
-                let decoded = decode_batch(manifest, batch, flip, extractor.preprocessing);
+                let decoded = view.pixels_of(manifest, batch, extractor.preprocessing);
                 // The receiver is gone if the backbone has failed.
                 if sender.send(decoded).is_err() {
                     return;
                 }
             }
         });
-        for ((batch, keys), decoded) in pending.iter().zip(receiver) {
+        for ((number, batch), decoded) in batches.iter().enumerate().zip(receiver) {
             let decoded = decoded?;
             let rows = (extractor.run)(&decoded, decoded.len() / pixel_bytes)?;
-            if rows.len() != batch.len() * extractor.features || !rows.iter().all(|x| x.is_finite()) {
+            if rows.len() != batch.len() * extractor.rows.numbers() || !rows.iter().all(|x| x.is_finite()) {
                 return Err(Error::new(Kind::InvalidModel, "the backbone's features are not finite numbers")
                     .hint("Its weights are damaged; import them again."));
             }
-            cache.append(keys.iter().zip(rows.chunks_exact(extractor.features)))?;
+            take(number, rows)?;
             progress.inc(batch.len() as u64);
         }
         Ok(())
     })?;
     progress.finish_and_clear();
-
-    let mut all = vec![0.0; images.len() * extractor.features];
-    for (key, row) in keys.iter().zip(all.chunks_exact_mut(extractor.features)) {
-        cache.read(key, row)?;
-    }
-    Ok(all)
+    Ok(())
 }
 
 /// Identifies everything but the image that features depend on; names the cache's file.
@@ -190,36 +286,18 @@ fn context(extractor: &Extractor<'_>) -> Key {
     let mut hash = Sha256::new();
     hash.update(b"coopembed features 1\n");
     hash.update(extractor.backbone);
+    hash.update(extractor.rows.context());
     hash.update(p.size.to_le_bytes());
     hash.update(numbers.collect::<Vec<u8>>());
     hash.finalize().into()
 }
 
-/// Identifies an image as the backbone sees it: its content, its crop box, and whether it is mirrored.
-fn key(bytes: &[u8], image: &ImageEntry, flip: bool) -> Result<Key> {
+/// Identifies an image as the backbone sees it: its content, its crop box, and the view.
+fn key(bytes: &[u8], image: &ImageEntry, view: View) -> Result<Key> {
     let mut hash = Sha256::new();
     hash.update(Sha256::digest(bytes));
-    hash.update(format!("{:?} {flip}", image.crop));
+    hash.update(format!("{:?} {}", image.crop, view.key(image)));
     Ok(hash.finalize().into())
-}
-
-/// The pixels `[batch, size, size, 3]` of a batch.
-fn decode_batch(
-    manifest: &Manifest,
-    batch: &[&ImageEntry],
-    flip: bool,
-    preprocessing: &Preprocessing,
-) -> Result<Vec<u8>> {
-    let prepared = batch.par_iter().map(|image| {
-        let bytes = read(manifest, image)?;
-        let mut pixels = prepare(&bytes, image.crop, preprocessing, &Limits::default())
-            .map_err(|e| name_error(image, e))?;
-        if flip {
-            mirror(&mut pixels, preprocessing.size as usize);
-        }
-        Ok(pixels)
-    });
-    Ok(prepared.collect::<Result<Vec<_>>>()?.concat())
 }
 
 #[cfg(test)]
@@ -247,7 +325,7 @@ mod tests {
 
     /// Extracts the means of the left and of the right half as features. Also returns how many images went through the
     /// "backbone", which fails after `limit` of them.
-    fn features(manifest: &Manifest, flip: bool, cache: &Path, limit: usize) -> (Result<Vec<f32>>, usize) {
+    fn features(manifest: &Manifest, view: View, cache: &Path, limit: usize) -> (Result<Vec<f32>>, usize) {
         let counted = AtomicUsize::new(0);
         let run = |pixels: &[u8], batch: usize| {
             if counted.fetch_add(batch, Ordering::SeqCst) + batch > limit {
@@ -261,10 +339,14 @@ mod tests {
             Ok(images.flat_map(|i| [half(i, 0), half(i, 1)]).collect())
         };
         let preprocessing = Preprocessing::imagenet(8);
-        let extractor =
-            Extractor { backbone: [1; 32], features: 2, preprocessing: &preprocessing, run: &run };
+        let extractor = Extractor {
+            backbone: [1; 32],
+            rows: Rows::Features(FeatureSet::Last, 2),
+            preprocessing: &preprocessing,
+            run: &run,
+        };
         let images: Vec<usize> = (0..manifest.images.len()).collect();
-        let result = extract(manifest, &images, flip, &extractor, cache);
+        let result = extract(manifest, &images, view, &extractor, Some(cache));
         (result, counted.into_inner())
     }
 
@@ -272,9 +354,9 @@ mod tests {
     fn features_are_computed_once() {
         let (dir, manifest) = set();
         let cache = dir.path().join("cache");
-        let (first, computed) = features(&manifest, false, &cache, usize::MAX);
+        let (first, computed) = features(&manifest, View::Plain, &cache, usize::MAX);
         assert_eq!(computed, IMAGES);
-        let (second, computed) = features(&manifest, false, &cache, 0);
+        let (second, computed) = features(&manifest, View::Plain, &cache, 0);
         assert_eq!((first.unwrap(), computed), (second.unwrap(), 0));
     }
 
@@ -282,19 +364,19 @@ mod tests {
     fn an_interrupted_run_resumes() {
         let (dir, manifest) = set();
         let (cache, other) = (dir.path().join("cache"), dir.path().join("other"));
-        let (interrupted, _) = features(&manifest, false, &cache, 2 * BATCH);
+        let (interrupted, _) = features(&manifest, View::Plain, &cache, 2 * BATCH);
         assert_eq!(interrupted.unwrap_err().message, "interrupted");
-        let (resumed, computed) = features(&manifest, false, &cache, usize::MAX);
+        let (resumed, computed) = features(&manifest, View::Plain, &cache, usize::MAX);
         assert_eq!(computed, IMAGES - 2 * BATCH);
-        assert_eq!(resumed.unwrap(), features(&manifest, false, &other, usize::MAX).0.unwrap());
+        assert_eq!(resumed.unwrap(), features(&manifest, View::Plain, &other, usize::MAX).0.unwrap());
     }
 
     #[test]
     fn mirrored_images_are_cached_separately() {
         let (dir, manifest) = set();
         let cache = dir.path().join("cache");
-        let plain = features(&manifest, false, &cache, usize::MAX).0.unwrap();
-        let (mirrored, computed) = features(&manifest, true, &cache, usize::MAX);
+        let plain = features(&manifest, View::Plain, &cache, usize::MAX).0.unwrap();
+        let (mirrored, computed) = features(&manifest, View::Mirrored, &cache, usize::MAX);
         assert_eq!(computed, IMAGES);
         for (p, m) in plain.chunks_exact(2).zip(mirrored.unwrap().chunks_exact(2)) {
             assert!((p[0] - m[1]).abs() < 1e-3 && (p[1] - m[0]).abs() < 1e-3 && p[0] < p[1]);
@@ -302,9 +384,22 @@ mod tests {
     }
 
     #[test]
+    fn the_mirrored_features_of_an_image_that_must_not_be_mirrored_are_its_plain_ones() {
+        let (dir, mut manifest) = set();
+        let cache = dir.path().join("cache");
+        let plain = features(&manifest, View::Plain, &cache, usize::MAX).0.unwrap();
+        manifest.images.iter_mut().skip(1).for_each(|i| i.mirror = false);
+        let mirrored = features(&manifest, View::Mirrored, &cache, usize::MAX).0.unwrap();
+        assert!(mirrored[..2] != plain[..2] && mirrored[2..] == plain[2..]);
+        manifest.images[0].mirror = false;
+        let (mirrored, computed) = features(&manifest, View::Mirrored, &cache, usize::MAX);
+        assert_eq!((mirrored.unwrap(), computed), (plain, 0), "nothing is left to compute");
+    }
+
+    #[test]
     fn a_crop_changes_features_and_equal_files_share_them() {
         let (dir, manifest) = set();
-        let all = features(&manifest, false, &dir.path().join("cache"), usize::MAX).0.unwrap();
+        let all = features(&manifest, View::Plain, &dir.path().join("cache"), usize::MAX).0.unwrap();
         assert_eq!(all[0..2], all[158..160]); // 0 and 79
         assert!((all[11] - all[9]).abs() > 20.0); // 5 is cropped, 4 is not
     }
@@ -313,7 +408,7 @@ mod tests {
     fn an_image_that_cannot_be_decoded_is_named() {
         let (dir, manifest) = set();
         std::fs::write(dir.path().join("40.png"), b"not an image").unwrap();
-        let e = features(&manifest, false, &dir.path().join("cache"), usize::MAX).0.unwrap_err();
+        let e = features(&manifest, View::Plain, &dir.path().join("cache"), usize::MAX).0.unwrap_err();
         assert_eq!(e.kind, Kind::InvalidImage);
         assert!(e.message.starts_with("\"40.png\": "), "{}", e.message);
     }

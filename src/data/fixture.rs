@@ -61,6 +61,7 @@ pub(crate) fn manifest() -> Manifest {
         split,
         crop: None,
         values: vec![Some(i / 3 % 3), Some(0), (i % 6 < 3).then_some(i / 3 % 4 / 2)],
+        mirror: true,
     };
     Manifest {
         root: "".into(),

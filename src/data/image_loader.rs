@@ -1,26 +1,18 @@
-//! Loads the images for training a backbone: threads decode, crop and mirror them ahead of their use.
+//! Loads the images for training a backbone: threads decode and augment them ahead of their use.
 
-use super::image_files::{mirror, name_error, read};
+use super::augmentation::Augmentation;
 use super::manifest::{ImageEntry, Manifest};
+use super::view::{augmented, View};
 use crate::error::{Error, Kind, Result};
-use crate::image::{decode, prepare_image, CropBox, Limits, Preprocessing};
+use crate::image::Preprocessing;
 use rand::rngs::StdRng;
-use rand::{Rng, SeedableRng};
+use rand::SeedableRng;
 use std::sync::mpsc::{sync_channel, Receiver};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
 /// Batches that each thread prepares in advance.
 const PREFETCHED: usize = 2;
-
-/// Random changes to the images that training sees.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Augmentation {
-    /// Mirror an image with probability 1/2.
-    pub flip: bool,
-    /// Use a random part of it: 20 to 100 % of the area with an aspect ratio of 3:4 to 4:3, squashed to the network's input.
-    pub crop: bool,
-}
 
 /// The images that a backbone is trained on, by number, and how they become pixels.
 #[derive(Debug)]
@@ -43,7 +35,7 @@ impl TrainingImages {
     /// # Errors
     /// Those of reading and decoding, with the file's name.
     pub fn plain(&self, images: &[u32]) -> Result<Vec<u8>> {
-        let one = |&i: &u32| self.prepare(&self.manifest.images[self.images[i as usize]], |_| None);
+        let one = |&i: &u32| View::Plain.pixels(&self.manifest, self.entry(i), &self.preprocessing);
         Ok(images.iter().map(one).collect::<Result<Vec<_>>>()?.concat())
     }
 
@@ -53,64 +45,17 @@ impl TrainingImages {
     /// # Errors
     /// As [`TrainingImages::plain`].
     pub fn augmented(&self, images: &[u32], epoch: usize) -> Result<Vec<u8>> {
-        let one = |&i: &u32| self.augmented_image(i, epoch);
+        let one = |&i: &u32| {
+            let position = ((epoch as u64 + 1) << 32) | u64::from(i);
+            let mut rng = StdRng::seed_from_u64(self.seed ^ position.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+            augmented(&self.manifest, self.entry(i), &self.preprocessing, &self.augmentation, &mut rng)
+        };
         Ok(images.iter().map(one).collect::<Result<Vec<_>>>()?.concat())
     }
 
-    fn augmented_image(&self, image: u32, epoch: usize) -> Result<Vec<u8>> {
-        let entry = &self.manifest.images[self.images[image as usize]];
-        let position = ((epoch as u64 + 1) << 32) | u64::from(image);
-        let mut rng = StdRng::seed_from_u64(self.seed ^ position.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        let flip = self.augmentation.flip && rng.random();
-        let mut pixels =
-            self.prepare(entry, |whole| self.augmentation.crop.then(|| random_crop(whole, &mut rng)))?;
-        if flip {
-            mirror(&mut pixels, self.preprocessing.size as usize);
-        }
-        Ok(pixels)
+    fn entry(&self, image: u32) -> &ImageEntry {
+        &self.manifest.images[self.images[image as usize]]
     }
-
-    /// Decodes an image and resizes a part of it. `choose_part` gets the data set's crop box, clipped to the image (or the whole image),
-    /// and may return a part of that.
-    fn prepare(
-        &self,
-        image: &ImageEntry,
-        choose_part: impl FnOnce(CropBox) -> Option<CropBox>,
-    ) -> Result<Vec<u8>> {
-        let bytes = read(&self.manifest, image)?;
-        let pixels = || {
-            let decoded = decode(&bytes, &Limits::default())?;
-            let (width, height) = (decoded.width() as i32, decoded.height() as i32);
-            let whole = CropBox { x1: 0, y1: 0, x2: width, y2: height };
-            let inside = image.crop.map_or(whole, |c| CropBox {
-                x1: c.x1.max(0),
-                y1: c.y1.max(0),
-                x2: c.x2.min(width),
-                y2: c.y2.min(height),
-            });
-            // prepare_image reports a box without pixels.
-            let usable = inside.x1 < inside.x2 && inside.y1 < inside.y2;
-            let crop = if usable { choose_part(inside) } else { None };
-            prepare_image(&decoded, crop.or(image.crop), &self.preprocessing)
-        };
-        pixels().map_err(|e| name_error(image, e))
-    }
-}
-
-/// A random part of a box, chosen as torchvision's `RandomResizedCrop(scale=(0.2, 1))` does.
-fn random_crop(whole: CropBox, rng: &mut StdRng) -> CropBox {
-    let (width, height) = (f64::from(whole.x2 - whole.x1), f64::from(whole.y2 - whole.y1));
-    for _ in 0..10 {
-        let area = width * height * rng.random_range(0.2..=1.0);
-        let ratio: f64 = rng.random_range((3f64 / 4.0).ln()..=(4f64 / 3.0).ln());
-        let (w, h) = ((area * ratio.exp()).sqrt().round(), (area / ratio.exp()).sqrt().round());
-        if w >= 1.0 && h >= 1.0 && w <= width && h <= height {
-            let x1 = whole.x1 + rng.random_range(0..=(width - w) as i32);
-            let y1 = whole.y1 + rng.random_range(0..=(height - h) as i32);
-            return CropBox { x1, y1, x2: x1 + w as i32, y2: y1 + h as i32 };
-        }
-    }
-    whole
 }
 
 /// The batches of one epoch, prepared in advance by `workers` threads. Thread t prepares the batches t, t + workers and so on, so that
@@ -198,7 +143,7 @@ mod tests {
     #[test]
     fn augmentation_depends_on_the_epoch_and_not_on_the_number_of_threads() {
         let dir = tempfile::tempdir().unwrap();
-        let images = training_images(dir.path(), Augmentation { flip: true, crop: true });
+        let images = training_images(dir.path(), everything());
         let pixels = |e, workers| -> Vec<Vec<u8>> {
             epoch(&images, e, workers).into_iter().map(Result::unwrap).collect()
         };
@@ -210,22 +155,47 @@ mod tests {
         assert_ne!(pixels(1, 1), one);
     }
 
+    fn everything() -> Augmentation {
+        Augmentation { flip: true, crop: Some([0.2, 1.0]), rotate: 20.0, jitter: 0.3, jitter_hue: 0.1 }
+    }
+
+    #[test]
+    fn every_augmentation_changes_images() {
+        let dir = tempfile::tempdir().unwrap();
+        let none = Augmentation::default();
+        for augmentation in [
+            Augmentation { flip: true, ..none },
+            Augmentation { crop: Some([0.2, 1.0]), ..none },
+            Augmentation { rotate: 20.0, ..none },
+            Augmentation { jitter: 0.3, ..none },
+            Augmentation { jitter_hue: 0.1, ..none },
+        ] {
+            let images = training_images(dir.path(), augmentation);
+            let all = [0, 1, 2, 3, 4, 5, 6];
+            assert_ne!(images.augmented(&all, 0).unwrap(), images.plain(&all).unwrap(), "{augmentation:?}");
+        }
+    }
+
+    #[test]
+    fn an_image_that_must_not_be_mirrored_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut images = training_images(dir.path(), Augmentation { flip: true, ..Augmentation::default() });
+        let plain = images.plain(&[3, 4]).unwrap();
+        let (third, fourth) = plain.split_at(192);
+        let mirrored = |images: &TrainingImages, image: u32, plain: &[u8]| {
+            (0..20).filter(|&epoch| images.augmented(&[image], epoch).unwrap() != plain).count()
+        };
+        assert!((5..15).contains(&mirrored(&images, 3, third)));
+        Arc::get_mut(&mut images).unwrap().manifest.images[3].mirror = false;
+        assert_eq!(mirrored(&images, 3, third), 0);
+        assert!((5..15).contains(&mirrored(&images, 4, fourth)));
+    }
+
     #[test]
     fn without_augmentation_images_are_plain() {
         let dir = tempfile::tempdir().unwrap();
         let images = training_images(dir.path(), Augmentation::default());
         assert_eq!(epoch(&images, 5, 2).remove(1).unwrap(), images.plain(&[0, 6]).unwrap());
-    }
-
-    #[test]
-    fn random_crops_lie_within_the_box_and_are_not_small() {
-        let whole = CropBox { x1: 10, y1: 20, x2: 110, y2: 80 };
-        let mut rng = StdRng::seed_from_u64(0);
-        for _ in 0..200 {
-            let p = random_crop(whole, &mut rng);
-            assert!(p.x1 >= 10 && p.y1 >= 20 && p.x2 <= 110 && p.y2 <= 80, "{p:?}");
-            assert!((p.x2 - p.x1) * (p.y2 - p.y1) >= 1150, "{p:?}");
-        }
     }
 
     #[test]

@@ -4,22 +4,28 @@
 //! |---|---|
 //! | [`manifest`] | reads labelled images: `images.csv`, In-shop Clothes (`manifest/in_shop.rs`), CompCars |
 //! | [`features`] | features of a frozen backbone, computed once per image |
-//! | [`feature_cache`] | the file that keeps them |
+//! | [`lower_maps`] | the maps of its lower part, on which the upper part is trained |
+//! | [`row_cache`] | the file that keeps features or maps |
+//! | [`view`] | an image as it is, or changed for training |
 //! | [`image_loader`] | batches of augmented images for training a backbone |
+//! | [`augmentation`] | random changes to them: crops, mirroring, rotation, colours |
 //! | [`corruption`] | labels corrupted on purpose (Table 2b) |
 //! | [`emoji`], [`fonts`], [`builder`] | builds the emoji and the fonts set; what both builders share |
 //! | [`progress`] | progress bars |
 //! | `image_files` | reads the file of an image |
 
+pub mod augmentation;
 pub mod builder;
 pub mod corruption;
 pub mod emoji;
-pub mod feature_cache;
 pub mod features;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod fonts;
 mod image_files;
 pub mod image_loader;
+pub mod lower_maps;
 pub mod manifest;
 pub mod progress;
+pub mod row_cache;
+pub mod view;

@@ -144,8 +144,8 @@ fn images_csv(rows: &[BuiltRow], attributes: &[BuiltAttribute]) -> Result<Vec<u8
     csv(std::iter::once(header).chain(lines))
 }
 
-/// Writes `attributes.json`. Per attribute: whether it is ordered, its values in order, the source of the labels, and for measured
-/// attributes the thresholds between the values.
+/// Writes `attributes.json`. Per attribute: whether it is ordered, its values in order, the source of the labels, for measured
+/// attributes the thresholds between the values, and that it must not be mirrored where that is so.
 ///
 /// # Errors
 /// [`Kind::Internal`] if it cannot be written as JSON.
@@ -157,14 +157,15 @@ pub fn attributes_json(attributes: &[BuiltAttribute], edges: &BTreeMap<&str, Vec
         source: &'static str,
         #[serde(skip_serializing_if = "Option::is_none")]
         edges: Option<&'a Vec<f64>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        mirror: Option<bool>,
     }
     let mut out = Vec::new();
     let indent = serde_json::ser::PrettyFormatter::with_indent(b" ");
     let mut json = serde_json::Serializer::with_formatter(&mut out, indent);
     let entries = attributes.iter().map(|a| {
-        let entry =
-            Entry { ordered: a.ordered, values: a.values, source: a.source, edges: edges.get(a.name) };
-        (a.name, entry)
+        let (edges, mirror) = (edges.get(a.name), (!a.mirror).then_some(false));
+        (a.name, Entry { ordered: a.ordered, values: a.values, source: a.source, edges, mirror })
     });
     serde::Serializer::collect_map(&mut json, entries)
         .map_err(|e| Error::new(Kind::Internal, format!("could not write attributes.json: {e}")))?;

@@ -28,6 +28,8 @@ pub struct BuiltAttribute {
     pub values: &'static [&'static str],
     /// The source of the labels, for people.
     pub source: &'static str,
+    /// Whether images that have a value of it may be mirrored.
+    pub mirror: bool,
 }
 
 impl BuiltAttribute {
@@ -38,7 +40,12 @@ impl BuiltAttribute {
         values: &'static [&'static str],
         source: &'static str,
     ) -> Self {
-        Self { name, ordered, values, source }
+        Self { name, ordered, values, source, mirror: true }
+    }
+
+    /// The same, but its values do not survive mirroring.
+    pub const fn not_mirrored(self) -> Self {
+        Self { mirror: false, ..self }
     }
 }
 

@@ -21,9 +21,9 @@ pub const ATTRIBUTES: [BuiltAttribute; 13] = [
         &["red", "orange", "yellow", "green", "blue", "purple", "brown", "black", "white", "grey", "pink"],
         "CLDR name",
     ),
-    BuiltAttribute::new("direction", false, &["left", "right", "up", "down"], "CLDR name"),
-    BuiltAttribute::new("hour", true, &NUMBERS, "CLDR name"),
-    BuiltAttribute::new("minute", false, &["00", "30"], "CLDR name"),
+    BuiltAttribute::new("direction", false, &["left", "right", "up", "down"], "CLDR name").not_mirrored(),
+    BuiltAttribute::new("hour", true, &NUMBERS, "CLDR name").not_mirrored(),
+    BuiltAttribute::new("minute", false, &["00", "30"], "CLDR name").not_mirrored(),
     BuiltAttribute::new(
         "hue",
         false,

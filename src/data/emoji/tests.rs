@@ -126,6 +126,11 @@ fn a_rebuilt_set_is_the_same_and_has_the_files_that_it_lists() {
     // All tones of a concept are one group.
     assert_eq!(rows.iter().find(|r| r[1] == "1f44b-1f3fc").unwrap()[4], "1F44B");
 
+    let declared: Value =
+        serde_json::from_slice(&fs::read(folder.path().join("out/attributes.json")).unwrap()).unwrap();
+    let not_mirrored = declared.as_object().unwrap().iter().filter(|(_, a)| a["mirror"] == json!(false));
+    assert_eq!(not_mirrored.map(|(name, _)| name).collect::<Vec<_>>(), ["direction", "hour", "minute"]);
+
     let before = fs::read(folder.path().join("out/images.csv")).unwrap();
     fs::create_dir_all(folder.path().join("out/images.partial/noto")).unwrap();
     run(&args(folder.path())).unwrap();

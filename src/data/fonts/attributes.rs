@@ -17,7 +17,8 @@ pub const FIFTHS: &[&str] = NUMBERS.split_at(5).0;
 /// All attributes, in the order of the columns.
 pub const ATTRIBUTES: [BuiltAttribute; 7] = [
     BuiltAttribute::new("weight", true, &WEIGHTS, "file name of the face"),
-    BuiltAttribute::new("style", false, &STYLES, "file name of the face"),
+    // Every image has a style, so none is mirrored: a mirrored italic leans to the left, and mirrored letters are no letters.
+    BuiltAttribute::new("style", false, &STYLES, "file name of the face").not_mirrored(),
     BuiltAttribute::new("contrast", true, FIFTHS, "measured: thick / thin stroke of \"o\", fifths over the faces"),
     BuiltAttribute::new("x_height", true, FIFTHS, "measured: x-height / cap height, fifths over the faces"),
     BuiltAttribute::new(

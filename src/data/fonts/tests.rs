@@ -160,6 +160,7 @@ fn a_rebuilt_set_is_the_same_and_has_the_files_that_it_lists() {
     let manifest = crate::data::manifest::Manifest::read(&folder.join("out")).unwrap();
     assert_eq!((manifest.images.len(), manifest.attributes.len()), (52, 7));
     assert!(manifest.attributes[0].ordered && !manifest.attributes[1].ordered);
+    assert!(manifest.images.iter().all(|image| !image.mirror), "letters are not mirrored");
 }
 
 #[test]

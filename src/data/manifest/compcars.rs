@@ -12,8 +12,9 @@
 //! As in Thong et al., both lists of part I are for training, and the verification list is the gallery, in which each image is
 //! searched for among the others. An instance is a car model, a category a make.
 
+use super::attributes_json::{DeclaredAttribute, DeclaredAttributes};
 use super::dataset::Split;
-use super::label_table::{DeclaredAttribute, DeclaredAttributes, LabelRow, LabelTable};
+use super::label_table::{LabelRow, LabelTable};
 use super::matlab;
 use super::problems::Problems;
 use crate::error::{abridged, Error, Result};
@@ -80,6 +81,7 @@ pub fn read(root: &Path, problems: &mut Problems) -> Result<(LabelTable, Option<
                 split,
                 crop,
                 values: values.cloned().unwrap_or_else(|| vec![String::new(); 3]),
+                mirror: true,
             });
         }
     }
@@ -170,14 +172,17 @@ fn declare_attributes(models: &HashMap<String, Vec<String>>, names: &CompCarsNam
     let numbers = |k: usize| {
         let sorted: BTreeMap<u32, String> =
             occurring(k).filter_map(|v| Some((v.parse().ok()?, v.clone()))).collect();
-        DeclaredAttribute { ordered: true, values: sorted.into_values().collect() }
+        DeclaredAttribute { ordered: true, values: sorted.into_values().collect(), mirror: true }
     };
     let position =
         |kind: &String| names.kinds.iter().position(|k| k == kind).ok_or_else(|| kind.parse::<u32>().ok());
     let mut kinds: Vec<String> = occurring(2).collect::<BTreeSet<_>>().into_iter().cloned().collect();
     kinds.sort_by_key(position);
-    let kinds = DeclaredAttribute { ordered: false, values: kinds };
-    [("doors", numbers(0)), ("seats", numbers(1)), ("type", kinds)].map(|(n, d)| (n.to_owned(), d)).into()
+    let kinds = DeclaredAttribute { ordered: false, values: kinds, mirror: true };
+    [("doors", numbers(0)), ("seats", numbers(1)), ("type", kinds)]
+        .into_iter()
+        .map(|(n, d)| (n.to_owned(), d))
+        .collect()
 }
 
 /// The names of makes, models and types, by number from 1. Where the set's tables cannot be read, numbers serve as names.

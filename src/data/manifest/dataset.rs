@@ -1,6 +1,7 @@
 //! A labelled data set with names resolved to numbers: images, instances, categories, attributes and their values.
 
 use crate::image::CropBox;
+use std::fmt::{Debug, Formatter};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -27,7 +28,7 @@ pub struct Manifest {
 }
 
 /// An image with its labels.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct ImageEntry {
     /// Path of its file, relative to [`Manifest::root`].
     pub path: String,
@@ -41,6 +42,23 @@ pub struct ImageEntry {
     pub crop: Option<CropBox>,
     /// Per attribute, an index into [`AttributeEntry::values`]; `None` where the label is absent.
     pub values: Vec<Option<u32>>,
+    /// Whether training may show it mirrored.
+    pub mirror: bool,
+}
+
+/// Checkpoints and finished experiments are recognised by a digest of this text, so it says only where an image must not be mirrored:
+/// that of a set that forbids nothing is as it was before sets could.
+impl Debug for ImageEntry {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        let Self { path, instance, category, split, crop, values, mirror } = self;
+        let mut fields = f.debug_struct("ImageEntry");
+        fields.field("path", path).field("instance", instance).field("category", category);
+        fields.field("split", split).field("crop", crop).field("values", values);
+        if !mirror {
+            fields.field("mirror", mirror);
+        }
+        fields.finish()
+    }
 }
 
 /// The use of an image.

@@ -1,6 +1,7 @@
 //! Reads `images.csv`, which has one row per image.
 
-use super::label_table::{parse_crop_box, DeclaredAttributes, LabelRow, LabelTable};
+use super::attributes_json::DeclaredAttributes;
+use super::label_table::{parse_crop_box, LabelRow, LabelTable};
 use super::problems::Problems;
 use crate::error::{abridged, Error, Result};
 use std::collections::{BTreeSet, HashSet};
@@ -96,10 +97,7 @@ impl Columns {
         let attributes: Vec<usize> = (0..header.len()).filter(|&i| !fixed(&header[i])).collect();
         if let Some(declared) = declared {
             let columns: BTreeSet<&str> = attributes.iter().map(|&i| &header[i]).collect();
-            for name in columns.iter().filter(|c| !declared.contains_key(**c)) {
-                problems.add(format!("images.csv: column \"{name}\" is not in attributes.json"));
-            }
-            for name in declared.keys().filter(|d| !columns.contains(d.as_str())) {
+            for name in declared.attributes.keys().filter(|d| !columns.contains(d.as_str())) {
                 problems.add(format!("attributes.json: \"{name}\" has no column in images.csv"));
             }
         }
@@ -143,6 +141,16 @@ impl Columns {
         };
         let values = self.attributes.iter().map(|&c| record[c].to_owned()).collect();
         let group = self.group.map(|c| record[c].to_owned()).unwrap_or_default();
-        Some(LabelRow { at, path, instance, group, category, split: parsed.ok()?, crop, values })
+        Some(LabelRow {
+            at,
+            path,
+            instance,
+            group,
+            category,
+            split: parsed.ok()?,
+            crop,
+            values,
+            mirror: true,
+        })
     }
 }

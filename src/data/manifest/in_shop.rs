@@ -11,10 +11,9 @@
 //! The first line of a list is the number of its rows, the second a header; columns are separated by runs of spaces. Some copies
 //! have the lists in the other folder, and the images in `Img/img`.
 
+use super::attributes_json::{self, DeclaredAttributes};
 use super::dataset::Split;
-use super::label_table::{
-    parse_crop_box, read_declared_attributes, DeclaredAttributes, LabelRow, LabelTable,
-};
+use super::label_table::{parse_crop_box, LabelRow, LabelTable};
 use super::problems::Problems;
 use crate::error::{abridged, Error, Kind, Result};
 use crate::image::CropBox;
@@ -54,7 +53,7 @@ pub fn read(
     let (labels, declared) = match labels {
         Some(path) => {
             let beside = path.with_file_name("attributes.json");
-            let declared = read_declared_attributes(&beside, problems)?;
+            let declared = attributes_json::read(&beside, problems)?;
             (ItemLabels::read_csv(path, &items, problems)?, declared)
         }
         None => (ItemLabels::read_published(root, &items, problems)?, None),
@@ -85,6 +84,7 @@ pub fn read(
                 split,
                 crop: boxes.get(image.as_str()).copied(),
                 values: labels.by_item.get(item.as_str()).unwrap_or(&unlabelled_values).clone(),
+                mirror: true,
             }),
             Err(()) => {
                 problems.add(format!("{at}: status is \"{}\", not train, query or gallery", abridged(status)))

@@ -1,56 +1,14 @@
 //! Images labelled by name, as the reader of every layout returns them; and the step that resolves names to numbers and checks the
 //! set as a whole.
 
+use super::attributes_json::DeclaredAttributes;
 use super::dataset::{AttributeEntry, ImageEntry, Manifest, Split};
 use super::problems::Problems;
 use super::warnings::{self, DatasetNames};
 use crate::error::{Error, Kind, Result};
 use crate::image::CropBox;
-use serde::Deserialize;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
-
-/// What `attributes.json` declares, by attribute name.
-pub type DeclaredAttributes = BTreeMap<String, DeclaredAttribute>;
-
-/// The declaration of one attribute.
-#[derive(Deserialize)]
-pub struct DeclaredAttribute {
-    /// Whether its values have an order.
-    #[serde(default)]
-    pub ordered: bool,
-    /// Names of all values, in their order if they have one.
-    pub values: Vec<String>,
-}
-
-/// Reads the `attributes.json` at `path`; `None` if there is no such file.
-///
-/// # Errors
-/// [`Kind::Io`] if it exists and cannot be read.
-pub fn read_declared_attributes(path: &Path, problems: &mut Problems) -> Result<Option<DeclaredAttributes>> {
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(Error::io("read", path, &e)),
-    };
-    let declared: DeclaredAttributes = match serde_json::from_str(&text) {
-        Ok(declared) => declared,
-        Err(e) => {
-            problems.add(format!("attributes.json: {e}"));
-            return Ok(Some(BTreeMap::new()));
-        }
-    };
-    for (name, attribute) in &declared {
-        let distinct: HashSet<&String> = attribute.values.iter().collect();
-        if distinct.len() < attribute.values.len() || distinct.iter().any(|v| v.is_empty()) {
-            problems.add(format!("attributes.json: the values of \"{name}\" are not distinct names"));
-        }
-        if attribute.values.is_empty() {
-            problems.add(format!("attributes.json: \"{name}\" has no values"));
-        }
-    }
-    Ok(Some(declared))
-}
 
 /// All images of a set, with the names of the attributes that they are labelled with.
 #[derive(Default)]
@@ -81,9 +39,20 @@ pub struct LabelRow {
     pub crop: Option<CropBox>,
     /// Name of the value of each attribute; empty where the label is absent.
     pub values: Vec<String>,
+    /// Whether training may show it mirrored.
+    pub mirror: bool,
 }
 
 impl LabelTable {
+    /// Marks the images that must not be mirrored. An attribute that forbids it does so even where it is not among the attributes
+    /// that [`LabelTable::with_attributes`] keeps: a mirrored arrow is another instance, whatever is learned about it.
+    pub fn forbid_mirroring(&mut self, declared: &DeclaredAttributes) {
+        for row in &mut self.rows {
+            let labels = self.attributes.iter().zip(&row.values);
+            row.mirror = declared.may_mirror(labels.map(|(name, value)| (name.as_str(), value.as_str())));
+        }
+    }
+
     /// Keeps only the attributes `names`, in that order.
     ///
     /// # Errors
@@ -131,7 +100,7 @@ impl LabelTable {
             .attributes
             .iter()
             .enumerate()
-            .map(|(k, name)| match declared.and_then(|d| d.get(name)) {
+            .map(|(k, name)| match declared.and_then(|d| d.attributes.get(name)) {
                 Some(d) => {
                     AttributeEntry { name: name.clone(), ordered: d.ordered, values: d.values.clone() }
                 }
@@ -173,6 +142,7 @@ impl LabelTable {
                 split: row.split,
                 crop: row.crop,
                 values,
+                mirror: row.mirror,
             });
         }
         let mut warnings = std::mem::take(&mut self.warnings);

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `dataset` | [`Manifest`]: the result, with names resolved to numbers |
 //! | `reading` | [`ReadingArgs`]: recognises the layout of a folder and reads it |
-//! | `images_csv` | reads `images.csv` |
+//! | `images_csv`, `attributes_json` | read `images.csv` and `attributes.json` |
 //! | `in_shop` | reads DeepFashion's In-shop Clothes Retrieval |
 //! | `compcars`, `matlab` | reads CompCars, whose names are in MATLAB files |
 //! | `label_table` | images labelled by name, as every reader returns them; resolves names and checks the whole set |
@@ -13,8 +13,10 @@
 //! `images.csv` has the columns `path,instance,category,split` (train, query or gallery); optionally `group` (the same for all
 //! variants of one thing, such as a garment in all its colours) and `x1,y1,x2,y2` (the box to crop to, in pixels); then one column
 //! per attribute, where an empty field means that the label is absent. `attributes.json` is
-//! `{"weight": {"ordered": true, "values": ["100", "200"]}, ...}`; without it an attribute has the values that occur.
+//! `{"weight": {"ordered": true, "values": ["100", "200"]}, ...}`; without it an attribute has the values that occur. `"mirror": false`
+//! in an attribute says that images which have a value of it must not be mirrored, and beside the attributes that none must.
 
+mod attributes_json;
 mod compcars;
 mod dataset;
 mod images_csv;

@@ -1,7 +1,8 @@
 //! Recognises the layout of a data set's folder and reads it.
 
+use super::attributes_json::{self, DeclaredAttributes};
 use super::dataset::Manifest;
-use super::label_table::{read_declared_attributes, DeclaredAttributes, LabelTable};
+use super::label_table::LabelTable;
 use super::problems::Problems;
 use super::{compcars, images_csv, in_shop};
 use crate::error::{Error, Kind, Result};
@@ -61,11 +62,14 @@ impl ReadingArgs {
             Format::CompCars => compcars::HINT.to_owned(),
         };
         let mut problems = Problems::new(hint, self.skip_missing.unwrap_or(false));
-        let (table, declared) = match format {
+        let (mut table, declared) = match format {
             Format::Manifest => read_manifest(root, &mut problems)?,
             Format::InShop => in_shop::read(root, self.attribute_labels.as_deref(), &mut problems)?,
             Format::CompCars => compcars::read(root, &mut problems)?,
         };
+        if let Some(declared) = &declared {
+            table.forbid_mirroring(declared);
+        }
         let table = match &self.attributes {
             Some(names) => table.with_attributes(names)?,
             None => table,
@@ -88,7 +92,7 @@ impl Manifest {
 
 /// Reads `images.csv` and `attributes.json`.
 fn read_manifest(root: &Path, problems: &mut Problems) -> Result<(LabelTable, Option<DeclaredAttributes>)> {
-    let declared = read_declared_attributes(&root.join("attributes.json"), problems)?;
+    let declared = attributes_json::read(&root.join("attributes.json"), problems)?;
     let table = images_csv::read(&root.join("images.csv"), declared.as_ref(), problems)?;
     Ok((table, declared))
 }

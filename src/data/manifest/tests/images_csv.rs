@@ -57,6 +57,66 @@ fn declared_values_keep_their_order() {
     assert_eq!(m.images[0].values, [Some(1)]);
 }
 
+const ARROWS: &str = "path,instance,category,split,colour,direction\n\
+                      a.png,i,c,train,red,left\n\
+                      b.png,j,c,train,red,\n\
+                      c.png,k,c,train,,\n";
+const ARROW_FILES: [&str; 3] = ["a.png", "b.png", "c.png"];
+
+/// Which of the images of [`ARROWS`] may be mirrored; `more` is added to `attributes.json`, and only `chosen` attributes are read.
+fn mirrored(more: &str, direction: &str, chosen: Option<&str>) -> Vec<bool> {
+    let json = format!(
+        r#"{{{more}"colour": {{"values": ["red"]}}, "direction": {{"values": ["left"]{direction}}}}}"#
+    );
+    let dir = folder(ARROWS, Some(&json), &ARROW_FILES);
+    let attributes = chosen.map(|name| vec![name.to_owned()]);
+    let manifest = ReadingArgs { attributes, ..ReadingArgs::default() }.read(dir.path()).unwrap();
+    manifest.images.iter().map(|i| i.mirror).collect()
+}
+
+#[test]
+fn images_with_a_value_that_does_not_survive_mirroring_must_not_be_mirrored() {
+    assert_eq!(mirrored("", "", None), [true, true, true]);
+    assert_eq!(mirrored("", r#", "mirror": true"#, None), [true, true, true]);
+    assert_eq!(mirrored("", r#", "mirror": false"#, None), [false, true, true]);
+    // Also if only the other attribute is learned.
+    assert_eq!(mirrored("", r#", "mirror": false"#, Some("colour")), [false, true, true]);
+    assert_eq!(mirrored(r#""mirror": false, "#, "", None), [false, false, false]);
+}
+
+#[test]
+fn an_attribute_may_be_called_mirror() {
+    let csv = "path,instance,category,split,mirror\na.png,i,c,train,oval\n";
+    let json = r#"{"mirror": {"values": ["oval"], "mirror": false}}"#;
+    let m = Manifest::read(folder(csv, Some(json), &["a.png"]).path()).unwrap();
+    assert_eq!((m.attributes[0].name.as_str(), m.images[0].mirror), ("mirror", false));
+}
+
+#[test]
+fn what_is_no_declaration_of_an_attribute_is_a_problem_with_its_place() {
+    for (json, problem) in [
+        (r#"{"colour": true, "direction": {"values": ["left"]}}"#, "\"colour\" has no values"),
+        (r#"{"colour": "red"}"#, "expected an object with \"values\" at line 1 column 16"),
+        (r#"{"colour": {"values": ["red"], "mirror": "no"}}"#, "expected a boolean at line 1 column 45"),
+    ] {
+        let e = Manifest::read(folder(ARROWS, Some(json), &ARROW_FILES).path()).unwrap_err();
+        let detail = e.detail.unwrap();
+        assert!(detail.contains(problem), "{problem} in {detail}");
+    }
+}
+
+/// Digests of checkpoints and of finished experiments are made from this text.
+#[test]
+fn the_text_of_an_image_that_may_be_mirrored_does_not_mention_it() {
+    let dir = folder(ARROWS, None, &ARROW_FILES);
+    let mut image = Manifest::read(dir.path()).unwrap().images.remove(0);
+    let text = "ImageEntry { path: \"a.png\", instance: 0, category: 0, split: Train, crop: None, \
+                values: [Some(0), Some(0)] }";
+    assert_eq!(format!("{image:?}"), text);
+    image.mirror = false;
+    assert_eq!(format!("{image:?}"), text.replace(" }", ", mirror: false }"));
+}
+
 #[test]
 fn all_problems_are_listed_in_one_error() {
     let csv = "path,instance,category,split,x1,y1,x2,y2,size\n\
@@ -83,14 +143,25 @@ fn all_problems_are_listed_in_one_error() {
 }
 
 #[test]
-fn columns_and_declarations_must_match() {
+fn what_is_declared_must_have_a_column() {
     let csv = "path,instance,split,colour\na.png,i,train,red\n";
     let e = Manifest::read(folder(csv, Some(r#"{"color": {"values": ["red"]}}"#), &[]).path()).unwrap_err();
     let detail = e.detail.unwrap();
-    for part in ["no column \"category\"", "\"colour\" is not in attributes.json", "\"color\" has no column"]
-    {
+    for part in ["no column \"category\"", "\"color\" has no column"] {
         assert!(detail.contains(part), "{part} in {detail}");
     }
+}
+
+#[test]
+fn columns_that_are_not_declared_have_the_values_that_occur() {
+    let csv =
+        "path,instance,category,split,colour,size\na.png,i,c,train,red,small\nb.png,j,c,train,blue,large\n";
+    let json = r#"{"size": {"ordered": true, "values": ["small", "large"]}}"#;
+    let m = Manifest::read(folder(csv, Some(json), &["a.png", "b.png"]).path()).unwrap();
+    let found: Vec<_> =
+        m.attributes.iter().map(|a| (a.name.as_str(), a.ordered, a.values.join(" "))).collect();
+    let want = [("colour", false, "blue red".to_owned()), ("size", true, "small large".to_owned())];
+    assert_eq!(found, want);
 }
 
 #[test]

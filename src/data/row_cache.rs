@@ -1,11 +1,12 @@
-//! Cache of features on disk: one append-only file per backbone and preprocessing. A process may be killed at any moment without
-//! damage to it.
+//! Cache on disk of what a frozen backbone makes of images, a row of numbers each: one append-only file per backbone and preprocessing.
+//! A process may be killed at any moment without damage to it.
 //!
-//! The file has a header (8 bytes of magic, then F as a little-endian u64) and records of equal length: a 32-byte key, F little-endian
-//! f32, and the first 8 bytes of the SHA-256 of both. Opening checks every record, and truncates the file before the first that is
+//! The file has a header (8 bytes of magic, then the length of a row as a little-endian u64) and records of equal length: a 32-byte key,
+//! the little-endian numbers, and the first 8 bytes of the SHA-256 of both. Opening checks every record, and truncates the file before the first that is
 //! damaged.
 
 use crate::error::{Error, Kind, Result};
+use half::f16;
 use sha2::{Digest as _, Sha256};
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -13,37 +14,90 @@ use std::io::{BufReader, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
-/// The last character is the format's version.
-const MAGIC: [u8; 8] = *b"coopfea1";
 const KEY_BYTES: usize = 32;
 const CHECKSUM_BYTES: usize = 8;
 
 /// Identifies a cached row.
 pub type Key = [u8; KEY_BYTES];
 
+/// What the rows of a cache are, and so how their numbers are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RowKind {
+    /// Feature vectors, in f32.
+    Features,
+    /// Feature maps, in f16.
+    Maps,
+}
+
+impl RowKind {
+    /// The start of a file. The last character is the format's version.
+    fn magic(self) -> &'static [u8; 8] {
+        match self {
+            Self::Features => b"coopfea1",
+            Self::Maps => b"coopmap1",
+        }
+    }
+
+    /// The extension of the file's name.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Features => "features",
+            Self::Maps => "maps",
+        }
+    }
+
+    /// Bytes of a record with a row of so many numbers.
+    pub fn record_bytes(self, numbers: usize) -> usize {
+        KEY_BYTES + self.bytes() * numbers + CHECKSUM_BYTES
+    }
+
+    fn bytes(self) -> usize {
+        match self {
+            Self::Features => 4,
+            Self::Maps => 2,
+        }
+    }
+
+    fn write(self, row: &[f32], to: &mut Vec<u8>) {
+        match self {
+            Self::Features => row.iter().for_each(|x| to.extend_from_slice(&x.to_le_bytes())),
+            Self::Maps => row.iter().for_each(|x| to.extend_from_slice(&f16::from_f32(*x).to_le_bytes())),
+        }
+    }
+
+    fn read(self, bytes: &[u8], row: &mut [f32]) {
+        let numbers = row.iter_mut().zip(bytes.chunks_exact(self.bytes()));
+        match self {
+            Self::Features => numbers.for_each(|(x, b)| *x = f32::from_le_bytes([b[0], b[1], b[2], b[3]])),
+            Self::Maps => numbers.for_each(|(x, b)| *x = f16::from_le_bytes([b[0], b[1]]).to_f32()),
+        }
+    }
+}
+
 /// An open cache, locked against other processes.
 #[derive(Debug)]
-pub struct FeatureCache {
+pub struct RowCache {
     path: PathBuf,
     file: File,
-    /// Numbers of a row, F.
-    features: usize,
+    kind: RowKind,
+    /// Numbers of a row.
+    numbers: usize,
     /// Position of each row's record in the file.
     offsets: HashMap<Key, u64>,
     /// Length of the file up to the last whole record.
     end: u64,
 }
 
-impl FeatureCache {
-    /// Opens or creates the cache in `folder` for rows of `features` numbers. `context` identifies everything that rows depend on
+impl RowCache {
+    /// Opens or creates the cache in `folder` for rows of so many numbers. `context` identifies everything that rows depend on
     /// besides their key; it names the file.
     ///
     /// # Errors
     /// [`Kind::Busy`] if another process has it open, [`Kind::InvalidData`] if the file is not a cache of such rows, [`Kind::Io`].
-    pub fn open(folder: &Path, context: &Key, features: usize) -> Result<Self> {
+    pub fn open(folder: &Path, context: &Key, kind: RowKind, numbers: usize) -> Result<Self> {
         std::fs::create_dir_all(folder).map_err(|e| Error::io("create", folder, &e))?;
         let name: String = context[..16].iter().map(|b| format!("{b:02x}")).collect();
-        let path = folder.join(format!("{name}.features"));
+        let path = folder.join(format!("{name}.{}", kind.extension()));
         let mut options = OpenOptions::new();
         let file = options.read(true).write(true).create(true).truncate(false).open(&path);
         let file = file.map_err(|e| Error::io("open", &path, &e))?;
@@ -51,13 +105,18 @@ impl FeatureCache {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 return Err(Error::new(Kind::Busy, format!("\"{}\" is in use", path.display()))
-                    .hint("Another training or evaluation is computing the same features; wait for it, or name another folder with --cache."));
+                    .hint("Another training or evaluation is computing the same rows; wait for it, or name another folder with --cache."));
             }
             Err(TryLockError::Error(e)) => return Err(Error::io("lock", &path, &e)),
         }
-        let mut cache = Self { path, file, features, offsets: HashMap::new(), end: 0 };
+        let mut cache = Self { path, file, kind, numbers, offsets: HashMap::new(), end: 0 };
         cache.recover()?;
         Ok(cache)
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Whether the row of a key is cached.
@@ -65,20 +124,18 @@ impl FeatureCache {
         self.offsets.contains_key(key)
     }
 
-    /// Reads a row `[F]` into `row`.
+    /// Reads a row into `row`.
     ///
     /// # Errors
     /// [`Kind::Internal`] if it is not cached, [`Kind::Io`].
     pub fn read(&self, key: &Key, row: &mut [f32]) -> Result<()> {
         let offset =
-            self.offsets.get(key).ok_or_else(|| Error::new(Kind::Internal, "features are not cached"))?;
-        let mut bytes = vec![0; 4 * self.features];
+            self.offsets.get(key).ok_or_else(|| Error::new(Kind::Internal, "a row is not cached"))?;
+        let mut bytes = vec![0; self.kind.bytes() * self.numbers];
         self.file
             .read_exact_at(&mut bytes, offset + KEY_BYTES as u64)
             .map_err(|e| Error::io("read", &self.path, &e))?;
-        for (number, b) in row.iter_mut().zip(bytes.chunks_exact(4)) {
-            *number = f32::from_le_bytes([b[0], b[1], b[2], b[3]]);
-        }
+        self.kind.read(&bytes, row);
         Ok(())
     }
 
@@ -96,7 +153,7 @@ impl FeatureCache {
             let start = bytes.len();
             added.push((*key, self.end + start as u64));
             bytes.extend_from_slice(key);
-            row.iter().for_each(|x| bytes.extend_from_slice(&x.to_le_bytes()));
+            self.kind.write(row, &mut bytes);
             let check = Sha256::digest(&bytes[start..]);
             bytes.extend_from_slice(&check[..CHECKSUM_BYTES]);
         }
@@ -107,7 +164,7 @@ impl FeatureCache {
     }
 
     fn header(&self) -> Vec<u8> {
-        [MAGIC.as_slice(), &(self.features as u64).to_le_bytes()].concat()
+        [self.kind.magic().as_slice(), &(self.numbers as u64).to_le_bytes()].concat()
     }
 
     /// Finds all whole records, and truncates the file after them. Writes the header of a new file.
@@ -129,11 +186,11 @@ impl FeatureCache {
         if found != header {
             return Err(Error::new(
                 Kind::InvalidData,
-                format!("\"{}\" is not a feature cache", self.path.display()),
+                format!("\"{}\" is not such a cache", self.path.display()),
             )
             .hint("Remove the file, or name another folder with --cache."));
         }
-        let mut record = vec![0; KEY_BYTES + 4 * self.features + CHECKSUM_BYTES];
+        let mut record = vec![0; self.kind.record_bytes(self.numbers)];
         let mut end = header.len() as u64;
         let mut offsets = HashMap::new();
         while end + record.len() as u64 <= length {
@@ -161,11 +218,11 @@ mod tests {
         [i; KEY_BYTES]
     }
 
-    fn open(folder: &Path) -> Result<FeatureCache> {
-        FeatureCache::open(folder, &key(9), 3)
+    fn open(folder: &Path) -> Result<RowCache> {
+        RowCache::open(folder, &key(9), RowKind::Features, 3)
     }
 
-    fn row(cache: &FeatureCache, i: u8) -> [f32; 3] {
+    fn row(cache: &RowCache, i: u8) -> [f32; 3] {
         let mut row = [0.0; 3];
         cache.read(&key(i), &mut row).unwrap();
         row
