@@ -31,18 +31,26 @@ place = {r.tobytes(): i for i, r in enumerate(records["key"])}
 rows = list(csv.DictReader(open(args.data / "images.csv")))
 
 
+declared = json.loads((args.data / "attributes.json").read_text())
+
+
+def may_mirror(row):
+    unmirrored = [name for name, a in declared.items() if isinstance(a, dict) and not a.get("mirror", True)]
+    return declared.get("mirror") is not False and not any(row[name] for name in unmirrored)
+
+
 def features(of, flip):
     def key(r):
         image = hashlib.sha256((args.data / r["path"]).read_bytes()).digest()
-        return hashlib.sha256(image + f"None {flip}".encode()).digest()
+        flipped = "true" if flip and may_mirror(r) else "false"
+        return hashlib.sha256(image + f"None {flipped}".encode()).digest()
     return torch.from_numpy(np.stack([records["row"][place[key(r)]] for r in of]))
 
 
 split = {s: [r for r in rows if r["split"] == s] for s in ("train", "query", "gallery")}
 train, test = split["train"], split["query"] + split["gallery"]
-plain, flipped = features(train, "false"), features(train, "true")
-query, gallery = features(split["query"], "false") if split["query"] else None, features(split["gallery"], "false")
-declared = json.loads((args.data / "attributes.json").read_text())
+plain, flipped = features(train, False), features(train, True)
+query, gallery = features(split["query"], False) if split["query"] else None, features(split["gallery"], False)
 names = [c for c in rows[0] if c in declared]
 index = lambda of, column: {v: i for i, v in enumerate(sorted({r[column] for r in of}))}
 instances, categories = index(train, "instance"), index(train, "category")

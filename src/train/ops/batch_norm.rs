@@ -1,11 +1,9 @@
 //! Batch normalisation, shortcut and activation over maps `[channels, pixels]` (the pixels of all images):
 //! y = act(γ (x − μ) / σ + β + r).
 
+use super::kernels::BEST;
 use crate::model::layers::Activation;
 use rayon::prelude::*;
-
-/// Numbers that are summed in single precision before they are added to a double.
-const SUMMED: usize = 1 << 10;
 
 /// The statistics that a channel is normalised by.
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +22,11 @@ impl Moments {
         let inverse = 1.0 / (variance + epsilon).sqrt();
         Self { mean: mean as f32, inverse: inverse as f32, variance: variance as f32 }
     }
+
+    /// β − μ γ/σ, the constant of y = x γ/σ + β − μ γ/σ.
+    pub fn shift((moments, (gamma, beta)): (&Self, (&f32, &f32))) -> f32 {
+        beta - moments.mean * (gamma * moments.inverse)
+    }
 }
 
 /// The moments of every channel of `x`.
@@ -31,10 +34,9 @@ pub fn moments(x: &[f32], channels: usize, epsilon: f64) -> Vec<Moments> {
     let pixels = x.len() / channels;
     x.par_chunks(pixels)
         .map(|x| {
-            let mean = sum(x, |x| x) / pixels as f64;
-            let centre = mean as f32;
+            let mean = BEST.sum(x) / pixels as f64;
             // Around the mean: squares of large numbers would lose small differences.
-            let variance = sum(x, |x| (x - centre) * (x - centre)) / pixels as f64;
+            let variance = BEST.squares(x, mean as f32) / pixels as f64;
             Moments::new(mean, variance, epsilon)
         })
         .collect()
@@ -59,23 +61,15 @@ pub fn forward(
     y: &mut [f32],
 ) {
     let pixels = x.len() / moments.len();
-    let (low, high) = activation.bounds();
     y.par_chunks_mut(pixels).zip(x.par_chunks(pixels)).enumerate().for_each(|(c, (y, x))| {
-        let Moments { mean, inverse, .. } = moments[c];
-        let scale = affine.gamma[c] * inverse;
-        let shift = affine.beta[c] - mean * scale;
-        match residual {
-            None => y.iter_mut().zip(x).for_each(|(y, x)| *y = (x * scale + shift).clamp(low, high)),
-            Some(r) => {
-                let r = &r[c * pixels..][..pixels];
-                let pairs = x.iter().zip(r);
-                y.iter_mut().zip(pairs).for_each(|(y, (x, r))| *y = (x * scale + shift + r).clamp(low, high));
-            }
-        }
+        let scale = affine.gamma[c] * moments[c].inverse;
+        let shift = Moments::shift((&moments[c], (&affine.gamma[c], &affine.beta[c])));
+        let residual = residual.map(|r| &r[c * pixels..][..pixels]);
+        BEST.affine(y, x, residual, [scale, shift], activation.bounds());
     });
 }
 
-/// The arguments of the backward pass.
+/// The arguments of the backward pass where the moments were those of the batch, so that gradient flows through them.
 #[derive(Debug, Clone, Copy)]
 pub struct Backward<'a> {
     /// x, the result of the convolution.
@@ -88,84 +82,39 @@ pub struct Backward<'a> {
     pub activation: Activation,
     /// y, the result of the forward pass.
     pub y: &'a [f32],
-    /// The gradient of y.
-    pub dy: &'a [f32],
-    /// Whether the moments were those of the batch, so that gradient flows through them.
-    pub batch_statistics: bool,
 }
 
 impl Backward<'_> {
-    /// Writes the gradient of x to `dx` and, if there was a shortcut, its gradient to `dr`; returns the gradients of γ and β.
+    /// Turns the gradient of y in `d` into that of x, and writes that of the shortcut to `dr` if there was one; returns the gradients of
+    /// γ and β.
     ///
     /// With d the gradient before the activation, x̂ = (x − μ) / σ and means over the channel:
     /// dβ = Σ d, dγ = Σ d x̂, dx = γ/σ (d − mean d − x̂ mean(d x̂)).
-    pub fn run(&self, dx: &mut [f32], dr: Option<&mut [f32]>) -> (Vec<f32>, Vec<f32>) {
+    pub fn run(&self, d: &mut [f32], dr: Option<&mut [f32]>) -> (Vec<f32>, Vec<f32>) {
         let pixels = self.x.len() / self.moments.len();
-        let channels = dx.par_chunks_mut(pixels).enumerate();
+        let channels = d.par_chunks_mut(pixels).enumerate();
         match dr {
-            None => channels.map(|(c, dx)| self.channel(c, dx, None)).unzip(),
+            None => channels.map(|(c, d)| self.channel(c, d, None)).unzip(),
             Some(dr) => {
                 let both = channels.zip(dr.par_chunks_mut(pixels));
-                both.map(|((c, dx), dr)| self.channel(c, dx, Some(dr))).unzip()
+                both.map(|((c, d), dr)| self.channel(c, d, Some(dr))).unzip()
             }
         }
     }
 
-    fn channel(&self, c: usize, dx: &mut [f32], dr: Option<&mut [f32]>) -> (f32, f32) {
-        let pixels = dx.len();
-        let [x, y, dy] = [self.x, self.y, self.dy].map(|all| &all[c * pixels..][..pixels]);
+    fn channel(&self, c: usize, d: &mut [f32], dr: Option<&mut [f32]>) -> (f32, f32) {
+        let pixels = d.len();
+        let [x, y] = [self.x, self.y].map(|all| &all[c * pixels..][..pixels]);
         let Moments { mean, inverse, .. } = self.moments[c];
-        // dx holds d for now. Where the activation clamps, the gradient is 0.
-        let (low, high) = self.activation.bounds();
-        for (d, (y, dy)) in dx.iter_mut().zip(y.iter().zip(dy)) {
-            *d = if *y > low && *y < high { *dy } else { 0.0 };
-        }
+        // Where the activation clamps, the gradient is 0.
+        let beta = BEST.mask(d, y, self.activation.bounds());
         if let Some(dr) = dr {
-            dr.copy_from_slice(dx);
+            dr.copy_from_slice(d);
         }
-        let beta = sum(dx, |d| d);
-        let gamma = sum_of_products(dx, x, mean) * f64::from(inverse);
-        let scale = self.gamma[c] * inverse;
-        if self.batch_statistics {
-            let of_mean = (beta / pixels as f64) as f32;
-            let of_scale = (gamma / pixels as f64) as f32 * inverse;
-            for (d, x) in dx.iter_mut().zip(x) {
-                *d = scale * (*d - of_mean - (x - mean) * of_scale);
-            }
-        } else {
-            dx.iter_mut().for_each(|d| *d *= scale);
-        }
+        let gamma = BEST.products(d, x, mean) * f64::from(inverse);
+        let of_mean = (beta / pixels as f64) as f32;
+        let of_scale = (gamma / pixels as f64) as f32 * inverse;
+        BEST.centre(d, x, [self.gamma[c] * inverse, of_mean, mean, of_scale]);
         (gamma as f32, beta as f32)
     }
-}
-
-/// Partial sums that fill a vector register.
-const LANES: usize = 16;
-
-/// Σ f(xᵢ).
-fn sum(x: &[f32], f: impl Fn(f32) -> f32) -> f64 {
-    let part = |part: &[f32]| {
-        let mut sums = [0f32; LANES];
-        let (whole, rest) = part.as_chunks::<LANES>();
-        for x in whole {
-            (0..LANES).for_each(|i| sums[i] += f(x[i]));
-        }
-        f64::from(sums.iter().sum::<f32>() + rest.iter().map(|x| f(*x)).sum::<f32>())
-    };
-    x.chunks(SUMMED).map(part).sum()
-}
-
-/// Σ dᵢ (xᵢ − mean).
-fn sum_of_products(d: &[f32], x: &[f32], mean: f32) -> f64 {
-    let part = |(d, x): (&[f32], &[f32])| {
-        let mut sums = [0f32; LANES];
-        let (whole_d, rest_d) = d.as_chunks::<LANES>();
-        let (whole_x, rest_x) = x.as_chunks::<LANES>();
-        for (d, x) in whole_d.iter().zip(whole_x) {
-            (0..LANES).for_each(|i| sums[i] += d[i] * (x[i] - mean));
-        }
-        let rest: f32 = rest_d.iter().zip(rest_x).map(|(d, x)| d * (x - mean)).sum();
-        f64::from(sums.iter().sum::<f32>() + rest)
-    };
-    d.chunks(SUMMED).zip(x.chunks(SUMMED)).map(part).sum()
 }

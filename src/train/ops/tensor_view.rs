@@ -4,7 +4,7 @@ use candle_core::{CpuStorage, Layout, Storage, Tensor};
 use std::ops::Deref;
 
 /// The numbers of a contiguous tensor, from its storage and layout.
-pub(super) fn contiguous<'a>(storage: &'a CpuStorage, layout: &Layout) -> candle_core::Result<&'a [f32]> {
+fn contiguous<'a>(storage: &'a CpuStorage, layout: &Layout) -> candle_core::Result<&'a [f32]> {
     match layout.contiguous_offsets() {
         Some((from, to)) => Ok(&storage.as_slice::<f32>()?[from..to]),
         None => candle_core::bail!("a feature map must be contiguous"),

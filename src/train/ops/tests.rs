@@ -3,6 +3,7 @@
 use super::buffer_pool::BufferPool;
 use super::candle_conv_norm;
 use super::conv_norm::ConvNorm;
+use super::feature_map::FeatureMap;
 use super::layer_state::{parameter_ranges, RunningStatistics, Statistics};
 use super::max_pool::max_pool;
 use crate::model::candle_ops::max_pool as candle_max_pool;
@@ -91,7 +92,7 @@ impl Case {
     fn run(&self, x: &Tensor, parameters: &Tensor, residual: Option<&Tensor>) -> Tensor {
         let residual = residual.map(batch_last);
         let y = self.layer.forward(&batch_last(x), parameters, residual.as_ref(), self.statistics).unwrap();
-        y.permute((3, 0, 1, 2)).unwrap().contiguous().unwrap()
+        batch_first(&y)
     }
 
     /// The result of candle's operations; updates the running statistics too.
@@ -113,8 +114,13 @@ impl Case {
     }
 }
 
-fn batch_last(x: &Tensor) -> Tensor {
-    x.permute((1, 2, 3, 0)).unwrap().contiguous().unwrap()
+/// A map with the layout of our kernels, which passes its gradient on.
+fn batch_last(x: &Tensor) -> FeatureMap {
+    FeatureMap::from_tensor(&x.permute((1, 2, 3, 0)).unwrap(), &BufferPool::default()).unwrap()
+}
+
+fn batch_first(map: &FeatureMap) -> Tensor {
+    map.to_tensor().unwrap().permute((3, 0, 1, 2)).unwrap().contiguous().unwrap()
 }
 
 type Run = fn(&Case, &Tensor, &Tensor, Option<&Tensor>) -> Tensor;
@@ -191,7 +197,7 @@ fn max_pools_and_their_gradients_agree_with_pytorch() {
         let size = |name: &str| want[name].as_u64().unwrap() as usize;
         let x = ((numbers("pool", &[2, 3, size("height"), size("width")]) * 3.0).unwrap()).round().unwrap();
         let x = Var::from_tensor(&x).unwrap();
-        let y = max_pool(&batch_last(&x)).unwrap().permute((3, 0, 1, 2)).unwrap().contiguous().unwrap();
+        let y = batch_first(&max_pool(&batch_last(&x)).unwrap());
         close("max pool", &y, &want["y"]);
         let sum = (&y * numbers("c", y.dims())).unwrap().sum_all().unwrap();
         close("its gradient", sum.backward().unwrap().get(&x).unwrap(), &want["d_x"]);
@@ -203,7 +209,7 @@ fn max_pools_and_their_gradients_agree_with_pytorch() {
 #[test]
 fn without_ties_both_max_pools_have_the_same_gradient() {
     let x = Var::from_tensor(&numbers("x", &[2, 3, 7, 8])).unwrap();
-    let ours = max_pool(&batch_last(&x)).unwrap().permute((3, 0, 1, 2)).unwrap().contiguous().unwrap();
+    let ours = batch_first(&max_pool(&batch_last(&x)).unwrap());
     let candle = candle_max_pool(&x).unwrap();
     let weights = numbers("c", ours.dims());
     let gradient = |y: &Tensor| {
