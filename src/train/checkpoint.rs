@@ -18,14 +18,20 @@ const VERSION: u32 = 1;
 /// The state of a training after an epoch: everything that it needs to continue.
 #[derive(Debug, Clone, Default)]
 pub struct TrainingState {
-    /// Number of finished epochs.
+    /// Number of finished epochs, of all stages.
     pub epochs: usize,
+    /// The stage that the last of them belongs to, from 0.
+    pub stage: usize,
+    /// Number of epochs that had finished before that stage.
+    pub stage_start: usize,
     /// The values of all parameters.
     pub parameters: Tensors,
     /// The optimiser's moments and step counts.
     pub optimizer: Tensors,
     /// The state of the feature source: running statistics of batch normalisation.
     pub source: Tensors,
+    /// The moving averages of the parameters; empty if there are none.
+    pub averages: Tensors,
     /// The best validation score so far, and the epoch (from 1) that had it.
     pub best: Option<(f64, usize)>,
     /// The values of parameters and feature source after that epoch.
@@ -33,7 +39,7 @@ pub struct TrainingState {
 }
 
 impl TrainingState {
-    /// Whether training should stop: the last `patience` epochs did not improve the validation score.
+    /// Whether the stage should stop: the last `patience` epochs did not improve the validation score.
     pub fn should_stop(&self, patience: Option<usize>) -> bool {
         match (self.best, patience) {
             (Some((_, best)), Some(patience)) => self.epochs - best >= patience,
@@ -42,11 +48,12 @@ impl TrainingState {
     }
 
     /// The tensors with the prefix of their names in the file.
-    fn parts(&self) -> [(&'static str, &Tensors); 4] {
+    fn parts(&self) -> [(&'static str, &Tensors); 5] {
         [
             ("parameter/", &self.parameters),
             ("optimizer/", &self.optimizer),
             ("source/", &self.source),
+            ("average/", &self.averages),
             ("best/", &self.best_values),
         ]
     }
@@ -58,6 +65,10 @@ struct Header {
     version: u32,
     training: String,
     epochs: usize,
+    #[serde(default)]
+    stage: usize,
+    #[serde(default)]
+    stage_start: usize,
     best: Option<(f64, usize)>,
 }
 
@@ -124,9 +135,12 @@ impl Checkpoints {
         let part = |prefix: &str| file.tensors_under(prefix).map_err(named);
         Ok(Some(TrainingState {
             epochs: header.epochs,
+            stage: header.stage,
+            stage_start: header.stage_start,
             parameters: part("parameter/")?,
             optimizer: part("optimizer/")?,
             source: part("source/")?,
+            averages: part("average/")?,
             best: header.best,
             best_values: part("best/")?,
         }))
@@ -141,6 +155,8 @@ impl Checkpoints {
             version: VERSION,
             training: self.training.clone(),
             epochs: state.epochs,
+            stage: state.stage,
+            stage_start: state.stage_start,
             best: state.best,
         };
         let internal = |e| Error::new(Kind::Internal, format!("could not write a checkpoint's header: {e}"));

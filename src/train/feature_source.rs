@@ -1,11 +1,13 @@
 //! Where the features of a batch come from: the interface, and precomputed features of a frozen backbone.
 
+use super::feature_scaling::FeatureScaling;
 use super::optimizer::Parameter;
 use crate::error::Result;
 use crate::model::Tensors;
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 use rand::rngs::StdRng;
 use rand::Rng;
+use std::ops::Range;
 
 /// Supplies the features of training images, batch by batch.
 pub trait FeatureSource {
@@ -49,25 +51,120 @@ pub trait FeatureSource {
     fn restore(&mut self, _state: &Tensors) -> Result<()> {
         Ok(())
     }
+
+    /// The tensors of the backbone under their published names, in main memory; `None` if none of it learns.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn backbone(&self) -> Result<Option<Tensors>> {
+        Ok(None)
+    }
 }
 
-/// Precomputed features of a frozen backbone. If there are features of the mirrored images too, each image is mirrored half of the time.
+/// Features of several views of the same images. View 0 is plain: the image as retrieval sees it.
+#[derive(Debug, Clone)]
+pub struct ViewFeatures {
+    /// `[views * images, F]`: row `v * images + i` is view v of image i.
+    rows: Tensor,
+    images: usize,
+    /// The views that training draws from.
+    drawn: Range<usize>,
+}
+
+impl ViewFeatures {
+    /// From features `[images, F]` of the training images and, optionally, of the mirrored images: each image is mirrored half of the time.
+    ///
+    /// # Errors
+    /// If the shapes differ.
+    pub fn new(plain: Tensor, flipped: Option<Tensor>) -> Result<Self> {
+        match flipped {
+            Some(flipped) => Self::of_views(&[plain, flipped], 0..2),
+            None => Self::of_views(&[plain], 0..1),
+        }
+    }
+
+    /// From features `[images, F]` of each view, the plain one first; training draws from the views `drawn`.
+    ///
+    /// # Errors
+    /// If the shapes differ.
+    pub fn of_views(views: &[Tensor], drawn: Range<usize>) -> Result<Self> {
+        let rows = if let [one] = views { one.clone() } else { Tensor::cat(views, 0)? };
+        Ok(Self { images: rows.dim(0)? / views.len(), rows, drawn })
+    }
+
+    /// The number of images.
+    pub fn images(&self) -> usize {
+        self.images
+    }
+
+    /// The same, from which training only draws the plain view.
+    pub fn plain(self) -> Self {
+        Self { drawn: 0..1, ..self }
+    }
+
+    /// F, the length of a feature vector.
+    pub fn features(&self) -> usize {
+        self.rows.dims().last().copied().unwrap_or_default()
+    }
+
+    /// The features with a scaling applied.
+    ///
+    /// # Errors
+    /// If the shapes do not fit.
+    pub fn scaled(&self, scaling: &FeatureScaling) -> Result<Self> {
+        Ok(Self { rows: scaling.apply(&self.rows)?, ..self.clone() })
+    }
+
+    /// The features on another device.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn to_device(&self, device: &Device) -> Result<Self> {
+        Ok(Self { rows: self.rows.to_device(device)?, ..self.clone() })
+    }
+
+    /// Draws a view of each image; returns row numbers.
+    pub fn draw(&self, images: &[u32], rng: &mut StdRng) -> Vec<u32> {
+        if self.drawn.len() < 2 {
+            return images.iter().map(|&i| (self.drawn.start * self.images) as u32 + i).collect();
+        }
+        let views = self.drawn.start as u8..self.drawn.end as u8;
+        images.iter().map(|&i| u32::from(rng.random_range(views.clone())) * self.images as u32 + i).collect()
+    }
+
+    /// `[rows, F]`: the features of these rows.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn rows(&self, rows: &[u32]) -> Result<Tensor> {
+        Ok(self.rows.index_select(&Tensor::new(rows, self.rows.device())?, 0)?)
+    }
+}
+
+/// Precomputed features of a frozen backbone.
 #[derive(Debug, Clone)]
 pub struct FrozenFeatures {
-    plain: Tensor,
-    flipped: Option<Tensor>,
+    features: ViewFeatures,
+    /// Per image of the training, its number in `features`.
+    images: Vec<u32>,
 }
 
 impl FrozenFeatures {
-    /// From features `[images, F]` of the training images and, optionally, of the mirrored images.
-    pub fn new(plain: Tensor, flipped: Option<Tensor>) -> Self {
-        Self { plain, flipped }
+    /// Features as training uses them, scaled if they are to be; `images` are the numbers of the training's images in them.
+    pub fn new(features: ViewFeatures, images: Vec<u32>) -> Self {
+        Self { features, images }
+    }
+
+    /// The training's images are all those of `features`.
+    pub fn all(features: ViewFeatures) -> Self {
+        let images = (0..features.images() as u32).collect();
+        Self { features, images }
     }
 }
 
 impl FeatureSource for FrozenFeatures {
     fn features(&self) -> usize {
-        self.plain.dims().last().copied().unwrap_or_default()
+        self.features.features()
     }
 
     fn parameters(&self) -> Vec<Parameter> {
@@ -79,31 +176,29 @@ impl FeatureSource for FrozenFeatures {
     }
 
     fn training_batch(&mut self, images: &[u32], rng: &mut StdRng) -> Result<Tensor> {
-        let plain = self.evaluation_batch(images)?;
-        let Some(flipped) = &self.flipped else { return Ok(plain) };
-        let index = Tensor::new(images, plain.device())?;
-        let mirror: Vec<u8> = images.iter().map(|_| rng.random_range(0..2)).collect();
-        let mirror = Tensor::new(mirror, plain.device())?.unsqueeze(1)?.broadcast_as(plain.shape())?;
-        Ok(mirror.where_cond(&flipped.index_select(&index, 0)?, &plain)?)
+        self.features.rows(&self.features.draw(&pick(&self.images, images), rng))
     }
 
     fn evaluation_batch(&mut self, images: &[u32]) -> Result<Tensor> {
-        let index = Tensor::new(images, self.plain.device())?;
-        Ok(self.plain.index_select(&index, 0)?)
+        self.features.rows(&pick(&self.images, images))
     }
+}
+
+/// The entries of a list at some positions.
+pub(super) fn pick(list: &[u32], positions: &[u32]) -> Vec<u32> {
+    positions.iter().map(|&i| list[i as usize]).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use candle_core::Device;
     use rand::SeedableRng;
 
     #[test]
     fn rows_come_from_the_plain_or_the_mirrored_features() {
         let plain = Tensor::arange(0f32, 12.0, &Device::Cpu).unwrap().reshape((4, 3)).unwrap();
         let flipped = plain.neg().unwrap();
-        let mut source = FrozenFeatures::new(plain, Some(flipped));
+        let mut source = FrozenFeatures::all(ViewFeatures::new(plain, Some(flipped)).unwrap());
         let mut rng = StdRng::seed_from_u64(1);
         let mut mirrored = 0;
         for _ in 0..50 {

@@ -46,6 +46,11 @@ impl Holdout {
         Ok(Self::of_groups(manifest, &groups[..count]))
     }
 
+    /// The number of groups that have training images.
+    pub fn group_count(manifest: &Manifest) -> usize {
+        shuffled_groups(manifest, 0).len()
+    }
+
     /// Folds for cross-fitting: divides the groups of training instances into `count` parts, shuffled by the seed, and holds out each part
     /// once.
     ///

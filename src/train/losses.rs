@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | Eq. 1 | instance: cross-entropy over the distances from all instance proxies | [`instance_loss`] |
 //! | Eq. 2 | attribute: the same in one subspace, over the proxies of the attribute's values | [`attribute_loss`] |
+//! | beside Eq. 2 | soft labels of ordered attributes | [`soft_labels`] |
 //! | Eq. 3 | order regulariser of ordered attributes | [`order_regularizer`] |
 //! | Eq. 4 | the similarities that Eq. 3 aims at | [`rank_similarities`] |
 //! | Eq. 5 | category: cross-entropy over the distances from the means of instance proxies | [`category_loss`] |
@@ -19,12 +20,13 @@
 
 use super::geometry::{unit_rows, Geometry};
 use super::labels::AttributeLabels;
+use super::training_set::AttributeShape;
 use crate::error::{Error, Result};
 use candle_core::{Device, Tensor};
 use candle_nn::ops::log_softmax;
 use serde::{Deserialize, Serialize};
 
-/// The weight λ of each part of the objective; a part with weight 0 is not computed.
+/// The weight λ of each part of the objective, and what else the parts depend on; a part with weight 0 is not computed.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct LossWeights {
     /// λ of the instance loss (Eq. 1).
@@ -39,12 +41,45 @@ pub struct LossWeights {
     pub order: f64,
     /// σ of Eq. 4, in ranks.
     pub order_sigma: f64,
+    /// Beyond the paper: the share of an instance's label that is spread evenly over all instances, as in torch's
+    /// `cross_entropy(label_smoothing=...)`.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub label_smoothing: f64,
+    /// Beyond the paper: the labels of ordered attributes in Eq. 2.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub ordinal: OrdinalLabels,
+    /// τ of [`OrdinalLabels::Soft`], in ranks.
+    #[serde(default = "tau", skip_serializing_if = "is_tau")]
+    pub ordinal_tau: f64,
+}
+
+/// The labels of ordered attributes in their loss (Eq. 2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum OrdinalLabels {
+    /// The value alone, as in the paper
+    #[default]
+    Hard,
+    /// Also its neighbours in the order, less with each rank: softmax(-|rank - rank of the value| / tau) (Diaz and Marathe 2019)
+    Soft,
+}
+
+fn is_default<T: Default + PartialEq>(x: &T) -> bool {
+    *x == T::default()
+}
+
+fn tau() -> f64 {
+    1.0
+}
+
+fn is_tau(x: &f64) -> bool {
+    *x == tau()
 }
 
 /// **Eq. 1**, the instance loss: mean over the batch of the cross-entropy of softmax over `-D(f, p_z)`, z over all instances.
 ///
 /// `f` (`[batch, N]`) and `proxies` (`[P, N]`) are as [`Geometry::prepare`] returns them; `instances` (`[batch]`) are rows of
-/// `proxies`.
+/// `proxies`. Beyond the paper, the share `smoothing` of each label is spread evenly over all instances.
 ///
 /// # Errors
 /// If shapes do not fit.
@@ -54,8 +89,9 @@ pub fn instance_loss(
     proxies: &Tensor,
     instances: &Tensor,
     subspaces: usize,
+    smoothing: f64,
 ) -> Result<Tensor> {
-    mean_cross_entropy(&geometry.logits(f, proxies, subspaces)?, instances)
+    smoothed_cross_entropy(&geometry.logits(f, proxies, subspaces)?, instances, smoothing)
 }
 
 /// The proxies of one attribute.
@@ -65,6 +101,8 @@ pub struct ValueProxies<'a> {
     pub values: &'a Tensor,
     /// Beyond the paper: `[1, n]`, the proxy of images without a value.
     pub absent: Option<&'a Tensor>,
+    /// Beyond the paper: `[V, V]`, the [`soft_labels`] of an ordered attribute.
+    pub soft_labels: Option<&'a Tensor>,
 }
 
 /// **Eq. 2**, the loss of one attribute: mean, over the images of the batch that have a value (`shown`), of the cross-entropy of softmax
@@ -91,9 +129,25 @@ pub fn attribute_loss(
     };
     let logits = geometry.logits(f_k, &geometry.prepare(&all, 1)?, 1)?;
     // Two means, not one: most attributes are absent from most images, which would drown the values in a mean over all images.
-    let means = [shown, absent].map(|labels| labels.map(|l| l.cross_entropy(&logits)).transpose());
+    let means = [(shown, proxies.soft_labels), (absent, None)]
+        .map(|(labels, soft)| labels.map(|l| l.cross_entropy(&logits, soft)).transpose());
     let means = means.into_iter().collect::<Result<Vec<_>>>()?.into_iter().flatten();
     means.map(Ok::<_, Error>).reduce(|a, b| Ok((a? + b?)?)).transpose()
+}
+
+/// `[values, values]`: in row v the label of an image with value v of an ordered attribute, softmax over u of −|rank_v − rank_u| / τ (the
+/// SORD of Diaz and Marathe 2019, with absolute differences). With it, the loss of Eq. 2 counts a near miss less than a far one.
+///
+/// # Errors
+/// If the device fails.
+pub fn soft_labels(values: usize, tau: f64, device: &Device) -> Result<Tensor> {
+    let row = |v: usize| {
+        let weights: Vec<f64> = (0..values).map(|u| (-(v.abs_diff(u) as f64) / tau).exp()).collect();
+        let sum: f64 = weights.iter().sum();
+        weights.into_iter().map(move |w| w / sum)
+    };
+    let labels: Vec<f64> = (0..values).flat_map(row).collect();
+    Ok(Tensor::from_vec(labels, (values, values), device)?)
 }
 
 /// **Eq. 3**, the order regulariser: `‖S − P‖` (the Frobenius norm, not squared), where S are the cosine similarities of the value proxies
@@ -187,6 +241,20 @@ pub fn mean_cross_entropy(logits: &Tensor, target: &Tensor) -> Result<Tensor> {
     Ok(cross_entropy(logits, target)?.mean_all()?)
 }
 
+/// The mean over the batch of the cross-entropy of `logits` (`[batch, classes]`) and labels of which the share `smoothing` is spread
+/// evenly over all classes and the rest is on `target` (`[batch]`): torch's `cross_entropy(logits, target, label_smoothing=smoothing)`.
+///
+/// # Errors
+/// If shapes do not fit.
+pub fn smoothed_cross_entropy(logits: &Tensor, target: &Tensor, smoothing: f64) -> Result<Tensor> {
+    let loss = mean_cross_entropy(logits, target)?;
+    if smoothing == 0.0 {
+        return Ok(loss);
+    }
+    let even = log_softmax(logits, 1)?.mean_all()?;
+    Ok(((loss * (1.0 - smoothing))? - (even * smoothing)?)?)
+}
+
 /// `[batch]`: the cross-entropy of each row, `log Σ_z exp(logit_z) − logit_target`.
 ///
 /// # Errors
@@ -195,12 +263,35 @@ fn cross_entropy(logits: &Tensor, target: &Tensor) -> Result<Tensor> {
     Ok(log_softmax(logits, 1)?.gather(&target.unsqueeze(1)?, 1)?.squeeze(1)?.neg()?)
 }
 
+impl LossWeights {
+    /// `[V, V]`: the [`soft_labels`] of an attribute, in the device and number type of `like`; `None` if its labels are hard.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn soft_labels_of(&self, attribute: &AttributeShape, like: &Tensor) -> Result<Option<Tensor>> {
+        if !attribute.ordered || self.ordinal == OrdinalLabels::Hard {
+            return Ok(None);
+        }
+        let labels = soft_labels(attribute.values, self.ordinal_tau, like.device())?;
+        Ok(Some(labels.to_dtype(like.dtype())?))
+    }
+}
+
 impl AttributeLabels {
-    /// The mean cross-entropy of `logits` (`[batch, V]`) over the images that these labels name.
+    /// The mean cross-entropy of `logits` (`[batch, classes]`) over the images that these labels name; with the [`soft_labels`]
+    /// (`[V, V]`, for the first V classes) of their values, if given.
     ///
     /// # Errors
     /// If shapes do not fit.
-    pub fn cross_entropy(&self, logits: &Tensor) -> Result<Tensor> {
-        Ok((cross_entropy(logits, &self.values)? * &self.share)?.sum_all()?)
+    pub fn cross_entropy(&self, logits: &Tensor, soft_labels: Option<&Tensor>) -> Result<Tensor> {
+        let losses = match soft_labels {
+            None => cross_entropy(logits, &self.values)?,
+            Some(soft) => {
+                let rest = logits.dim(1)? - soft.dim(1)?;
+                let labels = soft.index_select(&self.values, 0)?.pad_with_zeros(1, 0, rest)?;
+                (log_softmax(logits, 1)? * labels)?.sum(1)?.neg()?
+            }
+        };
+        Ok((losses * &self.share)?.sum_all()?)
     }
 }

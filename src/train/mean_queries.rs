@@ -96,6 +96,7 @@ mod tests {
             split,
             crop: None,
             values: vec![value],
+            mirror: true,
         };
         let manifest = Manifest {
             root: "".into(),

@@ -14,7 +14,8 @@
 //! | `method`, `method_kind`, `methods/` | the cooperative method and the baselines |
 //! | `cooperative_parameters`, `initializer` | what the cooperative method learns, and how parameters start |
 //! | `optimizer/` | Adam and AdamW with a rate per group of parameters |
-//! | `settings` | hyper-parameters |
+//! | `moving_average` | exponential moving averages of what learns |
+//! | `settings/` | hyper-parameters, in stages |
 //! | `trainer` | the loop over epochs and batches |
 //! | `sampler` | the order of the images in an epoch |
 //! | `training_set` | the labels of the training images |
@@ -22,6 +23,8 @@
 //! | `validation` | how well held-out images are retrieved |
 //! | `calibration` | fits the probabilities of tags to held-out images |
 //! | `feature_source` | where features come from: precomputed, of a frozen backbone |
+//! | `feature_scaling` | features on one scale, and the projection that takes the scaling in |
+//! | `stage_sources` | a feature source for each stage |
 //! | `trainable_features`, `trainable_backbone`, `ops/` | features of a backbone that is fine-tuned, with gradients |
 //! | `mean_queries` | the query prototypes: means of training embeddings |
 //! | `checkpoint` | the state of a training on disk |
@@ -31,6 +34,7 @@ pub mod batch_losses;
 pub mod calibration;
 pub mod checkpoint;
 pub mod cooperative_parameters;
+pub mod feature_scaling;
 pub mod feature_source;
 pub mod geometry;
 pub mod holdout;
@@ -42,11 +46,13 @@ pub mod mean_queries;
 pub mod method;
 pub mod method_kind;
 pub mod methods;
+pub mod moving_average;
 pub mod ops;
 pub mod optimizer;
 pub mod pairwise;
 pub mod sampler;
 pub mod settings;
+pub mod stage_sources;
 pub mod trainable_backbone;
 pub mod trainable_features;
 pub mod trainer;

@@ -3,18 +3,43 @@
 
 use super::ops::buffer_pool::BufferPool;
 use super::ops::conv_norm::ConvNorm;
+use super::ops::feature_map::FeatureMap;
 use super::ops::layer_state::{parameter_ranges, RunningStatistics, Statistics};
 use super::ops::max_pool::max_pool;
+use super::ops::pooled_moments::{pooled_mean, pooled_moments};
 use super::optimizer::{Parameter, ParameterGroup};
 use crate::error::{Error, Kind, Result};
+use crate::model::feature_layout::FeatureLayout;
 use crate::model::layers::{Block, ConvNet, ConvSpec, Shortcut};
-use crate::model::{load_backbone, Arch, Tensors};
+use crate::model::{load_backbone, Arch, FeatureSet, LowerMaps, Tensors};
 use candle_core::{DType, Device, Tensor, Var};
+use std::ops::Range;
 
-/// Any [`Arch`] with its parameters on a device.
+/// Any [`Arch`] with its parameters on a device. A lower part of it may be frozen: the stem and the first blocks.
 #[derive(Debug)]
 pub struct TrainableBackbone {
     network: ConvNet<Layer>,
+    layout: FeatureLayout,
+    frozen: FrozenPart,
+    buffers: BufferPool,
+}
+
+/// The lower part of a backbone that does not learn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FrozenPart {
+    /// Everything learns, the stem too.
+    Nothing,
+    /// The stem and this many blocks are frozen; [`LowerMaps`] replace them.
+    Blocks(usize),
+}
+
+/// What a [`TrainableBackbone`] is applied to.
+#[derive(Debug, Clone, Copy)]
+pub enum NetworkInput<'a> {
+    /// Normalised images `[batch, 3, height, width]`, if nothing is frozen.
+    Images(&'a Tensor),
+    /// What the frozen part has made of the images.
+    Lower(&'a LowerMaps),
 }
 
 #[derive(Debug)]
@@ -39,57 +64,111 @@ impl TrainableBackbone {
     /// Loads the backbone `arch` from its tensors under their published names.
     ///
     /// # Errors
-    /// [`Kind::InvalidModel`] if a tensor is missing or of another shape.
-    pub fn load(arch: Arch, tensors: &Tensors, device: &Device) -> Result<Self> {
+    /// [`Kind::InvalidModel`] if a tensor is missing or of another shape; [`Kind::InvalidParameter`] if it has not as many blocks as are to
+    /// be frozen.
+    pub fn load(
+        arch: Arch,
+        features: FeatureSet,
+        frozen: FrozenPart,
+        tensors: &Tensors,
+        device: &Device,
+    ) -> Result<Self> {
         // Only for its check of names and shapes.
-        load_backbone(arch, tensors, &Device::Cpu)?;
+        load_backbone(arch, FeatureSet::Last, tensors, &Device::Cpu)?;
         let description = arch.description();
-        let buffer_pool = BufferPool::default();
-        let network =
-            description.load(|conv| Layer::load(conv, &description, tensors, device, &buffer_pool))?;
-        Ok(Self { network })
+        if let FrozenPart::Blocks(count) = frozen {
+            let blocks = description.blocks.len();
+            if count > blocks {
+                return Err(Error::new(Kind::InvalidParameter, format!("{arch} has only {blocks} blocks"))
+                    .detail(format!("Blocks from number {} on are to learn.", count + 1))
+                    .hint("Choose a lower block with --unfreeze-from."));
+            }
+        }
+        let buffers = BufferPool::default();
+        let network = description.load(|conv| Layer::load(conv, &description, tensors, device, &buffers))?;
+        Ok(Self { layout: network.feature_layout(features), network, frozen, buffers })
     }
 
     /// F, the length of a feature vector.
     pub fn features(&self) -> usize {
-        self.network.features
+        self.layout.len
     }
 
-    /// The parameters: one vector per convolution with its normalisation.
+    /// The parameters that learn: one vector per convolution with its normalisation.
     pub fn parameters(&self) -> Vec<Parameter> {
         let parameter = |layer: &Layer| Parameter {
             name: format!("backbone.{}", layer.operation.conv().name),
-            group: ParameterGroup::Backbone,
+            group: ParameterGroup::Backbone { norm_from: parameter_ranges(layer.operation.conv())[1].start },
             var: layer.parameters.clone(),
         };
-        self.network.layers().map(parameter).collect()
+        self.learning_layers().map(parameter).collect()
     }
 
-    /// Normalised images `[batch, 3, height, width]` to pooled features `[batch, F]`.
+    fn learning_layers(&self) -> impl Iterator<Item = &Layer> {
+        let below = match self.frozen {
+            FrozenPart::Nothing => 0,
+            FrozenPart::Blocks(count) => {
+                1 + self.network.blocks[..count].iter().map(Block::layer_count).sum::<usize>()
+            }
+        };
+        self.network.layers().skip(below)
+    }
+
+    /// Images, or the maps of the frozen part, to features `[batch, F]`.
     ///
     /// # Errors
-    /// [`Kind::Internal`] for input of another shape.
-    pub fn forward(&self, images: &Tensor, mode: Mode) -> Result<Tensor> {
-        let batch_last = images.device().is_cpu();
-        let mut map = match batch_last {
-            true => images.permute((1, 2, 3, 0))?.contiguous()?,
-            false => images.clone(),
+    /// [`Kind::Internal`] for input of another shape, or if the input does not fit what is frozen.
+    pub fn forward(&self, input: NetworkInput<'_>, mode: Mode) -> Result<Tensor> {
+        let mut statistics = Vec::new();
+        let (mut map, first) = match (input, self.frozen) {
+            (NetworkInput::Images(images), FrozenPart::Nothing) => {
+                let map = self.stem(images, mode)?;
+                statistics.extend(self.statistics(0, &map)?);
+                (map, 0)
+            }
+            (NetworkInput::Lower(lower), FrozenPart::Blocks(count)) => {
+                for t in self.layout.taps.iter().filter(|t| t.tap.blocks <= count) {
+                    let columns = |range: &Range<usize>| lower.features.narrow(1, range.start, range.len());
+                    statistics.push([columns(&t.mean)?, columns(&t.deviation)?]);
+                }
+                // Maps of inference have the channels last.
+                (FeatureMap::from_channels_last(&lower.map, &self.buffers)?, count)
+            }
+            _ => return Err(Error::new(Kind::Internal, "the input does not fit the part that is frozen")),
         };
-        map = self.network.stem.forward(&map, None, mode)?;
-        if self.network.max_pool {
-            map = max_pool(&map)?;
-        }
-        for block in &self.network.blocks {
+        for (block, passed) in self.network.blocks[first..].iter().zip(first + 1..) {
             map = block.forward(&map, mode)?;
+            statistics.extend(self.statistics(passed, &map)?);
         }
         if let Some(head) = &self.network.head {
             map = head.forward(&map, None, mode)?;
         }
-        if !batch_last {
-            return Ok(map.flatten_from(2)?.mean(2)?);
+        let last = pooled_mean(&map)?;
+        let taps = || self.layout.taps.iter().zip(&statistics);
+        let means = taps().filter(|(columns, _)| !columns.mean.is_empty()).map(|(_, [mean, _])| mean);
+        let deviations = taps().map(|(_, [_, deviation])| deviation);
+        let parts: Vec<&Tensor> = std::iter::once(&last).chain(means).chain(deviations).collect();
+        match parts.as_slice() {
+            [last] => Ok((*last).clone()),
+            parts => Ok(Tensor::cat(parts, 1)?),
         }
-        let (channels, height, width, batch) = map.dims4()?;
-        Ok(map.reshape((channels, height * width, batch))?.mean(1)?.t()?.contiguous()?)
+    }
+
+    fn stem(&self, images: &Tensor, mode: Mode) -> Result<FeatureMap> {
+        let images = FeatureMap::from_batch_first(images, &self.buffers)?;
+        let map = self.network.stem.forward(&images, None, mode)?;
+        if self.network.max_pool {
+            max_pool(&map)
+        } else {
+            Ok(map)
+        }
+    }
+
+    /// Mean and deviation of a map that has passed so many blocks, `[batch, channels]` each, if they are features.
+    fn statistics(&self, blocks: usize, map: &FeatureMap) -> Result<Option<[Tensor; 2]>> {
+        let Some(columns) = self.layout.tap(blocks) else { return Ok(None) };
+        let (channels, both) = (columns.tap.channels, pooled_moments(map)?);
+        Ok(Some([both.narrow(1, 0, channels)?, both.narrow(1, channels, channels)?]))
     }
 
     /// All tensors under their published names, in main memory.
@@ -174,7 +253,7 @@ impl Layer {
         })
     }
 
-    fn forward(&self, map: &Tensor, residual: Option<&Tensor>, mode: Mode) -> Result<Tensor> {
+    fn forward(&self, map: &FeatureMap, residual: Option<&FeatureMap>, mode: Mode) -> Result<FeatureMap> {
         match mode {
             Mode::Train => self.operation.forward(map, &self.parameters, residual, Statistics::Batch),
             Mode::TrainFrozenNorm => {
@@ -191,7 +270,7 @@ impl Layer {
 }
 
 impl Block<Layer> {
-    fn forward(&self, input: &Tensor, mode: Mode) -> Result<Tensor> {
+    fn forward(&self, input: &FeatureMap, mode: Mode) -> Result<FeatureMap> {
         let shortcut = match &self.shortcut {
             Shortcut::None => None,
             Shortcut::Identity => Some(input.clone()),

@@ -1,11 +1,15 @@
-//! Features of a backbone that is fine-tuned: images are loaded, augmented and passed through it batch by batch.
+//! Features of a backbone that is fine-tuned, batch by batch: from images that are loaded and augmented, or, if only its upper part
+//! learns, from the maps of the lower part.
 
+use super::feature_scaling::FeatureScaling;
 use super::feature_source::FeatureSource;
+use super::feature_source::{pick, ViewFeatures};
 use super::optimizer::Parameter;
-use super::trainable_backbone::{Mode, TrainableBackbone};
+use super::trainable_backbone::{Mode, NetworkInput, TrainableBackbone};
 use crate::data::image_loader::{Loader, TrainingImages};
+use crate::data::lower_maps::LowerMapReader;
 use crate::error::{Error, Kind, Result};
-use crate::model::{normalize_pixels, Tensors};
+use crate::model::{normalize_pixels, LowerMaps, Tensors};
 use candle_core::{Device, Tensor};
 use rand::rngs::StdRng;
 use std::sync::Arc;
@@ -20,10 +24,11 @@ pub struct TrainableFeatures {
     batch_size: usize,
     workers: usize,
     loader: Option<Loader>,
+    scaling: Option<FeatureScaling>,
 }
 
 impl TrainableFeatures {
-    /// The backbone is on `device` and runs in `mode` in training; `workers` threads load images.
+    /// The backbone is on `device` and runs in `mode` in training; `workers` threads load images; features are scaled by `scaling`.
     pub fn new(
         backbone: TrainableBackbone,
         images: TrainingImages,
@@ -31,14 +36,10 @@ impl TrainableFeatures {
         mode: Mode,
         batch_size: usize,
         workers: usize,
+        scaling: Option<FeatureScaling>,
     ) -> Self {
         let (images, device) = (Arc::new(images), device.clone());
-        Self { backbone, images, device, mode, batch_size, workers, loader: None }
-    }
-
-    /// The backbone in its current state.
-    pub fn backbone(&self) -> &TrainableBackbone {
-        &self.backbone
+        Self { backbone, images, device, mode, batch_size, workers, loader: None, scaling }
     }
 
     fn input(&self, pixels: &[u8], batch: usize) -> Result<Tensor> {
@@ -68,12 +69,13 @@ impl FeatureSource for TrainableFeatures {
         let pixels = loader
             .ok_or_else(|| Error::new(Kind::Internal, "a batch was requested before its epoch started"))?
             .next_batch()?;
-        self.backbone.forward(&self.input(&pixels, images.len())?, self.mode)
+        let input = self.input(&pixels, images.len())?;
+        scaled(&self.backbone, NetworkInput::Images(&input), self.mode, self.scaling.as_ref())
     }
 
     fn evaluation_batch(&mut self, images: &[u32]) -> Result<Tensor> {
         let input = self.input(&self.images.plain(images)?, images.len())?;
-        self.backbone.forward(&input, Mode::Evaluate)
+        scaled(&self.backbone, NetworkInput::Images(&input), Mode::Evaluate, self.scaling.as_ref())
     }
 
     fn state(&self) -> Result<Tensors> {
@@ -83,4 +85,78 @@ impl FeatureSource for TrainableFeatures {
     fn restore(&mut self, state: &Tensors) -> Result<()> {
         self.backbone.set_running_statistics(state)
     }
+
+    fn backbone(&self) -> Result<Option<Tensors>> {
+        self.backbone.tensors().map(Some)
+    }
+}
+
+/// A backbone whose upper part learns, the maps that its lower part has made of the images, and the features of the lower part.
+pub struct UpperFeatures<'a> {
+    /// The backbone.
+    pub backbone: TrainableBackbone,
+    /// Features of every view with the backbone as it was before: those of the lower part stay as they are.
+    pub features: ViewFeatures,
+    /// The maps of the same rows.
+    pub maps: Arc<LowerMapReader<'a>>,
+    /// Per image of the training, its number in `features`.
+    pub images: Vec<u32>,
+    /// How the backbone runs in training.
+    pub mode: Mode,
+    /// The scaling of features.
+    pub scaling: Option<FeatureScaling>,
+    /// Where the backbone is.
+    pub device: Device,
+}
+
+impl UpperFeatures<'_> {
+    fn forward(&self, rows: &[u32], mode: Mode) -> Result<Tensor> {
+        let map = self.maps.read(rows)?.to_device(&self.device)?;
+        let lower = LowerMaps { map, features: self.features.rows(rows)?.to_device(&self.device)? };
+        scaled(&self.backbone, NetworkInput::Lower(&lower), mode, self.scaling.as_ref())
+    }
+}
+
+impl FeatureSource for UpperFeatures<'_> {
+    fn features(&self) -> usize {
+        self.backbone.features()
+    }
+
+    fn parameters(&self) -> Vec<Parameter> {
+        self.backbone.parameters()
+    }
+
+    fn begin_epoch(&mut self, _epoch: usize, _order: &[u32]) -> Result<()> {
+        Ok(())
+    }
+
+    fn training_batch(&mut self, images: &[u32], rng: &mut StdRng) -> Result<Tensor> {
+        self.forward(&self.features.draw(&pick(&self.images, images), rng), self.mode)
+    }
+
+    fn evaluation_batch(&mut self, images: &[u32]) -> Result<Tensor> {
+        self.forward(&pick(&self.images, images), Mode::Evaluate)
+    }
+
+    fn state(&self) -> Result<Tensors> {
+        self.backbone.running_statistics()
+    }
+
+    fn restore(&mut self, state: &Tensors) -> Result<()> {
+        self.backbone.set_running_statistics(state)
+    }
+
+    fn backbone(&self) -> Result<Option<Tensors>> {
+        self.backbone.tensors().map(Some)
+    }
+}
+
+fn scaled(
+    backbone: &TrainableBackbone,
+    input: NetworkInput<'_>,
+    mode: Mode,
+    scaling: Option<&FeatureScaling>,
+) -> Result<Tensor> {
+    let features = backbone.forward(input, mode)?;
+    scaling.map_or(Ok(features.clone()), |s| s.apply(&features))
 }

@@ -1,12 +1,14 @@
-//! The training loop: any method on any source of features, epoch by epoch, with checkpoints and early stopping.
+//! The training loop: any method on any source of features, stage by stage and epoch by epoch, with checkpoints and early stopping.
 
 use super::batch_losses::BatchLosses;
 use super::checkpoint::{Checkpoints, TrainingState};
 use super::feature_source::FeatureSource;
 use super::method::Method;
+use super::moving_average::MovingAverage;
 use super::optimizer::{Adam, Parameter};
 use super::sampler;
-use super::settings::Settings;
+use super::settings::{Settings, Stage};
+use super::stage_sources::StageSources;
 use super::validation::Validation;
 use crate::error::{Error, Kind, Result};
 use crate::model::Tensors;
@@ -51,36 +53,71 @@ impl<'a> TrainingPlan<'a> {
     }
 }
 
-/// Trains `method` in place (and `source`, if its backbone learns), and passes the losses of each epoch to `observe`. On the CPU the
-/// result is determined by the arguments, seed included, whether or not the training was resumed from a checkpoint. With a validation
-/// the parameters of the best epoch are restored at the end.
+/// Trains `method` in place, stage by stage, and passes the losses of each epoch to `observe`. Returns the tensors of the backbone under
+/// their published names, if it learned. On the CPU the result is determined by the arguments, seed included, whether or not the training
+/// was resumed from a checkpoint. With a validation each stage ends with the parameters of its best epoch.
 ///
 /// # Errors
 /// [`Kind::InvalidParameter`] for impossible settings, or if the loss becomes infinite or NaN; those of checkpoints and of `observe`.
 pub fn train(
     method: &dyn Method,
-    source: &mut dyn FeatureSource,
+    sources: &dyn StageSources,
     plan: &TrainingPlan<'_>,
     observe: &mut dyn FnMut(&EpochLosses) -> Result<()>,
-) -> Result<()> {
-    let settings = plan.settings;
-    settings.check()?;
-    let mut parameters = method.parameters();
-    parameters.extend(source.parameters());
-    let mut adam = Adam::new(settings.optimizer(), parameters.clone())?;
-    let mut state = TrainingState::default();
-    if let Some(found) = plan.checkpoints.map(Checkpoints::read).transpose()?.flatten() {
-        set_values(&parameters, &found.parameters)?;
-        source.restore(&found.source)?;
-        adam.restore(&found.optimizer)?;
-        state = found;
-    }
-    let steps = plan.instances.len().div_ceil(settings.batch_size);
-    plan.progress.set_length((settings.epochs * steps) as u64);
+) -> Result<Option<Tensors>> {
+    plan.settings.check()?;
+    let stages = plan.settings.stages();
+    let mut state = plan.checkpoints.map(Checkpoints::read).transpose()?.flatten().unwrap_or_default();
+    let steps = plan.instances.len().div_ceil(plan.settings.batch_size);
+    plan.progress.set_length((stages.iter().map(|s| s.epochs).sum::<usize>() * steps) as u64);
     plan.progress.set_position((state.epochs * steps) as u64);
-    while state.epochs < settings.epochs && !state.should_stop(settings.patience) {
-        let mut losses = train_epoch(method, source, plan, &mut adam, state.epochs)?;
+    let mut backbone = None;
+    for (number, stage) in stages.iter().enumerate().skip(state.stage) {
+        if number > state.stage {
+            (state.stage, state.stage_start, state.best) = (number, state.epochs, None);
+        }
+        let mut source = sources.open(stage)?;
+        train_stage(method, &mut *source, plan, stage, &mut state, observe)?;
+        backbone = source.backbone()?;
+    }
+    Ok(backbone)
+}
+
+/// Trains one stage, or the rest of it, from the state that the stage before or a checkpoint has left.
+fn train_stage(
+    method: &dyn Method,
+    source: &mut dyn FeatureSource,
+    plan: &TrainingPlan<'_>,
+    stage: &Stage,
+    state: &mut TrainingState,
+    observe: &mut dyn FnMut(&EpochLosses) -> Result<()>,
+) -> Result<()> {
+    let mut parameters = method.parameters();
+    let of_method = parameters.len();
+    parameters.extend(source.parameters());
+    let mut adam = Adam::new(plan.settings.optimizer(), parameters.clone())?;
+    let begun = state.epochs > state.stage_start;
+    if !state.parameters.is_empty() {
+        // What only learns from this stage on has no value in the state of the stage before.
+        let known =
+            |(i, p): &(usize, &Parameter)| begun || *i < of_method || state.parameters.contains_key(&p.name);
+        let known: Vec<Parameter> =
+            parameters.iter().enumerate().filter(known).map(|(_, p)| p.clone()).collect();
+        set_values(&known, &state.parameters)?;
+    }
+    if !state.source.is_empty() {
+        source.restore(&state.source)?;
+    }
+    let mut average = plan.settings.ema.map(|decay| MovingAverage::new(decay, &parameters)).transpose()?;
+    if begun {
+        adam.restore(&state.optimizer)?;
+        average.iter_mut().try_for_each(|average| average.restore(&state.averages))?;
+    }
+    while state.epochs - state.stage_start < stage.epochs && !state.should_stop(plan.settings.patience) {
+        let done = (state.epochs, state.epochs - state.stage_start);
+        let mut losses = train_epoch(method, source, plan, stage, (&mut adam, average.as_mut()), done)?;
         plan.progress.set_message(format!("loss {:.3}", losses.total));
+        exchange(average.as_mut().filter(|_| plan.validation.is_some()))?;
         losses.validation = plan.validation.map(|v| v.score(method, source)).transpose()?;
         state.epochs += 1;
         let improved = losses.validation.is_some_and(|score| state.best.is_none_or(|(best, _)| score > best));
@@ -89,28 +126,41 @@ pub fn train(
             state.best_values = values(&parameters)?;
             state.best_values.extend(with_prefix(source.state()?));
         }
+        exchange(average.as_mut().filter(|_| plan.validation.is_some()))?;
         observe(&losses)?;
         if let Some(checkpoints) = plan.checkpoints {
             state.parameters = values(&parameters)?;
             state.source = source.state()?;
             state.optimizer = adam.state()?;
-            checkpoints.write(&state)?;
+            state.averages = average.as_ref().map(MovingAverage::state).transpose()?.unwrap_or_default();
+            checkpoints.write(state)?;
         }
     }
     if state.best.is_some() {
         set_values(&parameters, &state.best_values)?;
         source.restore(&without_prefix(&state.best_values))?;
+    } else {
+        exchange(average.as_mut())?;
     }
+    state.parameters = values(&parameters)?;
+    state.source = source.state()?;
     Ok(())
 }
 
-/// Trains one epoch, after `done` finished epochs.
+/// Exchanges values and moving averages, if there are averages: these are what is evaluated and what remains.
+fn exchange(average: Option<&mut MovingAverage>) -> Result<()> {
+    average.map_or(Ok(()), MovingAverage::exchange)
+}
+
+/// Trains one epoch, after `done` finished epochs (of all stages, and of this one), with the optimiser and, if there are any, the moving
+/// averages.
 fn train_epoch(
     method: &dyn Method,
     source: &mut dyn FeatureSource,
     plan: &TrainingPlan<'_>,
-    adam: &mut Adam,
-    done: usize,
+    stage: &Stage,
+    (adam, mut average): (&mut Adam, Option<&mut MovingAverage>),
+    (done, done_in_stage): (usize, usize),
 ) -> Result<EpochLosses> {
     let settings = plan.settings;
     // Every epoch has its own generator, so that it does not depend on whether earlier epochs ran in this process.
@@ -129,8 +179,10 @@ fn train_epoch(
             Some(kept) if e.kind == Kind::InvalidParameter => kept.note_kept_checkpoint(e),
             _ => e,
         })?;
-        rate = settings.learning_rate_at(done as f64 + (step + 1) as f64 / steps);
-        adam.step(&losses.total.backward()?, rate)?;
+        let rates = stage.rates_at(done_in_stage as f64 + (step + 1) as f64 / steps);
+        rate = rates.projection;
+        adam.step(&losses.total.backward()?, rates)?;
+        average.iter_mut().try_for_each(|average| average.update())?;
         plan.progress.inc(1);
     }
     Ok(sums.means(done + 1, rate))

@@ -15,10 +15,10 @@ const BATCH: usize = 64;
 #[derive(Debug, Clone)]
 pub struct Validation {
     /// Index of the first held-out image in the feature source.
-    first: u32,
-    instances: Vec<u32>,
-    categories: Vec<u32>,
-    values: Vec<Vec<Option<u32>>>,
+    pub(super) first: u32,
+    pub(super) instances: Vec<u32>,
+    pub(super) categories: Vec<u32>,
+    pub(super) values: Vec<Vec<Option<u32>>>,
 }
 
 impl Validation {

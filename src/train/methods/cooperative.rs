@@ -30,6 +30,8 @@ pub struct Objective {
     pub category_means: CategoryMeans,
     /// Per attribute, the target similarities of Eq. 4, `[V_k, V_k]`; `None` for attributes without an order regulariser.
     pub order_targets: Vec<Option<Tensor>>,
+    /// Per attribute, its soft labels, `[V_k, V_k]`; `None` for attributes with hard labels.
+    pub soft_labels: Vec<Option<Tensor>>,
     /// Names of the attribute losses in the log.
     pub attributes: Vec<String>,
 }
@@ -91,7 +93,7 @@ impl<'a> Cooperative<'a> {
             objective,
             parameters,
             learned: initializer.parameters,
-            standardize: settings.standardize_features,
+            standardize: settings.layer_norm,
             absent_proxies: settings.absent_proxies,
         })
     }
@@ -152,6 +154,9 @@ impl Objective {
             geometry,
             category_means: CategoryMeans::new(&set.instance_category, set.category_count, proxies)?,
             order_targets: set.attributes.iter().map(target).collect::<Result<_>>()?,
+            soft_labels: (set.attributes.iter())
+                .map(|a| weights.soft_labels_of(a, proxies))
+                .collect::<Result<_>>()?,
             attributes: set.attributes.iter().map(|a| format!("attribute:{}", a.name)).collect(),
         })
     }
@@ -177,8 +182,8 @@ impl Objective {
         let proxies =
             needs_instances.then(|| geometry.prepare(&parameters.instance_proxies, k)).transpose()?;
         let proxies = |weight: f64| proxies.as_ref().filter(|_| weight > 0.0);
-        let instance =
-            proxies(w.instance).map(|p| instance_loss(geometry, &prepared, p, &labels.instances, k));
+        let instance = proxies(w.instance)
+            .map(|p| instance_loss(geometry, &prepared, p, &labels.instances, k, w.label_smoothing));
         sum.add("instance", w.instance, instance.transpose()?)?;
         let category = proxies(w.category)
             .map(|p| category_loss(geometry, &prepared, p, &self.category_means, &labels.categories, k));
@@ -189,7 +194,11 @@ impl Objective {
 
         let weight = w.attribute / k as f64;
         for (i, (shown, values)) in labels.attributes.iter().zip(&parameters.attribute_proxies).enumerate() {
-            let proxies = ValueProxies { values, absent: parameters.absent_proxies[i].as_ref() };
+            let proxies = ValueProxies {
+                values,
+                absent: parameters.absent_proxies[i].as_ref(),
+                soft_labels: self.soft_labels[i].as_ref(),
+            };
             let without_value = proxies.absent.and(labels.absences.get(i)).and_then(Option::as_ref);
             let [shown, absent] = [shown.as_ref(), without_value].map(|l| l.filter(|_| weight > 0.0));
             let f_k = prepared.narrow(1, i * n, n)?.contiguous()?;

@@ -10,7 +10,7 @@ use crate::space::{Part, TaskLayout};
 use crate::train::batch_losses::{BatchLosses, LossSum};
 use crate::train::geometry::unit_subspaces;
 use crate::train::initializer::{Initializer, Linear};
-use crate::train::losses::{mean_cross_entropy, LossWeights};
+use crate::train::losses::{smoothed_cross_entropy, LossWeights};
 use crate::train::method::Method;
 use crate::train::optimizer::{Parameter, ParameterGroup};
 use crate::train::settings::Settings;
@@ -26,6 +26,8 @@ pub struct Multitask<'a> {
     instance: Linear,
     category: Linear,
     attributes: Vec<Linear>,
+    /// Per attribute, its soft labels, if it has them.
+    soft_labels: Vec<Option<Tensor>>,
     /// The margin of the additional triplet loss on instances, if there is one.
     margin: Option<f64>,
     learned: Vec<Parameter>,
@@ -49,9 +51,12 @@ impl<'a> Multitask<'a> {
         let mut classifier = |task: &str, classes: usize| {
             initializer.linear(&format!("classifier.{task}"), ParameterGroup::Proxies, [classes, dims])
         };
+        let soft_labels =
+            set.attributes.iter().map(|a| settings.losses.soft_labels_of(a, &projection.weight));
         Ok(Self {
             set,
             weights: settings.losses,
+            soft_labels: soft_labels.collect::<Result<_>>()?,
             projection,
             instance: classifier("instance", set.instance_category.len())?,
             category: classifier("category", set.category_count)?,
@@ -74,11 +79,11 @@ impl Method for Multitask<'_> {
         let w = &self.weights;
         let f = self.embed(features)?;
         let mut sum = LossSum::default();
-        for (name, weight, head, target) in [
-            ("instance", w.instance, &self.instance, &labels.instances),
-            ("category", w.category, &self.category, &labels.categories),
+        for (name, weight, head, target, smoothing) in [
+            ("instance", w.instance, &self.instance, &labels.instances, w.label_smoothing),
+            ("category", w.category, &self.category, &labels.categories, 0.0),
         ] {
-            let loss = (weight > 0.0).then(|| mean_cross_entropy(&head.forward(&f)?, target));
+            let loss = (weight > 0.0).then(|| smoothed_cross_entropy(&head.forward(&f)?, target, smoothing));
             sum.add(name, weight, loss.transpose()?)?;
         }
         let instances: Vec<Option<u32>> =
@@ -90,11 +95,11 @@ impl Method for Multitask<'_> {
             sum.add("triplet:instance", w.instance, loss.transpose()?)?;
         }
         let attribute_weight = w.attribute / self.attributes.len() as f64;
-        for ((shape, head), labels) in
-            self.set.attributes.iter().zip(&self.attributes).zip(&labels.attributes)
-        {
+        let heads = self.attributes.iter().zip(&self.soft_labels);
+        for ((shape, (head, soft)), labels) in self.set.attributes.iter().zip(heads).zip(&labels.attributes) {
             let labels = labels.as_ref().filter(|_| attribute_weight > 0.0);
-            let loss = labels.map(|labels| labels.cross_entropy(&head.forward(&f)?)).transpose()?;
+            let loss =
+                labels.map(|labels| labels.cross_entropy(&head.forward(&f)?, soft.as_ref())).transpose()?;
             sum.add(&format!("attribute:{}", shape.name), attribute_weight, loss)?;
         }
         sum.finish(&f)

@@ -4,7 +4,7 @@
 use super::adam_settings::{AdamSettings, AdamStep};
 use super::fused_update::sum_of_squares;
 use super::moments::Moments;
-use super::parameter::Parameter;
+use super::parameter::{LearningRates, Parameter};
 use crate::error::{Error, Kind, Result};
 use crate::model::Tensors;
 use candle_core::backprop::GradStore;
@@ -40,12 +40,12 @@ impl Adam {
         Ok(Self { settings, states: parameters.into_iter().map(state).collect() })
     }
 
-    /// Takes one step; `learning_rate` is the projection's. A parameter without a gradient is left unchanged, without decay and with its
+    /// Takes one step. A parameter without a gradient is left unchanged, without decay and with its
     /// moments as they are, as in PyTorch.
     ///
     /// # Errors
     /// If a gradient's shape is not its parameter's.
-    pub fn step(&mut self, gradients: &GradStore, learning_rate: f64) -> Result<()> {
+    pub fn step(&mut self, gradients: &GradStore, rates: LearningRates) -> Result<()> {
         let s = self.settings;
         let gradient_scale = match s.clip_norm {
             Some(largest) => (largest / (self.norm(gradients)? + 1e-6)).min(1.0),
@@ -61,7 +61,7 @@ impl Adam {
                 beta2: s.beta2,
                 epsilon: s.epsilon,
                 decay: s.decay(state.parameter.group),
-                rate: learning_rate * s.rate(state.parameter.group),
+                rate: rates.of(state.parameter.group),
                 gradient_scale,
                 bias1: power(s.beta1),
                 root_bias2: power(s.beta2).sqrt(),

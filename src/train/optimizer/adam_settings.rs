@@ -24,20 +24,20 @@ pub struct AdamSettings {
     pub beta2: f64,
     /// ε, added to the root of the second moment.
     pub epsilon: f64,
-    /// Weight decay of everything except the proxies.
+    /// Weight decay of the projection.
     pub weight_decay: f64,
     /// Weight decay of the proxies.
     pub proxy_weight_decay: f64,
-    /// The backbone's learning rate as a multiple of the projection's.
-    pub backbone_rate: f64,
-    /// The proxies' learning rate as a multiple of the projection's.
-    pub proxy_rate: f64,
+    /// Weight decay of the backbone's filters.
+    pub backbone_weight_decay: f64,
+    /// Weight decay of the backbone's batch normalisation.
+    pub norm_weight_decay: f64,
     /// Maximum norm of all gradients together; larger gradients are scaled down to it.
     pub clip_norm: Option<f64>,
 }
 
 impl Default for AdamSettings {
-    /// The paper's: Adam with 0.9, 0.999, 1e-8, coupled decay 5e-5; rates 0.1 for the backbone and 10 for proxies; no clipping.
+    /// The paper's: Adam with 0.9, 0.999, 1e-8, coupled decay 5e-5 of everything; no clipping.
     fn default() -> Self {
         Self {
             kind: OptimizerKind::Adam,
@@ -46,29 +46,41 @@ impl Default for AdamSettings {
             epsilon: 1e-8,
             weight_decay: 5e-5,
             proxy_weight_decay: 5e-5,
-            backbone_rate: 0.1,
-            proxy_rate: 10.0,
+            backbone_weight_decay: 5e-5,
+            norm_weight_decay: 5e-5,
             clip_norm: None,
         }
     }
 }
 
 impl AdamSettings {
-    /// The learning rate of a group, as a multiple of the projection's.
-    pub(super) fn rate(&self, group: ParameterGroup) -> f64 {
+    /// The weight decay of a group.
+    pub(super) fn decay(&self, group: ParameterGroup) -> Decay {
         match group {
-            ParameterGroup::Backbone => self.backbone_rate,
-            ParameterGroup::Projection => 1.0,
-            ParameterGroup::Proxies => self.proxy_rate,
+            ParameterGroup::Backbone { norm_from } => {
+                Decay { weights: self.backbone_weight_decay, norm: self.norm_weight_decay, norm_from }
+            }
+            ParameterGroup::Projection => Decay::uniform(self.weight_decay),
+            ParameterGroup::Proxies => Decay::uniform(self.proxy_weight_decay),
         }
     }
+}
 
-    /// The weight decay of a group.
-    pub(super) fn decay(&self, group: ParameterGroup) -> f64 {
-        match group {
-            ParameterGroup::Backbone | ParameterGroup::Projection => self.weight_decay,
-            ParameterGroup::Proxies => self.proxy_weight_decay,
-        }
+/// The weight decay of the numbers of one parameter.
+#[derive(Debug, Clone, Copy)]
+pub struct Decay {
+    /// That of the numbers before `norm_from`.
+    pub weights: f64,
+    /// That of the numbers from `norm_from` on.
+    pub norm: f64,
+    /// Where the part of batch normalisation begins.
+    pub norm_from: usize,
+}
+
+impl Decay {
+    /// One decay for all numbers of a parameter.
+    fn uniform(weights: f64) -> Self {
+        Self { weights, norm: weights, norm_from: 0 }
     }
 }
 
@@ -84,7 +96,7 @@ pub struct AdamStep {
     /// ε.
     pub epsilon: f64,
     /// The weight decay.
-    pub decay: f64,
+    pub decay: Decay,
     /// The learning rate.
     pub rate: f64,
     /// The factor that clips the gradient; 1 if it is not clipped.

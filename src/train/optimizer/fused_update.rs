@@ -72,19 +72,32 @@ impl InplaceOp2 for Update<'_> {
         if layout.shape() != gradient_layout.shape() || mean.len() != gradient.len() {
             candle_core::bail!("a gradient of shape {:?} for {:?}", gradient_layout.shape(), layout.shape());
         }
-        update(&mut value[from..to], gradient, mean, square, self.step);
+        let (step, decay) = (self.step, &self.step.decay);
+        let split = decay.norm_from.min(gradient.len());
+        let (weights, norm) = value[from..to].split_at_mut(split);
+        let (weights_mean, norm_mean) = mean.split_at_mut(split);
+        let (weights_square, norm_square) = square.split_at_mut(split);
+        update(weights, &gradient[..split], weights_mean, weights_square, step, decay.weights);
+        update(norm, &gradient[split..], norm_mean, norm_square, step, decay.norm);
         Ok(())
     }
 }
 
-fn update(value: &mut [f32], gradient: &[f32], mean: &mut [f32], square: &mut [f32], s: &AdamStep) {
+fn update(
+    value: &mut [f32],
+    gradient: &[f32],
+    mean: &mut [f32],
+    square: &mut [f32],
+    s: &AdamStep,
+    decay: f64,
+) {
     let (beta1, beta2) = (s.beta1 as f32, s.beta2 as f32);
     let (fresh1, fresh2) = ((1.0 - s.beta1) as f32, (1.0 - s.beta2) as f32);
     let (scale, epsilon, rate) = (s.gradient_scale as f32, s.epsilon as f32, (s.rate / s.bias1) as f32);
     let root_bias2 = (1.0 / s.root_bias2) as f32;
     let (coupled, shrink) = match s.kind {
-        OptimizerKind::Adam => (s.decay as f32, 1.0),
-        OptimizerKind::AdamW => (0.0, (1.0 - s.rate * s.decay) as f32),
+        OptimizerKind::Adam => (decay as f32, 1.0),
+        OptimizerKind::AdamW => (0.0, (1.0 - s.rate * decay) as f32),
     };
     let moments = mean.par_chunks_mut(TASK).zip(square.par_chunks_mut(TASK));
     value.par_chunks_mut(TASK).zip(gradient.par_chunks(TASK)).zip(moments).for_each(

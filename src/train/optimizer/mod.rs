@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `adam` | the optimiser and its state |
 //! | `adam_settings` | its hyper-parameters |
-//! | `parameter` | what learns, and its group |
+//! | `parameter` | what learns, its group, and the learning rates of groups |
 //! | `moments` | the two moments of a parameter |
 //! | `fused_update` | the update on the CPU, in one pass |
 
@@ -16,7 +16,7 @@ mod parameter;
 
 pub use adam::Adam;
 pub use adam_settings::{AdamSettings, OptimizerKind};
-pub use parameter::{Parameter, ParameterGroup};
+pub use parameter::{LearningRates, Parameter, ParameterGroup};
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 //! The two moments of a parameter: in main memory for the fused update, or as tensors on its device.
 
-use super::adam_settings::{AdamStep, OptimizerKind};
+use super::adam_settings::{AdamStep, Decay, OptimizerKind};
 use super::fused_update::FusedMoments;
 use crate::error::Result;
 use candle_core::{DType, Device, Tensor, Var};
@@ -76,12 +76,24 @@ fn composed(
     let mut value = parameter.as_detached_tensor();
     let mut g = if s.gradient_scale == 1.0 { gradient.clone() } else { (gradient * s.gradient_scale)? };
     match s.kind {
-        OptimizerKind::Adam => g = (g + (&value * s.decay)?)?,
-        OptimizerKind::AdamW => value = (value * (1.0 - s.rate * s.decay))?,
+        OptimizerKind::Adam => g = (g + scaled(&value, &s.decay, |decay| decay)?)?,
+        OptimizerKind::AdamW => value = scaled(&value, &s.decay, |decay| 1.0 - s.rate * decay)?,
     }
     let mean = ((mean * s.beta1)? + (&g * (1.0 - s.beta1))?)?;
     let square = ((square * s.beta2)? + (g.sqr()? * (1.0 - s.beta2))?)?;
     let root = ((square.sqrt()? / s.root_bias2)? + s.epsilon)?;
     parameter.set(&(value - ((&mean / root)? * (s.rate / s.bias1))?)?)?;
     Ok((mean, square))
+}
+
+/// `value` times a factor of the weight decay, which may differ between filters and batch normalisation.
+fn scaled(value: &Tensor, decay: &Decay, factor: impl Fn(f64) -> f64) -> Result<Tensor> {
+    let length = value.elem_count();
+    if decay.weights == decay.norm || decay.norm_from >= length {
+        return Ok((value * factor(decay.weights))?);
+    }
+    // Only layers of the backbone, which are vectors, have two decays.
+    let part = |from: usize, to: usize, decay: f64| value.narrow(0, from, to - from)? * factor(decay);
+    let parts = [part(0, decay.norm_from, decay.weights)?, part(decay.norm_from, length, decay.norm)?];
+    Ok(Tensor::cat(&parts, 0)?)
 }

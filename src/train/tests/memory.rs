@@ -1,17 +1,20 @@
 //! Memory does not grow with the number of epochs. Measured in a child process, because other tests run in this one and share its
 //! resident size.
 
+use crate::data::augmentation::{Augmentation, CROP_AREA};
 use crate::data::fixture::draw;
-use crate::data::image_loader::{Augmentation, TrainingImages};
+use crate::data::image_loader::TrainingImages;
 use crate::data::manifest::Manifest;
+use crate::error::Result;
 use crate::image::Preprocessing;
-use crate::model::{synthetic, Arch};
-use crate::train::feature_source::{FeatureSource, FrozenFeatures};
+use crate::model::{synthetic, Arch, FeatureSet};
+use crate::train::feature_source::{FeatureSource, FrozenFeatures, ViewFeatures};
 use crate::train::holdout::Holdout;
 use crate::train::initializer::Initializer;
 use crate::train::methods::create_method;
-use crate::train::settings::Settings;
-use crate::train::trainable_backbone::{Mode, TrainableBackbone};
+use crate::train::settings::{Settings, Stage};
+use crate::train::stage_sources::StageSources;
+use crate::train::trainable_backbone::{FrozenPart, Mode, TrainableBackbone};
 use crate::train::trainable_features::TrainableFeatures;
 use crate::train::trainer::{train, TrainingPlan};
 use crate::train::training_set::TrainingSet;
@@ -32,19 +35,19 @@ fn resident() -> i64 {
 }
 
 /// Trains for `epochs` epochs and returns how much resident memory has grown after the first third of them.
-fn growth(manifest: &Manifest, epochs: usize, source: &mut dyn FeatureSource, split: &Holdout) -> i64 {
+fn growth(manifest: &Manifest, epochs: usize, sources: &dyn StageSources, split: &Holdout) -> i64 {
     let settings =
         Settings { epochs, batch_size: 4, subspace_dim: 8, learning_rate: 1e-3, ..Settings::default() };
     let set = TrainingSet::of_images(manifest, split.train.clone()).unwrap();
     let mut rng = StdRng::seed_from_u64(0);
     let start = Initializer::new(&Device::Cpu, DType::F32, &mut rng);
-    let method = create_method(&set, source.features(), &settings, start).unwrap();
+    let method = create_method(&set, 512, &settings, start).unwrap();
     let validation = Validation::new(manifest, &split.held_out, split.train.len());
     let bar = ProgressBar::hidden();
     let plan =
         TrainingPlan { validation: Some(&validation), ..TrainingPlan::new(&settings, &set.instances, &bar) };
     let mut early = 0;
-    train(&*method, source, &plan, &mut |l| {
+    train(&*method, sources, &plan, &mut |l| {
         if l.epoch == epochs / 3 {
             early = resident();
         }
@@ -62,21 +65,26 @@ fn measure() {
     let images = [split.train.clone(), split.held_out.clone()].concat();
 
     let features = Tensor::rand(0f32, 1., (images.len(), 512), &Device::Cpu).unwrap();
-    let mut frozen = FrozenFeatures::new(features.clone(), Some(features));
-    let grown = growth(&manifest, 600, &mut frozen, &split);
+    let frozen = FrozenFeatures::all(ViewFeatures::new(features.clone(), Some(features)).unwrap());
+    let frozen = |_: &Stage| -> Result<Box<dyn FeatureSource>> { Ok(Box::new(frozen.clone())) };
+    let grown = growth(&manifest, 600, &frozen, &split);
     assert!(grown < 2 << 20, "400 epochs over frozen features took {grown} more bytes");
 
-    let backbone =
-        TrainableBackbone::load(Arch::ResNet18, &synthetic::backbone(Arch::ResNet18), &Device::Cpu).unwrap();
-    let training_images = TrainingImages {
-        manifest: manifest.clone(),
-        images,
-        preprocessing: Preprocessing::imagenet(32),
-        augmentation: Augmentation { flip: true, crop: true },
-        seed: 0,
+    let trainable = |_: &Stage| -> Result<Box<dyn FeatureSource>> {
+        let tensors = synthetic::backbone(Arch::ResNet18);
+        let (set, frozen) = (FeatureSet::Last, FrozenPart::Nothing);
+        let backbone = TrainableBackbone::load(Arch::ResNet18, set, frozen, &tensors, &Device::Cpu)?;
+        let training_images = TrainingImages {
+            manifest: manifest.clone(),
+            images: images.clone(),
+            preprocessing: Preprocessing::imagenet(32),
+            augmentation: Augmentation { flip: true, crop: Some(CROP_AREA), ..Augmentation::default() },
+            seed: 0,
+        };
+        let device = &Device::Cpu;
+        Ok(Box::new(TrainableFeatures::new(backbone, training_images, device, Mode::Train, 4, 2, None)))
     };
-    let mut trainable = TrainableFeatures::new(backbone, training_images, &Device::Cpu, Mode::Train, 4, 2);
-    let grown = growth(&manifest, 9, &mut trainable, &split);
+    let grown = growth(&manifest, 9, &trainable, &split);
     // One copy of the network's parameters is 45 MB.
     assert!(grown < 40 << 20, "6 epochs of a trainable backbone took {grown} more bytes");
 }

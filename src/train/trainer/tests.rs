@@ -1,12 +1,14 @@
 //! The loop on a small set: losses fall, seeds decide, checkpoints resume.
 
 use super::*;
-use crate::train::feature_source::FrozenFeatures;
+use crate::train::feature_source::{FeatureSource, FrozenFeatures, ViewFeatures};
 use crate::train::initializer::Initializer;
 use crate::train::losses::LossWeights;
 use crate::train::methods::Cooperative;
+use crate::train::optimizer::ParameterGroup;
+use crate::train::settings::{Schedule, StagePart};
 use crate::train::training_set::{AttributeShape, TrainingSet};
-use candle_core::Tensor;
+use candle_core::{Tensor, Var};
 
 fn shape(name: &str, values: usize, ordered: bool) -> AttributeShape {
     AttributeShape { name: name.into(), values, ordered }
@@ -52,11 +54,12 @@ fn try_training(
     let mut rng = StdRng::seed_from_u64(settings.seed);
     let start = Initializer::new(features.device(), features.dtype(), &mut rng);
     let method = Cooperative::new(&set, 4, settings, start).unwrap();
-    let mut source = FrozenFeatures::new(features, flipped);
+    let features = FrozenFeatures::all(ViewFeatures::new(features, flipped)?);
+    let source = |_: &Stage| -> Result<Box<dyn FeatureSource>> { Ok(Box::new(features.clone())) };
     let bar = ProgressBar::hidden();
     let plan = TrainingPlan { checkpoints, ..TrainingPlan::new(settings, &set.instances, &bar) };
     let mut log = Vec::new();
-    train(&method, &mut source, &plan, &mut |l| {
+    train(&method, &source, &plan, &mut |l| {
         log.push(l.clone());
         observe(l)
     })?;
@@ -114,20 +117,131 @@ fn a_diverging_loss_is_an_error_that_names_its_step_and_the_checkpoint() {
 
 #[test]
 fn an_interrupted_training_resumes_to_the_same_result() {
-    let settings = Settings { epochs: 5, flip: true, ..settings() };
-    let (log, whole) = run(&settings);
-    for interrupted in 1..=5 {
+    let plain = Settings { epochs: 5, flip: true, ..settings() };
+    let averaged = Settings { ema: Some(0.9), ..plain.clone() };
+    let ends = [&plain, &averaged].map(|settings| run(settings).1);
+    assert_ne!(ends[0], ends[1]);
+    for (settings, interrupted) in [&plain, &averaged].into_iter().flat_map(|s| (1..=5).map(move |i| (s, i)))
+    {
+        let (log, whole) = run(settings);
         let dir = tempfile::tempdir().unwrap();
         let checkpoints = Checkpoints::open(dir.path(), "x".into()).unwrap();
         // Fails after the epoch and before its checkpoint.
-        let stopped = try_training(&settings, Some(&checkpoints), &mut |l| match l.epoch == interrupted {
+        let stopped = try_training(settings, Some(&checkpoints), &mut |l| match l.epoch == interrupted {
             true => Err(Error::new(Kind::Unavailable, "interrupted")),
             false => Ok(()),
         });
         assert_eq!(stopped.unwrap_err().message, "interrupted");
         assert_eq!(checkpoints.finished_epochs().unwrap(), interrupted - 1);
-        let (rest, weights) = try_training(&settings, Some(&checkpoints), &mut |_| Ok(())).unwrap();
+        let (rest, weights) = try_training(settings, Some(&checkpoints), &mut |_| Ok(())).unwrap();
         assert!(weights == whole && rest == log[interrupted - 1..], "interrupted in {interrupted}");
+    }
+}
+
+/// A "backbone" of one vector, by which it multiplies features.
+struct Multiplier {
+    features: FrozenFeatures,
+    factors: Var,
+}
+
+impl FeatureSource for Multiplier {
+    fn features(&self) -> usize {
+        4
+    }
+
+    fn parameters(&self) -> Vec<Parameter> {
+        let (name, group) = ("backbone.factors".into(), ParameterGroup::Backbone { norm_from: 4 });
+        vec![Parameter { name, group, var: self.factors.clone() }]
+    }
+
+    fn begin_epoch(&mut self, _: usize, _: &[u32]) -> Result<()> {
+        Ok(())
+    }
+
+    fn training_batch(&mut self, images: &[u32], rng: &mut StdRng) -> Result<Tensor> {
+        Ok(self.features.training_batch(images, rng)?.broadcast_mul(&self.factors)?)
+    }
+
+    fn evaluation_batch(&mut self, images: &[u32]) -> Result<Tensor> {
+        Ok(self.features.evaluation_batch(images)?.broadcast_mul(&self.factors)?)
+    }
+
+    fn backbone(&self) -> Result<Option<Tensors>> {
+        Ok(Some([("factors".to_owned(), self.factors.as_detached_tensor().copy()?)].into()))
+    }
+}
+
+/// Trains in stages: a head, a multiplier, and both again.
+fn try_stages(
+    checkpoints: Option<&Checkpoints>,
+    validation: Option<&Validation>,
+    observe: &mut dyn FnMut(&EpochLosses) -> Result<()>,
+) -> Result<(Vec<EpochLosses>, Vec<f32>, Vec<f32>)> {
+    let flat = Settings { learning_rate: 1e-2, schedule: Schedule::Cosine, ..settings() };
+    let stage = |part, epochs| Stage { epochs, ..flat.flat_stage(part) };
+    let stages = vec![stage(StagePart::Head, 3), stage(StagePart::Upper, 2), stage(StagePart::All, 2)];
+    let patience = validation.map(|_| 1);
+    let settings = Settings { stages, patience, validation: validation.map(|_| 0.2), ..flat };
+    let (set, features) = small();
+    let features = FrozenFeatures::all(ViewFeatures::new(features, None)?);
+    let source = |stage: &Stage| -> Result<Box<dyn FeatureSource>> {
+        let features = features.clone();
+        if stage.part == StagePart::Head {
+            return Ok(Box::new(features));
+        }
+        Ok(Box::new(Multiplier { features, factors: Var::ones(4, DType::F32, &Device::Cpu)? }))
+    };
+    let mut rng = StdRng::seed_from_u64(settings.seed);
+    let start = Initializer::new(&Device::Cpu, DType::F32, &mut rng);
+    let method = Cooperative::new(&set, 4, &settings, start)?;
+    let bar = ProgressBar::hidden();
+    let instances = &set.instances[..if validation.is_some() { 30 } else { 40 }];
+    let plan = TrainingPlan { checkpoints, validation, ..TrainingPlan::new(&settings, instances, &bar) };
+    let mut log = Vec::new();
+    let backbone = train(&method, &source, &plan, &mut |l| {
+        log.push(l.clone());
+        observe(l)
+    })?;
+    let weights = method.cooperative().unwrap().projection.weight.flatten_all()?.to_vec1()?;
+    Ok((log, weights, backbone.unwrap()["factors"].to_vec1()?))
+}
+
+#[test]
+fn stages_hand_on_what_has_learned_and_an_interruption_in_any_of_them_changes_nothing() {
+    let held_out = Validation {
+        first: 30,
+        instances: (30..40).map(|i| i % 4).collect(),
+        categories: (30..40).map(|i| i % 4 / 2).collect(),
+        values: (30..40).map(|i| vec![Some(i % 4 % 2), None]).collect(),
+    };
+    for validation in [None, Some(&held_out)] {
+        let whole = try_stages(None, validation, &mut |_| Ok(())).unwrap();
+        let epochs = whole.0.len();
+        assert!(validation.is_some() || epochs == 7, "{epochs}");
+        assert!(whole.2.iter().all(|f| *f != 1.0) && whole.0[epochs - 1].total < whole.0[0].total);
+        if validation.is_none() {
+            // Each stage has a cosine of its own, which ends at 0.
+            assert!([2, 4, 6].iter().all(|&last| whole.0[last].learning_rate < 1e-12));
+        }
+        for interrupted in 1..=epochs {
+            let dir = tempfile::tempdir().unwrap();
+            let checkpoints = Checkpoints::open(dir.path(), "x".into()).unwrap();
+            let stopped = try_stages(Some(&checkpoints), validation, &mut |l| match l.epoch == interrupted {
+                true => Err(Error::new(Kind::Unavailable, "interrupted")),
+                false => Ok(()),
+            });
+            assert_eq!(stopped.unwrap_err().message, "interrupted");
+            let (rest, weights, factors) =
+                try_stages(Some(&checkpoints), validation, &mut |_| Ok(())).unwrap();
+            assert_eq!(rest, whole.0[interrupted - 1..], "interrupted in {interrupted}");
+            assert!((weights, factors) == (whole.1.clone(), whole.2.clone()), "interrupted in {interrupted}");
+        }
+        // Nothing is left to do: the end is the same.
+        let dir = tempfile::tempdir().unwrap();
+        let checkpoints = Checkpoints::open(dir.path(), "x".into()).unwrap();
+        try_stages(Some(&checkpoints), validation, &mut |_| Ok(())).unwrap();
+        let again = try_stages(Some(&checkpoints), validation, &mut |_| Ok(())).unwrap();
+        assert_eq!((again.0.len(), again.1, again.2), (0, whole.1, whole.2));
     }
 }
 
@@ -175,9 +289,11 @@ fn attributes_with_absent_values_get_an_absent_proxy() {
     assert_eq!(absent, ["proxies.absent.size"]);
 
     // After training, images without a size are nearest to the absent proxy.
+    let source = FrozenFeatures::all(ViewFeatures::new(features.clone(), None).unwrap());
+    let source = |_: &Stage| -> Result<Box<dyn FeatureSource>> { Ok(Box::new(source.clone())) };
     train(
         &method,
-        &mut FrozenFeatures::new(features.clone(), None),
+        &source,
         &TrainingPlan::new(&settings, &set.instances, &ProgressBar::hidden()),
         &mut |_| Ok(()),
     )

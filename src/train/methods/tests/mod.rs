@@ -3,13 +3,14 @@
 mod parity;
 
 use super::create_method;
+use crate::error::Result;
 use crate::space::Part;
-use crate::train::feature_source::FrozenFeatures;
+use crate::train::feature_source::{FeatureSource, FrozenFeatures, ViewFeatures};
 use crate::train::geometry::unit_subspaces;
 use crate::train::initializer::Initializer;
 use crate::train::method::Method;
 use crate::train::method_kind::MethodKind;
-use crate::train::settings::Settings;
+use crate::train::settings::{Settings, Stage};
 use crate::train::trainer::{train, EpochLosses, TrainingPlan};
 use crate::train::training_set::{AttributeShape, TrainingSet};
 use candle_core::{DType, Device, Tensor};
@@ -57,9 +58,11 @@ fn learned<'a>(
     let mut rng = StdRng::seed_from_u64(s.seed);
     let start = Initializer::new(&Device::Cpu, DType::F32, &mut rng);
     let method = create_method(set, 6, s, start).unwrap();
-    let mut source = FrozenFeatures::new(features.clone(), None);
+    let source = |_: &Stage| -> Result<Box<dyn FeatureSource>> {
+        Ok(Box::new(FrozenFeatures::all(ViewFeatures::new(features.clone(), None)?)))
+    };
     let mut log = Vec::new();
-    train(&*method, &mut source, &TrainingPlan::new(s, &set.instances, &ProgressBar::hidden()), &mut |l| {
+    train(&*method, &source, &TrainingPlan::new(s, &set.instances, &ProgressBar::hidden()), &mut |l| {
         log.push(l.clone());
         Ok(())
     })
@@ -130,7 +133,7 @@ fn options_beyond_the_paper_learn_too() {
     let base = settings(MethodKind::Cooperative);
     for s in [
         Settings { normalize: true, learned_scale: true, scale: 4.0, ..base.clone() },
-        Settings { standardize_features: true, ..base.clone() },
+        Settings { layer_norm: true, ..base.clone() },
         Settings { images_per_instance: Some(4), ..base },
     ] {
         let (method, log) = learned(&set, &features, &s);

@@ -5,7 +5,7 @@ use crate::train::cooperative_parameters::CooperativeParameters;
 use crate::train::geometry::{Geometry, SoftmaxScale};
 use crate::train::initializer::Linear;
 use crate::train::labels::{AttributeLabels, BatchLabels};
-use crate::train::losses::LossWeights;
+use crate::train::losses::{LossWeights, OrdinalLabels};
 use crate::train::methods::cooperative::Objective;
 use crate::train::training_set::{AttributeShape, TrainingSet};
 use candle_core::{DType, Device, Tensor, Var};
@@ -139,6 +139,9 @@ fn check(j: &Value, name: &str, case: &Value) {
         regularization: lambdas[3],
         order: lambdas[4],
         order_sigma: j["sigma"].as_f64().unwrap(),
+        label_smoothing: case["smoothing"].as_f64().unwrap(),
+        ordinal: if case["tau"].is_null() { OrdinalLabels::Hard } else { OrdinalLabels::Soft },
+        ordinal_tau: case["tau"].as_f64().unwrap_or(1.0),
     };
     let geometry = match (case["scale"].as_f64(), case["learned_scale"].as_bool().unwrap()) {
         (None, _) => Geometry::Raw,
@@ -184,6 +187,6 @@ fn check(j: &Value, name: &str, case: &Value) {
 fn losses_and_gradients_agree_with_pytorch() {
     let j: Value = serde_json::from_str(include_str!("../../../../tests/fixtures/losses.json")).unwrap();
     let cases = j["cases"].as_object().unwrap();
-    assert_eq!(cases.len(), 17);
+    assert_eq!(cases.len(), 21);
     cases.iter().for_each(|(name, case)| check(&j, name, case));
 }
