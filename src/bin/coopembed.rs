@@ -43,7 +43,8 @@ Features of the frozen backbone are computed once and cached; an interrupted run
 from its last complete epoch. With --train-backbone the backbone is trained too, including batch normalisation.
 The data set's folder contains images.csv with the columns path,instance,category,split (train, query or gallery),
 optionally group (variants of one thing) and x1,y1,x2,y2, then one column per attribute (empty: absent), and optionally attributes.json:
-  {\"size\": {\"ordered\": true, \"values\": [\"small\", \"large\"]}}";
+  {\"size\": {\"ordered\": true, \"values\": [\"small\", \"large\"]}, \"direction\": {\"values\": [\"left\", \"right\"], \"mirror\": false}}
+Images that have a value of an attribute with \"mirror\": false are not mirrored in training.";
 
 const EVAL_EXAMPLES: &str = "\
 Examples:

@@ -8,6 +8,7 @@ use crate::eval::stored_queries::{NamedQueries, StoredQueries};
 use crate::eval::value_prediction::{predict, AttributePoints, PredictBy, ReferencePoints};
 use crate::model::VocabularyEntry;
 use crate::space::{normalize_subspaces, Embedding, Layout, Part, Query, TaskLayout};
+use crate::train::feature_scaling::FeatureScaling;
 use crate::train::mean_queries::MeanQueries;
 use crate::train::method::Method;
 use crate::train::settings::Settings;
@@ -16,16 +17,29 @@ use candle_core::Tensor;
 /// Images that are embedded together.
 const BATCH: usize = 1024;
 
-/// A data set with the features of its images.
-pub struct FeaturedDataset {
+/// A data set with the features of its images, as a method takes them.
+pub struct FeaturedDataset<'a> {
     /// The data set.
-    pub manifest: Manifest,
+    pub manifest: &'a Manifest,
     /// `[images, F]`: features of the training images, in the manifest's order.
     pub train: Tensor,
     /// Query and gallery images, as indices in the manifest.
-    pub test_images: Vec<usize>,
+    pub test_images: &'a [usize],
     /// `[images, F]`: features of the query and gallery images.
     pub test: Tensor,
+}
+
+impl FeaturedDataset<'_> {
+    /// The same with scaled features.
+    ///
+    /// # Errors
+    /// If the shapes do not fit.
+    pub fn scaled(mut self, scaling: Option<&FeatureScaling>) -> Result<Self> {
+        if let Some(scaling) = scaling {
+            (self.train, self.test) = (scaling.apply(&self.train)?, scaling.apply(&self.test)?);
+        }
+        Ok(self)
+    }
 }
 
 /// Embeds all images, computes the mean queries of the training images, and evaluates each task in its part of the embedding. `labels` is
@@ -36,7 +50,7 @@ pub struct FeaturedDataset {
 /// If an embedding is not finite; those of [`evaluate`].
 pub fn evaluate_method(
     method: &dyn Method,
-    data: &FeaturedDataset,
+    data: &FeaturedDataset<'_>,
     labels: &Manifest,
     settings: &Settings,
     protocol: Protocol,
@@ -54,7 +68,7 @@ pub fn evaluate_method(
     for (&image, raw) in data.test_images.iter().zip(&raw) {
         test[image] = Some(Embedding::from_raw(layout, raw)?);
     }
-    let mut results = evaluate(&data.manifest, &test, &stored_queries(&queries, layout, &space)?, protocol)?;
+    let mut results = evaluate(data.manifest, &test, &stored_queries(&queries, layout, &space)?, protocol)?;
     if let Some(learned) = method.cooperative() {
         let points = reference_points(&learned.attribute_proxies, &queries, layout, settings.normalize)?;
         let gallery =
@@ -62,7 +76,7 @@ pub fn evaluate_method(
         let (images, rows): (Vec<usize>, Vec<&[f32]>) =
             data.test_images.iter().zip(&raw).filter(gallery).map(|(i, row)| (*i, row.as_slice())).unzip();
         results.predicted_by = PredictBy::Proxy;
-        results.predictions = predict(&data.manifest, &images, &rows.concat(), &points)?;
+        results.predictions = predict(data.manifest, &images, &rows.concat(), &points)?;
     }
     Ok(results)
 }
@@ -105,7 +119,10 @@ fn embeddings(method: &dyn Method, features: &Tensor) -> Result<Vec<Vec<f32>>> {
 }
 
 /// The mean queries as stored queries.
-fn stored_queries(queries: &MeanQueries, layout: Layout, space: &TaskLayout) -> Result<StoredQueries> {
+///
+/// # Errors
+/// If they do not fit the layout.
+pub fn stored_queries(queries: &MeanQueries, layout: Layout, space: &TaskLayout) -> Result<StoredQueries> {
     let named =
         |name: &str, names: &[VocabularyEntry], targets: &[f32], part: Part| -> Result<NamedQueries> {
             let targets = targets.chunks_exact(space.range(part).len());

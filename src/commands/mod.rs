@@ -9,6 +9,7 @@
 //! | `import_backbone` | `coopembed import-backbone` |
 //! | `evaluate_method` | evaluates what a method has learned, for `train` and `experiment` |
 //! | `inputs` | reads data sets and backbones, for several commands |
+//! | `staged_data` | what every stage of a training draws on: a data set, its features and maps |
 //!
 //! The other commands are thin and live with what they do: `serve` in `explorer/`, `data` in `data/` and `demo/`, `engine` in
 //! `inference/`.
@@ -19,6 +20,7 @@ pub mod experiment;
 pub mod import_backbone;
 mod inputs;
 pub mod report;
+mod staged_data;
 pub mod train;
 
 #[cfg(test)]

@@ -5,8 +5,9 @@ use super::results::EvaluationResults;
 use super::stored_queries::{NamedQueries, StoredQueries};
 use super::tag_accuracy::tag_accuracy;
 use super::value_prediction::{predict, ReferencePoints};
-use crate::data::features::{backbone_digest, extract, Extractor};
+use crate::data::features::{backbone_digest, extract, Extractor, Rows};
 use crate::data::manifest::{Manifest, Split};
+use crate::data::view::View;
 use crate::error::Result;
 use crate::model::{tensor_names, Model, ModelConfig, TensorFile, VocabularyEntry};
 use crate::space::{Embedding, Part, Query};
@@ -45,11 +46,11 @@ pub fn embed(
     let run = |pixels: &[u8], batch: usize| model.features(pixels, batch);
     let extractor = Extractor {
         backbone: backbone_digest(&config.architecture.backbone, &backbone)?,
-        features: config.architecture.features,
+        rows: Rows::Features(config.architecture.feature_set, config.architecture.features),
         preprocessing: &config.preprocessing,
         run: &run,
     };
-    let features = extract(manifest, images, false, &extractor, cache)?;
+    let features = extract(manifest, images, View::Plain, &extractor, Some(cache))?;
     model.project(features, images.len())
 }
 

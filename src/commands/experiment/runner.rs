@@ -6,20 +6,22 @@ use super::tables::{Run, TableName};
 use super::{plot, summary};
 use crate::commands::evaluate_method::{evaluate_method, FeaturedDataset};
 use crate::commands::inputs::{cache_folder, read_backbone_file, read_manifest};
-use crate::commands::train::{HyperArgs, TrainArgs};
+use crate::commands::staged_data::{StagedData, StagedInputs};
+use crate::commands::train::{ByteSize, HyperArgs, TrainArgs};
 use crate::data::corruption::corrupted;
 use crate::data::features::FrozenBackbone;
-use crate::data::manifest::{ReadingArgs, Split};
+use crate::data::lower_maps::MapFolder;
+use crate::data::manifest::ReadingArgs;
 use crate::data::progress::progress_bar;
 use crate::error::{Error, Kind, Result};
 use crate::eval::Protocol;
-use crate::train::feature_source::FrozenFeatures;
+use crate::model::FeatureSet;
 use crate::train::initializer::Initializer;
 use crate::train::methods::create_method;
 use crate::train::settings::Settings;
 use crate::train::trainer::{train, TrainingPlan};
 use crate::train::training_set::TrainingSet;
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device};
 use indicatif::ProgressBar;
 use rand::rngs::StdRng;
 use rand::SeedableRng;
@@ -49,6 +51,9 @@ pub struct ExperimentArgs {
     /// Folder for cached features [default: coopembed/features in the user's cache folder]
     #[arg(long, value_name = "DIR")]
     pub cache: Option<PathBuf>,
+    /// Room on disk for the maps on which the upper blocks are trained, such as 500MB or 20GB [default: 20GB]
+    #[arg(long, value_name = "BYTES")]
+    pub map_cache_limit: Option<ByteSize>,
     /// Folder for the table (text, CSV, JSON, SVG) and for the finished runs
     #[arg(long, value_name = "DIR", default_value = "experiments")]
     pub out: PathBuf,
@@ -79,23 +84,51 @@ pub fn run(args: &ExperimentArgs) -> Result<()> {
     }
     std::fs::create_dir_all(&args.out).map_err(|e| Error::io("create", &args.out, &e))?;
     let mut store = RunStore::open(&args.out.join("runs.jsonl"))?;
-    let inputs = Inputs::read(args)?;
+    let given = TrainArgs { size: args.size, map_cache_limit: args.map_cache_limit, ..Default::default() };
+    let (preprocessing, device) = (given.preprocessing()?, Device::Cpu);
+    let manifest = read_manifest(&args.data, &args.reading)?;
+    // Only for its check that there are images to learn from.
+    TrainingSet::new(&manifest)?;
+    let (arch, tensors) = read_backbone_file(&args.backbone, args.arch.as_deref())?;
+    let cache = cache_folder(args.cache.as_ref())?;
     let seeded = |run: &Run, seed| Run {
         settings: Settings { seed, ..run.settings.clone() },
         corruption: run.corruption,
     };
     let all: Vec<Vec<Run>> =
         table.rows.iter().map(|row| seeds.iter().map(|&seed| seeded(&row.run, seed)).collect()).collect();
-    let pending: Vec<&Run> =
-        all.iter().flatten().filter(|run| store.get(&RunStore::key(&inputs.digest, run)).is_none()).collect();
     let jobs = args.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
-    inputs.run_all(&pending, jobs.clamp(1, pending.len().max(1)), &mut store)?;
-
-    let finished = all.iter().map(|runs| {
-        let of = |run| store.get(&RunStore::key(&inputs.digest, run));
-        runs.iter().filter_map(of).collect()
-    });
-    let summary = summary::Summary::new(&table, &finished.collect::<Vec<_>>());
+    let mut finished: Vec<Vec<FinishedRun>> = vec![Vec::new(); all.len()];
+    // Rows may differ in the features that they use: one set of features after the other.
+    for set in [FeatureSet::Last, FeatureSet::Levels] {
+        let of_set = |run: &&Run| run.settings.features == set;
+        if !all.iter().flatten().any(|run| of_set(&run)) {
+            continue;
+        }
+        let backbone = FrozenBackbone::new(arch, set, &tensors)?;
+        let inputs = StagedInputs {
+            manifest: &manifest,
+            preprocessing: &preprocessing,
+            backbone: &backbone,
+            tensors: &tensors,
+            device: &device,
+            workers: 1,
+            map_folder: Some(MapFolder { path: cache.clone(), limit: given.map_cache_limit() }),
+            with_test: true,
+        };
+        let mut data = StagedData::new(inputs, &base, &cache);
+        data.extract_features()?;
+        let inputs = Inputs::new(data)?;
+        let is_pending = |run: &&Run| store.get(&RunStore::key(&inputs.digest, run)).is_none();
+        let pending: Vec<&Run> = all.iter().flatten().filter(of_set).filter(is_pending).collect();
+        inputs.run_all(&pending, jobs.clamp(1, pending.len().max(1)), &mut store)?;
+        for (runs, finished) in all.iter().zip(&mut finished) {
+            let of = |run| store.get(&RunStore::key(&inputs.digest, run)).cloned();
+            finished.extend(runs.iter().filter(of_set).filter_map(of));
+        }
+    }
+    let finished: Vec<Vec<&FinishedRun>> = finished.iter().map(|runs| runs.iter().collect()).collect();
+    let summary = summary::Summary::new(&table, &finished);
     print!("{summary}");
     let written = [
         ("txt", summary.to_string()),
@@ -111,39 +144,24 @@ pub fn run(args: &ExperimentArgs) -> Result<()> {
 }
 
 /// What all runs have in common: a data set and its features.
-struct Inputs {
-    data: FeaturedDataset,
-    /// Features of the mirrored training images.
-    flipped: Option<Tensor>,
+struct Inputs<'a> {
+    data: StagedData<'a>,
     /// Identifies labels and features.
     digest: String,
 }
 
-impl Inputs {
-    fn read(args: &ExperimentArgs) -> Result<Self> {
-        let given = TrainArgs { size: args.size, ..Default::default() };
-        let preprocessing = given.preprocessing()?;
-        let manifest = read_manifest(&args.data, &args.reading)?;
-        let train_images = TrainingSet::new(&manifest)?.images;
-        let test_images = [manifest.split(Split::Query), manifest.split(Split::Gallery)].concat();
-        let (arch, tensors) = read_backbone_file(&args.backbone, args.arch.as_deref())?;
-        let backbone = FrozenBackbone::new(arch, &tensors)?;
-        let cache = cache_folder(args.cache.as_ref())?;
-        let matrix = |images: &[usize], flip: bool| -> Result<Tensor> {
-            let rows = backbone.extract(&manifest, images, flip, &preprocessing, &cache)?;
-            Ok(Tensor::from_vec(rows, (images.len(), backbone.features()), &Device::Cpu)?)
-        };
-        let train = matrix(&train_images, false)?;
-        let test = matrix(&test_images, false)?;
-        let flips = args.hyper.settings()?.flip;
-        let flipped = flips.then(|| matrix(&train_images, true)).transpose()?;
+impl<'a> Inputs<'a> {
+    fn new(data: StagedData<'a>) -> Result<Self> {
+        let manifest = data.manifest;
         let mut hash = Sha256::new();
         hash.update(format!("{:?}", (&manifest.images, &manifest.attributes, manifest.categories.len())));
-        for row in [&train, &test].into_iter().chain(&flipped) {
+        let (train, test) = data.plain_features(None, &Settings::default())?;
+        let mirrored = data.mirrored_features()?;
+        for row in [Some(train), test, mirrored].into_iter().flatten() {
             row.flatten_all()?.to_vec1::<f32>()?.iter().for_each(|x| hash.update(x.to_le_bytes()));
         }
         let digest = hash.finalize().iter().map(|b| format!("{b:02x}")).collect();
-        Ok(Self { data: FeaturedDataset { manifest, train, test_images, test }, flipped, digest })
+        Ok(Self { data, digest })
     }
 
     /// Runs everything that is pending, and stores each result as soon as it is there. The first error ends it.
@@ -197,18 +215,25 @@ impl Inputs {
     fn figures(&self, run: &Run) -> Result<super::figures::Figures> {
         let (settings, data) = (&run.settings, &self.data);
         let labels = match run.corruption {
-            Some((how, share)) => corrupted(&data.manifest, how, share, settings.seed),
+            Some((how, share)) => corrupted(data.manifest, how, share, settings.seed),
             None => data.manifest.clone(),
         };
         let set = TrainingSet::new(&labels)?;
         let mut rng = StdRng::seed_from_u64(settings.seed);
-        let initializer = Initializer::new(&Device::Cpu, data.train.dtype(), &mut rng);
-        let method = create_method(&set, data.train.dim(1)?, settings, initializer)?;
-        let flipped = self.flipped.clone().filter(|_| settings.flip);
-        let mut source = FrozenFeatures::new(data.train.clone(), flipped);
+        let initializer = Initializer::new(data.device, DType::F32, &mut rng);
+        let method = create_method(&set, data.backbone.features(), settings, initializer)?;
+        let sources = data.sources(settings, &data.train, &[])?;
         let hidden = ProgressBar::hidden();
-        train(&*method, &mut source, &TrainingPlan::new(settings, &set.instances, &hidden), &mut |_| Ok(()))?;
-        let results = evaluate_method(&*method, data, &labels, settings, Protocol::default())?;
+        let plan = TrainingPlan::new(settings, &set.instances, &hidden);
+        let learned = train(&*method, &sources, &plan, &mut |_| Ok(()))?;
+        let backbone = &data.backbone;
+        let learned = learned.map(|t| FrozenBackbone::new(backbone.arch, backbone.set, &t)).transpose()?;
+        let (train, test) = data.plain_features(learned.as_ref(), settings)?;
+        let test =
+            test.ok_or_else(|| Error::new(Kind::Internal, "features of the gallery were not computed"))?;
+        let featured = FeaturedDataset { manifest: data.manifest, train, test_images: &data.test, test };
+        let featured = featured.scaled(sources.scaling.as_ref())?;
+        let results = evaluate_method(&*method, &featured, &labels, settings, Protocol::default())?;
         Ok(figures(&results))
     }
 }

@@ -1,8 +1,10 @@
 //! The paper's tables as lists of trainings.
 
 use crate::data::corruption::Corruption;
+use crate::model::FeatureSet;
+use crate::train::losses::OrdinalLabels;
 use crate::train::method_kind::MethodKind;
-use crate::train::settings::{Schedule, Settings};
+use crate::train::settings::{Preset, Schedule, Settings, StagePart};
 use serde::{Deserialize, Serialize};
 
 /// A table, by name.
@@ -22,6 +24,10 @@ pub enum TableName {
     Table2c,
     /// The cooperative method and the baselines
     Table3,
+    /// Beyond the paper: features of one level or of all
+    Features,
+    /// Beyond the paper: how much of the backbone learns, and from when on
+    Backbone,
     /// Beyond the paper: options one by one and together
     Options,
 }
@@ -98,6 +104,8 @@ impl TableName {
             Self::Table2b => corruption(base),
             Self::Table2c => regularization(base),
             Self::Table3 => baselines(base),
+            Self::Features => features(base),
+            Self::Backbone => backbone(base),
             Self::Options => options(base),
         }
     }
@@ -107,6 +115,13 @@ fn row(name: impl Into<String>, base: &Settings, change: impl FnOnce(&mut Settin
     let mut settings = base.clone();
     change(&mut settings);
     TableRow { name: name.into(), run: Run { settings, corruption: None } }
+}
+
+/// Sets the learning rate of the head, in a stage of its own or in the only one.
+fn set_learning_rate(s: &mut Settings, rate: f64) {
+    s.learning_rate = rate;
+    let heads = s.stages.iter_mut().filter(|stage| stage.part == StagePart::Head);
+    heads.for_each(|head| head.learning_rate = rate);
 }
 
 fn losses(base: &Settings) -> Table {
@@ -152,11 +167,12 @@ fn order(base: &Settings) -> Table {
         let name = if lambda > 0.0 { format!("order, weight {lambda}") } else { "no order".into() };
         row(name, base, |s| s.losses.order = lambda)
     };
+    let soft = row("soft labels (SORD)", base, |s| s.losses.ordinal = OrdinalLabels::Soft);
     Table {
         name: "table1c",
-        title: "Table 1c: ordered attributes, by the order regulariser's weight",
+        title: "Table 1c: ordered attributes, by the order regulariser's weight; beyond the paper, with soft labels",
         differs: "regulariser",
-        rows: [0.0, 0.1, 1.0].map(with).into(),
+        rows: [0.0, 0.1, 1.0].map(with).into_iter().chain([soft]).collect(),
         columns: [ORDERED.as_slice(), &MAIN].concat(),
     }
 }
@@ -227,12 +243,65 @@ fn baselines(base: &Settings) -> Table {
     }
 }
 
+/// The settings with a frozen backbone.
+fn frozen(s: &mut Settings) {
+    s.stages.retain(|stage| stage.part == StagePart::Head);
+    s.train_backbone = false;
+}
+
+/// The settings with these stages of the preset `recommended`.
+fn staged(s: &mut Settings, parts: &[StagePart]) {
+    s.stages = parts.iter().map(|&part| Preset::Recommended.stage(part)).collect();
+    (s.train_backbone, s.frozen_batch_norm) = (false, true);
+}
+
+fn features(base: &Settings) -> Table {
+    let with = |name: &str, features, standardize| {
+        row(name, base, |s| {
+            frozen(s);
+            (s.features, s.standardize) = (features, standardize);
+        })
+    };
+    Table {
+        name: "features",
+        title: "Beyond the paper: features of a frozen backbone",
+        differs: "features",
+        rows: vec![
+            with("last mean", FeatureSet::Last, None),
+            with("last mean, standardised", FeatureSet::Last, Some(0.5)),
+            with("every level", FeatureSet::Levels, None),
+            with("every level, standardised", FeatureSet::Levels, Some(0.5)),
+        ],
+        columns: MAIN.to_vec(),
+    }
+}
+
+fn backbone(base: &Settings) -> Table {
+    use StagePart::{All, Head, Upper};
+    Table {
+        name: "backbone",
+        title: "Beyond the paper: how much of the backbone learns, and from when on",
+        differs: "what learns",
+        rows: vec![
+            row("projection and proxies", base, frozen),
+            row("everything from the start", base, |s| {
+                s.stages.clear();
+                s.train_backbone = true;
+            }),
+            row("upper blocks from the start", base, |s| staged(s, &[Upper])),
+            row("projection and proxies, then upper blocks", base, |s| staged(s, &[Head, Upper])),
+            row("projection and proxies, then everything", base, |s| staged(s, &[Head, All])),
+        ],
+        columns: MAIN.to_vec(),
+    }
+}
+
 fn options(base: &Settings) -> Table {
     let unit = |scale: f64| {
         move |s: &mut Settings| {
-            s.normalize = true;
+            s.use_unit_length();
             s.scale = scale;
-            s.learning_rate = 1e-3;
+            set_learning_rate(s, 1e-3);
         }
     };
     Table {
@@ -241,7 +310,7 @@ fn options(base: &Settings) -> Table {
         differs: "option",
         rows: vec![
             row("the paper", base, |_| ()),
-            row("learning rate 3e-4", base, |s| s.learning_rate = 3e-4),
+            row("learning rate 3e-4", base, |s| set_learning_rate(s, 3e-4)),
             row("unit subspaces, scale 16, rate 1e-3", base, unit(16.0)),
             row("unit subspaces, scale 9 (ProxyNCA++), rate 1e-3", base, unit(9.0)),
             row("unit subspaces, scale learned from 16, rate 1e-3", base, |s| {
@@ -249,14 +318,17 @@ fn options(base: &Settings) -> Table {
                 s.learned_scale = true;
             }),
             row("4 images of an instance together", base, |s| s.images_per_instance = Some(4)),
-            row("standardised features", base, |s| s.standardize_features = true),
+            row("LayerNorm of features", base, |s| s.layer_norm = true),
             row("no decay of proxies", base, |s| s.proxy_weight_decay = Some(0.0)),
             row("proxies start close (0.03)", base, |s| s.proxy_std = 0.03),
             row("absence has a proxy", base, |s| s.absent_proxies = true),
             row("weight decay 2e-3", base, |s| s.weight_decay = 2e-3),
             row("norm term 0.05", base, |s| s.losses.regularization = 0.05),
             row("queries normalised again", base, |s| s.renormalize_queries = true),
-            row("cosine schedule", base, |s| s.schedule = Schedule::Cosine),
+            row("cosine schedule", base, |s| {
+                s.schedule = Schedule::Cosine;
+                s.stages.iter_mut().for_each(|stage| stage.schedule = Schedule::Cosine);
+            }),
         ],
         columns: MAIN.to_vec(),
     }

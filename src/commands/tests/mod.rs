@@ -1,6 +1,8 @@
 //! The commands on a small generated data set: train, write, read back, evaluate.
 
 mod report_page;
+mod stages;
+mod verdict;
 
 use crate::commands::eval::{run as evaluate, EvalArgs};
 use crate::commands::experiment::tables::TableName;
@@ -149,6 +151,7 @@ fn an_experiment_runs_each_training_once_and_writes_its_table() {
     let train = options(dir.path(), "out");
     let experiment = |table, jobs| {
         experiment::run(&ExperimentArgs {
+            map_cache_limit: None,
             table,
             data: dir.path().to_owned(),
             backbone: train.backbone.clone().unwrap(),

@@ -4,30 +4,52 @@ use super::args::TrainArgs;
 use crate::commands::evaluate_method::{evaluate_method, FeaturedDataset};
 use crate::data::features::FrozenBackbone;
 use crate::data::manifest::{Manifest, Split};
+use crate::data::view::View;
 use crate::error::{Error, Kind, Result};
 use crate::eval::Protocol;
-use crate::model::{write_tensors, Precision};
+use crate::model::{tensor_names, write_tensors, Precision, Tensors};
+use crate::train::feature_scaling::FeatureScaling;
 use crate::train::method::Method;
 use crate::train::settings::Settings;
 use candle_core::{Device, Tensor};
 use std::path::Path;
 
+/// What a training has left.
+pub struct Trained<'a> {
+    /// The method.
+    pub method: &'a dyn Method,
+    /// The backbone.
+    pub backbone: &'a FrozenBackbone,
+    /// How features are scaled for the method.
+    pub scaling: Option<&'a FeatureScaling>,
+    /// `[images, F]`: features of all training images, not scaled.
+    pub features: Tensor,
+}
+
 /// Writes `weights.safetensors` with everything that was learned. If there is a gallery, prints the figures and writes them to
-/// `report.json`. `features` (`[images, F]`) are those of all training images.
+/// `report.json`.
 ///
 /// # Errors
 /// Those of features, evaluation and writing.
 pub fn finish(
-    method: &dyn Method,
+    trained: Trained<'_>,
     settings: &Settings,
-    backbone: &FrozenBackbone,
     args: &TrainArgs,
-    manifest: Manifest,
-    features: Tensor,
+    manifest: &Manifest,
     cache: &Path,
 ) -> Result<()> {
+    let Trained { method, backbone, scaling, features } = trained;
     let out = TrainArgs::required("out", &args.out)?;
-    let learned = method.parameters().into_iter().map(|p| (p.name, p.var.as_detached_tensor())).collect();
+    let mut learned: Tensors =
+        method.parameters().into_iter().map(|p| (p.name, p.var.as_detached_tensor())).collect();
+    if settings.trains_backbone() {
+        let named = backbone.tensors.iter();
+        learned
+            .extend(named.map(|(name, t)| (format!("{}{name}", tensor_names::BACKBONE_PREFIX), t.clone())));
+    }
+    if let Some(scaling) = scaling {
+        learned.extend(scaling.tensors()?);
+    }
     let bytes = write_tensors(&learned, Precision::Single, ("method", format!("{:?}", settings.method)))?;
     let write = |name: &str, bytes: &[u8]| {
         let path = out.join(name);
@@ -39,10 +61,11 @@ pub fn finish(
         return Ok(());
     }
     let test_images = [manifest.split(Split::Query), manifest.split(Split::Gallery)].concat();
-    let rows = backbone.extract(&manifest, &test_images, false, &args.preprocessing()?, cache)?;
+    let rows = backbone.extract(manifest, &test_images, View::Plain, &args.preprocessing()?, Some(cache))?;
     let test = Tensor::from_vec(rows, (test_images.len(), backbone.features()), &Device::Cpu)?;
-    let data = FeaturedDataset { manifest, train: features, test_images, test };
-    let results = evaluate_method(method, &data, &data.manifest, settings, Protocol::default())?;
+    let data = FeaturedDataset { manifest, train: features, test_images: &test_images, test };
+    let data = data.scaled(scaling)?;
+    let results = evaluate_method(method, &data, manifest, settings, Protocol::default())?;
     println!("{results}");
     let internal = |e| Error::new(Kind::Internal, format!("could not write JSON: {e}"));
     let json = serde_json::json!({ "settings": settings, "report": results });

@@ -19,15 +19,16 @@ pub fn calibration_folds(context: &TrainingContext<'_>, split: &Holdout) -> Resu
     if count == 0 || !split.held_out.is_empty() || settings.method != MethodKind::Cooperative {
         return Ok(Vec::new());
     }
-    let splits = Holdout::folds(context.manifest, count, settings.seed)?;
+    let splits = Holdout::folds(context.data.manifest, count, settings.seed)?;
     eprintln!("calibration: {} trainings before the last one", splits.len());
     let fold = |(split, number): (&Holdout, usize)| {
-        let set = TrainingSet::of_images(context.manifest, split.train.clone())?;
-        let Learned { method, backbone, features } = context.train(split, &set, Some(number))?;
+        let set = TrainingSet::of_images(context.data.manifest, split.train.clone())?;
+        let Learned { method, backbone, scaling, features } = context.train(split, &set, Some(number))?;
         let parameters = method
             .cooperative()
             .ok_or_else(|| Error::new(Kind::Internal, "a cooperative training without its parameters"))?;
-        Ok(assemble(&context.assembly_inputs(split), &backbone, &features, parameters)?.fold)
+        Ok(assemble(&context.assembly_inputs(split, scaling.as_ref()), &backbone, &features, parameters)?
+            .fold)
     };
     splits.iter().zip(1..).map(fold).collect()
 }

@@ -4,6 +4,9 @@
 //! |---|---|
 //! | `args` | the command's options, as flags and in a TOML file |
 //! | `training_context` | trains one method: features, checkpoints, log |
+//! | `plan`, `plan_measurements` | what will take how long: printed before training |
+//! | `verdict/` | whether training paid, and which attributes are weak: printed after it |
+//! | `tuning` | chooses the objective on training images that are held out |
 //! | `calibration_folds` | the additional trainings that calibrate the probabilities of tags |
 //! | `training_digest` | identifies a training, so that a checkpoint only resumes its own |
 //! | `model_assembly` | the contents of a model directory, from what was learned |
@@ -15,39 +18,55 @@ mod baseline;
 mod calibration_folds;
 mod model_assembly;
 mod model_card;
+mod plan;
+mod plan_measurements;
 mod training_context;
 mod training_digest;
+mod tuning;
+mod verdict;
 
 use super::inputs::{cache_folder, read_backbone_file, read_manifest};
+use super::staged_data::{StagedData, StagedInputs};
 use crate::data::features::FrozenBackbone;
+use crate::data::lower_maps::MapFolder;
 use crate::data::manifest::{Manifest, Split};
-use crate::error::{Error, Result};
+use crate::data::view::View;
+use crate::error::{Error, Kind, Result};
 use crate::eval::model_evaluation::evaluate_model;
+use crate::eval::results::EvaluationResults;
 use crate::eval::Protocol;
-use crate::model::{read_directory, write_directory, Model};
+use crate::model::{read_directory, write_directory, FeatureSet, Model, ModelConfig};
 use crate::train::calibration::calibrate;
+use crate::train::feature_scaling::FeatureScaling;
 use crate::train::holdout::Holdout;
 use crate::train::method_kind::MethodKind;
 use crate::train::settings::Settings;
 use crate::train::training_set::TrainingSet;
+use baseline::Trained;
 use calibration_folds::calibration_folds;
+use candle_core::{Device, Tensor};
 use model_assembly::{assemble, AssembledModel};
 use model_card::model_card;
-use std::rc::Rc;
+use plan_measurements::measured_plan;
+use std::path::Path;
+use std::sync::Arc;
 use training_context::{Learned, TrainingContext};
+use tuning::{tuned, Tuning};
+use verdict::{measured_set, UntrainedFeatures, Verdict};
 
 #[cfg(test)]
 pub use args::CardArgs;
-pub use args::{HyperArgs, TrainArgs};
+pub use args::{ByteSize, HyperArgs, TrainArgs};
 
-/// Trains, writes the model directory, evaluates it if the data set has a gallery, and adds the figures to config and card.
+/// Prints what will take how long, trains, writes the model directory, evaluates it if the data set has a gallery, and adds the figures
+/// and the verdict to config and card.
 ///
 /// # Errors
 /// Those of reading the data set and the backbone, of training and of writing; [`crate::error::Kind::InvalidParameter`] for missing or
 /// impossible options.
 pub fn run(args: &TrainArgs) -> Result<()> {
     let args = args.resolved()?;
-    let settings = args.hyper.settings()?;
+    let mut settings = args.hyper.settings()?;
     let preprocessing = args.preprocessing()?;
     let out = TrainArgs::required("out", &args.out)?;
     let manifest = read_manifest(TrainArgs::required("data", &args.data)?, &args.reading)?;
@@ -64,47 +83,101 @@ pub fn run(args: &TrainArgs) -> Result<()> {
         set.attributes.len(),
         preprocessing.size
     );
-    let mut context = TrainingContext {
+    let device = args.device()?;
+    let backbone = Arc::new(FrozenBackbone::new(arch, settings.features, &tensors)?);
+    let inputs = StagedInputs {
+        manifest: &manifest,
+        preprocessing: &preprocessing,
+        backbone: &backbone,
+        tensors: &tensors,
+        device: &device,
+        workers: args.workers(),
+        map_folder: Some(MapFolder { path: cache.clone(), limit: args.map_cache_limit() }),
+        with_test: false,
+    };
+    let mut data = StagedData::new(inputs, &settings, &cache);
+    eprintln!("{}", measured_plan(&data, &settings, &split, &set)?);
+    data.extract_features()?;
+    let tuning = if settings.tune { tuned(&data, &settings)? } else { None };
+    if let Some((best, figures)) = &tuning {
+        eprint!("{figures}");
+        settings = best.clone();
+    }
+    let tuning = tuning.map(|(_, figures)| figures);
+    let context = TrainingContext {
         args: &args,
         settings: &settings,
-        preprocessing: &preprocessing,
-        manifest: &manifest,
-        backbone: Rc::new(FrozenBackbone::new(arch, &tensors)?),
-        tensors: &tensors,
+        data: &data,
+        backbone: Arc::clone(&backbone),
         cache: &cache,
-        device: args.device()?,
-        features: None,
     };
-    if !settings.train_backbone {
-        context.features = Some(context.frozen_features()?);
-    }
     std::fs::create_dir_all(out).map_err(|e| Error::io("create", out, &e))?;
     let folds = calibration_folds(&context, &split)?;
-    let Learned { method, backbone, features } = context.train(&split, &set, None)?;
+    let Learned { method, backbone, scaling, features } = context.train(&split, &set, None)?;
     let Some(parameters) = method.cooperative() else {
-        return baseline::finish(&*method, &settings, &backbone, &args, manifest, features, &cache);
+        let trained = Trained { method: &*method, backbone: &backbone, scaling: scaling.as_ref(), features };
+        return baseline::finish(trained, &settings, &args, &manifest, &cache);
     };
     let AssembledModel { mut config, tensors, fold } =
-        assemble(&context.assembly_inputs(&split), &backbone, &features, parameters)?;
+        assemble(&context.assembly_inputs(&split, scaling.as_ref()), &backbone, &features, parameters)?;
     let folds = if folds.is_empty() { vec![fold] } else { folds };
     if let Some(tagging) = &mut config.tagging {
         calibrate(tagging, &manifest, &folds);
     }
+    record(tuning, &mut config)?;
     config.format_version = config.needed_version();
-    if manifest.split(Split::Gallery).is_empty() {
-        eprintln!("no gallery images: the model is not evaluated");
-    } else {
-        // Evaluate what users will load: write the directory, read it back, and measure that.
-        write_directory(out, &config, &tensors, "")?;
-        let (json, weights) = read_directory(out)?;
-        let model = Model::from_parts(&json, &weights)?;
-        let results = evaluate_model(&model, &weights, &manifest, Protocol::default(), &cache)?;
+    // Written before anything is measured, so that no failure there costs the training.
+    write_directory(out, &config, &tensors, "")?;
+    let measured = measured_set(&manifest, &split.held_out);
+    let results = measured.as_deref().map(|measured| evaluate_written(out, measured, &cache)).transpose()?;
+    if let (Some(results), false) = (&results, manifest.split(Split::Gallery).is_empty()) {
         println!("{results}");
         config.metrics = results.summary();
     }
-    write_directory(out, &config, &tensors, &model_card(&config, &args.card))?;
+    let untrained = untrained_features(&data, &cache)?;
+    let verdict = Verdict::new(&manifest, measured.as_deref().zip(results.as_ref()), &untrained)?;
+    verdict.add_to(&mut config.metrics);
+    println!("{verdict}");
+    write_directory(out, &config, &tensors, &model_card(&config, &args.card, &verdict))?;
     println!("wrote {}", out.display());
     Ok(())
+}
+
+/// Adds how the objective was chosen to the record of the training.
+fn record(tuning: Option<Tuning>, config: &mut ModelConfig) -> Result<()> {
+    if let (Some(tuning), Some(training)) = (tuning, config.training.as_object_mut()) {
+        let figures = serde_json::to_value(tuning)
+            .map_err(|e| Error::new(Kind::Internal, format!("could not write JSON: {e}")))?;
+        training.insert("tuning".into(), figures);
+    }
+    Ok(())
+}
+
+/// Evaluates what users will load: reads the directory back, and measures that.
+fn evaluate_written(out: &Path, measured: &Manifest, cache: &Path) -> Result<EvaluationResults> {
+    let (json, weights) = read_directory(out)?;
+    let model = Model::from_parts(&json, &weights)?;
+    evaluate_model(&model, &weights, measured, Protocol::default(), cache)
+}
+
+/// The features of all images before training, for the verdict: the last mean, and all levels if training used them.
+fn untrained_features(data: &StagedData<'_>, cache: &Path) -> Result<Vec<UntrainedFeatures>> {
+    let images: Vec<usize> = (0..data.manifest.images.len()).collect();
+    let backbone = data.backbone;
+    let rows = backbone.extract(data.manifest, &images, View::Plain, data.preprocessing, Some(cache))?;
+    let rows = Tensor::from_vec(rows, (images.len(), backbone.features()), &Device::Cpu)?;
+    let last = backbone.arch.description().channels;
+    let mut all = vec![UntrainedFeatures {
+        name: "untrained last mean".into(),
+        rows: rows.narrow(1, 0, last)?.contiguous()?,
+    }];
+    if backbone.set == FeatureSet::Levels {
+        // On one scale, as training sees them: otherwise the largest features decide.
+        let train: Vec<u32> = data.train.iter().map(|&i| i as u32).collect();
+        let scaling = FeatureScaling::of(&rows.index_select(&Tensor::new(train, &Device::Cpu)?, 0)?, 1.0)?;
+        all.push(UntrainedFeatures { name: "untrained levels".into(), rows: scaling.apply(&rows)? });
+    }
+    Ok(all)
 }
 
 /// Splits the training images into those that learn and those held out, for validation or else for calibration.

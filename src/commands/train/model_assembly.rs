@@ -9,6 +9,7 @@ use crate::model::{standardized, tensor_names, Architecture, ModelConfig, Proxie
 use crate::space::{normalize_subspaces, Embedding, Layout, TaskLayout};
 use crate::train::calibration::{uncalibrated, CalibrationFold};
 use crate::train::cooperative_parameters::CooperativeParameters;
+use crate::train::feature_scaling::FeatureScaling;
 use crate::train::geometry::unit_subspaces;
 use crate::train::mean_queries::MeanQueries;
 use crate::train::optimizer::OptimizerKind;
@@ -28,6 +29,8 @@ pub struct AssemblyInputs<'a> {
     pub args: &'a TrainArgs,
     /// Training images that were held out, as indices in the manifest.
     pub held_out: &'a [usize],
+    /// How training scaled features; the projection takes it in.
+    pub scaling: Option<&'a FeatureScaling>,
 }
 
 /// The contents of a model directory, and the held-out images that can calibrate its tags.
@@ -40,7 +43,7 @@ pub struct AssembledModel {
     pub fold: CalibrationFold,
 }
 
-/// Assembles a model. `features` (`[images, F]`) are those of all training images.
+/// Assembles a model. `features` (`[images, F]`) are those of all training images, as the backbone gives them.
 ///
 /// Query prototypes are means of the embeddings by the *stored* projection, so it is rounded to half precision first.
 ///
@@ -54,10 +57,14 @@ pub fn assemble(
 ) -> Result<AssembledModel> {
     let manifest = inputs.manifest;
     let layout = Layout::new(manifest.attributes.len(), inputs.settings.subspace_dim, 0)?;
-    let mut tensors = half_matrices(&proxies_and_projection(manifest, learned)?)?;
+    let mut tensors = half_matrices(&proxies_and_projection(manifest, learned, inputs.scaling)?)?;
+    if let Some(scaling) = inputs.scaling {
+        let weight = &tensors[tensor_names::PROJECTION_WEIGHT];
+        let bias = scaling.bias(&tensors[tensor_names::PROJECTION_BIAS], weight)?;
+        tensors.insert(tensor_names::PROJECTION_BIAS.into(), bias);
+    }
     let projection = tensors[tensor_names::PROJECTION_WEIGHT].t()?;
-    let features =
-        if inputs.settings.standardize_features { standardized(features)? } else { features.clone() };
+    let features = if inputs.settings.layer_norm { standardized(features)? } else { features.clone() };
     let raw = features.matmul(&projection)?.broadcast_add(&tensors[tensor_names::PROJECTION_BIAS])?;
     let mut embeddings: Vec<Vec<f32>> = raw.to_vec2()?;
     let radii = match inputs.settings.normalize {
@@ -88,7 +95,8 @@ pub fn assemble(
     let architecture = Architecture {
         backbone: backbone.arch.name().into(),
         features: backbone.features(),
-        standardize_features: inputs.settings.standardize_features,
+        feature_set: backbone.set,
+        standardize_features: inputs.settings.layer_norm,
     };
     let scale = inputs.settings.normalize.then_some(inputs.settings.scale);
     let config = ModelConfig {
@@ -151,14 +159,20 @@ fn category_proxies(inputs: &AssemblyInputs<'_>, instances: &Tensor) -> Result<T
 }
 
 /// The learned tensors under their names in `model.safetensors`.
-fn proxies_and_projection(manifest: &Manifest, learned: &CooperativeParameters) -> Result<Tensors> {
+fn proxies_and_projection(
+    manifest: &Manifest,
+    learned: &CooperativeParameters,
+    scaling: Option<&FeatureScaling>,
+) -> Result<Tensors> {
+    let weight = learned.projection.weight.detach().to_device(&Device::Cpu)?;
+    let weight = scaling.map_or(Ok(weight.clone()), |s| s.weight(&weight))?;
     let attributes = manifest.attributes.iter().zip(&learned.attribute_proxies);
     let absent = manifest.attributes.iter().zip(&learned.absent_proxies);
     attributes
         .map(|(a, proxies)| (tensor_names::attribute_proxies(&a.name), proxies))
         .chain(absent.filter_map(|(a, proxy)| Some((tensor_names::absent_proxy(&a.name), proxy.as_ref()?))))
         .chain([
-            (tensor_names::PROJECTION_WEIGHT.into(), &learned.projection.weight),
+            (tensor_names::PROJECTION_WEIGHT.into(), &weight),
             (tensor_names::PROJECTION_BIAS.into(), &learned.projection.bias),
             (tensor_names::INSTANCE_PROXIES.into(), &learned.instance_proxies),
         ])
@@ -174,7 +188,7 @@ fn training_record(settings: &Settings) -> serde_json::Value {
     };
     serde_json::json!({
         "program": concat!("coopembed ", env!("CARGO_PKG_VERSION")),
-        "backbone_frozen": !settings.train_backbone,
+        "backbone_frozen": !settings.trains_backbone(),
         "optimizer": optimizer,
         "projection": "linear with bias, uniform in 1/sqrt(F) at the start",
         "norm_term": "sum over dimensions, mean over the batch",

@@ -1,12 +1,13 @@
 //! The model card: README.md of a model directory.
 
 use super::args::CardArgs;
+use super::verdict::Verdict;
 use crate::eval::results::percent;
 use crate::model::ModelConfig;
 use std::fmt::Write as _;
 
-/// A model card: what the model is, its vocabulary, its data, how to train it again, its figures and its limits.
-pub fn model_card(config: &ModelConfig, args: &CardArgs) -> String {
+/// A model card: what the model is, its vocabulary, its data, how to train it again, its figures, the verdict and its limits.
+pub fn model_card(config: &ModelConfig, args: &CardArgs, verdict: &Verdict) -> String {
     let mut out = String::new();
     let dataset = config.dataset["name"].as_str().unwrap_or_default();
     let title = args.title.as_deref().unwrap_or(dataset);
@@ -42,6 +43,7 @@ pub fn model_card(config: &ModelConfig, args: &CardArgs) -> String {
         rebuild(args)
     ));
     section(figures(config));
+    section(verdict.markdown());
     if let Some(limits) = &args.limits {
         section(format!("## Limits\n\n{}\n", limits.trim()));
     }

@@ -8,8 +8,8 @@ use crate::train::settings::{Schedule, Settings};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeSet;
 
-/// A digest of everything that determines the course of a training, except when it ends: with a constant schedule the number of epochs,
-/// and in any case the patience, may change when a training resumes. `fold` is the number of a calibration fold.
+/// A digest of everything that determines the course of a training, except when it ends: with a constant schedule (of the last stage) the number
+/// of epochs, and in any case the patience, may change when a training resumes. `fold` is the number of a calibration fold.
 ///
 /// # Errors
 /// [`Kind::Internal`] if the settings cannot be serialised.
@@ -23,6 +23,9 @@ pub fn training_digest(
     let mut settings = settings.clone();
     if settings.schedule == Schedule::Constant {
         settings.epochs = 0;
+    }
+    if let Some(last) = settings.stages.last_mut().filter(|stage| stage.schedule == Schedule::Constant) {
+        last.epochs = 0;
     }
     settings.patience = None;
     let internal = |e| Error::new(Kind::Internal, format!("settings cannot be written: {e}"));

@@ -16,7 +16,7 @@ fn at(a: f32, b: f32) -> Option<Embedding> {
 
 fn image(instance: u32, category: u32, split: Split, values: [Option<u32>; 2]) -> ImageEntry {
     let values = values.to_vec();
-    ImageEntry { path: String::new(), instance, category, split, crop: None, values }
+    ImageEntry { path: String::new(), instance, category, split, crop: None, values, mirror: true }
 }
 
 /// Query A (instance 0) and B (instance 1), C (instance 2, not in the gallery); a gallery of four.

@@ -15,6 +15,7 @@ fn manifest(values: &[&str], shown: &[Option<u32>]) -> Manifest {
         split: Split::Gallery,
         crop: None,
         values: vec![None, *value],
+        mirror: true,
     };
     let attribute = |name: &str, values: &[&str]| AttributeEntry {
         name: name.into(),

@@ -1,0 +1,91 @@
+//! `coopembed train` in stages, with features of every level.
+
+use super::{options, trained, with_backbone};
+use crate::commands::train::{run, TrainArgs};
+use crate::model::{synthetic, Arch, FeatureSet, Model, TensorFile};
+use std::path::Path;
+
+/// A head, then the last of ResNet-18's eight blocks.
+fn staged(folder: &Path, out: &str) -> TrainArgs {
+    let mut args = options(folder, out);
+    let hyper = &mut args.hyper;
+    hyper.epochs = None;
+    hyper.learning_rate = None;
+    hyper.features = Some(FeatureSet::Levels);
+    hyper.standardize = Some(0.5);
+    hyper.frozen_batch_norm = Some(true);
+    hyper.unfreeze_from = Some(8);
+    let stages = ["head,epochs=3,rate=1e-3", "upper,epochs=2,rate=1e-3,backbone-rate=1"];
+    hyper.stage = Some(stages.map(|s| s.parse().unwrap()).into());
+    args.checkpoint = Some(folder.join(format!("{out}-state")));
+    args
+}
+
+#[test]
+fn a_staged_training_resumes_and_uses_cached_maps() {
+    let dir = tempfile::tempdir().unwrap();
+    with_backbone(dir.path());
+    let (whole, config, _) = trained(&staged(dir.path(), "whole"));
+    let model = Model::from_parts(&config, &whole).unwrap();
+    assert_eq!(model.config().format_version, 4);
+    assert_eq!(model.config().architecture.feature_set, FeatureSet::Levels);
+
+    // The last block has learned, nothing under it, and the statistics were kept.
+    let (start, file) = (synthetic::backbone(Arch::ResNet18), TensorFile::parse(&whole).unwrap());
+    for (name, tensor) in &start {
+        let learned = file.numbers(&format!("backbone.{name}")).unwrap();
+        let before: Vec<f32> = tensor.flatten_all().unwrap().to_vec1().unwrap();
+        // Filters are stored in half precision.
+        let moved = learned.iter().zip(&before).any(|(a, b)| (a - b).abs() > 2e-3 * b.abs().max(1e-2));
+        let learns = name.starts_with("layer4.1.") && !name.contains("running");
+        assert_eq!(moved, learns, "{name}");
+    }
+
+    // One epoch of the last stage, then the other in another run: with a constant schedule their number does not matter.
+    let mut first = staged(dir.path(), "parts");
+    let stages = ["head,epochs=3,rate=1e-3", "upper,epochs=1,rate=1e-3,backbone-rate=1"];
+    first.hyper.stage = Some(stages.map(|s| s.parse().unwrap()).into());
+    run(&first).unwrap();
+    let (parts, _, _) = trained(&staged(dir.path(), "parts"));
+    assert!(parts == whole, "resuming gave other weights");
+
+    // Without room for maps the result is the same.
+    let mut uncached = staged(dir.path(), "uncached");
+    uncached.map_cache_limit = Some("1kB".parse().unwrap());
+    uncached.cache = Some(dir.path().join("other-cache"));
+    let (weights, _, _) = trained(&uncached);
+    assert!(weights == whole, "without cached maps the weights are others");
+    let extensions = |cache: &str| -> Vec<String> {
+        let files = std::fs::read_dir(dir.path().join(cache)).unwrap();
+        let extension = |e: std::io::Result<std::fs::DirEntry>| {
+            e.unwrap().path().extension().unwrap().to_string_lossy().into_owned()
+        };
+        files.map(extension).collect()
+    };
+    assert!(extensions("cache").contains(&"maps".to_owned()));
+    assert!(!extensions("other-cache").contains(&"maps".to_owned()));
+}
+
+#[test]
+fn an_unfreezing_beyond_the_last_block_is_an_error_that_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    with_backbone(dir.path());
+    let mut args = staged(dir.path(), "out");
+    args.hyper.unfreeze_from = Some(10);
+    let e = run(&args).unwrap_err();
+    assert_eq!(e.message, "resnet18 has only 8 blocks");
+    assert!(e.hint.unwrap().contains("--unfreeze-from"));
+}
+
+#[test]
+fn with_too_few_groups_to_choose_by_the_objective_stays_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    with_backbone(dir.path());
+    let mut args = options(dir.path(), "tuned");
+    args.hyper.epochs = Some(2);
+    args.hyper.tune = Some(true);
+    let (_, config, _) = trained(&args);
+    let config: serde_json::Value = serde_json::from_str(&config).unwrap();
+    assert!(config["training"]["tuning"].is_null());
+    assert_eq!(config["training"]["settings"]["normalize"], false);
+}
