@@ -17,29 +17,16 @@ use crate::train::stage_sources::StageSources;
 use crate::train::trainable_backbone::{FrozenPart, Mode, TrainableBackbone};
 use crate::train::trainable_features::{TrainableFeatures, UpperFeatures};
 use candle_core::{Device, Tensor};
-use std::ops::Range;
+use std::ops::{Deref, Range};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Images whose maps pass through a learned backbone together.
 const BATCH: usize = 128;
 
-/// What the trainings of a command have in common.
+/// What the trainings of a command have in common: what the caller has, and the features and maps that are made of it.
 pub struct StagedData<'a> {
-    /// The data set.
-    pub manifest: &'a Manifest,
-    /// How image bytes become network input.
-    pub preprocessing: &'a Preprocessing,
-    /// The backbone before training, rounded to half precision.
-    pub backbone: &'a FrozenBackbone,
-    /// The tensors of the backbone before training, as they were read.
-    pub tensors: &'a Tensors,
-    /// Where to train.
-    pub device: &'a Device,
-    /// Threads that load images.
-    pub workers: usize,
-    /// Where maps are kept.
-    pub map_folder: Option<MapFolder>,
+    inputs: StagedInputs<'a>,
     /// The training images, as indices in the manifest.
     pub train: Vec<usize>,
     /// Query and gallery images, if they are needed.
@@ -48,7 +35,6 @@ pub struct StagedData<'a> {
     /// The views that training draws from.
     drawn: Range<usize>,
     needs_features: bool,
-    with_test: bool,
     /// The folder of cached features.
     pub cache: &'a Path,
     /// Features of the training images; `None` if no stage needs them.
@@ -60,37 +46,36 @@ pub struct StagedData<'a> {
 
 /// The parts of [`StagedData`] that the caller has.
 pub struct StagedInputs<'a> {
-    /// See [`StagedData::manifest`].
+    /// The labelled images.
     pub manifest: &'a Manifest,
-    /// See [`StagedData::preprocessing`].
+    /// How image bytes become network input.
     pub preprocessing: &'a Preprocessing,
-    /// See [`StagedData::backbone`].
+    /// The backbone before training, rounded to half precision.
     pub backbone: &'a FrozenBackbone,
-    /// See [`StagedData::tensors`].
+    /// The tensors of the backbone before training, as they were read.
     pub tensors: &'a Tensors,
-    /// See [`StagedData::device`].
+    /// The device that training runs on.
     pub device: &'a Device,
-    /// See [`StagedData::workers`].
+    /// Threads that load images.
     pub workers: usize,
-    /// See [`StagedData::map_folder`].
+    /// Where maps are kept, and how much room they may take.
     pub map_folder: Option<MapFolder>,
     /// Whether the test images are needed.
     pub with_test: bool,
 }
 
+impl<'a> Deref for StagedData<'a> {
+    type Target = StagedInputs<'a>;
+
+    fn deref(&self) -> &StagedInputs<'a> {
+        &self.inputs
+    }
+}
+
 impl<'a> StagedData<'a> {
     /// For trainings with `settings`; features are kept in the folder `cache`.
     pub fn new(inputs: StagedInputs<'a>, settings: &Settings, cache: &'a Path) -> Self {
-        let StagedInputs {
-            manifest,
-            preprocessing,
-            backbone,
-            tensors,
-            device,
-            workers,
-            map_folder,
-            with_test,
-        } = inputs;
+        let StagedInputs { manifest, with_test, .. } = inputs;
         let train = manifest.split(Split::Train);
         let test = match with_test {
             true => [manifest.split(Split::Query), manifest.split(Split::Gallery)].concat(),
@@ -101,19 +86,12 @@ impl<'a> StagedData<'a> {
             || settings.standardize.is_some()
             || settings.stages().iter().any(|s| s.part != StagePart::All);
         Self {
-            manifest,
-            preprocessing,
-            backbone,
-            tensors,
-            device,
-            workers,
-            map_folder,
+            inputs,
             train,
             test,
             views,
             drawn,
             needs_features,
-            with_test,
             cache,
             features: None,
             test_features: None,
@@ -126,17 +104,32 @@ impl<'a> StagedData<'a> {
     /// # Errors
     /// Those of reading images, and of the cache.
     pub fn extract_features(&mut self) -> Result<()> {
-        let extract = |images: &[usize], view: View| -> Result<Tensor> {
-            let (manifest, backbone) = (self.manifest, self.backbone);
-            let rows = backbone.extract(manifest, images, view, self.preprocessing, Some(self.cache))?;
-            Ok(Tensor::from_vec(rows, (images.len(), backbone.features()), &Device::Cpu)?)
+        let of = |images: &[usize], view| self.extract(self.backbone, images, view, Some(self.cache));
+        let features = match self.needs_features {
+            true => {
+                let of_views = self.views.iter().map(|&v| of(&self.train, v)).collect::<Result<Vec<_>>>()?;
+                Some(ViewFeatures::of_views(&of_views, self.drawn.clone())?)
+            }
+            false => None,
         };
-        if self.needs_features {
-            let of_views = self.views.iter().map(|&v| extract(&self.train, v)).collect::<Result<Vec<_>>>()?;
-            self.features = Some(ViewFeatures::of_views(&of_views, self.drawn.clone())?);
-        }
-        self.test_features = self.with_test.then(|| extract(&self.test, View::Plain)).transpose()?;
+        let test_features = self.with_test.then(|| of(&self.test, View::Plain)).transpose()?;
+        (self.features, self.test_features) = (features, test_features);
         Ok(())
+    }
+
+    /// `[images, F]`: what a backbone makes of a view of some images, kept in a cache or not.
+    ///
+    /// # Errors
+    /// As [`FrozenBackbone::extract`].
+    pub fn extract(
+        &self,
+        backbone: &FrozenBackbone,
+        images: &[usize],
+        view: View,
+        cache: Option<&Path>,
+    ) -> Result<Tensor> {
+        let rows = backbone.extract(self.manifest, images, view, self.preprocessing, cache)?;
+        Ok(Tensor::from_vec(rows, (images.len(), backbone.features()), &Device::Cpu)?)
     }
 
     /// Whether a stage needs features of the frozen backbone.
@@ -156,6 +149,16 @@ impl<'a> StagedData<'a> {
     pub fn features(&self) -> Result<&ViewFeatures> {
         let missing = || Error::new(Kind::Internal, "features were not computed");
         self.features.as_ref().ok_or_else(missing)
+    }
+
+    /// These features as a training with `settings` draws from them. The trainings of an experiment may differ in whether they mirror; views
+    /// that are changed otherwise have been made for what the command says.
+    ///
+    /// # Errors
+    /// As [`StagedData::features`].
+    fn drawn_features(&self, settings: &Settings) -> Result<ViewFeatures> {
+        let features = self.features()?.clone();
+        Ok(if settings.flip || settings.augments_pixels() { features } else { features.plain() })
     }
 
     /// `[images, F]`: features of the mirrored training images, if training mirrors.
@@ -245,11 +248,8 @@ impl<'a> StagedData<'a> {
         settings: &Settings,
     ) -> Result<(Tensor, Option<Tensor>)> {
         if let (Some(learned), true) = (learned, settings.stages().iter().any(|s| s.part == StagePart::All)) {
-            let extract = |images: &[usize]| -> Result<Tensor> {
-                let rows = learned.extract(self.manifest, images, View::Plain, self.preprocessing, None)?;
-                Ok(Tensor::from_vec(rows, (images.len(), learned.features()), &Device::Cpu)?)
-            };
-            return Ok((extract(&self.train)?, self.with_test.then(|| extract(&self.test)).transpose()?));
+            let of = |images: &[usize]| self.extract(learned, images, View::Plain, None);
+            return Ok((of(&self.train)?, self.with_test.then(|| of(&self.test)).transpose()?));
         }
         let features = self.features()?;
         let numbers: Vec<u32> = (0..self.train.len() as u32).collect();
@@ -293,8 +293,7 @@ impl StageSources for TrainingSources<'_, '_> {
         let scaling = self.scaling.as_ref().map(|s| s.to_device(data.device)).transpose()?;
         match stage.part {
             StagePart::Head => {
-                let features = data.features()?.clone();
-                let features = if settings.flip { features } else { features.plain() };
+                let features = data.drawn_features(settings)?;
                 let features = self.scaling.as_ref().map_or(Ok(features.clone()), |s| features.scaled(s))?;
                 Ok(Box::new(FrozenFeatures::new(features.to_device(data.device)?, self.numbers.clone())))
             }
@@ -302,11 +301,7 @@ impl StageSources for TrainingSources<'_, '_> {
                 let blocks = settings.unfreeze_from - 1;
                 Ok(Box::new(UpperFeatures {
                     backbone: data.trainable(FrozenPart::Blocks(blocks))?,
-                    features: if settings.flip {
-                        data.features()?.clone()
-                    } else {
-                        data.features()?.clone().plain()
-                    },
+                    features: data.drawn_features(settings)?,
                     maps: data.maps(blocks)?,
                     images: self.numbers.clone(),
                     mode: mode(settings),

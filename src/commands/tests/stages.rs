@@ -89,3 +89,18 @@ fn with_too_few_groups_to_choose_by_the_objective_stays_as_it_is() {
     assert!(config["training"]["tuning"].is_null());
     assert_eq!(config["training"]["settings"]["normalize"], false);
 }
+
+/// Views that are cropped, rotated or jittered are what training sees, whether or not it mirrors.
+#[test]
+fn augmented_views_change_a_training_that_does_not_mirror() {
+    let dir = tempfile::tempdir().unwrap();
+    with_backbone(dir.path());
+    let head = |out: &str, jitter: Option<f32>| {
+        let mut args = options(dir.path(), out);
+        args.hyper.epochs = Some(2);
+        args.hyper.flip = Some(false);
+        (args.hyper.jitter, args.hyper.views) = (jitter, jitter.map(|_| 2));
+        trained(&args).0
+    };
+    assert!(head("plain", None) != head("jittered", Some(0.5)));
+}

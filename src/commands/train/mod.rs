@@ -164,8 +164,7 @@ fn evaluate_written(out: &Path, measured: &Manifest, cache: &Path) -> Result<Eva
 fn untrained_features(data: &StagedData<'_>, cache: &Path) -> Result<Vec<UntrainedFeatures>> {
     let images: Vec<usize> = (0..data.manifest.images.len()).collect();
     let backbone = data.backbone;
-    let rows = backbone.extract(data.manifest, &images, View::Plain, data.preprocessing, Some(cache))?;
-    let rows = Tensor::from_vec(rows, (images.len(), backbone.features()), &Device::Cpu)?;
+    let rows = data.extract(backbone, &images, View::Plain, Some(cache))?;
     let last = backbone.arch.description().channels;
     let mut all = vec![UntrainedFeatures {
         name: "untrained last mean".into(),

@@ -19,7 +19,7 @@ use crate::train::settings::Settings;
 use crate::train::trainer::{train, EpochLosses, TrainingPlan};
 use crate::train::training_set::TrainingSet;
 use crate::train::validation::Validation;
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Tensor};
 use rand::rngs::StdRng;
 use rand::SeedableRng;
 use std::path::{Path, PathBuf};
@@ -124,8 +124,7 @@ impl TrainingContext<'_> {
             return Ok(data.plain_features(None, self.settings)?.0);
         }
         let cache = fold.is_none().then_some(self.cache);
-        let rows = backbone.extract(data.manifest, &data.train, View::Plain, data.preprocessing, cache)?;
-        Ok(Tensor::from_vec(rows, (data.train.len(), backbone.features()), &Device::Cpu)?)
+        data.extract(backbone, &data.train, View::Plain, cache)
     }
 
     /// The checkpoints of this training, if the user asked for them.

@@ -6,7 +6,7 @@ use crate::commands::evaluate_method::{evaluate_method, FeaturedDataset};
 use crate::commands::staged_data::StagedData;
 use crate::data::manifest::{ImageEntry, Manifest, Split};
 use crate::data::progress::progress_bar;
-use crate::error::Result;
+use crate::error::{Kind, Result};
 use crate::eval::Protocol;
 use crate::train::holdout::Holdout;
 use crate::train::initializer::Initializer;
@@ -83,16 +83,19 @@ impl fmt::Display for Tuning {
 /// Those of training and evaluation.
 pub fn tuned(data: &StagedData<'_>, settings: &Settings) -> Result<Option<(Settings, Tuning)>> {
     let split = match Holdout::new(data.manifest, HELD_OUT, settings.seed) {
-        Ok(split) if Holdout::group_count(data.manifest) >= MIN_GROUPS => split,
+        // Candidates are heads on features of the frozen backbone.
+        Ok(split) if data.needs_features() && Holdout::group_count(data.manifest) >= MIN_GROUPS => split,
         _ => return Ok(None),
     };
     let candidates = candidates(settings);
     let progress = progress_bar("choosing the objective", candidates.len());
     let mut tried = Vec::new();
     for (name, settings) in candidates {
-        // A candidate that diverges has lost; any other error would come back in the training itself.
-        if let Ok(figures) = figures(data, &split, &name, &settings) {
-            tried.push((figures, settings));
+        match figures(data, &split, &name, &settings) {
+            Ok(figures) => tried.push((figures, settings)),
+            // A candidate that diverges has lost.
+            Err(e) if e.kind == Kind::InvalidParameter => {}
+            Err(e) => return Err(e),
         }
         progress.inc(1);
     }
