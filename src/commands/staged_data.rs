@@ -14,9 +14,9 @@ use crate::train::feature_scaling::FeatureScaling;
 use crate::train::feature_source::{FeatureSource, FrozenFeatures, ViewFeatures};
 use crate::train::settings::{Settings, Stage, StagePart};
 use crate::train::stage_sources::StageSources;
-use crate::train::trainable_backbone::{FrozenPart, Mode, TrainableBackbone};
+use crate::train::trainable_backbone::{Compute, FrozenPart, Mode, TrainableBackbone};
 use crate::train::trainable_features::{TrainableFeatures, UpperFeatures};
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use std::ops::{Deref, Range};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -208,7 +208,7 @@ impl<'a> StagedData<'a> {
             augmentation: augmentation(settings),
             seed: settings.seed,
         };
-        let backbone = self.trainable(FrozenPart::Nothing)?;
+        let backbone = self.trainable(settings, FrozenPart::Nothing)?;
         let (mode, batch) = (mode(settings), settings.batch_size);
         Ok(TrainableFeatures::new(backbone, images, self.device, mode, batch, self.workers, scaling))
     }
@@ -217,8 +217,10 @@ impl<'a> StagedData<'a> {
     ///
     /// # Errors
     /// As [`TrainableBackbone::load`].
-    pub fn trainable(&self, frozen: FrozenPart) -> Result<TrainableBackbone> {
-        TrainableBackbone::load(self.backbone.arch, self.backbone.set, frozen, self.tensors, self.device)
+    pub fn trainable(&self, settings: &Settings, frozen: FrozenPart) -> Result<TrainableBackbone> {
+        let precision = if settings.mixed_precision { DType::BF16 } else { DType::F32 };
+        let compute = Compute { device: self.device, precision };
+        TrainableBackbone::load(self.backbone.arch, self.backbone.set, frozen, self.tensors, compute)
     }
 
     /// The maps under the blocks that learn; the first call prepares them.
@@ -300,7 +302,7 @@ impl StageSources for TrainingSources<'_, '_> {
             StagePart::Upper => {
                 let blocks = settings.unfreeze_from - 1;
                 Ok(Box::new(UpperFeatures {
-                    backbone: data.trainable(FrozenPart::Blocks(blocks))?,
+                    backbone: data.trainable(settings, FrozenPart::Blocks(blocks))?,
                     features: data.drawn_features(settings)?,
                     maps: data.maps(blocks)?,
                     images: self.numbers.clone(),

@@ -2,10 +2,8 @@
 
 use super::backbone::Backbone;
 use super::config::{ModelConfig, ModelDigest};
-use super::cpu::{Layer, BEST, SLACK};
-use super::layers::{Activation, ConvSpec, Padding};
+use super::cpu::{Linear, BEST};
 use super::load_backbone::load_backbone;
-use super::map_shape::MapShape;
 use super::pixels::normalize_pixels;
 use super::prototypes::Prototypes;
 use super::standardize::standardized;
@@ -29,11 +27,9 @@ pub struct Model {
 /// The linear layer from features to the superspace, in main memory.
 #[derive(Debug)]
 struct Projection {
-    /// A 1x1 convolution over the features as the channels of one pixel per image. Like the backbone's layers it sums up the numbers
-    /// of an image in the same order whatever else is in the batch; a general matrix product does not.
-    layer: Layer,
-    /// F and K·n.
-    dims: [usize; 2],
+    layer: Linear,
+    /// F.
+    inputs: usize,
     /// Whether features are standardised before the projection.
     standardize: bool,
 }
@@ -156,34 +152,23 @@ impl Model {
 impl Projection {
     /// From `weight`, `[K·n, F]`, and `bias`, `[K·n]`.
     fn new(weight: &Tensor, bias: &Tensor, standardize: bool) -> Result<Self> {
-        let (outputs, inputs) = weight.dims2()?;
-        let conv = ConvSpec {
-            name: tensor_names::PROJECTION_WEIGHT.into(),
-            norm: String::new(),
-            inputs,
-            outputs,
-            kernel: 1,
-            stride: 1,
-            depthwise: false,
-            padding: Padding::Symmetric,
-            activation: Activation::None,
-        };
+        let (_, inputs) = weight.dims2()?;
         let weight: Vec<f32> = weight.flatten_all()?.to_vec1()?;
-        let layer = Layer::new(&conv, &weight, &bias.to_vec1::<f32>()?, *BEST);
-        Ok(Self { layer, dims: [inputs, outputs], standardize })
+        Ok(Self { layer: Linear::new(&weight, &bias.to_vec1::<f32>()?, *BEST), inputs, standardize })
     }
 
     /// Features `[batch, F]` to raw embeddings `[batch, K·n]`.
-    fn forward(&self, features: Vec<f32>, batch: usize) -> Result<Vec<f32>> {
-        let [inputs, outputs] = self.dims;
-        let features = Tensor::from_vec(features, (batch, inputs), &Device::Cpu)?;
-        let features = if self.standardize { standardized(&features)? } else { features };
-        let mut map: Vec<f32> = features.flatten_all()?.to_vec1()?;
-        map.resize(map.len() + SLACK, 0.0);
-        let shape = MapShape { channels: inputs, batch, height: 1, width: 1 };
-        let mut embeddings = vec![0f32; batch * outputs];
-        self.layer.forward(&map, shape, None, &mut embeddings, rayon::current_num_threads());
-        Ok(embeddings)
+    fn forward(&self, mut features: Vec<f32>, batch: usize) -> Result<Vec<f32>> {
+        if self.standardize {
+            let tensor = Tensor::from_vec(features, (batch, self.inputs), &Device::Cpu)?;
+            features = standardized(&tensor)?.flatten_all()?.to_vec1()?;
+        }
+        if features.len() != batch * self.inputs {
+            return Err(Error::new(Kind::Internal, "features that do not fit the projection").detail(
+                format!("{} numbers for {batch} images of {} features.", features.len(), self.inputs),
+            ));
+        }
+        Ok(self.layer.forward(&features, rayon::current_num_threads()))
     }
 }
 

@@ -20,6 +20,11 @@ pub enum MethodKind {
 }
 
 impl MethodKind {
+    /// Whether the lengths of its embeddings matter in training, so that the norm term of Eq. 7 can act on them.
+    pub fn has_lengths(self) -> bool {
+        matches!(self, Self::Cooperative | Self::Multitask | Self::MultitaskTriplet)
+    }
+
     /// Whether the method samples triplets, and so needs several images of an instance in a batch.
     pub fn uses_triplets(self) -> bool {
         matches!(self, Self::MultitaskTriplet | Self::Concatenation | Self::Modulation)

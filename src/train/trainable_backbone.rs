@@ -42,6 +42,22 @@ pub enum NetworkInput<'a> {
     Lower(&'a LowerMaps),
 }
 
+/// Where a [`TrainableBackbone`] computes, and in which precision its convolutions do.
+#[derive(Debug, Clone, Copy)]
+pub struct Compute<'a> {
+    /// The device.
+    pub device: &'a Device,
+    /// `F32`, or on a GPU `BF16`: weights, gradients and normalisation stay in single precision.
+    pub precision: DType,
+}
+
+impl<'a> From<&'a Device> for Compute<'a> {
+    /// Single precision.
+    fn from(device: &'a Device) -> Self {
+        Self { device, precision: DType::F32 }
+    }
+}
+
 #[derive(Debug)]
 struct Layer {
     operation: ConvNorm,
@@ -66,13 +82,14 @@ impl TrainableBackbone {
     /// # Errors
     /// [`Kind::InvalidModel`] if a tensor is missing or of another shape; [`Kind::InvalidParameter`] if it has not as many blocks as are to
     /// be frozen.
-    pub fn load(
+    pub fn load<'d>(
         arch: Arch,
         features: FeatureSet,
         frozen: FrozenPart,
         tensors: &Tensors,
-        device: &Device,
+        compute: impl Into<Compute<'d>>,
     ) -> Result<Self> {
+        let compute = compute.into();
         // Only for its check of names and shapes.
         load_backbone(arch, FeatureSet::Last, tensors, &Device::Cpu)?;
         let description = arch.description();
@@ -85,7 +102,7 @@ impl TrainableBackbone {
             }
         }
         let buffers = BufferPool::default();
-        let network = description.load(|conv| Layer::load(conv, &description, tensors, device, &buffers))?;
+        let network = description.load(|conv| Layer::load(conv, &description, tensors, compute, &buffers))?;
         Ok(Self { layout: network.feature_layout(features), network, frozen, buffers })
     }
 
@@ -233,7 +250,7 @@ impl Layer {
         conv: &ConvSpec,
         description: &ConvNet,
         tensors: &Tensors,
-        device: &Device,
+        Compute { device, precision }: Compute<'_>,
         buffer_pool: &BufferPool,
     ) -> Result<Self> {
         let find = |name: String| -> Result<Tensor> {
@@ -248,7 +265,8 @@ impl Layer {
             variance: norm("running_var")?.to_device(device)?,
         };
         Ok(Self {
-            operation: ConvNorm::new(conv, description.norm_epsilon, running, buffer_pool),
+            operation: ConvNorm::new(conv, description.norm_epsilon, running, buffer_pool)
+                .with_precision(precision),
             parameters: Var::from_tensor(&parameters.to_device(device)?)?,
         })
     }

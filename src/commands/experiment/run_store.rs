@@ -19,6 +19,9 @@ pub struct FinishedRun {
     pub run: Run,
     /// Its figures; empty if it failed.
     pub figures: Figures,
+    /// The objective that was chosen on held-out training images, if the run chose one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub objective: Option<String>,
     /// Why it failed, if it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
@@ -94,7 +97,14 @@ mod tests {
     fn done(seed: u64) -> FinishedRun {
         let run = Run { settings: Settings { seed, ..Default::default() }, corruption: None };
         let figures = Figures::from([("attribute_map".to_owned(), 1.0 / 3.0)]);
-        FinishedRun { key: RunStore::key("data", &run), run, figures, failure: None, seconds: 1.5 }
+        FinishedRun {
+            key: RunStore::key("data", &run),
+            run,
+            figures,
+            objective: None,
+            failure: None,
+            seconds: 1.5,
+        }
     }
 
     #[test]

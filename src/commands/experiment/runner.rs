@@ -7,8 +7,8 @@ use super::{plot, summary};
 use crate::commands::evaluate_method::{evaluate_method, FeaturedDataset};
 use crate::commands::inputs::{cache_folder, read_backbone_file, read_manifest};
 use crate::commands::staged_data::{StagedData, StagedInputs};
-use crate::commands::train::{ByteSize, HyperArgs, TrainArgs};
-use crate::data::corruption::corrupted;
+use crate::commands::train::{tuned, ByteSize, HyperArgs, TrainArgs};
+use crate::data::corruption::{corrupted, Corruption};
 use crate::data::features::FrozenBackbone;
 use crate::data::lower_maps::MapFolder;
 use crate::data::manifest::ReadingArgs;
@@ -77,6 +77,7 @@ pub struct ExperimentArgs {
 /// Those of reading data set and backbone, of training and of writing. A training that diverges is not an error but a result.
 pub fn run(args: &ExperimentArgs) -> Result<()> {
     let base = args.hyper.settings()?;
+    base.check_device(&Device::Cpu)?;
     let table = args.table.table(&base);
     let seeds: Vec<u64> = (base.seed..base.seed + args.seeds).collect();
     if seeds.is_empty() {
@@ -203,18 +204,28 @@ impl<'a> Inputs<'a> {
     fn run(&self, run: &Run) -> Result<FinishedRun> {
         let started = Instant::now();
         let key = RunStore::key(&self.digest, run);
-        let (figures, failure) = match self.figures(run) {
+        let tuning = if run.settings.tune { tuned(&self.data, &run.settings)? } else { None };
+        let (settings, objective) = match tuning {
+            Some((settings, tuning)) => (settings, tuning.candidates.into_iter().next().map(|c| c.name)),
+            None => (run.settings.clone(), None),
+        };
+        let (figures, failure) = match self.figures(&settings, run.corruption) {
             Ok(figures) => (figures, None),
             Err(e) if e.message.contains("not a finite number") => (Default::default(), Some(e.message)),
             Err(e) => return Err(e),
         };
-        Ok(FinishedRun { key, run: run.clone(), figures, failure, seconds: started.elapsed().as_secs_f64() })
+        let seconds = started.elapsed().as_secs_f64();
+        Ok(FinishedRun { key, run: run.clone(), figures, objective, failure, seconds })
     }
 
     /// Trains and evaluates one run.
-    fn figures(&self, run: &Run) -> Result<super::figures::Figures> {
-        let (settings, data) = (&run.settings, &self.data);
-        let labels = match run.corruption {
+    fn figures(
+        &self,
+        settings: &Settings,
+        corruption: Option<(Corruption, f64)>,
+    ) -> Result<super::figures::Figures> {
+        let data = &self.data;
+        let labels = match corruption {
             Some((how, share)) => corrupted(data.manifest, how, share, settings.seed),
             None => data.manifest.clone(),
         };

@@ -79,7 +79,8 @@ impl Summary {
                 .collect();
             let runs = row.runs.iter().map(|d| {
                 serde_json::json!({
-                    "seed": d.run.settings.seed, "figures": d.figures, "failure": d.failure, "seconds": d.seconds,
+                    "seed": d.run.settings.seed, "figures": d.figures, "objective": d.objective,
+                    "failure": d.failure, "seconds": d.seconds,
                 })
             });
             serde_json::json!({
@@ -142,6 +143,7 @@ pub(super) mod tests {
             key: String::new(),
             run: row("").run,
             figures: figures.iter().map(|&(n, x)| (n.to_owned(), x)).collect(),
+            objective: None,
             failure: failure.map(str::to_owned),
             seconds: 1.0,
         };

@@ -51,12 +51,13 @@ use plan_measurements::measured_plan;
 use std::path::Path;
 use std::sync::Arc;
 use training_context::{Learned, TrainingContext};
-use tuning::{tuned, Tuning};
+use tuning::Tuning;
 use verdict::{measured_set, UntrainedFeatures, Verdict};
 
 #[cfg(test)]
 pub use args::CardArgs;
 pub use args::{ByteSize, HyperArgs, TrainArgs};
+pub use tuning::tuned;
 
 /// Prints what will take how long, trains, writes the model directory, evaluates it if the data set has a gallery, and adds the figures
 /// and the verdict to config and card.
@@ -84,6 +85,7 @@ pub fn run(args: &TrainArgs) -> Result<()> {
         preprocessing.size
     );
     let device = args.device()?;
+    settings.check_device(&device)?;
     let backbone = Arc::new(FrozenBackbone::new(arch, settings.features, &tensors)?);
     let inputs = StagedInputs {
         manifest: &manifest,

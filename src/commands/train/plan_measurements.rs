@@ -1,7 +1,7 @@
 //! Measures how long the steps of a training take, in some seconds, for its [`Plan`].
 
 use super::plan::{calibration_seconds, feature_seconds, seconds_per_image, training_seconds, Plan};
-use super::tuning::CANDIDATES;
+use super::tuning::candidate_count;
 use crate::commands::staged_data::{mode, StagedData};
 use crate::data::lower_maps::LowerPart;
 use crate::data::manifest::Split;
@@ -63,8 +63,9 @@ pub fn measured_plan(
         .collect::<Result<Vec<f64>>>()?;
     let training = per_stage.iter().sum();
     if settings.tune {
+        let count = candidate_count(settings) as f64;
         let head = stages.iter().zip(&per_stage).filter(|(stage, _)| stage.part == StagePart::Head);
-        plan.add("choice of the objective", head.map(|(_, seconds)| CANDIDATES * seconds).sum());
+        plan.add("choice of the objective", head.map(|(_, seconds)| count * seconds).sum());
     }
     let folds = if split.held_out.is_empty() { settings.calibration_folds } else { 0 };
     if folds > 0 {
@@ -148,7 +149,7 @@ fn backbone_seconds(
         });
     }
     let blocks = settings.unfreeze_from - 1;
-    let upper = data.trainable(FrozenPart::Blocks(blocks))?;
+    let upper = data.trainable(settings, FrozenPart::Blocks(blocks))?;
     let part = LowerPart { backbone: data.backbone, preprocessing: data.preprocessing, blocks };
     let grey = part.of_pixels(&vec![128; data.preprocessing.pixel_bytes()], 1)?;
     measure(upper.parameters(), &mut |images| {

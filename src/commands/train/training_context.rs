@@ -115,16 +115,15 @@ impl TrainingContext<'_> {
         Ok(Learned { method, backbone, scaling: sources.scaling, features })
     }
 
-    /// Features `[images, F]` of all training images, in the manifest's order. Those of the final backbone are kept in the cache, because an
-    /// evaluation or a report asks for them again.
+    /// Features `[images, F]` of all training images, in the manifest's order. Those of the final backbone are computed from pixels and kept
+    /// in the cache, because an evaluation or a report asks for them again; a calibration fold passes cached maps on.
     fn features(&self, backbone: &Arc<FrozenBackbone>, fold: Option<usize>) -> Result<Tensor> {
         let data = self.data;
         let learned = !Arc::ptr_eq(backbone, &self.backbone);
-        if !learned {
-            return Ok(data.plain_features(None, self.settings)?.0);
+        if learned && fold.is_none() {
+            return data.extract(backbone, &data.train, View::Plain, Some(self.cache));
         }
-        let cache = fold.is_none().then_some(self.cache);
-        data.extract(backbone, &data.train, View::Plain, cache)
+        Ok(data.plain_features(learned.then_some(backbone), self.settings)?.0)
     }
 
     /// The checkpoints of this training, if the user asked for them.

@@ -1,4 +1,5 @@
-//! The choice of the objective: raw or unit-length embeddings, and how strongly the norm term pulls, are a matter of the data set. Each
+//! The choice of the objective: raw or unit-length embeddings, how strongly the norm term pulls, and for triplets the margin are a matter of
+//! the data set. Each
 //! candidate trains a head without a part of the training instances, and the one that retrieves those best is taken. Query and gallery
 //! images have no say.
 
@@ -10,6 +11,7 @@ use crate::error::{Kind, Result};
 use crate::eval::Protocol;
 use crate::train::holdout::Holdout;
 use crate::train::initializer::Initializer;
+use crate::train::method_kind::MethodKind;
 use crate::train::methods::create_method;
 use crate::train::settings::{Settings, Stage, StagePart};
 use crate::train::trainer::{train, TrainingPlan};
@@ -24,10 +26,10 @@ use std::fmt;
 const HELD_OUT: f64 = 0.2;
 /// With fewer groups the comparison would be chance; the first candidate is taken.
 const MIN_GROUPS: usize = 20;
-/// The weight of the norm term in the candidate that pulls strongly: the paper's.
-const STRONG_NORM: f64 = 0.5;
-/// At most so many candidates are trained.
-pub const CANDIDATES: f64 = 3.0;
+/// Weights of the norm term: a weak one, and the paper's.
+const NORMS: [f64; 2] = [0.05, 0.5];
+/// Margins of the triplet loss beside that of the settings, as factors of it.
+const MARGINS: [f64; 2] = [0.5, 2.0];
 /// How much faster unit-length embeddings learn: their gradients shrink with the scale.
 const UNIT_RATE: f64 = 5.0;
 
@@ -106,9 +108,9 @@ pub fn tuned(data: &StagedData<'_>, settings: &Settings) -> Result<Option<(Setti
     Ok(Some((best, Tuning { candidates, held_out_images: split.held_out.len() })))
 }
 
-/// What is compared: the settings as they are, a strong norm term, and unit length.
+/// What is compared: the settings as they are, and what else may suit the method. The cooperative one: a stronger norm term, and unit
+/// length; multitask: with a norm term; methods that only learn from triplets: other margins.
 fn candidates(settings: &Settings) -> Vec<(String, Settings)> {
-    let norm = settings.losses.regularization;
     let mut all = vec![(describe(settings), settings.clone())];
     let mut add = |change: &dyn Fn(&mut Settings)| {
         let mut changed = settings.clone();
@@ -117,10 +119,16 @@ fn candidates(settings: &Settings) -> Vec<(String, Settings)> {
             all.push((describe(&changed), changed));
         }
     };
+    if !settings.method.has_lengths() {
+        MARGINS.iter().for_each(|factor| add(&|s| s.margin *= factor));
+        return all;
+    }
     if !settings.normalize {
-        if norm < STRONG_NORM {
-            add(&|s| s.losses.regularization = STRONG_NORM);
+        for norm in NORMS.into_iter().filter(|&norm| norm > settings.losses.regularization) {
+            add(&|s| s.losses.regularization = norm);
         }
+    }
+    if settings.method == MethodKind::Cooperative && !settings.normalize {
         add(&|s| {
             s.use_unit_length();
             let head = s.stages.iter_mut().filter(|stage| stage.part == StagePart::Head);
@@ -131,7 +139,15 @@ fn candidates(settings: &Settings) -> Vec<(String, Settings)> {
     all
 }
 
+/// How many trainings the choice takes.
+pub fn candidate_count(settings: &Settings) -> usize {
+    candidates(settings).len()
+}
+
 fn describe(settings: &Settings) -> String {
+    if !settings.method.has_lengths() {
+        return format!("margin {}", settings.margin);
+    }
     match settings.normalize {
         true => format!("unit length, scale {}", settings.scale),
         false => format!("raw, norm term {}", settings.losses.regularization),
@@ -189,7 +205,6 @@ mod tests {
         let all = candidates(&recommended);
         let names: Vec<&str> = all.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["raw, norm term 0.05", "raw, norm term 0.5", "unit length, scale 16"]);
-        assert_eq!(all.len() as f64, CANDIDATES);
         assert_eq!(all[0].1, recommended);
         let unit = &all[2].1;
         assert!(unit.normalize && unit.losses.regularization == 0.0);
@@ -197,6 +212,20 @@ mod tests {
         // Only the head: rates of a backbone that learns stay as they are.
         assert_eq!(unit.stages[1], recommended.stages[1]);
         all.iter().for_each(|(_, settings)| settings.check().unwrap());
+    }
+
+    #[test]
+    fn candidates_of_other_methods_are_what_suits_them() {
+        for (method, expected) in [
+            (MethodKind::Multitask, ["raw, norm term 0", "raw, norm term 0.05", "raw, norm term 0.5"]),
+            (MethodKind::Modulation, ["margin 0.2", "margin 0.1", "margin 0.4"]),
+        ] {
+            let mut settings = Settings::of(Preset::Recommended);
+            settings.set_method(method);
+            let all = candidates(&settings);
+            assert_eq!(all.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), expected);
+            all.iter().for_each(|(_, settings)| settings.check().unwrap());
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@
 //! | `conv_layer`, `layer_call` | one layer, of either kind, and the arguments of a run |
 //! | `dense_conv` | convolutions whose filters cover all channels |
 //! | `depthwise_conv` | convolutions with one filter per channel |
+//! | `linear` | a linear layer, with weights in half precision where that is exact |
 //! | `pooling` | max pool, average pool, change of layout |
 //! | `kernels/` | the inner loops, with SIMD and `unsafe` |
 
@@ -19,13 +20,14 @@ mod dense_conv;
 mod depthwise_conv;
 pub(crate) mod kernels;
 mod layer_call;
+mod linear;
 mod network;
 mod pooling;
 #[cfg(test)]
 mod tests;
 
-pub use conv_layer::Layer;
 #[cfg(test)]
 pub use kernels::available;
-pub use kernels::{Kernels, BEST, SLACK};
+pub use kernels::{Kernels, BEST};
+pub use linear::Linear;
 pub use network::Network;

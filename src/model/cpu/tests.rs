@@ -1,14 +1,15 @@
 //! Every instruction set against a naive implementation, over shapes that do not fill registers.
 
 use super::conv_layer::Layer;
-use super::kernels::{available, Kernels};
+use super::kernels::{available, Kernels, SLACK};
 use super::pooling::{average, from_planes, max_pool, pooled};
-use super::{Network, SLACK};
+use super::{Linear, Network};
 use crate::model::architectures::Arch;
 use crate::model::feature_layout::FeatureSet;
 use crate::model::layers::{Activation, ConvSpec, Padding};
 use crate::model::map_shape::MapShape;
 use crate::model::synthetic::uniform;
+use half::f16;
 use proptest::prelude::*;
 
 /// Numbers between -1 and 1.
@@ -124,6 +125,31 @@ proptest! {
     }
 
     #[test]
+    fn a_linear_layer_agrees_with_its_definition_in_both_formats(
+        batch in 1usize..12, inputs in 1usize..70, outputs in 1usize..200, halves in any::<bool>(),
+    ) {
+        let mut weight = numbers("weight", outputs * inputs);
+        if halves {
+            weight.iter_mut().for_each(|w| *w = f16::from_f32(*w).to_f32());
+        }
+        let (bias, rows) = (numbers("bias", outputs), numbers("rows", batch * inputs));
+        for kernels in available() {
+            let layer = Linear::new(&weight, &bias, kernels);
+            let found = layer.forward(&rows, 1);
+            prop_assert_eq!(&found, &layer.forward(&rows, 3));
+            for (row, found) in rows.chunks(inputs).zip(found.chunks(outputs)) {
+                prop_assert_eq!(found, layer.forward(row, 1), "another batch, {:?}", kernels);
+                for (output, found) in found.iter().enumerate() {
+                    let of_output = &weight[output * inputs..][..inputs];
+                    let products = row.iter().zip(of_output).map(|(x, w)| f64::from(*x) * f64::from(*w));
+                    let expected = f64::from(bias[output]) + products.sum::<f64>();
+                    prop_assert!((f64::from(*found) - expected).abs() < 1e-4, "{kernels:?}: {found}, {expected}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn pools_agree_with_their_definitions((batch, height, width) in shapes(), channels in 1usize..40) {
         let shape = MapShape { channels, batch, height, width };
         let (map, out) = (map(shape), pooled(shape));
@@ -184,6 +210,34 @@ fn nan_stays_nan() {
             layer.forward(&[f32::NAN; 16 + SLACK], shape, None, &mut found, 1);
             assert!(found.iter().all(|x| x.is_nan()), "{kernels:?}");
         }
+    }
+}
+
+/// Older models embed to the same bits: their projection was a 1x1 convolution.
+#[test]
+fn a_linear_layer_gives_the_bits_of_a_convolution_of_one_pixel() {
+    let (inputs, outputs, batch) = (1280, 130, 17);
+    let weight: Vec<f32> =
+        numbers("weight", inputs * outputs).into_iter().map(|w| f16::from_f32(w).to_f32()).collect();
+    let bias = numbers("bias", outputs);
+    let conv = ConvSpec {
+        name: "projection".into(),
+        norm: String::new(),
+        inputs,
+        outputs,
+        kernel: 1,
+        stride: 1,
+        depthwise: false,
+        padding: Padding::Symmetric,
+        activation: Activation::None,
+    };
+    let shape = MapShape { channels: inputs, batch, height: 1, width: 1 };
+    let rows = map(shape);
+    for kernels in available() {
+        let mut expected = vec![0.0; batch * outputs];
+        Layer::new(&conv, &weight, &bias, kernels).forward(&rows, shape, None, &mut expected, 1);
+        let found = Linear::new(&weight, &bias, kernels).forward(&rows[..batch * inputs], 1);
+        assert!(found == expected, "{kernels:?}");
     }
 }
 

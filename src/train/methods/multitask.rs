@@ -10,7 +10,7 @@ use crate::space::{Part, TaskLayout};
 use crate::train::batch_losses::{BatchLosses, LossSum};
 use crate::train::geometry::unit_subspaces;
 use crate::train::initializer::{Initializer, Linear};
-use crate::train::losses::{smoothed_cross_entropy, LossWeights};
+use crate::train::losses::{smoothed_cross_entropy, squared_norm, LossWeights};
 use crate::train::method::Method;
 use crate::train::optimizer::{Parameter, ParameterGroup};
 use crate::train::settings::Settings;
@@ -94,6 +94,8 @@ impl Method for Multitask<'_> {
             let loss = (!triplets.is_empty()).then(|| triplet_loss(&unit, &triplets, margin));
             sum.add("triplet:instance", w.instance, loss.transpose()?)?;
         }
+        let norm = (w.regularization > 0.0).then(|| squared_norm(&f));
+        sum.add("norm", w.regularization, norm.transpose()?)?;
         let attribute_weight = w.attribute / self.attributes.len() as f64;
         let heads = self.attributes.iter().zip(&self.soft_labels);
         for ((shape, (head, soft)), labels) in self.set.attributes.iter().zip(heads).zip(&labels.attributes) {

@@ -21,12 +21,19 @@ pub struct ConvNorm {
     epsilon: f64,
     running: Mutex<RunningStatistics>,
     buffers: BufferPool,
+    precision: DType,
 }
 
 impl ConvNorm {
     /// A layer with these running statistics; `epsilon` is added to variances.
     pub fn new(conv: &ConvSpec, epsilon: f64, running: RunningStatistics, buffers: &BufferPool) -> Self {
-        Self { conv: conv.clone(), epsilon, running: Mutex::new(running), buffers: buffers.clone() }
+        let (running, precision) = (Mutex::new(running), DType::F32);
+        Self { conv: conv.clone(), epsilon, running, buffers: buffers.clone(), precision }
+    }
+
+    /// The same layer that convolves in this precision where candle computes; our kernels know single precision alone.
+    pub fn with_precision(self, precision: DType) -> Self {
+        Self { precision, ..self }
     }
 
     /// The layer's description.
@@ -78,7 +85,7 @@ impl ConvNorm {
         statistics: Statistics,
     ) -> Result<FeatureMap> {
         let running = (statistics == Statistics::Running).then(|| self.running());
-        let layer = (&self.conv, self.epsilon);
+        let layer = (&self.conv, self.epsilon, self.precision);
         let (y, batch) = candle_conv_norm::conv_norm(layer, map, parameters, residual, running.as_ref())?;
         if let Some((mean, variance, pixels)) = batch {
             self.update_running(&mean, &variance, pixels)?;

@@ -3,6 +3,7 @@
 use super::{Settings, Stage};
 use crate::error::{Error, Kind, Result};
 use crate::train::losses::OrdinalLabels;
+use candle_core::Device;
 
 /// What is wrong.
 #[derive(Default)]
@@ -103,6 +104,19 @@ impl Settings {
         faults.unless(self.trains_backbone() || !self.frozen_batch_norm, || {
             "frozen batch normalisation needs --train-backbone, or a stage beside the head".into()
         });
+    }
+
+    /// Whether a training can compute on this device as the settings say.
+    ///
+    /// # Errors
+    /// [`Kind::InvalidParameter`] for mixed precision in main memory.
+    pub fn check_device(&self, device: &Device) -> Result<()> {
+        if !self.mixed_precision || !device.is_cpu() {
+            return Ok(());
+        }
+        Err(Error::new(Kind::InvalidParameter, "mixed precision needs a GPU")
+            .detail("Processors compute in single precision at least as fast.")
+            .hint("Train on a GPU with --device cuda, or leave --mixed-precision out."))
     }
 
     fn check_losses(&self, faults: &mut Faults) {

@@ -41,6 +41,7 @@ impl Default for Settings {
             proxy_std: 0.125,
             train_backbone: false,
             frozen_batch_norm: false,
+            mixed_precision: false,
             random_crop: false,
             crop_area: crop_area(),
             jitter: 0.0,

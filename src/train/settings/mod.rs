@@ -85,6 +85,9 @@ pub struct Settings {
     /// Whether a backbone that learns normalises by the running statistics of its batch normalisation and leaves them unchanged.
     #[serde(default)]
     pub frozen_batch_norm: bool,
+    /// Whether a backbone that learns convolves in bfloat16. Weights, gradients and normalisation stay in single precision. Needs a GPU.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub mixed_precision: bool,
     /// Whether training sees random crops of the images. This and the augmentations below apply if the backbone learns, or if there are
     /// several views.
     #[serde(default)]
@@ -166,9 +169,13 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Chooses the method. Triplets need several images of an instance in a batch: four, unless the settings say how many.
+    /// Chooses the method. Triplets need several images of an instance in a batch: four, unless the settings say how many. The norm term is
+    /// the paper's for its own method; the others start without it.
     pub fn set_method(&mut self, method: MethodKind) {
         self.method = method;
+        if method != MethodKind::Cooperative {
+            self.losses.regularization = 0.0;
+        }
         if method.uses_triplets() {
             self.images_per_instance.get_or_insert(4);
         }

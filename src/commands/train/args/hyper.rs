@@ -117,6 +117,9 @@ pub struct HyperArgs {
     /// If the backbone learns: normalise by the running statistics of batch normalisation and keep them [default: false]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     pub frozen_batch_norm: Option<bool>,
+    /// If the backbone learns, on a GPU: convolve in bfloat16, which is faster and takes less memory [default: false]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    pub mixed_precision: Option<bool>,
     /// If the backbone learns, or with --views: crop each training image at random [default: false]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     pub random_crop: Option<bool>,

@@ -32,6 +32,7 @@ impl HyperArgs {
         set(&mut s.train_backbone, self.train_backbone);
         s.stages = self.chosen_stages(preset, &s.stages)?;
         set(&mut s.frozen_batch_norm, self.frozen_batch_norm);
+        set(&mut s.mixed_precision, self.mixed_precision);
         self.set_augmentation(&mut s)?;
         s.validation = self.validation.or(s.validation);
         s.patience = self.patience.or(s.patience);

@@ -1,12 +1,14 @@
 //! The loops compiled once per instruction set (portable, AVX2, AVX-512), and the choice of the best at run time.
 
 use super::depthwise_row::{self, RowPointers, CHANNELS};
+use super::linear_tile::{self, LinearTile};
 use super::moments::{self, MomentPointers};
 use super::pack::{self, tile_range, Packing, Strip};
 use super::region::Region;
 use super::tile::{self, Tile, BLOCK, LINE};
 use super::vector;
 use crate::model::map_shape::Window;
+use half::f16;
 use std::ops::Range;
 use std::sync::LazyLock;
 
@@ -29,6 +31,21 @@ pub struct Kernels {
     maximum: fn(&mut [f32], &[f32]),
     add: fn(&mut [f32], &[f32]),
     moments: unsafe fn(&MomentPointers),
+    /// Registers of outputs in a panel of a linear layer.
+    linear_columns: usize,
+    /// The loops over weights in single precision.
+    linear_single: LinearLoops<f32>,
+    /// The loops over weights in half precision; `None` where the processor cannot convert them.
+    linear_half: Option<LinearLoops<f16>>,
+}
+
+/// The loops of a linear layer for one format of weights.
+#[derive(Clone, Copy)]
+struct LinearLoops<W> {
+    /// Rows that `several` computes together.
+    rows: usize,
+    several: unsafe fn(&LinearTile<W>),
+    one: unsafe fn(&LinearTile<W>),
 }
 
 impl std::fmt::Debug for Kernels {
@@ -48,7 +65,8 @@ pub fn available() -> Vec<&'static Kernels> {
         if is_x86_feature_detected!("avx512f") {
             found.push(&avx512::KERNELS);
         }
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+        let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+        if avx2 && is_x86_feature_detected!("f16c") {
             found.push(&avx2::KERNELS);
         }
     }
@@ -57,14 +75,16 @@ pub fn available() -> Vec<&'static Kernels> {
 }
 
 /// Compiles every loop for one instruction set. Arguments: the module's name, the register type, the `target_feature` attribute, the
-/// pixels of a tile (and every number up to that), the registers of a tile's row. The functions may only be called on a processor
-/// with the instruction set; that is why the table is only reachable through [`available`].
+/// pixels of a tile (and every number up to that), the registers of a tile's row, rows and registers of a linear layer's tile, whether
+/// numbers in half precision can be converted. The functions may only be called on a processor with the instruction set; that is why
+/// the table is only reachable through [`available`].
 macro_rules! instruction_set {
-    ($module:ident, $vector:ty, [$(#[$target:meta])*], rows [$last:literal: $($row:literal)*], $columns:literal) => {
+    ($module:ident, $vector:ty, [$(#[$target:meta])*], rows [$last:literal: $($row:literal)*], $columns:literal,
+     linear $linear_rows:literal x $linear_columns:literal, half $half:literal) => {
         mod $module {
-            use super::{depthwise_row, moments, pack, portable_loops, tile, vector};
-            use super::{vector::Vector, Kernels, MomentPointers, Packing, RowPointers, Strip, Tile, Window};
-            use super::{BLOCK, CHANNELS};
+            use super::{depthwise_row, linear_tile, moments, pack, portable_loops, tile, vector};
+            use super::{linear_tile::Weight, vector::Vector, Kernels, LinearLoops, LinearTile, MomentPointers};
+            use super::{Packing, RowPointers, Strip, Tile, Window, BLOCK, CHANNELS};
 
             pub static KERNELS: Kernels = Kernels {
                 name: stringify!($module),
@@ -88,7 +108,20 @@ macro_rules! instruction_set {
                 // SAFETY: `available` hands out this table only on processors that have the instruction set.
                 add: |to, from| unsafe { add(to, from) },
                 moments,
+                linear_columns: $linear_columns,
+                linear_single: linear_loops(),
+                linear_half: if $half { Some(linear_loops()) } else { None },
             };
+
+            const fn linear_loops<W: Weight>() -> LinearLoops<W> {
+                LinearLoops { rows: $linear_rows, several: linear::<W, $linear_rows>, one: linear::<W, 1> }
+            }
+
+            $(#[$target])*
+            unsafe fn linear<W: Weight, const ROWS: usize>(t: &LinearTile<W>) {
+                // SAFETY: the caller upholds the same contract, and this function enables the instruction set.
+                unsafe { linear_tile::linear::<$vector, W, ROWS, $linear_columns>(t) }
+            }
 
             $(#[$target])*
             unsafe fn tile<const ROWS: usize, const COLUMNS: usize>(t: &Tile) {
@@ -131,13 +164,16 @@ macro_rules! instruction_set {
     };
 }
 
-instruction_set!(portable, vector::Portable, [], rows [6: 1 2 3 4 5 6], 1);
+instruction_set!(portable, vector::Portable, [], rows [6: 1 2 3 4 5 6], 1, linear 2 x 2, half false);
 #[cfg(target_arch = "x86_64")]
-instruction_set!(avx2, vector::Avx2, [#[target_feature(enable = "avx2,fma")]], rows [6: 1 2 3 4 5 6], 2);
+instruction_set!(
+    avx2, vector::Avx2, [#[target_feature(enable = "avx2,fma,f16c")]],
+    rows [6: 1 2 3 4 5 6], 2, linear 2 x 4, half true
+);
 #[cfg(target_arch = "x86_64")]
 instruction_set!(
     avx512, vector::Avx512, [#[target_feature(enable = "avx512f")]],
-    rows [14: 1 2 3 4 5 6 7 8 9 10 11 12 13 14], 2
+    rows [14: 1 2 3 4 5 6 7 8 9 10 11 12 13 14], 2, linear 4 x 4, half true
 );
 
 /// Loops that the compiler vectorises well enough by itself.
@@ -197,6 +233,28 @@ pub struct DepthwiseRow<'a> {
     pub residual: Option<&'a [f32]>,
     /// The interval that the activation clamps to.
     pub clamp: (f32, f32),
+}
+
+/// A panel of a linear layer's weights and the rows that it multiplies.
+#[derive(Debug, Clone, Copy)]
+pub struct LinearPanel<'a> {
+    /// Rows of inputs, `[rows, inputs]`; a region's pixels count them.
+    pub rows: &'a [f32],
+    /// Numbers in a row.
+    pub inputs: usize,
+    /// `[inputs, panel]`, see [`Kernels::linear_panel`].
+    pub weights: LinearWeights<'a>,
+    /// What the sums start with, `[panel]`.
+    pub bias: &'a [f32],
+}
+
+/// The weights of a [`LinearPanel`].
+#[derive(Debug, Clone, Copy)]
+pub enum LinearWeights<'a> {
+    /// In single precision.
+    Single(&'a [f32]),
+    /// In half precision; only where [`Kernels::multiplies_half`].
+    Half(&'a [f16]),
 }
 
 impl Kernels {
@@ -260,6 +318,70 @@ impl Kernels {
             // SAFETY: the processor has the instruction set (see `available`), the assertion above covers everything that is read,
             // and `region.pointer` is valid for the pixels and channels that are written, which no other task can reach.
             unsafe { self.tiles[rows - 1][usize::from(p.registers > 1)](&t) };
+        }
+    }
+
+    /// Outputs of a panel of a linear layer.
+    pub fn linear_panel(&self) -> usize {
+        self.linear_columns * self.lanes
+    }
+
+    /// Whether weights of linear layers may be in half precision.
+    pub fn multiplies_half(&self) -> bool {
+        self.linear_half.is_some()
+    }
+
+    /// Computes `outputs` for all rows of a region: the bias and the products of inputs and weights, in the order of the inputs.
+    ///
+    /// # Panics
+    /// If a slice is shorter than the shapes say, or if the processor cannot convert weights in half precision.
+    pub fn linear(&self, panel: &LinearPanel<'_>, region: &mut Region<'_>, outputs: Range<usize>) {
+        match (panel.weights, &self.linear_half) {
+            (LinearWeights::Single(weights), _) => {
+                self.linear_with(&self.linear_single, panel, weights, region, outputs)
+            }
+            (LinearWeights::Half(weights), Some(loops)) => {
+                self.linear_with(loops, panel, weights, region, outputs)
+            }
+            (LinearWeights::Half(_), None) => {
+                panic!("weights in half precision, which {self:?} cannot convert")
+            }
+        }
+    }
+
+    fn linear_with<W>(
+        &self,
+        loops: &LinearLoops<W>,
+        panel: &LinearPanel<'_>,
+        weights: &[W],
+        region: &mut Region<'_>,
+        outputs: Range<usize>,
+    ) {
+        let (rows, width) = (region.pixels(), self.linear_panel());
+        assert!(
+            outputs.len() <= width
+                && panel.rows.len() >= rows.end * panel.inputs
+                && weights.len() >= panel.inputs * width
+                && panel.bias.len() >= width,
+            "shapes of a linear layer that do not fit"
+        );
+        let mut row = rows.start;
+        while row < rows.end {
+            let several = row + loops.rows <= rows.end;
+            let count = if several { loops.rows } else { 1 };
+            let t = LinearTile {
+                rows: panel.rows[row * panel.inputs..].as_ptr(),
+                inputs: panel.inputs,
+                weights: weights.as_ptr(),
+                bias: panel.bias.as_ptr(),
+                out: region.pointer(row..row + count, outputs.clone()),
+                pitch: region.pitch(),
+                outputs: outputs.len(),
+            };
+            // SAFETY: the processor has the instruction set (see `available`), the assertion above covers everything that is read,
+            // and `region.pointer` is valid for the rows and outputs that are written, which no other task can reach.
+            unsafe { (if several { loops.several } else { loops.one })(&t) };
+            row += count;
         }
     }
 

@@ -9,6 +9,7 @@
 //! | `vector` | a vector register as a trait: portable, AVX2, AVX-512 |
 //! | `tile` | the inner loop of a dense convolution |
 //! | `depthwise_row` | the inner loop of a depthwise convolution |
+//! | `linear_tile` | the inner loop of a linear layer |
 //! | `moments` | the inner loop of a map's statistics |
 //! | `pack` | gathers the pixels that a kernel covers |
 //! | `region` | lets several threads write parts of one map |
@@ -18,6 +19,7 @@
 mod buffer;
 mod depthwise_row;
 mod dispatch;
+mod linear_tile;
 mod moments;
 mod pack;
 mod region;
@@ -28,7 +30,7 @@ pub use buffer::Buffer;
 pub use depthwise_row::CHANNELS;
 #[cfg(test)]
 pub use dispatch::available;
-pub use dispatch::{DepthwiseRow, Kernels, Product, BEST};
+pub use dispatch::{DepthwiseRow, Kernels, LinearPanel, LinearWeights, Product, BEST};
 pub use pack::{BlockLayout, Packing, Strip};
 pub use region::{for_each_region, Partition, Region};
 pub use tile::BLOCK;

@@ -3,6 +3,8 @@
 //! The kernels are written once over [`Vector`] and compiled once per instruction set, inside functions that enable it. That is why
 //! everything here is `inline(always)`.
 
+use half::f16;
+
 /// A vector register. Pointers need not be aligned.
 pub trait Vector: Copy {
     /// Numbers in it.
@@ -19,6 +21,12 @@ pub trait Vector: Copy {
     /// # Safety
     /// The processor must have the instruction set, and `LANES` numbers must be readable.
     unsafe fn load(from: *const f32) -> Self;
+
+    /// Reads [`Self::LANES`] numbers in half precision and converts them, which is exact.
+    ///
+    /// # Safety
+    /// The processor must have the instruction set, and `LANES` numbers must be readable.
+    unsafe fn load_half(from: *const f16) -> Self;
 
     /// Reads the first `count` numbers; the other lanes are zero.
     ///
@@ -98,6 +106,12 @@ impl Vector for Portable {
     }
 
     #[inline(always)]
+    unsafe fn load_half(from: *const f16) -> Self {
+        // SAFETY: the caller guarantees eight readable numbers; an unaligned read has no further requirement.
+        Self(unsafe { from.cast::<[f16; 8]>().read_unaligned() }.map(f16::to_f32))
+    }
+
+    #[inline(always)]
     unsafe fn load_some(from: *const f32, count: usize) -> Self {
         let mut all = [0.0; 8];
         // SAFETY: the caller guarantees `count` readable numbers, and at most the eight of the array are written.
@@ -149,9 +163,10 @@ pub use x86::{Avx2, Avx512};
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use super::Vector;
+    use half::f16;
     use std::arch::x86_64::*;
 
-    /// Eight numbers, AVX2 and FMA.
+    /// Eight numbers, AVX2 with FMA and F16C.
     #[derive(Clone, Copy)]
     pub struct Avx2(__m256);
 
@@ -182,6 +197,12 @@ mod x86 {
         unsafe fn load(from: *const f32) -> Self {
             // SAFETY: the caller guarantees AVX2 and FMA and LANES readable numbers.
             Self(unsafe { _mm256_loadu_ps(from) })
+        }
+
+        #[inline(always)]
+        unsafe fn load_half(from: *const f16) -> Self {
+            // SAFETY: the caller guarantees F16C and LANES readable numbers.
+            Self(unsafe { _mm256_cvtph_ps(_mm_loadu_si128(from.cast())) })
         }
 
         #[inline(always)]
@@ -243,6 +264,12 @@ mod x86 {
         unsafe fn load(from: *const f32) -> Self {
             // SAFETY: the caller guarantees AVX-512F and LANES readable numbers.
             Self(unsafe { _mm512_loadu_ps(from) })
+        }
+
+        #[inline(always)]
+        unsafe fn load_half(from: *const f16) -> Self {
+            // SAFETY: the caller guarantees AVX-512F and LANES readable numbers.
+            Self(unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(from.cast())) })
         }
 
         #[inline(always)]

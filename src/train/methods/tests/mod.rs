@@ -112,6 +112,27 @@ fn every_method_learns_all_three_tasks() {
 }
 
 #[test]
+fn the_norm_term_shortens_embeddings_of_every_method_that_has_lengths() {
+    let (set, features) = small();
+    for &kind in MethodKind::value_variants().iter().filter(|kind| kind.has_lengths()) {
+        let size = |weight: f64| {
+            let mut s = settings(kind);
+            s.losses.regularization = weight;
+            let (method, log) = learned(&set, &features, &s);
+            assert_eq!(
+                log[0].parts.iter().any(|(name, x)| name == "norm" && x.is_some()),
+                weight > 0.0,
+                "{kind:?}"
+            );
+            let f = method.embed(&features).unwrap();
+            f.sqr().unwrap().mean_all().unwrap().to_scalar::<f32>().unwrap()
+        };
+        let (free, pulled) = (size(0.0), size(0.05));
+        assert!(pulled < 0.8 * free, "{kind:?}: {pulled} against {free}");
+    }
+}
+
+#[test]
 fn fixed_proxies_stay_and_the_others_move() {
     let (set, features) = small();
     let s = Settings { epochs: 2, fixed_instance_proxies: true, ..settings(MethodKind::Cooperative) };
