@@ -35,7 +35,7 @@ use crate::error::{Error, Kind, Result};
 use crate::eval::model_evaluation::evaluate_model;
 use crate::eval::results::EvaluationResults;
 use crate::eval::Protocol;
-use crate::model::{read_directory, write_directory, FeatureSet, Model, ModelConfig};
+use crate::model::{read_directory, write_directory, FeatureSet, Model, ModelConfig, Tensors};
 use crate::train::calibration::calibrate;
 use crate::train::feature_scaling::FeatureScaling;
 use crate::train::holdout::Holdout;
@@ -128,19 +128,31 @@ pub fn run(args: &TrainArgs) -> Result<()> {
     }
     record(tuning, &mut config)?;
     config.format_version = config.needed_version();
+    write_and_measure(&context, &split, config, &tensors)
+}
+
+/// Writes the model directory, measures what it holds, and writes the figures and the verdict into it.
+fn write_and_measure(
+    context: &TrainingContext<'_>,
+    split: &Holdout,
+    mut config: ModelConfig,
+    tensors: &Tensors,
+) -> Result<()> {
+    let TrainingContext { args, data, cache, .. } = context;
+    let (out, manifest) = (TrainArgs::required("out", &args.out)?, data.manifest);
     // Written before anything is measured, so that no failure there costs the training.
-    write_directory(out, &config, &tensors, "")?;
-    let measured = measured_set(&manifest, &split.held_out);
-    let results = measured.as_deref().map(|measured| evaluate_written(out, measured, &cache)).transpose()?;
+    write_directory(out, &config, tensors, "")?;
+    let measured = measured_set(manifest, &split.held_out);
+    let results = measured.as_deref().map(|measured| evaluate_written(out, measured, cache)).transpose()?;
     if let (Some(results), false) = (&results, manifest.split(Split::Gallery).is_empty()) {
         println!("{results}");
         config.metrics = results.summary();
     }
-    let untrained = untrained_features(&data, &cache)?;
-    let verdict = Verdict::new(&manifest, measured.as_deref().zip(results.as_ref()), &untrained)?;
+    let untrained = untrained_features(data, cache)?;
+    let verdict = Verdict::new(manifest, measured.as_deref().zip(results.as_ref()), &untrained)?;
     verdict.add_to(&mut config.metrics);
     println!("{verdict}");
-    write_directory(out, &config, &tensors, &model_card(&config, &args.card, &verdict))?;
+    write_directory(out, &config, tensors, &model_card(&config, &args.card, &verdict))?;
     println!("wrote {}", out.display());
     Ok(())
 }
