@@ -17,6 +17,14 @@ use indicatif::ProgressBar;
 use rand::rngs::StdRng;
 use rand::SeedableRng;
 
+/// The start of the message of a training that diverged.
+const NOT_FINITE: &str = "the loss is not a finite number";
+
+/// Whether a training failed because it diverged, which is a result of its settings, and not because something is wrong with them.
+pub fn diverged(e: &Error) -> bool {
+    e.kind == Kind::InvalidParameter && e.message.starts_with(NOT_FINITE)
+}
+
 /// The losses of an epoch. Each is the mean over the batches in which it took part.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EpochLosses {
@@ -253,10 +261,7 @@ impl LossSums {
         if total.is_finite() {
             return Ok(());
         }
-        let error = Error::new(
-            Kind::InvalidParameter,
-            format!("the loss is not a finite number in epoch {epoch}, step {step}"),
-        );
+        let error = Error::new(Kind::InvalidParameter, format!("{NOT_FINITE} in epoch {epoch}, step {step}"));
         let error = match not_finite.is_empty() {
             true => error,
             false => error.detail(format!("Not finite: {}.", not_finite.join(", "))),

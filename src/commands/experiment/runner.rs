@@ -19,7 +19,7 @@ use crate::model::FeatureSet;
 use crate::train::initializer::Initializer;
 use crate::train::methods::create_method;
 use crate::train::settings::Settings;
-use crate::train::trainer::{train, TrainingPlan};
+use crate::train::trainer::{diverged, train, TrainingPlan};
 use crate::train::training_set::TrainingSet;
 use candle_core::{DType, Device};
 use indicatif::ProgressBar;
@@ -211,7 +211,7 @@ impl<'a> Inputs<'a> {
         };
         let (figures, failure) = match self.figures(&settings, run.corruption) {
             Ok(figures) => (figures, None),
-            Err(e) if e.message.contains("not a finite number") => (Default::default(), Some(e.message)),
+            Err(e) if diverged(&e) => (Default::default(), Some(e.message)),
             Err(e) => return Err(e),
         };
         let seconds = started.elapsed().as_secs_f64();

@@ -90,6 +90,32 @@ fn with_too_few_groups_to_choose_by_the_objective_stays_as_it_is() {
     assert_eq!(config["training"]["settings"]["normalize"], false);
 }
 
+#[test]
+fn the_objective_of_a_staged_training_is_chosen_on_held_out_training_images() {
+    let dir = tempfile::tempdir().unwrap();
+    with_backbone(dir.path());
+    // The same images again as other instances: enough groups to hold some out.
+    let path = dir.path().join("images.csv");
+    let csv = std::fs::read_to_string(&path).unwrap();
+    let (head, rows) = csv.split_once('\n').unwrap();
+    let copies = (0..10).flat_map(|copy| {
+        rows.lines().map(move |row| {
+            let mut fields: Vec<String> = row.split(',').map(str::to_owned).collect();
+            fields[1] += &format!("-{copy}");
+            fields.join(",") + "\n"
+        })
+    });
+    std::fs::write(&path, copies.fold(format!("{head}\n"), |text, row| text + &row)).unwrap();
+    let mut args = staged(dir.path(), "tuned");
+    args.hyper.tune = Some(true);
+    let (_, config, _) = trained(&args);
+    let config: serde_json::Value = serde_json::from_str(&config).unwrap();
+    let candidates = config["training"]["tuning"]["candidates"].as_array().unwrap();
+    assert_eq!(candidates.len(), 2, "raw with the paper's norm term, and unit length");
+    let taken = candidates[0]["name"].as_str().unwrap();
+    assert_eq!(config["training"]["settings"]["normalize"], taken.starts_with("unit"));
+}
+
 /// Views that are cropped, rotated or jittered are what training sees, whether or not it mirrors.
 #[test]
 fn augmented_views_change_a_training_that_does_not_mirror() {

@@ -64,7 +64,7 @@ impl Settings {
             features: FeatureSet::Levels,
             standardize: Some(0.5),
             learning_rate: 2e-4,
-            weight_decay: 5e-3,
+            weight_decay: 4e-3,
             backbone_weight_decay: Some(5e-5),
             norm_weight_decay: Some(0.0),
             proxy_std: 0.03,
