@@ -8,6 +8,10 @@ shift 3
 out=target/experiments/$set_name
 mkdir -p "model/results/$set_name"
 for table in table1a table1b table1c table2a table2b table2c table3 options; do
-    ${COOPEMBED:-coopembed} experiment "$table" --data "$data" --backbone "$backbone" --size 128 --out "$out" "$@"
+    case $table in
+    table1c) how="--preset recommended --weight-decay 5e-3 --stage head,epochs=12 --size 96" ;;
+    *) how="--size 128" ;;
+    esac
+    ${COOPEMBED:-coopembed} experiment "$table" --data "$data" --backbone "$backbone" $how --out "$out" "$@"
     cp "$out/$table.csv" "$out/$table.json" "$out/$table.svg" "model/results/$set_name/"
 done

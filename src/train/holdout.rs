@@ -5,7 +5,7 @@ use crate::error::{Error, Kind, Result};
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::SeedableRng;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The training images of a manifest, split into images that learn and images that are held out. Whole groups of instances (variants of
 /// one thing) are held out, so that no group has images on both sides.
@@ -52,12 +52,13 @@ impl Holdout {
     }
 
     /// Folds for cross-fitting: divides the groups of training instances into `count` parts, shuffled by the seed, and holds out each part
-    /// once.
+    /// once. The parts are stratified: the groups of each category are dealt out one after the other, so that no training lacks more of a
+    /// category than it must. With parts at random, held-out images would come most often from the categories that lack most.
     ///
     /// # Errors
     /// [`Kind::InvalidData`] if there are fewer groups than parts.
     pub fn folds(manifest: &Manifest, count: usize, seed: u64) -> Result<Vec<Self>> {
-        let groups = shuffled_groups(manifest, seed);
+        let mut groups = shuffled_groups(manifest, seed);
         if groups.len() < count.max(2) {
             return Err(Error::new(
                 Kind::InvalidData,
@@ -65,8 +66,12 @@ impl Holdout {
             )
             .hint("Train with --calibration-folds 0, or with fewer of them."));
         }
-        let start = |fold: usize| fold * groups.len() / count;
-        Ok((0..count).map(|fold| Self::of_groups(manifest, &groups[start(fold)..start(fold + 1)])).collect())
+        let category: BTreeMap<u32, u32> = (manifest.instance_group.iter().copied())
+            .zip(manifest.instance_category.iter().copied())
+            .collect();
+        groups.sort_by_key(|group| category.get(group));
+        let part = |fold: usize| groups.iter().copied().skip(fold).step_by(count).collect::<Vec<u32>>();
+        Ok((0..count).map(|fold| Self::of_groups(manifest, &part(fold))).collect())
     }
 
     fn of_groups(manifest: &Manifest, groups: &[u32]) -> Self {
@@ -111,6 +116,14 @@ mod tests {
         assert_eq!(folds, Holdout::folds(&m, 3, 7).unwrap());
         assert_ne!(folds, Holdout::folds(&m, 3, 8).unwrap());
         assert_eq!(Holdout::folds(&m, 6, 7).unwrap_err().kind, Kind::InvalidData);
+        // Two categories of two groups and one of one: no half lacks a whole category that has two.
+        m.instance_category = (0..m.instance_group.len()).map(|i| m.instance_group[i] / 2).collect();
+        for half in Holdout::folds(&m, 2, 7).unwrap() {
+            let learned: BTreeSet<u32> = half.train.iter().map(group).collect();
+            for pair in [[0, 1], [2, 3]] {
+                assert_eq!(pair.iter().filter(|g| learned.contains(g)).count(), 1, "{learned:?}");
+            }
+        }
         let one = Holdout::new(&m, 0.2, 7).unwrap();
         assert_eq!(one.held_out.iter().map(group).collect::<BTreeSet<_>>().len(), 1);
     }

@@ -98,9 +98,13 @@ fn the_objective_of_a_staged_training_is_chosen_on_held_out_training_images() {
     let path = dir.path().join("images.csv");
     let csv = std::fs::read_to_string(&path).unwrap();
     let (head, rows) = csv.split_once('\n').unwrap();
+    let folder = dir.path();
     let copies = (0..10).flat_map(|copy| {
         rows.lines().map(move |row| {
             let mut fields: Vec<String> = row.split(',').map(str::to_owned).collect();
+            let image = format!("{copy}-{}", fields[0]);
+            std::fs::copy(folder.join(&fields[0]), folder.join(&image)).unwrap();
+            fields[0] = image;
             fields[1] += &format!("-{copy}");
             fields.join(",") + "\n"
         })

@@ -85,7 +85,7 @@ impl TrainingContext<'_> {
         let method = create_method(set, backbone.features(), settings, initializer)?;
         let sources = data.sources(settings, &split.train, &split.held_out)?;
 
-        let checkpoints = self.checkpoints(fold)?;
+        let checkpoints = self.checkpoints(split, fold)?;
         let finished = checkpoints.as_ref().map_or(Ok(0), Checkpoints::finished_epochs)?;
         if finished > 0 {
             eprintln!("resuming after epoch {finished}");
@@ -127,11 +127,12 @@ impl TrainingContext<'_> {
     }
 
     /// The checkpoints of this training, if the user asked for them.
-    fn checkpoints(&self, fold: Option<usize>) -> Result<Option<Checkpoints>> {
+    fn checkpoints(&self, split: &Holdout, fold: Option<usize>) -> Result<Option<Checkpoints>> {
         let Some(folder) = &self.args.checkpoint else { return Ok(None) };
         let data = self.data;
+        let held_out = fold.map(|_| split.held_out.as_slice());
         let training =
-            training_digest(self.settings, data.preprocessing, data.manifest, &self.backbone, fold)?;
+            training_digest(self.settings, data.preprocessing, data.manifest, &self.backbone, held_out)?;
         let folder = fold.map_or(folder.clone(), |fold| folder.join(format!("fold-{fold}")));
         Ok(Some(Checkpoints::open(&folder, training)?))
     }

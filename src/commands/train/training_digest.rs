@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 use std::collections::BTreeSet;
 
 /// A digest of everything that determines the course of a training, except when it ends: with a constant schedule (of the last stage) the number
-/// of epochs, and in any case the patience, may change when a training resumes. `fold` is the number of a calibration fold.
+/// of epochs, and in any case the patience, may change when a training resumes. `fold` has the images that a calibration fold holds out.
 ///
 /// # Errors
 /// [`Kind::Internal`] if the settings cannot be serialised.
@@ -18,7 +18,7 @@ pub fn training_digest(
     preprocessing: &Preprocessing,
     manifest: &Manifest,
     backbone: &FrozenBackbone,
-    fold: Option<usize>,
+    fold: Option<&[usize]>,
 ) -> Result<String> {
     let mut settings = settings.clone();
     if settings.schedule == Schedule::Constant {
@@ -42,8 +42,8 @@ pub fn training_digest(
     if groups.len() < manifest.instance_group.len() {
         hash.update(format!("\n{:?}", manifest.instance_group));
     }
-    if let Some(fold) = fold {
-        hash.update(format!("\nfold {fold}"));
+    if let Some(held_out) = fold {
+        hash.update(format!("\nwithout {held_out:?}"));
     }
     Ok(hash.finalize().iter().map(|b| format!("{b:02x}")).collect())
 }
