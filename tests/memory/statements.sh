@@ -52,7 +52,7 @@ SQL
 
 embedded=0
 started() { psql_ -At -c 'SELECT pg_postmaster_start_time()'; }
-for megabytes in ${MEMORY_STEPS:-260 330 600}; do
+for megabytes in ${MEMORY_STEPS:-260 330 700}; do
   (SERVER_MEMORY=$((megabytes * 1024)) start_cluster "$SCRATCH" fsync=off shared_buffers=16MB max_connections=10) >"$SCRATCH/start" 2>&1 ||
     { echo "$megabytes MB: not enough for a server: $(tail -3 "$SCRATCH/start")"; continue; }
   export PGHOST=$SCRATCH PGUSER=postgres
