@@ -29,6 +29,12 @@ fn a_staged_training_resumes_and_uses_cached_maps() {
     let model = Model::from_parts(&config, &whole).unwrap();
     assert_eq!(model.config().format_version, 4);
     assert_eq!(model.config().architecture.feature_set, FeatureSet::Levels);
+    let card = std::fs::read_to_string(dir.path().join("whole/README.md")).unwrap();
+    let backbone = "features of every level of resnet18, whose blocks from number 8 on learned with it, at";
+    assert!(card.contains(backbone), "{card}");
+    let stages =
+        "3 epochs of projection and proxies, learning rate 0.001; then 2 epochs of the upper blocks too,";
+    assert!(card.contains(stages), "{card}");
 
     // The last block has learned, nothing under it, and the statistics were kept.
     let (start, file) = (synthetic::backbone(Arch::ResNet18), TensorFile::parse(&whole).unwrap());

@@ -3,7 +3,9 @@
 use super::args::CardArgs;
 use super::verdict::Verdict;
 use crate::eval::results::percent;
-use crate::model::ModelConfig;
+use crate::model::{FeatureSet, ModelConfig};
+use crate::train::settings::{Settings, Stage, StagePart};
+use serde::Deserialize as _;
 use std::fmt::Write as _;
 
 /// A model card: what the model is, its vocabulary, its data, how to train it again, its figures, the verdict and its limits.
@@ -12,16 +14,16 @@ pub fn model_card(config: &ModelConfig, args: &CardArgs, verdict: &Verdict) -> S
     let dataset = config.dataset["name"].as_str().unwrap_or_default();
     let title = args.title.as_deref().unwrap_or(dataset);
     let (k, n) = (config.attributes.len(), config.subspace_dim);
-    let settings = &config.training["settings"];
+    let settings = Settings::deserialize(&config.training["settings"]).unwrap_or_default();
     let mut section = |text: String| {
         out.push_str(&text);
         out.push('\n');
     };
     section(format!(
         "# {title}\n\n\
-         A cooperative embedding (arXiv 1904.01421) for coopembed: {k} attributes of {n} dimensions each on a frozen \
-         {} at {size} x {size} pixels.\n",
-        config.architecture.backbone,
+         A cooperative embedding (arXiv 1904.01421) for coopembed: {k} attributes of {n} dimensions each, on {} at \
+         {size} x {size} pixels.\n",
+        backbone(config, &settings),
         size = config.preprocessing.size,
     ));
     section(vocabulary(config));
@@ -34,12 +36,11 @@ pub fn model_card(config: &ModelConfig, args: &CardArgs, verdict: &Verdict) -> S
         args.origin.as_deref().unwrap_or_default().trim()
     ));
     section(format!(
-        "## Training\n\n{} epochs, batches of {}, learning rate {}, seed {}; all settings are in config.json.\n\n\
+        "## Training\n\n{}. Batches of {}, seed {}; all settings are in config.json.\n\n\
          To train it again, run\n\n```sh\n{}\n```\n",
-        settings["epochs"],
-        settings["batch_size"],
-        settings["learning_rate"],
-        settings["seed"],
+        stages(&settings),
+        settings.batch_size,
+        settings.seed,
         rebuild(args)
     ));
     section(figures(config));
@@ -50,6 +51,36 @@ pub fn model_card(config: &ModelConfig, args: &CardArgs, verdict: &Verdict) -> S
     let licence = if config.licence.is_empty() { "not stated" } else { &config.licence };
     section(format!("## Licence\n\n{licence}"));
     out
+}
+
+/// What is projected: the backbone, what of it learned, and which of its features.
+fn backbone(config: &ModelConfig, settings: &Settings) -> String {
+    let name = &config.architecture.backbone;
+    let parts: Vec<StagePart> = settings.stages().iter().map(|stage| stage.part).collect();
+    let learned = if parts.contains(&StagePart::All) {
+        format!("{name}, which learned with it,")
+    } else if parts.contains(&StagePart::Upper) {
+        format!("{name}, whose blocks from number {} on learned with it,", settings.unfreeze_from)
+    } else {
+        format!("a frozen {name}")
+    };
+    match config.architecture.feature_set {
+        FeatureSet::Last => learned,
+        FeatureSet::Levels => format!("features of every level of {learned}"),
+    }
+}
+
+/// What was trained for how long, one stage after the other.
+fn stages(settings: &Settings) -> String {
+    let describe = |stage: &Stage| {
+        let what = match stage.part {
+            StagePart::Head => "projection and proxies",
+            StagePart::Upper => "the upper blocks too",
+            StagePart::All => "the whole backbone too",
+        };
+        format!("{} epochs of {what}, learning rate {}", stage.epochs, stage.learning_rate)
+    };
+    settings.stages().iter().map(describe).collect::<Vec<_>>().join("; then ")
 }
 
 fn vocabulary(config: &ModelConfig) -> String {
