@@ -1,7 +1,6 @@
 //! The choice of the objective: raw or unit-length embeddings, how strongly the norm term pulls, and for triplets the margin are a matter of
-//! the data set. Each
-//! candidate trains a head without a part of the training instances, and the one that retrieves those best is taken. Query and gallery
-//! images have no say.
+//! the data set. Each candidate trains a head without a part of the training instances, and the one that retrieves those best is taken.
+//! Query and gallery images have no say.
 
 use crate::commands::evaluate_method::{evaluate_method, FeaturedDataset};
 use crate::commands::staged_data::StagedData;

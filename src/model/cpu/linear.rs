@@ -20,7 +20,9 @@ pub struct Linear {
 
 #[derive(Debug)]
 enum Weights {
+    /// For weights that are not numbers of half precision, and where the processor cannot convert these.
     Single(Buffer),
+    /// Half the memory, and the same results.
     Half(Vec<f16>),
 }
 
@@ -43,7 +45,9 @@ impl Linear {
         });
         let is_half = |w: &f32| f16::from_f32(*w).to_f32().to_bits() == w.to_bits();
         let weights = if kernels.multiplies_half() && weight.iter().all(is_half) {
-            Weights::Half(packed.map(f16::from_f32).collect())
+            let mut weights = Vec::with_capacity(inputs * padded);
+            weights.extend(packed.map(f16::from_f32));
+            Weights::Half(weights)
         } else {
             let mut weights = Buffer::zeros(inputs * padded);
             weights.iter_mut().zip(packed).for_each(|(to, from)| *to = from);

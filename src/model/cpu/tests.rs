@@ -135,6 +135,10 @@ proptest! {
         let (bias, rows) = (numbers("bias", outputs), numbers("rows", batch * inputs));
         for kernels in available() {
             let layer = Linear::new(&weight, &bias, kernels);
+            let single = size_of::<f32>() * (inputs + 1) * outputs.next_multiple_of(kernels.linear_panel());
+            let in_half = layer.memory_bytes() < single;
+            let exact = weight.iter().all(|w| f16::from_f32(*w).to_f32() == *w);
+            prop_assert_eq!(in_half, exact && kernels.multiplies_half(), "{:?}", kernels);
             let found = layer.forward(&rows, 1);
             prop_assert_eq!(&found, &layer.forward(&rows, 3));
             for (row, found) in rows.chunks(inputs).zip(found.chunks(outputs)) {

@@ -251,7 +251,7 @@ pub struct LinearPanel<'a> {
 /// The weights of a [`LinearPanel`].
 #[derive(Debug, Clone, Copy)]
 pub enum LinearWeights<'a> {
-    /// In single precision.
+    /// In single precision, on every processor.
     Single(&'a [f32]),
     /// In half precision; only where [`Kernels::multiplies_half`].
     Half(&'a [f16]),
