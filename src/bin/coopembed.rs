@@ -6,6 +6,7 @@ use coopembed::commands::experiment::{self, ExperimentArgs};
 use coopembed::commands::import_backbone::{self, ImportArgs};
 use coopembed::commands::report::{self, ReportArgs};
 use coopembed::commands::train::{self, TrainArgs};
+use coopembed::data::clothes::{self, ClothesArgs};
 use coopembed::data::emoji::{self, EmojiArgs};
 use coopembed::data::fonts::{self, FontArgs};
 use coopembed::demo::gallery::{self, GalleryArgs};
@@ -24,6 +25,7 @@ struct Program {
 
 const EXAMPLES: &str = "\
 Examples:
+  coopembed data clothes --photos clothing-dataset --out data/clothes
   coopembed data emoji --out data/emoji
   coopembed data fonts --out data/fonts
   coopembed import-backbone efficientnet-lite0.pth --arch efficientnet_lite0 --out lite0.safetensors
@@ -106,6 +108,8 @@ enum Command {
 
 #[derive(Subcommand)]
 enum Data {
+    /// Build the clothes retrieval set: 5,379 photographs of garments by 347 people
+    Clothes(ClothesArgs),
     /// Build the emoji retrieval set: the same emoji drawn by up to nine designers
     Emoji(EmojiArgs),
     /// Build the fonts retrieval set: short words in 106 font families
@@ -126,6 +130,7 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<()> {
     match command {
+        Command::Data(Data::Clothes(args)) => clothes::run(&args),
         Command::Data(Data::Emoji(args)) => emoji::run(&args),
         Command::Data(Data::Fonts(args)) => fonts::run(&args),
         Command::Data(Data::Gallery(args)) => gallery::run(&args),

@@ -10,12 +10,13 @@
 //! | [`image_loader`] | batches of augmented images for training a backbone |
 //! | [`augmentation`] | random changes to them: crops, mirroring, rotation, colours |
 //! | [`corruption`] | labels corrupted on purpose (Table 2b) |
-//! | [`emoji`], [`fonts`], [`builder`] | builds the emoji and the fonts set; what both builders share |
+//! | [`clothes`], [`emoji`], [`fonts`], [`builder`] | builds the clothes, the emoji and the fonts set; what these builders share |
 //! | [`progress`] | progress bars |
 //! | `image_files` | reads the file of an image |
 
 pub mod augmentation;
 pub mod builder;
+pub mod clothes;
 pub mod corruption;
 pub mod emoji;
 pub mod features;

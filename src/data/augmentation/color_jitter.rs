@@ -6,7 +6,7 @@ use rand::Rng;
 
 /// A change of all colours of an image.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Change {
+pub(in crate::data) enum Change {
     /// Multiplies all channels.
     Brightness(f32),
     /// Multiplies the difference from the image's mean grey.
@@ -35,7 +35,7 @@ pub(super) fn random_changes(strength: f32, hue: f32, rng: &mut StdRng) -> Vec<C
 }
 
 /// Makes changes of pixels `[..., 3]` one after the other, and rounds to 8 bits after the last.
-pub(super) fn apply(changes: &[Change], pixels: &mut [u8]) {
+pub(in crate::data) fn apply(changes: &[Change], pixels: &mut [u8]) {
     if changes.is_empty() {
         return;
     }

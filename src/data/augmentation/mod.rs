@@ -8,6 +8,9 @@
 mod color_jitter;
 mod rotation;
 
+pub(super) use color_jitter::{apply as apply_changes, Change};
+pub(super) use rotation::rotated;
+
 use crate::image::CropBox;
 use rand::rngs::StdRng;
 use rand::Rng;
@@ -44,10 +47,10 @@ impl Augmentation {
     pub(super) fn change_pixels(&self, pixels: &mut Vec<u8>, size: usize, aspect: f32, rng: &mut StdRng) {
         if self.rotate > 0.0 {
             let degrees = rng.random_range(-self.rotate..=self.rotate);
-            *pixels = rotation::rotated(pixels, size, aspect, degrees);
+            *pixels = rotated(pixels, [size, size], aspect, degrees);
         }
         let changes = color_jitter::random_changes(self.jitter, self.jitter_hue, rng);
-        color_jitter::apply(&changes, pixels);
+        apply_changes(&changes, pixels);
     }
 }
 

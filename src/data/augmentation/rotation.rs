@@ -1,29 +1,36 @@
 //! Rotation about the centre.
 
-/// Rotates pixels `[size, size, 3]` anticlockwise by bilinear interpolation. The picture was `aspect` times as wide as tall before it was
-/// squashed to a square, and is rotated as it was then. Outside of it, its edge is repeated.
-pub(super) fn rotated(pixels: &[u8], size: usize, aspect: f32, degrees: f32) -> Vec<u8> {
+/// Rotates pixels `[height, width, 3]` anticlockwise by bilinear interpolation. Each pixel was `aspect` times as wide as tall before the
+/// picture was squashed, and it is rotated as it was then. Outside of it, its edge is repeated.
+pub(in crate::data) fn rotated(
+    pixels: &[u8],
+    [width, height]: [usize; 2],
+    aspect: f32,
+    degrees: f32,
+) -> Vec<u8> {
     let (sin, cos) = degrees.to_radians().sin_cos();
-    let (last, centre) = ((size - 1) as f32, (size - 1) as f32 / 2.0);
+    let last = [width, height].map(|side| side.saturating_sub(1) as f32);
+    let centre = last.map(|last| last / 2.0);
     let mut out = Vec::with_capacity(pixels.len());
-    for y in 0..size {
-        for x in 0..size {
-            let (right, down) = (x as f32 - centre, y as f32 - centre);
-            let from_x = centre + right * cos - down / aspect * sin;
-            let from_y = centre + right * aspect * sin + down * cos;
-            out.extend(interpolate(pixels, size, from_x.clamp(0.0, last), from_y.clamp(0.0, last)));
+    for y in 0..height {
+        for x in 0..width {
+            let (right, down) = (x as f32 - centre[0], y as f32 - centre[1]);
+            let from_x = centre[0] + right * cos - down / aspect * sin;
+            let from_y = centre[1] + right * aspect * sin + down * cos;
+            let from = [from_x.clamp(0.0, last[0]), from_y.clamp(0.0, last[1])];
+            out.extend(interpolate(pixels, [width, height], from));
         }
     }
     out
 }
 
 /// The colour at a place within the picture, between the four pixels around it.
-fn interpolate(pixels: &[u8], size: usize, x: f32, y: f32) -> [u8; 3] {
+fn interpolate(pixels: &[u8], [width, height]: [usize; 2], [x, y]: [f32; 2]) -> [u8; 3] {
     let (left, top) = (x as usize, y as usize);
-    let (right, bottom) = ((left + 1).min(size - 1), (top + 1).min(size - 1));
+    let (right, bottom) = ((left + 1).min(width - 1), (top + 1).min(height - 1));
     let (dx, dy) = (x - left as f32, y - top as f32);
     std::array::from_fn(|c| {
-        let at = |x: usize, y: usize| f32::from(pixels[(y * size + x) * 3 + c]);
+        let at = |x: usize, y: usize| f32::from(pixels[(y * width + x) * 3 + c]);
         let upper = at(left, top) + (at(right, top) - at(left, top)) * dx;
         let lower = at(left, bottom) + (at(right, bottom) - at(left, bottom)) * dx;
         (upper + (lower - upper) * dy).round() as u8
@@ -66,7 +73,7 @@ mod tests {
     fn rotation_is_torchvisions() {
         let original = picture(9, |x, y, c| (x * 37 + y * 59 + c * 83 + x * y * 11) % 256);
         for (degrees, expected) in EXPECTED {
-            let turned = rotated(&original, 9, 1.0, degrees);
+            let turned = rotated(&original, [9, 9], 1.0, degrees);
             for (i, expected) in expected.as_flattened().iter().enumerate() {
                 let (x, y) = (3 + i % 3, 3 + i / 3);
                 let got = &turned[(y * 9 + x) * 3..][..3];
@@ -79,12 +86,29 @@ mod tests {
     #[test]
     fn quarter_turns_move_pixels_and_a_full_turn_none() {
         let original = picture(3, |x, y, _| 10 * (y * 3 + x));
-        let first =
-            |degrees| -> Vec<u8> { rotated(&original, 3, 1.0, degrees).into_iter().step_by(3).collect() };
+        let first = |degrees| -> Vec<u8> {
+            rotated(&original, [3, 3], 1.0, degrees).into_iter().step_by(3).collect()
+        };
         assert_eq!(first(90.0), [20, 50, 80, 10, 40, 70, 0, 30, 60]);
         assert_eq!(first(180.0), [80, 70, 60, 50, 40, 30, 20, 10, 0]);
-        assert_eq!(rotated(&original, 3, 1.0, 0.0), original);
-        assert_eq!(rotated(&original, 3, 1.0, 360.0), original);
+        assert_eq!(rotated(&original, [3, 3], 1.0, 0.0), original);
+        assert_eq!(rotated(&original, [3, 3], 1.0, 360.0), original);
+    }
+
+    /// By hand: the middle row becomes the middle column, from its right end down; the rows above and below lie outside.
+    #[test]
+    fn pictures_need_not_be_square() {
+        let wide: Vec<u8> = (0..15).flat_map(|i| [10 * i; 3]).collect();
+        let turned = rotated(&wide, [5, 3], 1.0, 90.0);
+        let row = |y: usize| -> Vec<u8> { turned[y * 15..][..15].iter().copied().step_by(3).collect() };
+        assert_eq!(
+            [row(0), row(1), row(2)],
+            [
+                [3, 3, 8, 13, 13].map(|n| 10 * n),
+                [2, 2, 7, 12, 12].map(|n| 10 * n),
+                [1, 1, 6, 11, 11].map(|n| 10 * n)
+            ]
+        );
     }
 
     /// By hand: a picture that was twice as wide as tall is cut off above and below at a quarter turn, and its edge is repeated; its
@@ -92,7 +116,7 @@ mod tests {
     #[test]
     fn a_squashed_picture_is_rotated_as_it_was_before() {
         let original = picture(5, |x, y, _| 10 * (y * 5 + x));
-        let turned = rotated(&original, 5, 2.0, 90.0);
+        let turned = rotated(&original, [5, 5], 2.0, 90.0);
         let row = |y: usize| -> Vec<u8> { turned[y * 15..][..15].iter().copied().step_by(3).collect() };
         assert_eq!(row(2), [20, 20, 120, 220, 220]);
         assert_eq!(row(0), [30, 30, 130, 230, 230]);
