@@ -37,6 +37,7 @@ const FILES: [(&str, &str, &str); 10] = [
     ("/dom.js", JS, include_str!("page/dom.js")),
     ("/query_terms.js", JS, include_str!("page/query_terms.js")),
     ("/vocabulary.js", JS, include_str!("page/vocabulary.js")),
+    ("/word_search.js", JS, include_str!("page/word_search.js")),
     ("/transition.js", JS, include_str!("page/transition.js")),
     ("/results.js", JS, include_str!("page/results.js")),
     ("/tiles.js", JS, include_str!("page/tiles.js")),

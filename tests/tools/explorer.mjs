@@ -46,7 +46,7 @@ try {
   assert.ok(await page.evaluate("document.querySelectorAll('#cards > li')[24].contains(document.activeElement)"));
   ok("more rows are shown, and the focus goes to the first of them");
 
-  await tabTo("an image", "node.getAttribute('aria-label') === 'Find similar: pool 8 ball, noto, game'");
+  await tabTo("an image", "node.getAttribute('aria-label') === 'More like this: pool 8 ball, noto, game'");
   await page.press("Enter");
   await settled("an answer", "document.querySelectorAll('.term').length === 1 && document.querySelector('#status').textContent.includes('nearest first')");
   assert.deepEqual(await terms(), ["Like this one"]);
@@ -145,6 +145,22 @@ try {
   await reload();
   await page.until("the same after reloading", `document.querySelector('#sql code')?.textContent === ${JSON.stringify(asked)}`);
   ok("Back returns to the query before, and reloading keeps it");
+
+  await page.evaluate("document.getElementById('words').focus()");
+  await page.type("a woman with Skin Tones 5, green and xyzzy");
+  await page.press("Enter");
+  await settled("typed words", "document.querySelectorAll('.term').length >= 2");
+  assert.deepEqual((await terms()).slice(1), ["gender: woman", "skin_tone: 5"]);
+  assert.equal(await page.evaluate("document.getElementById('words').value"), "green xyzzy");
+  assert.match(await page.evaluate("document.getElementById('words-answer').innerText"), /“green”: which one\?[^]*color: green[^]*hue: green[^]*no word like “xyzzy”/);
+  assert.equal(await focused(), "words");
+  ok("typed words become terms, and the page asks what it does not understand");
+  await shot("words");
+  await tabTo("a meaning", "node.textContent === 'hue: green'");
+  await page.press("Enter");
+  await settled("the chosen word", "document.querySelectorAll('.term').length === 4");
+  assert.equal(await page.evaluate("document.getElementById('words').value"), "");
+  ok("the meaning of a word is chosen by keyboard");
 
   await page.evaluate("fetch = () => Promise.resolve(new Response(JSON.stringify({ message: 'no <b>luck</b>', detail: 'D.', hint: 'H.', sqlstate: 'XX000' }), { status: 500 }))");
   await page.evaluate("document.getElementById('more').click()");

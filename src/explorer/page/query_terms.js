@@ -57,6 +57,12 @@ export function toggleTerm(term) {
   changed();
 }
 
+// Adds attribute values and categories to the search, but for those that are in it.
+export function addTerms(terms) {
+  page.terms = [...page.terms, ...terms.filter(term => !isInSearch(term)).map(term => ({ ...term, weight: 1 }))];
+  changed();
+}
+
 function remove(term) {
   const at = page.terms.indexOf(term);
   page.terms = page.terms.filter(t => t !== term);
@@ -83,7 +89,7 @@ export function draw() {
   byId("clear").hidden = page.terms.length < 2;
 }
 
-const title = term => ({
+export const termTitle = term => ({
   value: () => `${term.attribute}: ${term.value}`,
   category: () => `category: ${term.name}`,
   like: () => term.title || term.id,
@@ -91,15 +97,15 @@ const title = term => ({
 })[term.kind]();
 
 function termNode(term) {
-  const removeButton = button("×", () => remove(term), { class: "remove", "aria-label": `Remove: ${title(term)}` });
+  const removeButton = button("×", () => remove(term), { class: "remove", "aria-label": `Remove: ${termTitle(term)}` });
   if (term.kind === "value" || term.kind === "category") {
-    return el("li", { class: "term" }, el("div", { class: "head" }, el("strong", null, title(term)), removeButton),
-      slider("weight", title(term), term.weight, weight => { term.weight = weight; }));
+    return el("li", { class: "term" }, el("div", { class: "head" }, el("strong", null, termTitle(term)), removeButton),
+      slider("weight", termTitle(term), term.weight, weight => { term.weight = weight; }));
   }
   const src = term.kind === "image" ? `/dropped/${encodeURIComponent(term.key)}` : page.imageAddress(term.id);
   return el("li", { class: "term" },
     el("div", { class: "head" }, src ? el("div", { class: "frame" }, el("img", { src, alt: "" })) : null,
-      el("div", { class: "grow" }, el("strong", null, term.kind === "image" ? "Like your image" : "Like this one"), el("small", null, title(term))), removeButton),
+      el("div", { class: "grow" }, el("strong", null, term.kind === "image" ? "Like your image" : "Like this one"), el("small", null, termTitle(term))), removeButton),
     matching(term), replacements(term));
 }
 

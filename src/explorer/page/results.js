@@ -40,7 +40,7 @@ function card(row, explanation) {
     button("Change one thing", changeOne, { "aria-label": `Change one thing: ${name}` }),
     button("Show tags", () => showTags(id, tags), { "aria-label": `Show tags: ${name}` }), transitionButton(id, name));
   return el("li", null,
-    button(imageFrame(page, id, name), searchLike(false), { class: "image", title: "Find similar", "aria-label": `Find similar: ${name}` }),
+    button([imageFrame(page, id, name), el("span", null, "More like this")], searchLike(false), { class: "image", "aria-label": `More like this: ${name}` }),
     el("p", { class: "caption" }, el("span", { class: "name", title: name }, row.labels[0] || `row ${id}`), distance),
     row.labels.length > 1 ? el("p", { class: "soft rest" }, row.labels.slice(1).filter(Boolean).join(" · ")) : null,
     explanation ? attributeDistances(explanation) : null, actions, tags);
