@@ -9,7 +9,8 @@ use coopembed::commands::train::{self, TrainArgs};
 use coopembed::data::clothes::{self, ClothesArgs};
 use coopembed::data::emoji::{self, EmojiArgs};
 use coopembed::data::fonts::{self, FontArgs};
-use coopembed::demo::gallery::{self, GalleryArgs};
+use coopembed::data::garments::{self, GarmentArgs};
+use coopembed::demo::emoji_gallery::{self, GalleryArgs};
 use coopembed::error::Result;
 use coopembed::explorer::{self, ServeArgs};
 use coopembed::inference::engine_command::EngineArgs;
@@ -114,6 +115,8 @@ enum Data {
     Emoji(EmojiArgs),
     /// Build the fonts retrieval set: short words in 106 font families
     Fonts(FontArgs),
+    /// Draw garments as they lie on a sheet or a floor, with the labels of the clothes set
+    Garments(GarmentArgs),
     /// Select a few hundred images of the emoji set as the table of the demo
     Gallery(GalleryArgs),
 }
@@ -133,7 +136,8 @@ fn run(command: Command) -> Result<()> {
         Command::Data(Data::Clothes(args)) => clothes::run(&args),
         Command::Data(Data::Emoji(args)) => emoji::run(&args),
         Command::Data(Data::Fonts(args)) => fonts::run(&args),
-        Command::Data(Data::Gallery(args)) => gallery::run(&args),
+        Command::Data(Data::Garments(args)) => garments::run(&args),
+        Command::Data(Data::Gallery(args)) => emoji_gallery::run(&args),
         Command::ImportBackbone(args) => import_backbone::run(&args),
         Command::Train(args) => train::run(&args),
         Command::Eval(args) => eval::run(&args),

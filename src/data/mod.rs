@@ -10,7 +10,9 @@
 //! | [`image_loader`] | batches of augmented images for training a backbone |
 //! | [`augmentation`] | random changes to them: crops, mirroring, rotation, colours |
 //! | [`corruption`] | labels corrupted on purpose (Table 2b) |
-//! | [`clothes`], [`emoji`], [`fonts`], [`builder`] | builds the clothes, the emoji and the fonts set; what these builders share |
+//! | [`clothes`], [`emoji`], [`fonts`] | builds the clothes, the emoji and the fonts set |
+//! | [`garments`] | draws garments |
+//! | [`builder`] | what these builders share |
 //! | [`progress`] | progress bars |
 //! | `image_files` | reads the file of an image |
 
@@ -23,6 +25,7 @@ pub mod features;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod fonts;
+pub mod garments;
 mod image_files;
 pub mod image_loader;
 pub mod lower_maps;

@@ -1,4 +1,4 @@
-//! What the builders of the clothes, the emoji and the fonts set share.
+//! What the builders of the clothes, the garments, the emoji and the fonts set share.
 //!
 //! | file | what is in it |
 //! |---|---|

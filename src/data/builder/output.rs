@@ -93,6 +93,19 @@ impl OutputFolder {
         attributes: &[BuiltAttribute],
         tables: &[ExtraFile],
     ) -> Result<()> {
+        let images_csv = ("images.csv", images_csv(rows, attributes)?);
+        self.finish_with(&[tables, &[images_csv]].concat())?;
+        if !rows.iter().all(|row| self.folder.join(&row.path).is_file()) {
+            return Err(Error::new(Kind::Internal, "images.csv names an image that does not exist"));
+        }
+        Ok(())
+    }
+
+    /// Moves the images into place, then writes `tables`, one after the other.
+    ///
+    /// # Errors
+    /// [`Kind::Io`].
+    pub fn finish_with(&self, tables: &[ExtraFile]) -> Result<()> {
         if self.images().exists() {
             rename(&self.images(), &self.previous())?;
         }
@@ -100,12 +113,7 @@ impl OutputFolder {
         for (name, bytes) in tables {
             self.write(name, bytes)?;
         }
-        self.write("images.csv", &images_csv(rows, attributes)?)?;
-        remove_folder(&self.previous())?;
-        if !rows.iter().all(|row| self.folder.join(&row.path).is_file()) {
-            return Err(Error::new(Kind::Internal, "images.csv names an image that does not exist"));
-        }
-        Ok(())
+        remove_folder(&self.previous())
     }
 
     fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {

@@ -13,6 +13,7 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = "Examples:
   coopembed data clothes --photos clothing-dataset --out data/clothes
+  coopembed data clothes --photos clothing-dataset --out data/clothes --drawings 3000   # as the shipped model was trained
   coopembed data clothes --photos clothing-dataset --out data/clothes-again --second-look   # how far people agree")]
 pub struct ClothesArgs {
     /// Folder of the checkout, or of its photographs
@@ -24,6 +25,9 @@ pub struct ClothesArgs {
     /// Shots to make of each photograph for training, besides the photograph
     #[arg(long, value_name = "COUNT", default_value_t = 2, value_parser = clap::value_parser!(u8).range(0..=9))]
     pub shots: u8,
+    /// Drawn garments to add to the training half, two shots of each; see "coopembed data garments"
+    #[arg(long, value_name = "COUNT", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    pub drawings: u32,
     /// Longest side of the images in pixels; larger photographs are scaled down
     #[arg(long, value_name = "PIXELS", default_value_t = 320, value_parser = clap::value_parser!(u32).range(32..=4096))]
     pub size: u32,

@@ -1,13 +1,15 @@
 //! Builds the set: finds the photographs, plans and writes the images, and writes the tables.
 
 use super::args::ClothesArgs;
-use super::attributes::ATTRIBUTES;
 use super::image_plan::{self, PlannedImage};
 use super::photographs::{encode, PhotographFolder};
 use super::{labels, second_shot};
 use crate::data::builder::output::{attributes_json, ExtraFile, OutputFolder};
 use crate::data::builder::row::BuiltRow;
 use crate::data::builder::statistics;
+use crate::data::garments::attributes::{values, Values, ATTRIBUTES};
+use crate::data::garments::draw_jpeg;
+use crate::data::garments::drawing::Garment;
 use crate::data::progress::progress_bar;
 use crate::error::Result;
 use rayon::prelude::*;
@@ -15,6 +17,9 @@ use std::collections::BTreeMap;
 
 /// A folder with these files is an earlier build of this set.
 const TABLE_NAMES: [&str; 2] = ["images.csv", "attributes.json"];
+
+/// Shots of each drawn garment.
+const DRAWN_SHOTS: u64 = 2;
 
 /// Builds the set and prints statistics of it.
 ///
@@ -28,7 +33,15 @@ pub fn run(args: &ClothesArgs) -> Result<()> {
     let output = OutputFolder::open(&args.out, &TABLE_NAMES)?;
     let images = image_plan::plan(&photographs, usize::from(args.shots), args.second_look);
     write_all(&images, &folder, args.size, &output)?;
-    let rows: Vec<BuiltRow> = images.iter().map(row).collect();
+    let drawings: Vec<(Garment, Values)> = (0..u64::from(args.drawings))
+        .map(Garment::sample)
+        .map(|garment| {
+            let values = values(&garment);
+            (garment, values)
+        })
+        .collect();
+    draw_all(&drawings, args.size, &output)?;
+    let rows: Vec<BuiltRow> = images.iter().map(row).chain(drawings.iter().flat_map(drawn_rows)).collect();
     statistics::check(&rows)?;
     let tables: [ExtraFile; 1] = [("attributes.json", attributes_json(&ATTRIBUTES, &BTreeMap::new())?)];
     output.finish(&rows, &ATTRIBUTES, &tables)?;
@@ -66,6 +79,35 @@ fn write_all(
     });
     progress.finish_and_clear();
     written
+}
+
+/// Draws the garments and writes their images.
+fn draw_all(drawings: &[(Garment, Values)], size: u32, output: &OutputFolder) -> Result<()> {
+    let progress = progress_bar("drawings", drawings.len());
+    let drawn = drawings.par_iter().try_for_each(|(garment, _)| {
+        for shot in 0..DRAWN_SHOTS {
+            output.write_image(&drawn_name(garment, shot), &draw_jpeg(garment, shot, size)?)?;
+        }
+        progress.inc(1);
+        Ok(())
+    });
+    progress.finish_and_clear();
+    drawn
+}
+
+fn drawn_name(garment: &Garment, shot: u64) -> String {
+    format!("drawn-{}-{shot}.jpg", garment.seed)
+}
+
+fn drawn_rows<'a>((garment, values): &'a (Garment, Values)) -> impl Iterator<Item = BuiltRow<'a>> {
+    (0..DRAWN_SHOTS).map(move |shot| BuiltRow {
+        path: format!("images/{}", drawn_name(garment, shot)),
+        instance: format!("drawn-{}", garment.seed),
+        group: "",
+        category: garment.category.word(),
+        split: "train",
+        values,
+    })
 }
 
 fn row<'a>(image: &PlannedImage<'a>) -> BuiltRow<'a> {

@@ -1,6 +1,6 @@
 //! The labels of each photograph. They come with the program as CSV tables, described in the README beside them.
 
-use super::attributes::{ATTRIBUTES, CATEGORIES};
+use crate::data::garments::attributes::{Values, ATTRIBUTES, CATEGORIES};
 use crate::error::{Error, Kind, Result};
 use std::collections::{HashMap, HashSet};
 
@@ -13,7 +13,7 @@ const TEST_CONTRIBUTORS: &str = include_str!("test_contributors.txt");
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Labels {
     pub category: &'static str,
-    pub values: [Option<&'static str>; ATTRIBUTES.len()],
+    pub values: Values,
 }
 
 /// A photograph of the set.
@@ -94,12 +94,12 @@ impl<'a> Row<'a> {
     }
 
     fn labels(&self) -> Result<Labels> {
-        let mut values = [None; ATTRIBUTES.len()];
+        let mut values = Values::default();
         for (value, attribute) in values.iter_mut().zip(&ATTRIBUTES) {
             let text = self.field(attribute.name)?;
             *value = if text.is_empty() { None } else { Some(self.known(text, attribute.values)?) };
         }
-        Ok(Labels { category: self.known(self.field("category")?, &CATEGORIES)?, values })
+        Ok(Labels { category: self.known(self.field("category")?, CATEGORIES)?, values })
     }
 
     /// The word of a vocabulary.

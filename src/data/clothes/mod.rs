@@ -9,14 +9,12 @@
 //! |---|---|
 //! | `args` | [`ClothesArgs`]: the command line |
 //! | `build` | [`run`]: all steps of the build |
-//! | `attributes` | the table of attributes |
 //! | `labels` | the labels of each photograph (`labels.csv`, `second_look.csv`, `same_garment.csv`, `test_contributors.txt`) |
 //! | `image_plan` | which images there are: their photograph, shot and split |
 //! | `photographs` | finds and reads the photographs |
 //! | `second_shot` | makes a second shot of a photograph |
 
 mod args;
-mod attributes;
 mod build;
 mod image_plan;
 mod labels;

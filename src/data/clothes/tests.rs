@@ -1,10 +1,10 @@
 //! Runs the whole builder on made-up photographs.
 
 use super::args::ClothesArgs;
-use super::attributes::{ATTRIBUTES, CATEGORIES};
 use super::build::run;
 use super::labels::{self, Photograph};
 use super::{image_plan, second_shot};
+use crate::data::garments::attributes::{ATTRIBUTES, CATEGORIES};
 use crate::data::manifest::Manifest;
 use crate::error::Kind;
 use ::image::{Rgb, RgbImage};
@@ -17,6 +17,7 @@ fn args(folder: &Path) -> ClothesArgs {
         photos: folder.join("checkout"),
         out: folder.join("out"),
         shots: 2,
+        drawings: 0,
         size: 64,
         skip_missing: true,
         second_look: false,
@@ -113,6 +114,18 @@ fn a_rebuilt_set_is_the_same_and_has_the_files_that_it_lists() {
     let before = (fs::read(&shot).unwrap(), fs::read(dir.path().join("out/images.csv")).unwrap());
     run(&args(dir.path())).unwrap();
     assert_eq!((fs::read(&shot).unwrap(), fs::read(dir.path().join("out/images.csv")).unwrap()), before);
+}
+
+#[test]
+fn drawings_join_the_training_half_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let chosen = chosen();
+    photograph(dir.path(), &chosen);
+    run(&ClothesArgs { drawings: 3, ..args(dir.path()) }).unwrap();
+    let table = fs::read_to_string(dir.path().join("out/images.csv")).unwrap();
+    let drawn: Vec<&str> = table.lines().filter(|line| line.contains("drawn-")).collect();
+    assert_eq!(drawn.len(), 6);
+    assert!(drawn.iter().all(|line| line.contains(",train,")));
 }
 
 #[test]
