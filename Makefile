@@ -8,9 +8,10 @@ CLI := --no-default-features --features cli
 help:
 	@sed -n 's/^## //p' Makefile | awk -F '  +' '{ printf "%-46s %s\n", $$1, $$2 }'
 
-## make demo       build, start a PostgreSQL cluster of its own, embed a gallery of images, answer five queries
+## make demo       build, start a PostgreSQL cluster of its own, embed a gallery of clothes, answer queries of each kind
+##                 (MODEL=emoji: of emoji; PHOTOS=DIR: of photographs, see "coopembed data clothes --help")
 demo: setup
-	src/demo/demo.sh
+	src/demo/demo.sh $(if $(PHOTOS),--photos "$(PHOTOS)")
 
 ## make demo-stop  stop and remove the demo's cluster
 demo-stop:

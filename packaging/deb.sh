@@ -79,8 +79,8 @@ extension() { # MAJOR FOLDER OUT
   for file in "$2"/coopembed.control "$2"/coopembed--*.sql; do
     copied 644 "$file" "$share/extension/$(basename "$file")"
   done
-  for file in config.json model.safetensors README.md; do
-    copied 644 "$root/model/emoji/$file" "$share/coopembed/emoji/$file"
+  for file in {clothes,emoji}/{config.json,model.safetensors,README.md}; do
+    copied 644 "$root/model/$file" "$share/coopembed/$file"
   done
   documents "$name"
   package "$name" database "postgresql-$1, $(libraries "$tree$lib/coopembed.so")" "$3" <<END
@@ -89,8 +89,8 @@ coopembed holds a trained cooperative embedding model inside the server, embeds
 images in SQL, and answers "this very product", "anything with a v-neck",
 "any blouse" and any weighted mix of them from one vector column and one index.
 
-After CREATE EXTENSION coopembed, the model that comes with it is loaded by
-SELECT coop_load_model('emoji', '$share/coopembed/emoji').
+After CREATE EXTENSION coopembed, the model of clothes that comes with it is loaded by
+SELECT coop_load_model('clothes', '$share/coopembed/clothes').
 END
 }
 

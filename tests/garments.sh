@@ -11,7 +11,10 @@ export PGDATABASE=garments PGOPTIONS="-c client_min_messages=warning"
 psql_ -v data="$garments/data" -v model="$garments/model" <<'SQL'
 CREATE EXTENSION coopembed;
 SELECT coop_load_model('garments', :'model') \gset
-CREATE TABLE listed (path text, instance text, category text, split text, neckline text, sleeves text, prints text);
+CREATE TABLE listed (
+    path text, instance text, category text, split text, "group" text,
+    neckline text, sleeves text, pattern text, closure text, length text, colour text, material text
+);
 SELECT format('COPY listed FROM %L (FORMAT csv, HEADER)', :'data' || '/images.csv') \gexec
 CREATE TABLE products AS
     SELECT row_number() OVER () AS id, neckline, coop_embed(pg_read_binary_file(:'data' || '/' || path)) AS emb

@@ -45,8 +45,10 @@ start_cluster "$SCRATCH" fsync=off
 expect "the packaged extension is created" coopembed "$(ask -c 'CREATE EXTENSION coopembed' -c "SELECT extname FROM pg_extension WHERE extname = 'coopembed'")"
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$ROOT/Cargo.toml" | head -1)
 expect "its library has the version of Cargo.toml" "$version" "$(ask -c 'SELECT coop_version()')"
-model=$system/usr/share/postgresql/$PGV/coopembed/emoji
-expect "its model can be loaded from the folder of the package" 8 "$(ask -c "SELECT length(coop_load_model('emoji', '$model'))")"
+for model in clothes emoji; do
+  folder=$system/usr/share/postgresql/$PGV/coopembed/$model
+  expect "its model $model can be loaded from the folder of the package" 8 "$(ask -c "SELECT length(coop_load_model('$model', '$folder'))")"
+done
 stop_cluster "$SCRATCH"
 
 if [ "$(id -u)" = 0 ]; then

@@ -6,7 +6,7 @@ source "$(dirname "$0")/tools/lib.sh"
 find_postgres
 current=$(sed -n 's/^version = "\(.*\)"/\1/p' "$ROOT/Cargo.toml" | head -1)
 scratch_cluster
-for_server "$SCRATCH" "$ROOT/src/demo/gallery" >/dev/null
+for_server "$SCRATCH" "$ROOT/src/demo/emoji/gallery" >/dev/null
 for_server "$SCRATCH" "$ROOT/model/emoji" >/dev/null
 export PGOPTIONS="-c client_min_messages=warning"
 
@@ -22,7 +22,7 @@ same_catalogue() { # DATABASE DATABASE
 fill() { # DATABASE VERSION
   "$BIN/createdb" "$1"
   ask -d "$1" -c "CREATE EXTENSION coopembed VERSION '$2'"
-  psql_ -d "$1" -v gallery="$SCRATCH/gallery" -v model="$SCRATCH/emoji" -f "$ROOT/src/demo/load.sql"
+  psql_ -d "$1" -v gallery="$SCRATCH/gallery" -v model="$SCRATCH/emoji" -f "$ROOT/src/demo/emoji/load.sql"
   ask -d "$1" >/dev/null <<'SQL'
 DELETE FROM products WHERE id > 60;
 CALL coop_embed_table('products', 'image', 'emb');

@@ -17,8 +17,8 @@ peer_rows=" ${PEER_ROWS:-$(for n; do [ "$n" -gt "$peer_most" ] || echo "$n"; don
 quarter=$(awk '/^MemTotal/ { print int($2 / 4096) }' /proc/meminfo)MB
 scratch_cluster "shared_buffers=$quarter" max_parallel_workers_per_gather=0 wal_level=minimal max_wal_senders=0 max_wal_size=2GB checkpoint_timeout=1h autovacuum=off
 export PGDATABASE=postgres PGOPTIONS="-c client_min_messages=warning" PATH=$BIN:$PATH
-gallery=$(for_server "$SCRATCH" "$ROOT/src/demo/gallery") model=$(for_server "$SCRATCH" "$ROOT/model/emoji")
-psql_ -v gallery="$gallery" -v model="$model" -f "$ROOT/src/demo/load.sql"
+gallery=$(for_server "$SCRATCH" "$ROOT/src/demo/emoji/gallery") model=$(for_server "$SCRATCH" "$ROOT/model/emoji")
+psql_ -v gallery="$gallery" -v model="$model" -f "$ROOT/src/demo/emoji/load.sql"
 psql_ -c "UPDATE products SET emb = coop_embed(image)"
 slice=$(ask -c "SELECT (ordinal - 1) * 50 + 1 FROM coop_attributes() WHERE name = 'hue'")
 figures=$SCRATCH/figures

@@ -38,9 +38,9 @@ say "the index on the same rows: build, insert, and answers, milliseconds"
 "$ROOT/tests/bench/index.sh"
 
 say "embedding the bundled gallery, one connection"
-gallery=$(for_server "$SCRATCH" "$ROOT/src/demo/gallery")
+gallery=$(for_server "$SCRATCH" "$ROOT/src/demo/emoji/gallery")
 model=$(for_server "$SCRATCH" "$ROOT/model/emoji")
-psql_ -v gallery="$gallery" -v model="$model" -f "$ROOT/src/demo/load.sql"
+psql_ -v gallery="$gallery" -v model="$model" -f "$ROOT/src/demo/emoji/load.sql"
 psql_ -At <<'SQL'
 SELECT count(coop_embed(image)) AS warm FROM (SELECT image FROM products LIMIT 8) p \gset
 SELECT clock_timestamp() AS start \gset

@@ -14,10 +14,10 @@ directory=$ROOT/model/emoji
 if [ -n "${ARCH:-}" ]; then
   directory=$SCRATCH/set/random
   mkdir "$SCRATCH/set"
-  ln -s "$ROOT/src/demo/gallery/images" "$SCRATCH/set/images"
+  ln -s "$ROOT/src/demo/emoji/gallery/images" "$SCRATCH/set/images"
   # What it learns does not matter, so it trains on a few images.
   awk -F, 'NR > 40 { exit } NR == 1 { print "path,instance,category,split,half"; next } { print $NF "," $1 ",any,train," NR % 2 }' \
-    "$ROOT/src/demo/gallery/products.csv" >"$SCRATCH/set/images.csv"
+    "$ROOT/src/demo/emoji/gallery/products.csv" >"$SCRATCH/set/images.csv"
   "$("$ROOT/tests/bench/venv.sh" torch torchvision)" -c "
 import sys, torch, torchvision
 torch.save(torchvision.models.get_model('$ARCH', weights=None).state_dict(), sys.argv[1])" "$SCRATCH/backbone.pth"
@@ -25,9 +25,9 @@ torch.save(torchvision.models.get_model('$ARCH', weights=None).state_dict(), sys
     --flip false --cache "$SCRATCH/features" --out "$directory"
 fi
 model=$(for_server "$SCRATCH" "$directory")
-gallery=$(for_server "$SCRATCH" "$ROOT/src/demo/gallery")
+gallery=$(for_server "$SCRATCH" "$ROOT/src/demo/emoji/gallery")
 export PGDATABASE=postgres PGOPTIONS="-c client_min_messages=warning"
-psql_ -v gallery="$gallery" -v model="$model" -f "$ROOT/src/demo/load.sql"
+psql_ -v gallery="$gallery" -v model="$model" -f "$ROOT/src/demo/emoji/load.sql"
 value() { ask -c "SELECT $1"; }
 own_memory() { # PID...: kilobytes of each process's own memory
   local pid

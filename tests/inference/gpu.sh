@@ -16,7 +16,7 @@ if [ ! -x "$program" ]; then
 fi
 scratch_cluster max_connections=150
 model=$(for_server "$SCRATCH" "$ROOT/model/emoji")
-gallery=$(for_server "$SCRATCH" "$ROOT/src/demo/gallery")
+gallery=$(for_server "$SCRATCH" "$ROOT/src/demo/emoji/gallery")
 program=$(for_server "$SCRATCH" "$program")
 export PGDATABASE=postgres PGOPTIONS="-c client_min_messages=warning"
 

@@ -17,7 +17,7 @@ keep_notes() { rm -rf "$TARGET/soak"; mkdir -p "$TARGET/soak"; cp -r "$SCRATCH/n
 at_exit 'stop_all; [ -n "$finished" ] && [ "$failed" = 0 ] || keep_notes'
 export PGDATABASE=postgres PGOPTIONS="-c client_min_messages=warning"
 say "seed $seed, $seconds s"
-gallery=$(for_server "$SCRATCH" "$ROOT/src/demo/gallery") model=$(for_server "$SCRATCH" "$ROOT/model/emoji")
+gallery=$(for_server "$SCRATCH" "$ROOT/src/demo/emoji/gallery") model=$(for_server "$SCRATCH" "$ROOT/model/emoji")
 ask -v gallery="$gallery" -v model="$model" -v seed="$seed" -f "$here/schema.sql" >/dev/null
 RANDOM=$seed
 mkdir "$SCRATCH/notes"

@@ -1,6 +1,6 @@
 -- The tables of the soak test, the functions that its sessions call, and the answers that they have to get. Variables: gallery, model (server-side
 -- paths), seed.
-\ir ../../src/demo/load.sql
+\ir ../../src/demo/emoji/load.sql
 SELECT setseed(:seed % 1000000 / 1000000.0) AS seeded \gset
 -- The embeddings of the gallery's images, made while nothing else runs.
 ALTER TABLE products RENAME TO images;

@@ -10,7 +10,7 @@ images_cluster() {
   export PGDATABASE=postgres PGOPTIONS="-c client_min_messages=warning"
   model=$(for_server "$SCRATCH" "$ROOT/model/emoji")
   fixtures=$(for_server "$SCRATCH" "$ROOT/tests/fixtures/images")
-  gallery=$(for_server "$SCRATCH" "$ROOT/src/demo/gallery")
+  gallery=$(for_server "$SCRATCH" "$ROOT/src/demo/emoji/gallery")
   python3 "$ROOT/tests/tools/expensive_images.py" "$SCRATCH/expensive" 60
   mkdir "$SCRATCH/for"
   made=$(for_server "$SCRATCH/for" "$SCRATCH/expensive")

@@ -199,9 +199,9 @@ ask() { psql_ -At "$@"; }
 
 # load_demo [ROWS]: the demo's table `products` in $PGDATABASE, its first 60 (or so many) rows, not embedded; extension and model with it.
 load_demo() {
-  [ -d "$SCRATCH/gallery" ] || for_server "$SCRATCH" "$ROOT/src/demo/gallery" >/dev/null
+  [ -d "$SCRATCH/gallery" ] || for_server "$SCRATCH" "$ROOT/src/demo/emoji/gallery" >/dev/null
   [ -d "$SCRATCH/emoji" ] || for_server "$SCRATCH" "$ROOT/model/emoji" >/dev/null
-  psql_ -v gallery="$SCRATCH/gallery" -v model="$SCRATCH/emoji" -f "$ROOT/src/demo/load.sql"
+  psql_ -v gallery="$SCRATCH/gallery" -v model="$SCRATCH/emoji" -f "$ROOT/src/demo/emoji/load.sql"
   ask -c "DELETE FROM products WHERE id > ${1:-60}"
 }
 # embed_demo TABLE: embeds such rows. Scripts of one run share the embeddings, as computing them takes seconds.

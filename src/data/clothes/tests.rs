@@ -56,7 +56,7 @@ fn the_tables_have_the_counts_of_their_readme() {
     let count = |in_test: bool| photographs.iter().filter(|p| p.in_test == in_test).count();
     assert_eq!((count(false), count(true)), (3222, 2157));
     for category in CATEGORIES {
-        assert!(photographs.iter().any(|p| p.labels.category == category), "{category}");
+        assert!(photographs.iter().any(|p| p.labels.category == *category), "{category}");
     }
     for (i, attribute) in ATTRIBUTES.iter().enumerate() {
         for value in attribute.values {

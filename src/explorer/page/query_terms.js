@@ -57,9 +57,14 @@ export function toggleTerm(term) {
   changed();
 }
 
+// A value beside a category or an image, which ask for something in every attribute, would drown at weight 1.
+const VALUE_WEIGHT_BESIDE_OTHERS = 3;
+
 // Adds attribute values and categories to the search, but for those that are in it.
 export function addTerms(terms) {
-  page.terms = [...page.terms, ...terms.filter(term => !isInSearch(term)).map(term => ({ ...term, weight: 1 }))];
+  const added = terms.filter(term => !isInSearch(term));
+  const drowns = [...page.terms, ...added].some(term => term.kind !== "value");
+  page.terms = [...page.terms, ...added.map(term => ({ ...term, weight: term.kind === "value" && drowns ? VALUE_WEIGHT_BESIDE_OTHERS : 1 }))];
   changed();
 }
 

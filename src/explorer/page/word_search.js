@@ -75,9 +75,10 @@ export function init(vocabulary) {
   });
 }
 
-// An example of what can be typed: the most frequent category after the most frequent value.
+// An example of what can be typed: the most frequent category after the most frequent value, of those whose name says it all.
 function example() {
-  const first = kind => entries.filter(e => e.term.kind === kind).reduce((best, e) => (best && best.images >= e.images ? best : e), null);
+  const isClear = ({ name }) => index.get(normalized(name)).length === 1;
+  const first = kind => entries.filter(e => e.term.kind === kind && isClear(e)).reduce((best, e) => (best && best.images >= e.images ? best : e), null);
   const words = [first("value"), first("category")].filter(Boolean).map(e => e.name);
   return words.length ? `such as: ${words.join(" ")}` : "";
 }
