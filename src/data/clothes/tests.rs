@@ -43,7 +43,7 @@ fn photograph(folder: &Path, photographs: &[Photograph]) {
     fs::create_dir_all(&images).unwrap();
     for (i, p) in photographs.iter().enumerate() {
         let (width, height) = if i == 0 { (200, 100) } else { (48, 64) };
-        let image = RgbImage::from_fn(width, height, |x, y| Rgb([x as u8, 3 * y as u8, 7 * i as u8]));
+        let image = RgbImage::from_fn(width, height, |x, y| Rgb([x as u8, (3 * y) as u8, (7 * i) as u8]));
         image.save(images.join(format!("{}.jpg", p.name))).unwrap();
     }
 }
