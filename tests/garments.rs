@@ -1,4 +1,4 @@
-//! The method end to end: draws garments, trains a small cooperative model on them with the program, and checks that the images nearest to
+//! The method end to end: draws T-shirts, trains a small cooperative model on them with the program, and checks that the images nearest to
 //! the query "neckline: v-neck" show v-necks. `tests/garments.sh` runs the same query in SQL with the data set and the model that this
 //! test leaves in `target/tmp/garments`.
 #![cfg(feature = "cli")]
@@ -48,7 +48,15 @@ fn trained_model() -> (PathBuf, PathBuf) {
     coopembed(&[
         "train",
         "--preset",
-        "fast",
+        "recommended",
+        "--stages",
+        "head",
+        "--epochs",
+        "30",
+        "--tune",
+        "false",
+        "--calibration-folds",
+        "0",
         "--data",
         &path(&data),
         "--backbone",
