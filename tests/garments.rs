@@ -36,6 +36,8 @@ fn trained_model() -> (PathBuf, PathBuf) {
         "2",
         "--size",
         "128",
+        "--only",
+        "category=t-shirt",
     ]);
     coopembed(&[
         "import-backbone",
