@@ -35,8 +35,8 @@ gallery=$here/gallery
 if [ -n "$photos" ]; then
   say "preparing the photographs"
   make -C "$ROOT" cli
-  "$TARGET/release/coopembed" data clothes --photos "$photos" --out "$TARGET/demo/clothes" >/dev/null
-  gallery=$TARGET/demo/clothes
+  "$TARGET/release/coopembed" data clothes --photos "$photos" --out "$TARGET/demo/gallery" >/dev/null
+  gallery=$TARGET/demo/gallery # not "clothes", which is the name of the model's folder
   # What photographs are called: their colour, pattern and category.
   awk -F, -v OFS=, '
     NR == 1 { print "id,garment,name,category,neckline,sleeves,pattern,closure,length,colour,material,path"; next }

@@ -5,9 +5,10 @@ COLUMNS='name'
 CAPTION="name"
 
 queries() {
-  # A striped polo. Of the photographs, the first with short sleeves and stripes.
+  # A striped polo. Of the photographs, a striped garment with short sleeves of which there are two.
   local id=195 garment
-  [ -z "${photos:-}" ] || id=$(psql_ -Atc "SELECT min(id) FROM products WHERE pattern = 'striped' AND sleeves = 'short'")
+  [ -z "${photos:-}" ] || id=$(psql_ -Atc "SELECT min(id) FROM products WHERE pattern = 'striped' AND sleeves = 'short'
+    AND garment IN (SELECT garment FROM products GROUP BY garment HAVING count(*) > 1)")
   garment="(SELECT emb FROM products WHERE id = $id)"
   answer "This very garment (instance)" "emb <-> $garment" "$id"
   answer "Anything with a v-neck (attribute)" "emb <-> coop_attr_query('neckline', 'v-neck')"
