@@ -15,3 +15,12 @@ for table in table1a table1b table1c table2a table2b table2c table3 options; do
     ${COOPEMBED:-coopembed} experiment "$table" --data "$data" --backbone "$backbone" $how --out "$out" "$@"
     cp "$out/$table.csv" "$out/$table.json" "$out/$table.svg" "model/results/$set_name/"
 done
+
+
+# The same three tables with features of every level and a backbone that learns.
+mkdir -p "model/results/$set_name/staged"
+for table in table1a table2a table3; do
+    ${COOPEMBED:-coopembed} experiment "$table" --data "$data" --backbone "$backbone" --preset recommended --stage head,epochs=8 \
+        --stage upper,epochs=1 --unfreeze-from 12 --size 64 --out "$out/staged" "$@"
+    cp "$out/staged/$table.csv" "$out/staged/$table.json" "$out/staged/$table.svg" "model/results/$set_name/staged/"
+done
