@@ -16,7 +16,6 @@ for table in table1a table1b table1c table2a table2b table2c table3 options; do
     cp "$out/$table.csv" "$out/$table.json" "$out/$table.svg" "model/results/$set_name/"
 done
 
-
 # The same three tables with features of every level and a backbone that learns.
 mkdir -p "model/results/$set_name/staged"
 for table in table1a table2a table3; do

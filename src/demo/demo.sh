@@ -120,6 +120,6 @@ cat <<EOF
 
 The images of each answer, in rank order:  $page
 Run queries of your own:                   $BIN/psql -h $DEMO -U postgres $database
-Search in a browser (after "make cli"):    $ROOT/target/release/coopembed serve --db "host=$DEMO user=postgres dbname=$database" --table products
+Search in a browser (after "make cli"):    $TARGET/release/coopembed serve --db "host=$DEMO user=postgres dbname=$database" --table products
 Stop and remove its cluster:               make demo-stop
 EOF

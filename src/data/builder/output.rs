@@ -3,6 +3,8 @@
 use super::packages::remove_folder;
 use super::row::{BuiltAttribute, BuiltRow};
 use crate::error::{Error, Kind, Result};
+use ::image::codecs::jpeg::JpegEncoder;
+use ::image::RgbImage;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fs;
@@ -125,6 +127,18 @@ impl OutputFolder {
 
 fn rename(from: &Path, to: &Path) -> Result<()> {
     fs::rename(from, to).map_err(|e| Error::io("rename", from, &e))
+}
+
+/// Encodes an image as JPEG; `quality` is 0 to 100.
+///
+/// # Errors
+/// [`Kind::Internal`] if the encoder fails.
+pub fn jpeg(image: &RgbImage, quality: u8) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    JpegEncoder::new_with_quality(&mut bytes, quality)
+        .encode_image(image)
+        .map_err(|e| Error::new(Kind::Internal, format!("could not encode an image: {e}")))?;
+    Ok(bytes)
 }
 
 /// Writes lines of fields as CSV.

@@ -2,14 +2,14 @@
 
 use super::args::ClothesArgs;
 use super::image_plan::{self, PlannedImage};
-use super::photographs::{encode, PhotographFolder};
+use super::photographs::{PhotographFolder, JPEG_QUALITY};
 use super::{labels, second_shot};
-use crate::data::builder::output::{attributes_json, ExtraFile, OutputFolder};
+use crate::data::builder::output::{attributes_json, jpeg, ExtraFile, OutputFolder};
 use crate::data::builder::row::BuiltRow;
 use crate::data::builder::statistics;
-use crate::data::garments::attributes::{values, Values, ATTRIBUTES};
-use crate::data::garments::draw_jpeg;
+use crate::data::garments::attributes::ATTRIBUTES;
 use crate::data::garments::drawing::Garment;
+use crate::data::garments::drawn_shot::{draw_all, DrawnShot};
 use crate::data::progress::progress_bar;
 use crate::error::Result;
 use rayon::prelude::*;
@@ -33,15 +33,13 @@ pub fn run(args: &ClothesArgs) -> Result<()> {
     let output = OutputFolder::open(&args.out, &TABLE_NAMES)?;
     let images = image_plan::plan(&photographs, usize::from(args.shots), args.second_look);
     write_all(&images, &folder, args.size, &output)?;
-    let drawings: Vec<(Garment, Values)> = (0..u64::from(args.drawings))
-        .map(Garment::sample)
-        .map(|garment| {
-            let values = values(&garment);
-            (garment, values)
-        })
+    let drawn: Vec<(String, Garment)> = (0..u64::from(args.drawings))
+        .map(|number| (format!("drawn-{number}"), Garment::sample(number)))
         .collect();
+    let drawings = DrawnShot::of_all(&drawn, DRAWN_SHOTS);
     draw_all(&drawings, args.size, &output)?;
-    let rows: Vec<BuiltRow> = images.iter().map(row).chain(drawings.iter().flat_map(drawn_rows)).collect();
+    let drawn_rows = drawings.iter().map(|shot| shot.row("train"));
+    let rows: Vec<BuiltRow> = images.iter().map(row).chain(drawn_rows).collect();
     statistics::check(&rows)?;
     let tables: [ExtraFile; 1] = [("attributes.json", attributes_json(&ATTRIBUTES, &BTreeMap::new())?)];
     output.finish(&rows, &ATTRIBUTES, &tables)?;
@@ -66,11 +64,12 @@ fn write_all(
         let Some(first) = shots.first() else { return Ok(()) };
         let (photograph, bytes) = folder.read(first.photograph, size)?;
         for image in *shots {
+            let name = image.name();
             match image.shot {
-                None => output.write_image(&image.name(), &bytes)?,
+                None => output.write_image(&name, &bytes)?,
                 Some(_) => {
-                    let name = image.name();
-                    output.write_image(&name, &encode(&second_shot::make(&photograph, &name))?)?;
+                    let shot = second_shot::make(&photograph, &name);
+                    output.write_image(&name, &jpeg(&shot, JPEG_QUALITY)?)?;
                 }
             }
         }
@@ -79,35 +78,6 @@ fn write_all(
     });
     progress.finish_and_clear();
     written
-}
-
-/// Draws the garments and writes their images.
-fn draw_all(drawings: &[(Garment, Values)], size: u32, output: &OutputFolder) -> Result<()> {
-    let progress = progress_bar("drawings", drawings.len());
-    let drawn = drawings.par_iter().try_for_each(|(garment, _)| {
-        for shot in 0..DRAWN_SHOTS {
-            output.write_image(&drawn_name(garment, shot), &draw_jpeg(garment, shot, size)?)?;
-        }
-        progress.inc(1);
-        Ok(())
-    });
-    progress.finish_and_clear();
-    drawn
-}
-
-fn drawn_name(garment: &Garment, shot: u64) -> String {
-    format!("drawn-{}-{shot}.jpg", garment.seed)
-}
-
-fn drawn_rows<'a>((garment, values): &'a (Garment, Values)) -> impl Iterator<Item = BuiltRow<'a>> {
-    (0..DRAWN_SHOTS).map(move |shot| BuiltRow {
-        path: format!("images/{}", drawn_name(garment, shot)),
-        instance: format!("drawn-{}", garment.seed),
-        group: "",
-        category: garment.category.word(),
-        split: "train",
-        values,
-    })
 }
 
 fn row<'a>(image: &PlannedImage<'a>) -> BuiltRow<'a> {

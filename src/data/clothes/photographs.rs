@@ -1,9 +1,9 @@
 //! Finds the photographs in a checkout of their repository, and reads them.
 
 use super::labels::Photograph;
+use crate::data::builder::output::jpeg;
 use crate::error::{Error, Kind, Result};
 use crate::image::{decode, Limits};
-use ::image::codecs::jpeg::JpegEncoder;
 use ::image::imageops::FilterType;
 use ::image::{DynamicImage, ImageFormat, RgbImage};
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 const HINT: &str = "Get them with \"git clone --depth 1 https://github.com/alexeygrigorev/clothing-dataset\", and name that folder with --photos.";
 
 /// Quality of images that are encoded anew (0 to 100).
-const JPEG_QUALITY: u8 = 90;
+pub const JPEG_QUALITY: u8 = 90;
 
 /// A folder of photographs.
 pub struct PhotographFolder(PathBuf);
@@ -72,24 +72,12 @@ impl PhotographFolder {
             .map_err(|e| Error { message: format!("\"{}\": {}", path.display(), e.message), ..e })?;
         let is_jpeg = ::image::guess_format(&bytes).is_ok_and(|format| format == ImageFormat::Jpeg);
         if image.width().max(image.height()) <= size {
-            let bytes = if is_jpeg { bytes } else { encode(&image)? };
+            let bytes = if is_jpeg { bytes } else { jpeg(&image, JPEG_QUALITY)? };
             return Ok((image, bytes));
         }
         // `resize` keeps the proportions.
         let scaled = DynamicImage::from(image).resize(size, size, FilterType::Lanczos3).into_rgb8();
-        let bytes = encode(&scaled)?;
+        let bytes = jpeg(&scaled, JPEG_QUALITY)?;
         Ok((scaled, bytes))
     }
-}
-
-/// Encodes an image as JPEG.
-///
-/// # Errors
-/// [`Kind::Internal`] if the encoder fails.
-pub fn encode(image: &RgbImage) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    JpegEncoder::new_with_quality(&mut bytes, JPEG_QUALITY)
-        .encode_image(image)
-        .map_err(|e| Error::new(Kind::Internal, format!("could not encode an image: {e}")))?;
-    Ok(bytes)
 }

@@ -53,7 +53,7 @@ pub fn choose(first: u64, count: u64) -> Vec<(String, Garment)> {
 }
 
 /// A garment's category and values, each with the name of its attribute.
-pub fn labels_of(garment: &Garment) -> HashSet<(&'static str, &'static str)> {
+fn labels_of(garment: &Garment) -> HashSet<(&'static str, &'static str)> {
     let values = ATTRIBUTES.iter().zip(values(garment)).filter_map(|(a, value)| Some((a.name, value?)));
     values.chain([("category", garment.category.word())]).collect()
 }

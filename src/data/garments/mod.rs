@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `args` | [`GarmentArgs`]: the command line |
 //! | `build` | [`run`]: draws a set, or the demo's gallery |
+//! | [`drawn_shot`] | shots of drawn garments as images of a set |
 //! | `gallery` | chooses the garments of the demo's gallery |
 //! | [`attributes`] | the attributes of clothes |
 //! | [`vocabulary`] | their words |
@@ -13,10 +14,11 @@ mod args;
 pub mod attributes;
 mod build;
 pub mod drawing;
+pub mod drawn_shot;
 mod gallery;
 #[cfg(test)]
 mod tests;
 pub mod vocabulary;
 
 pub use args::GarmentArgs;
-pub use build::{draw_jpeg, run};
+pub use build::run;
