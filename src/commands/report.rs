@@ -3,7 +3,7 @@
 use super::inputs::{cache_folder, read_manifest};
 use crate::data::manifest::ReadingArgs;
 use crate::error::{Error, Kind, Result};
-use crate::eval::html_report::{self, ReportOptions};
+use crate::eval::html_report::{self, CategoryPair, ReportOptions};
 use crate::model::{read_directory, Model};
 use std::path::{Path, PathBuf};
 
@@ -31,6 +31,9 @@ pub struct ReportArgs {
     /// Number of example queries to show for each task
     #[arg(long, value_name = "COUNT", default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..=50))]
     pub questions: u32,
+    /// Show the way from one category to another, such as t-shirt:dress; may be repeated [default: three pairs drawn at random]
+    #[arg(long = "transition", value_name = "FROM:TO")]
+    pub transitions: Vec<CategoryPair>,
     /// Seed of the random choices
     #[arg(long, value_name = "SEED", default_value_t = 0)]
     pub seed: u64,
@@ -55,8 +58,12 @@ pub fn run(args: &ReportArgs) -> Result<()> {
     let model = Model::from_parts(&json, &weights)?;
     let manifest = read_manifest(&args.data, &args.reading)?;
     let cache = cache_folder(args.cache.as_ref())?;
-    let options =
-        ReportOptions { images: args.images as usize, queries: args.questions as usize, seed: args.seed };
+    let options = ReportOptions {
+        images: args.images as usize,
+        queries: args.questions as usize,
+        transitions: args.transitions.clone(),
+        seed: args.seed,
+    };
     let log = args.log.clone().unwrap_or_else(|| args.model.join("losses.csv"));
     let title = html_report::title(&args.model, &model);
     let (mut page, thumbnails) =

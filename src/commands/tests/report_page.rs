@@ -5,6 +5,7 @@ use crate::commands::report::{run, ReportArgs};
 use crate::commands::train::run as train;
 use crate::data::fixture::draw;
 use crate::error::Kind;
+use crate::eval::html_report::CategoryPair;
 use serde_json::Value;
 use std::path::Path;
 
@@ -19,6 +20,7 @@ fn args(folder: &Path) -> ReportArgs {
         log: None,
         images: 100,
         questions: 4,
+        transitions: Vec::new(),
         seed: 0,
         cache: Some(folder.join("cache")),
         reading: Default::default(),
@@ -86,6 +88,7 @@ fn the_page_is_complete_and_names_stay_text() {
         }
     }
     assert_eq!(data["scores"]["predictions"][1]["confusion"].as_array().unwrap().len(), 2);
+    typical_images_and_transitions(&data);
     assert_eq!(data["curves"]["epochs"], serde_json::json!([1.0, 2.0, 3.0]));
     // 12 query and gallery images have a size.
     assert_eq!(data["maps"][1]["points"].as_array().unwrap().len(), 12);
@@ -99,6 +102,44 @@ fn the_page_is_complete_and_names_stay_text() {
     assert_eq!((&json["scores"], &json["maps"]), (&data["scores"], &data["maps"]));
     assert!(json["images"][0]["src"].is_null() && json["images"][0]["path"] == data["images"][0]["path"]);
     assert_eq!(page(&args).0, html);
+}
+
+/// Section 5.3: both ends of each category, and a path for each pair of categories over all attributes and through the ordered one.
+fn typical_images_and_transitions(data: &Value) {
+    let numbers = |list: &Value| -> Vec<f64> {
+        list.as_array().unwrap().iter().filter_map(|i| i["distance"].as_f64()).collect()
+    };
+    for category in data["categories"].as_array().unwrap() {
+        let both = [numbers(&category["typical"]), numbers(&category["atypical"])].concat();
+        assert!(both.len() == 10 && both.is_sorted(), "{both:?}");
+    }
+    let examples = data["transitions"]["examples"].as_array().unwrap();
+    let through: Vec<&Value> = examples.iter().map(|e| &e["through"]).collect();
+    assert_eq!(through, [&Value::Null, &"size".into()].repeat(3));
+    for example in examples {
+        let steps = example["steps"].as_array().unwrap();
+        let Some(last) = steps.last() else { continue };
+        let category = |step: &Value| step["text"].as_str().unwrap().split(',').next().unwrap().to_owned();
+        assert_eq!((&category(&steps[0]).into(), &category(last).into()), (&example["from"], &example["to"]));
+        let lengths = numbers(&example["steps"]);
+        assert_eq!(lengths.len(), steps.len() - 1);
+        let longest = lengths.iter().copied().fold(0.0, f64::max);
+        let crossings: Vec<&Value> = steps.iter().filter(|s| s["is_crossing"] == true).collect();
+        assert!(crossings.len() == 1 && crossings[0]["distance"] == longest, "{steps:?}");
+    }
+    let shares = &data["transitions"]["shares"];
+    assert_eq!(shares["paths"].as_u64().unwrap() + shares["without_path"].as_u64().unwrap(), 200);
+}
+
+#[test]
+fn a_transition_between_unknown_categories_is_refused() {
+    let dir = trained("tint");
+    let mut args = args(dir.path());
+    args.transitions = vec!["shoe:dress".parse().unwrap()];
+    let e = run(&args).unwrap_err();
+    assert_eq!(e.message, "\"shoe:dress\" does not name two categories");
+    assert!(e.detail.unwrap().starts_with("Categories with gallery images: "));
+    assert!("dress".parse::<CategoryPair>().is_err() && ":dress".parse::<CategoryPair>().is_err());
 }
 
 #[test]

@@ -3,7 +3,8 @@
 use super::image_sample::{self, EmbeddedSample};
 use super::page_data::{ReportPage, SampleSizes};
 use super::thumbnails::Thumbnails;
-use super::{curves, example_queries, model_facts, subspace_map};
+use super::transitions::CategoryPair;
+use super::{curves, example_queries, model_facts, subspace_map, transitions, typical_images};
 use crate::data::manifest::Manifest;
 use crate::error::Result;
 use crate::eval::model_evaluation::{embed, evaluate_embedded, stored_queries};
@@ -20,6 +21,8 @@ pub struct ReportOptions {
     pub images: usize,
     /// Number of example queries of each task.
     pub queries: usize,
+    /// Pairs of categories between which a path is shown; if there are none, some are drawn.
+    pub transitions: Vec<CategoryPair>,
     /// Seed of the random choices.
     pub seed: u64,
 }
@@ -28,7 +31,7 @@ pub struct ReportOptions {
 /// `model.safetensors`, `log` is the file with the losses of the training.
 ///
 /// # Errors
-/// Those of embedding and evaluating. A missing or damaged log is a note on the page.
+/// Those of embedding and evaluating; [`crate::error::Kind::InvalidParameter`] for a pair that does not name two categories. A missing or damaged log is a note on the page.
 pub fn collect(
     title: String,
     (model, weights): (&Model, &[u8]),
@@ -46,6 +49,10 @@ pub fn collect(
 
     let mut thumbnails = Thumbnails::default();
     let questions = example_queries::draw(&sample, &stored, options.queries, &mut rng, &mut thumbnails)?;
+    let ranked = typical_images::rank_categories(&sample)?;
+    let categories = typical_images::ends(&sample, &ranked, &mut thumbnails);
+    let transitions =
+        transitions::transitions(&sample, model, &ranked, &options.transitions, &mut rng, &mut thumbnails)?;
     let maps = subspace_map::maps(&sample, model, &mut rng, &mut thumbnails);
     let mut notes = manifest.warnings.clone();
     let curves = curves::read(log).unwrap_or_else(|e| {
@@ -61,6 +68,8 @@ pub fn collect(
         notes,
         scores,
         questions,
+        categories,
+        transitions,
         maps,
         curves,
         images: thumbnails.paths(manifest),

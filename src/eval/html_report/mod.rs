@@ -7,6 +7,8 @@
 //! | `document` | the HTML document around the data (`page.html`, `page.css`, `page.js`) |
 //! | `image_sample` | which query and gallery images are shown |
 //! | `example_queries` | example queries of each task and their nearest images |
+//! | `typical_images` | the images at both ends of each category |
+//! | `transitions` | paths between categories, and where they cross |
 //! | `subspace_map` | a map of each attribute's subspace |
 //! | `projection` | principal components, for the maps |
 //! | `curves` | the training curves from `losses.csv` |
@@ -23,9 +25,12 @@ mod page_data;
 mod projection;
 mod subspace_map;
 mod thumbnails;
+mod transitions;
+mod typical_images;
 
 pub use collect::{collect, ReportOptions};
 pub use document::document;
 pub use model_facts::title;
 pub use page_data::ReportPage;
 pub use thumbnails::Thumbnails;
+pub use transitions::CategoryPair;

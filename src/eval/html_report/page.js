@@ -81,6 +81,35 @@ function questions() {
       kind.questions.length ? kind.questions.map(question) : el("p", null, "There are no such queries.")]));
 }
 
+// Both ends of each category, and paths between categories (Section 5.3 of the paper).
+function ends() {
+  if (!data.categories.length) return;
+  const end = (name, images, kind) => el("div", null, el("small", { class: "soft" }, kind), el("ol", { class: "walk" },
+    images.map(i => el("li", null, el("figure", null, frame(i.image, `${kind} ${name}`), el("figcaption", null, i.distance.toFixed(2)))))));
+  section("typical", "Typical and atypical images",
+    el("p", { class: "soft" }, "Of each category the gallery images nearest to its centre, the mean of their embeddings, and those farthest from it, with their distances. What lies far out is rare, or has a wrong label."),
+    data.categories.map(c => el("div", { class: "question" },
+      el("div", { class: "asked" }, el("div", null, el("strong", null, c.name), el("small", null, count(c.images, "image")))),
+      el("div", { class: "ends" }, end(c.name, c.typical, "typical"), end(c.name, c.atypical, "atypical")))));
+}
+
+function transitions() {
+  if (!data.transitions) return;
+  const { shares, examples, neighbours } = data.transitions;
+  const share = s => (s == null ? "–" : `${percent(s.share)} ± ${percent(s.standard_error)} percent`);
+  const summary = `Of ${count(shares.paths, "path")} between random images of different categories, with ${short(shares.hops)} hops of which ${short(shares.changes)} change the category, the longest hop changes it in ${share(shares.longest_hop)}; any hop does in ${share(shares.any_hop)}.`
+    + (shares.without_path ? ` ${count(shares.without_path, "more pair")} ${shares.without_path === 1 ? "has" : "have"} no path.` : "");
+  const step = s => el("li", { class: s.is_crossing ? "crossing" : null },
+    s.distance == null ? null : el("span", { class: "hop" }, s.is_crossing ? `⇢ ${s.distance.toFixed(2)} longest` : `→ ${s.distance.toFixed(2)}`),
+    el("figure", null, frame(s.image, s.text), el("figcaption", { title: s.text }, s.text)));
+  section("transitions", "Transitions",
+    el("p", { class: "soft" }, `The shortest path from the most typical image of one category to that of another, where each image is connected to its ${neighbours} nearest: over all attributes, and through the subspace of each ordered attribute alone. The longest hop is marked.`),
+    shares.paths ? el("p", null, summary) : null,
+    examples.map(t => el("div", { class: "question" },
+      el("div", { class: "asked" }, el("div", null, el("strong", null, `${t.from} to ${t.to}`), el("small", null, t.through == null ? "over all attributes" : `through ${t.through}`))),
+      t.steps.length ? el("ol", { class: "walk" }, t.steps.map(step)) : el("p", { class: "soft" }, "No path connects them."))));
+}
+
 function table(head, rows, attributes) {
   const line = (cells, tag) => el("tr", null, cells.map(c => (c instanceof Node ? c : el(tag, { scope: tag === "th" ? "col" : null }, c))));
   return el("div", { class: "scroll" }, el("table", attributes, el("thead", null, line(head, "th")), el("tbody", null, rows.map(r => line(r, "td")))));
@@ -304,4 +333,4 @@ function facts() {
     el("dl", null, group.rows.map(([name, value]) => [el("dt", null, name), el("dd", null, value)]))))));
 }
 
-[overview, questions, scores, nearest, tagged, maps, training, facts].forEach(draw => draw());
+[overview, questions, ends, transitions, scores, nearest, tagged, maps, training, facts].forEach(draw => draw());

@@ -20,6 +20,10 @@ pub struct ReportPage {
     pub scores: EvaluationResults,
     /// Example queries (Figure 3 of the paper), one group per task.
     pub questions: Vec<ExampleGroup>,
+    /// Both ends of each category (Section 5.3 of the paper).
+    pub categories: Vec<CategoryRange>,
+    /// Paths between categories; `None` if the gallery has one category only.
+    pub transitions: Option<Transitions>,
     /// A map of the subspace of each attribute that the data set has.
     pub maps: Vec<SubspaceMap>,
     /// The losses over the epochs.
@@ -94,6 +98,91 @@ pub struct ExampleResult {
     pub text: String,
     /// How far it is from the query.
     pub distance: f64,
+}
+
+/// The images of a category that lie nearest to its centre, and farthest from it.
+#[derive(Debug, Serialize)]
+pub struct CategoryRange {
+    /// The category.
+    pub name: String,
+    /// Its images in the gallery.
+    pub images: usize,
+    /// The nearest, in order.
+    pub typical: Vec<RankedImage>,
+    /// The farthest, in order.
+    pub atypical: Vec<RankedImage>,
+}
+
+/// An image and how far it is from its category's centre.
+#[derive(Debug, Serialize)]
+pub struct RankedImage {
+    /// The image.
+    pub image: usize,
+    /// Its distance.
+    pub distance: f64,
+}
+
+/// Paths in the graph of the gallery's nearest neighbours.
+#[derive(Debug, Serialize)]
+pub struct Transitions {
+    /// Neighbours of each image in the graph.
+    pub neighbours: usize,
+    /// Where random paths between categories cross.
+    pub shares: CrossingShares,
+    /// Paths to look at.
+    pub examples: Vec<TransitionExample>,
+}
+
+/// Whether a path's longest hop, rather than any other, leads into another category. Means over paths.
+#[derive(Debug, Serialize)]
+pub struct CrossingShares {
+    /// Paths between random images of different categories.
+    pub paths: usize,
+    /// Pairs of images that no path connects; they do not count.
+    pub without_path: usize,
+    /// Hops of a path.
+    pub hops: Option<f64>,
+    /// Hops of a path that change the category.
+    pub changes: Option<f64>,
+    /// Longest hops that change the category.
+    pub longest_hop: Option<Share>,
+    /// Hops that do, which is what chance would give the longest one.
+    pub any_hop: Option<Share>,
+}
+
+/// A share between 0 and 1.
+#[derive(Debug, Serialize)]
+pub struct Share {
+    /// The mean.
+    pub share: f64,
+    /// Its standard error; `None` of a single path.
+    pub standard_error: Option<f64>,
+}
+
+/// The path from one category's most typical image to another's.
+#[derive(Debug, Serialize)]
+pub struct TransitionExample {
+    /// The first category.
+    pub from: String,
+    /// The second category.
+    pub to: String,
+    /// The attribute whose subspace alone counts; `None` for all.
+    pub through: Option<String>,
+    /// The images, both ends included; empty if there is no path.
+    pub steps: Vec<TransitionStep>,
+}
+
+/// An image on a path.
+#[derive(Debug, Serialize)]
+pub struct TransitionStep {
+    /// The image.
+    pub image: usize,
+    /// Its category, and its value of the attribute.
+    pub text: String,
+    /// The hop that leads to it; `None` for the first.
+    pub distance: Option<f64>,
+    /// Whether that hop is the longest.
+    pub is_crossing: bool,
 }
 
 /// A map of an attribute's subspace, in two dimensions.
