@@ -48,13 +48,11 @@ impl CategoryPair {
         set: &EmbeddedSample<'_>,
         categories: &'c [RankedCategory<'s>],
     ) -> Result<[&'c RankedCategory<'s>; 2]> {
-        let named = |name: &str| {
-            categories.iter().find(|c| set.manifest.categories[c.category as usize] == name)
-        };
+        let named =
+            |name: &str| categories.iter().find(|c| set.manifest.categories[c.category as usize] == name);
         let splits = self.text.match_indices(':');
-        let mut found = splits.filter_map(|(at, _)| {
-            Some([named(&self.text[..at])?, named(&self.text[at + 1..])?])
-        });
+        let mut found =
+            splits.filter_map(|(at, _)| Some([named(&self.text[..at])?, named(&self.text[at + 1..])?]));
         found.next().ok_or_else(|| {
             let mut names: Vec<&str> =
                 categories.iter().map(|c| set.manifest.categories[c.category as usize].as_str()).collect();
