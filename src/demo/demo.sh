@@ -46,6 +46,7 @@ if [ -n "$photos" ]; then
     }' "$gallery/images.csv" >"$gallery/products.csv"
 fi
 
+products=$gallery/products.csv
 say "starting a cluster of its own in $DEMO"
 mkdir -p "$DEMO"
 chmod 755 "$DEMO"
@@ -54,7 +55,13 @@ start_cluster "$DEMO"
 gallery=$(for_server "$DEMO" "$gallery")
 model=$(for_server "$DEMO" "$ROOT/model/$MODEL")
 database=$MODEL${photos:+_photos}
-psql_ -d postgres -Atc "SELECT 1 FROM pg_database WHERE datname = '$database'" | grep -q 1 || "$BIN/createdb" "$database"
+# A database that an earlier run made of another model or gallery would answer with both.
+made_of=$(cat "$ROOT/model/$MODEL"/{config.json,model.safetensors} "$here/load.sql" "$products" | sha256sum)
+if [ "$(cat "$DEMO/$database.made-of" 2>/dev/null)" != "$made_of" ]; then
+  "$BIN/dropdb" --if-exists --force "$database"
+  "$BIN/createdb" "$database"
+  echo "$made_of" >"$DEMO/$database.made-of"
+fi
 export PGDATABASE=$database PGOPTIONS="-c client_min_messages=warning"
 
 psql_ -v gallery="$gallery" -v model="$model" -f "$here/load.sql"
