@@ -109,11 +109,10 @@ fn typical_images_and_transitions(data: &Value) {
     let numbers = |list: &Value| -> Vec<f64> {
         list.as_array().unwrap().iter().filter_map(|i| i["distance"].as_f64()).collect()
     };
-    for category in data["categories"].as_array().unwrap() {
-        let both = [numbers(&category["typical"]), numbers(&category["atypical"])].concat();
-        assert!(both.len() == 10 && both.is_sorted(), "{both:?}");
-    }
+    // Too few images for two ends; `typical_images` has a test of them.
+    assert_eq!(data["categories"], serde_json::json!([]));
     let examples = data["transitions"]["examples"].as_array().unwrap();
+    assert!(examples.iter().any(|e| e["steps"].as_array().unwrap().len() > 1));
     let through: Vec<&Value> = examples.iter().map(|e| &e["through"]).collect();
     assert_eq!(through, [&Value::Null, &"size".into()].repeat(3));
     for example in examples {
@@ -136,7 +135,12 @@ fn a_transition_between_unknown_categories_is_refused() {
     let dir = trained("tint");
     let mut args = args(dir.path());
     args.transitions = vec!["shoe:dress".parse().unwrap()];
+    args.cache = Some(dir.path().join("not made"));
     let e = run(&args).unwrap_err();
+    assert!(
+        std::fs::read_dir(args.cache.unwrap()).map_or(0, Iterator::count) == 0,
+        "images were embedded first"
+    );
     assert_eq!(e.message, "\"shoe:dress\" does not name two categories");
     assert!(e.detail.unwrap().starts_with("Categories with gallery images: "));
     assert!("dress".parse::<CategoryPair>().is_err() && ":dress".parse::<CategoryPair>().is_err());

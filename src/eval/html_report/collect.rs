@@ -31,7 +31,8 @@ pub struct ReportOptions {
 /// `model.safetensors`, `log` is the file with the losses of the training.
 ///
 /// # Errors
-/// Those of embedding and evaluating; [`crate::error::Kind::InvalidParameter`] for a pair that does not name two categories. A missing or damaged log is a note on the page.
+/// Those of embedding and evaluating; [`crate::error::Kind::InvalidParameter`] for a pair that does not name two categories. A missing or
+/// damaged log is a note on the page.
 pub fn collect(
     title: String,
     (model, weights): (&Model, &[u8]),
@@ -42,6 +43,8 @@ pub fn collect(
 ) -> Result<(ReportPage, Thumbnails)> {
     let mut rng = StdRng::seed_from_u64(options.seed);
     let images = image_sample::test_images(manifest, options.images, &mut rng);
+    // Before the work, rather than after it.
+    let pairs = transitions::find_pairs(manifest, &images, &options.transitions)?;
     let raw = embed(model, weights, manifest, &images, cache)?;
     let scores = evaluate_embedded(model, weights, manifest, (&images, &raw), Protocol::default())?;
     let sample = EmbeddedSample::new(manifest, model.layout(), &images, &raw)?;
@@ -51,8 +54,7 @@ pub fn collect(
     let questions = example_queries::draw(&sample, &stored, options.queries, &mut rng, &mut thumbnails)?;
     let ranked = typical_images::rank_categories(&sample)?;
     let categories = typical_images::ends(&sample, &ranked, &mut thumbnails);
-    let transitions =
-        transitions::transitions(&sample, model, &ranked, &options.transitions, &mut rng, &mut thumbnails)?;
+    let transitions = transitions::transitions(&sample, model, &ranked, &pairs, &mut rng, &mut thumbnails)?;
     let maps = subspace_map::maps(&sample, model, &mut rng, &mut thumbnails);
     let mut notes = manifest.warnings.clone();
     let curves = curves::read(log).unwrap_or_else(|e| {

@@ -103,7 +103,7 @@ pub struct ExampleResult {
 /// The images of a category that lie nearest to its centre, and farthest from it.
 #[derive(Debug, Serialize)]
 pub struct CategoryRange {
-    /// The category.
+    /// The category's name, as in images.csv.
     pub name: String,
     /// Its images in the gallery.
     pub images: usize,
@@ -116,9 +116,9 @@ pub struct CategoryRange {
 /// An image and how far it is from its category's centre.
 #[derive(Debug, Serialize)]
 pub struct RankedImage {
-    /// The image.
+    /// Index into [`ReportPage::images`].
     pub image: usize,
-    /// Its distance.
+    /// Euclidean, over all subspaces, as `<->` gives it.
     pub distance: f64,
 }
 
@@ -153,7 +153,7 @@ pub struct CrossingShares {
 /// A share between 0 and 1.
 #[derive(Debug, Serialize)]
 pub struct Share {
-    /// The mean.
+    /// The mean of the paths' own shares.
     pub share: f64,
     /// Its standard error; `None` of a single path.
     pub standard_error: Option<f64>,
@@ -162,9 +162,9 @@ pub struct Share {
 /// The path from one category's most typical image to another's.
 #[derive(Debug, Serialize)]
 pub struct TransitionExample {
-    /// The first category.
+    /// Name of the category where it starts.
     pub from: String,
-    /// The second category.
+    /// Name of the category where it ends.
     pub to: String,
     /// The attribute whose subspace alone counts; `None` for all.
     pub through: Option<String>,
@@ -175,7 +175,7 @@ pub struct TransitionExample {
 /// An image on a path.
 #[derive(Debug, Serialize)]
 pub struct TransitionStep {
-    /// The image.
+    /// Index into [`ReportPage::images`].
     pub image: usize,
     /// Its category, and its value of the attribute.
     pub text: String,

@@ -36,6 +36,12 @@ impl Thumbnails {
         })
     }
 
+    /// The images of the page, as indices into the data set.
+    #[cfg(test)]
+    pub fn images(&self) -> &[usize] {
+        &self.images
+    }
+
     /// Whether the page shows an image already.
     pub fn contains(&self, image: usize) -> bool {
         self.indices.contains_key(&image)

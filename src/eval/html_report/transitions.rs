@@ -5,6 +5,7 @@ use super::image_sample::EmbeddedSample;
 use super::page_data::{CrossingShares, Share, TransitionExample, TransitionStep, Transitions};
 use super::thumbnails::Thumbnails;
 use super::typical_images::RankedCategory;
+use crate::data::manifest::{Manifest, Split};
 use crate::error::{Error, Kind, Result};
 use crate::eval::metrics::{mean, ranking};
 use crate::graph::{KnnGraph, ShortestPath};
@@ -14,6 +15,7 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::Rng as _;
 use rayon::prelude::*;
+use std::collections::BTreeSet;
 
 /// Neighbours of each image in the graph, as in the paper.
 const NEIGHBOURS: usize = 5;
@@ -41,49 +43,52 @@ impl std::str::FromStr for CategoryPair {
     }
 }
 
-impl CategoryPair {
-    /// Where each of the two stands in `categories`. A name may have colons itself.
-    fn find<'c, 's>(
-        &self,
-        set: &EmbeddedSample<'_>,
-        categories: &'c [RankedCategory<'s>],
-    ) -> Result<[&'c RankedCategory<'s>; 2]> {
-        let named =
-            |name: &str| categories.iter().find(|c| set.manifest.categories[c.category as usize] == name);
-        let splits = self.text.match_indices(':');
+/// The numbers of both categories of each pair. Only categories count that have gallery images among `images`; a name may have colons
+/// itself.
+///
+/// # Errors
+/// [`Kind::InvalidParameter`] for a pair that does not name two of them.
+pub fn find_pairs(manifest: &Manifest, images: &[usize], pairs: &[CategoryPair]) -> Result<Vec<[u32; 2]>> {
+    let gallery = images.iter().map(|&i| &manifest.images[i]).filter(|image| image.split == Split::Gallery);
+    let present: BTreeSet<u32> = gallery.map(|image| image.category).collect();
+    let name = |category: u32| manifest.categories[category as usize].as_str();
+    let find = |pair: &CategoryPair| {
+        let named = |wanted: &str| present.iter().copied().find(|&category| name(category) == wanted);
+        let splits = pair.text.match_indices(':');
         let mut found =
-            splits.filter_map(|(at, _)| Some([named(&self.text[..at])?, named(&self.text[at + 1..])?]));
+            splits.filter_map(|(at, _)| Some([named(&pair.text[..at])?, named(&pair.text[at + 1..])?]));
         found.next().ok_or_else(|| {
-            let mut names: Vec<&str> =
-                categories.iter().map(|c| set.manifest.categories[c.category as usize].as_str()).collect();
-            names.sort_unstable();
-            Error::new(Kind::InvalidParameter, format!("\"{}\" does not name two categories", self.text))
+            let names: Vec<&str> = present.iter().map(|&category| name(category)).collect();
+            Error::new(Kind::InvalidParameter, format!("\"{}\" does not name two categories", pair.text))
                 .detail(format!("Categories with gallery images: {}.", names.join(", ")))
                 .hint("Put a colon between two of them, as in --transition t-shirt:dress.")
         })
-    }
+    };
+    pairs.iter().map(find).collect()
 }
 
 /// The shares of [`PAIRS`] random paths, and a path for each of `pairs` over all attributes and through each ordered attribute.
 /// `None` if the gallery has fewer than two categories.
 ///
 /// # Errors
-/// [`Kind::InvalidParameter`] for a pair that does not name two categories; those of distances.
+/// Those of [`distance`] and [`embedding_distance`].
 pub fn transitions(
     set: &EmbeddedSample<'_>,
     model: &Model,
-    categories: &[RankedCategory<'_>],
-    pairs: &[CategoryPair],
+    categories: &[RankedCategory],
+    pairs: &[[u32; 2]],
     rng: &mut StdRng,
     thumbnails: &mut Thumbnails,
 ) -> Result<Option<Transitions>> {
-    let mut shown = pairs.iter().map(|p| p.find(set, categories)).collect::<Result<Vec<_>>>()?;
     if categories.len() < 2 {
         return Ok(None);
     }
+    let numbered = |number: u32| categories.iter().find(|c| c.category == number);
+    let mut shown: Vec<[&RankedCategory; 2]> =
+        pairs.iter().filter_map(|&[from, to]| Some([numbered(from)?, numbered(to)?])).collect();
     if shown.is_empty() {
         for _ in 0..EXAMPLES {
-            let two: Vec<&RankedCategory<'_>> = categories.choose_multiple(rng, 2).collect();
+            let two: Vec<&RankedCategory> = categories.choose_multiple(rng, 2).collect();
             shown.push([two[0], two[1]]);
         }
     }
@@ -153,15 +158,12 @@ impl Space {
     fn example(
         &self,
         set: &EmbeddedSample<'_>,
-        from: &RankedCategory<'_>,
-        to: &RankedCategory<'_>,
+        from: &RankedCategory,
+        to: &RankedCategory,
         thumbnails: &mut Thumbnails,
     ) -> Result<TransitionExample> {
-        let typical = |category: &RankedCategory<'_>| {
-            set.gallery.iter().position(|(image, _)| *image == category.images[0].0).unwrap_or(0)
-        };
-        let category = |of: &RankedCategory<'_>| set.manifest.categories[of.category as usize].clone();
-        let found = path(&self.graph, typical(from), typical(to))?;
+        let category = |of: &RankedCategory| set.manifest.categories[of.category as usize].clone();
+        let found = path(&self.graph, from.images[0], to.images[0])?;
         let steps = found.map_or_else(Vec::new, |(indices, path)| {
             let longest = path.longest_edge();
             let step = |(at, &index): (usize, &usize)| TransitionStep {
