@@ -47,7 +47,7 @@
 //! # Quantizer ([`super::Quantizer`]): one stream of bytes over an extent of pages
 //!
 //! ```text
-//! per subspace, in single precision: centres [cells, n]   low [n]   step [n]   error unit [1]
+//! per subspace, in single precision: centres [cells, n]   parents [cells / 16, n]   low [n]   step [n]   error unit [1]
 //! ```
 //!
 //! # Group ([`GroupShape`]): one stream of bytes over an extent of pages
@@ -55,7 +55,7 @@
 //! | section | bytes | order |
 //! |---|---|---|
 //! | TIDs | 6 per row | rows |
-//! | cells | 16·K per block of 32 rows: nibbles as below, with subspaces in place of dimensions | rows |
+//! | parents | 16·K per block of 32 rows: nibbles as below, with subspaces in place of dimensions | rows |
 //! | details | per row and subspace: position (2), fine error code (1), low nibbles (n/2) | rows |
 //! | per subspace: smallest squared norm | 4: no row's squared length is below it | |
 //! | cell starts | 2 per cell, and the end | cells |
@@ -63,6 +63,9 @@
 //! | coarse error codes | 1 per row | positions |
 //! | rows | 2 per row: the row at this position | positions |
 //! | high nibbles | 16·n per block of 32 rows | positions |
+//!
+//! Cells are numbered so that cell c has the parent c / 16, a larger cell around it and its siblings. An index of format 2 or 3 has at most
+//! 16 cells and no parents: there, the section of parents holds the cells.
 //!
 //! Sections start at multiples of 16 bytes. A *position* is a row's place in one subspace's own order: by cell, then by
 //! distance from the cell's centre. Positions are cut into *blocks* of [`BLOCK_ROWS`]; what one cell has in one block is a
@@ -75,9 +78,11 @@ use std::ops::Range;
 /// The first bytes of the metapage: "coop".
 pub const MAGIC: u32 = u32::from_le_bytes(*b"coop");
 
-/// The newest format. Format 2 is the same but for the fields of an index whose model has changed (tail generation and
-/// horizon); an index is written as format 2 until that happens, so that older libraries can read it.
-pub const VERSION: u32 = 3;
+/// The newest format. An index keeps the format that it was built with until REINDEX.
+pub const VERSION: u32 = 4;
+/// The oldest format that can be read and written. Its indexes have at most [`CHILDREN`] cells, which have no parents. In format 3 the model
+/// may have changed since (tail generation and horizon are set).
+pub const OLDEST_VERSION: u32 = 2;
 
 /// Bytes of a page that are ours: what PostgreSQL's page header and our 8 bytes of special space leave.
 pub const PAYLOAD: usize = 8192 - 24 - 8;
@@ -85,8 +90,12 @@ pub const PAYLOAD: usize = 8192 - 24 - 8;
 /// "No page": block 0 is the metapage, so no link points to it.
 pub const NO_BLOCK: u32 = 0;
 
-/// The most cells of a subspace: a cell number takes four bits, so that a search can rank rows by cell in registers.
-pub const MAX_CELLS: usize = 16;
+/// The most cells of a subspace.
+pub const MAX_CELLS: usize = 256;
+
+/// Cells that have the same parent. There are as many parents at most: a parent's number takes four bits, so that a search can rank
+/// rows by it in registers.
+pub const CHILDREN: usize = 16;
 
 /// The most rows of a group: a position takes two bytes.
 pub const MAX_GROUP_ROWS: usize = 65_535;
@@ -224,6 +233,24 @@ pub struct SubspaceSections {
     pub high_nibbles: Range<usize>,
 }
 
+/// The number of parents of `cells` cells; 0 if they have none.
+pub fn parents(cells: usize) -> usize {
+    if cells > CHILDREN {
+        cells / CHILDREN
+    } else {
+        0
+    }
+}
+
+/// The parent of a cell, of `cells` cells; the cell itself if they have none.
+pub fn parent(cell: u8, cells: usize) -> u8 {
+    if cells > CHILDREN {
+        cell / CHILDREN as u8
+    } else {
+        cell
+    }
+}
+
 /// Bytes of a row's detail in one subspace before its low nibbles: position (2) and fine error code (1).
 pub(super) const DETAIL_HEADER: usize = 3;
 
@@ -248,15 +275,15 @@ impl GroupShape {
         row * Tid::SIZE
     }
 
-    /// The section that names each row's cell in every subspace.
-    pub fn cells_of_rows(&self) -> Range<usize> {
+    /// The section that names the parent of each row's cell in every subspace.
+    pub fn parents_of_rows(&self) -> Range<usize> {
         let at = (self.rows * Tid::SIZE).next_multiple_of(16);
         at..at + self.blocks() * 16 * self.layout.subspaces()
     }
 
     /// The detail of a row in subspace `k`.
     pub fn detail(&self, row: usize, k: usize) -> Range<usize> {
-        let at = self.cells_of_rows().end + (row * self.layout.subspaces() + k) * self.detail_size();
+        let at = self.parents_of_rows().end + (row * self.layout.subspaces() + k) * self.detail_size();
         at..at + self.detail_size()
     }
 

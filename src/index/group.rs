@@ -3,7 +3,7 @@
 use super::cell_blocks::cell_blocks;
 use super::encoded_rows::{CodeMetadata, EncodedRows};
 use super::extent::Extent;
-use super::format::{f32_at, u16_at, GroupShape, SubspaceSections, Tid, BLOCK_ROWS, DETAIL_HEADER};
+use super::format::{f32_at, parent, u16_at, GroupShape, SubspaceSections, Tid, BLOCK_ROWS, DETAIL_HEADER};
 use super::page_error::{PageError, PageResult};
 use super::pages::Pages;
 use crate::error::Result;
@@ -108,10 +108,10 @@ fn encode_subspace(rows: &EncodedRows, shape: &GroupShape, k: usize, out: &mut [
     write_all(&mut out[sections.radii], radii);
     write_all(&mut out[sections.coarse_errors], order.iter().map(|&row| [metadata(row).coarse_error]));
     write_all(&mut out[sections.rows], order.iter().map(|row| row.to_le_bytes()));
-    let cells = &mut out[shape.cells_of_rows()];
+    let parents = &mut out[shape.parents_of_rows()];
     for row in 0..shape.rows {
-        let block = &mut cells[row / BLOCK_ROWS * 16 * subspaces..];
-        set_nibble(&mut block[16 * k..], row % BLOCK_ROWS, metadata(row as u16).cell);
+        let block = &mut parents[row / BLOCK_ROWS * 16 * subspaces..];
+        set_nibble(&mut block[16 * k..], row % BLOCK_ROWS, parent(metadata(row as u16).cell, shape.cells));
     }
     let high_nibbles = &mut out[sections.high_nibbles];
     for (position, &row) in order.iter().enumerate() {
@@ -231,8 +231,8 @@ impl Subspace<'_> {
             )));
         }
         out.metadata[row * subspaces + k] = CodeMetadata { fine_error: detail[2], ..metadata };
-        let cells = &bytes[shape.cells_of_rows().start + row / BLOCK_ROWS * 16 * subspaces..];
-        if nibble(&cells[16 * k..], row % BLOCK_ROWS) != metadata.cell {
+        let parents = &bytes[shape.parents_of_rows().start + row / BLOCK_ROWS * 16 * subspaces..];
+        if nibble(&parents[16 * k..], row % BLOCK_ROWS) != parent(metadata.cell, shape.cells) {
             return Err(PageError::corrupt(format!("Row {row} is in two cells of subspace {k}.")));
         }
         let block = &bytes[sections.high_nibbles.start + position / BLOCK_ROWS * shape.block_size()..];

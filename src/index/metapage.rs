@@ -2,7 +2,8 @@
 
 use super::extent::Extent;
 use super::format::{
-    u16_at, u32_at, PageKind, PageTag, MAGIC, MAX_CELLS, MAX_INDEX_DIMENSIONS, NO_BLOCK, VERSION,
+    u16_at, u32_at, PageKind, PageTag, CHILDREN, MAGIC, MAX_CELLS, MAX_INDEX_DIMENSIONS, NO_BLOCK,
+    OLDEST_VERSION, VERSION,
 };
 use super::page_error::{PageError, PageResult};
 use super::pages::Pages;
@@ -76,10 +77,11 @@ impl Meta {
                 field(0)
             )));
         }
-        if !(VERSION - 1..=VERSION).contains(&field(1)) {
+        let version = field(1);
+        if !(OLDEST_VERSION..=VERSION).contains(&version) {
             return Err(PageError::Failed(
-                Error::new(Kind::Unsupported, format!("index format version {} is not supported", field(1)))
-                    .detail(format!("This version of coopembed reads formats {} and {VERSION}.", VERSION - 1))
+                Error::new(Kind::Unsupported, format!("index format version {version} is not supported"))
+                    .detail(format!("This version of coopembed reads formats {OLDEST_VERSION} to {VERSION}."))
                     .hint("Update the extension's library, or rebuild the index with REINDEX."),
             ));
         }
@@ -97,7 +99,11 @@ impl Meta {
             }
         };
         let cells = field(4);
-        if cells == 0 || cells as usize > MAX_CELLS {
+        let most = if version == VERSION { MAX_CELLS } else { CHILDREN } as u32;
+        if cells == 0
+            || cells > most
+            || cells as usize > CHILDREN && !(cells as usize).is_multiple_of(CHILDREN)
+        {
             return Err(PageError::corrupt(format!("The metapage names {cells} cells.")));
         }
         Ok(Self {
@@ -127,10 +133,14 @@ impl Meta {
             Some(l) => (l.subspaces() as u32, l.subspace_dim() as u32, l.fingerprint()),
             None => (0, 0, 0),
         };
-        let changed_model = self.tail_generation != 0 || self.horizon != 0;
+        let version = match self.cells as usize {
+            ..=CHILDREN if self.tail_generation == 0 && self.horizon == 0 => OLDEST_VERSION,
+            ..=CHILDREN => OLDEST_VERSION + 1,
+            _ => VERSION,
+        };
         let fields = [
             MAGIC,
-            if changed_model { VERSION } else { VERSION - 1 },
+            version,
             k | n << 16,
             fingerprint,
             self.cells,

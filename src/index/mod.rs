@@ -20,6 +20,7 @@
 //! | `metapage`, `directory_page`, `tail_page`, `null_page` | one kind of page each: read and written |
 //! | `group`, `cell_blocks` | a group: rows encoded for searching |
 //! | `quantizer`, `quantizer_training` | from embeddings to codes |
+//! | `k_means` | centres of rows that are near each other |
 //! | `encoded_rows` | rows between the quantizer and a group |
 //! | `pages`, `extent`, `page_error` | what the storage provides, and streams over consecutive pages |
 //! | `page_chains`, `snapshot` | directory, tail and null pages visited in order; the whole index at one moment |
@@ -36,6 +37,7 @@ mod encoded_rows;
 mod extent;
 mod format;
 mod group;
+mod k_means;
 mod kernels;
 mod metapage;
 mod null_page;
@@ -58,8 +60,8 @@ pub use directory_page::{DirectoryEntry, DirectoryPage, ExtentState};
 pub use encoded_rows::{CodeMetadata, EncodedRows};
 pub use extent::Extent;
 pub use format::{
-    GroupShape, PageKind, PageTag, Tid, DIRECTORY_ENTRIES, MAGIC, MAX_CELLS, MAX_GROUP_ROWS,
-    MAX_INDEX_DIMENSIONS, NO_BLOCK, PAYLOAD, VERSION,
+    GroupShape, PageKind, PageTag, Tid, CHILDREN, DIRECTORY_ENTRIES, MAGIC, MAX_CELLS, MAX_GROUP_ROWS,
+    MAX_INDEX_DIMENSIONS, NO_BLOCK, OLDEST_VERSION, PAYLOAD, VERSION,
 };
 pub use group::{decode_group, encode_group};
 pub use kernels::prefetch;

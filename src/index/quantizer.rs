@@ -3,13 +3,14 @@
 
 use super::encoded_rows::{CodeMetadata, EncodedRows};
 use super::extent::Extent;
-use super::format::Tid;
+use super::format::{parents, Tid, CHILDREN};
+use super::k_means::nearest;
 use super::page_error::{PageError, PageResult};
 use super::pages::Pages;
 use super::rounding::{round_down, round_up};
 use crate::error::Result;
 use crate::memory;
-use crate::space::{squared_l2_f16_f32, Layout};
+use crate::space::Layout;
 use half::f16;
 
 /// What has been learned about the rows of an index.
@@ -31,6 +32,8 @@ pub struct Quantizer {
 pub struct SubspaceQuantizer {
     /// `[cells, n]`: the centre of each cell.
     pub centres: Vec<f32>,
+    /// `[parents, n]`: the centre of each parent; empty if there are none.
+    pub parents: Vec<f32>,
     /// `[n]`: the smallest residual that has a code.
     pub low: Vec<f32>,
     /// `[n]`: the width of a code, positive.
@@ -45,7 +48,7 @@ const ERROR_RATIO: f32 = 1.06;
 impl SubspaceQuantizer {
     /// Numbers on disk, for `cells` cells of `n` dimensions.
     fn numbers(cells: usize, n: usize) -> usize {
-        (cells + 2) * n + 1
+        (cells + parents(cells) + 2) * n + 1
     }
 
     /// The error that each code stands for: 0, a geometric series, and infinity for all larger errors.
@@ -73,10 +76,14 @@ impl SubspaceQuantizer {
         16.0 * (self.step.iter().map(|s| f64::from(s * s)).sum::<f64>() / 12.0).sqrt()
     }
 
-    /// The cell with the nearest centre.
-    fn nearest_cell(&self, values: &[f16]) -> usize {
-        let distances = self.centres.chunks_exact(values.len()).map(|c| squared_l2_f16_f32(values, c));
-        distances.enumerate().min_by(|a, b| a.1.total_cmp(&b.1)).map_or(0, |(cell, _)| cell)
+    /// The cell with the nearest centre, among those of the nearest parent.
+    pub fn nearest_cell(&self, values: &[f16]) -> usize {
+        if self.parents.is_empty() {
+            return nearest(values, &self.centres).0;
+        }
+        let first = nearest(values, &self.parents).0 * CHILDREN;
+        let n = values.len();
+        first + nearest(values, &self.centres[first * n..(first + CHILDREN) * n]).0
     }
 
     /// Appends the codes `[n]` of one row to `codes`, and returns the metadata that goes with them.
@@ -128,7 +135,8 @@ impl Quantizer {
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         let mut out = memory::with_capacity(Self::size(self.layout, self.cells))?;
         for s in &self.subspaces {
-            let numbers = s.centres.iter().chain(&s.low).chain(&s.step).chain([&s.error_unit]);
+            let numbers =
+                s.centres.iter().chain(&s.parents).chain(&s.low).chain(&s.step).chain([&s.error_unit]);
             out.extend(numbers.flat_map(|v| v.to_le_bytes()));
         }
         Ok(out)
@@ -151,14 +159,16 @@ impl Quantizer {
         extent.copy(pages, k * size..(k + 1) * size, &mut bytes)?;
         let mut numbers = bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
         let mut take = |count| memory::collect(numbers.by_ref().take(count));
-        let (centres, low, step, unit) = (take(cells * n)?, take(n)?, take(n)?, take(1)?);
-        let finite = centres.iter().chain(&low).chain(&step).chain(&unit).all(|v| v.is_finite());
+        let (centres, parents) = (take(cells * n)?, take(parents(cells) * n)?);
+        let (low, step, unit) = (take(n)?, take(n)?, take(1)?);
+        let finite =
+            centres.iter().chain(&parents).chain(&low).chain(&step).chain(&unit).all(|v| v.is_finite());
         if !finite || step.iter().chain(&unit).any(|v| *v <= 0.0) {
             return Err(PageError::corrupt(format!(
                 "The quantizer of subspace {k} holds impossible numbers."
             )));
         }
-        Ok(SubspaceQuantizer { centres, low, step, error_unit: unit[0] })
+        Ok(SubspaceQuantizer { centres, parents, low, step, error_unit: unit[0] })
     }
 
     /// Reads all subspaces.

@@ -1,44 +1,20 @@
 //! Trains a quantizer on a sample of the rows: k-means centres and per-dimension code ranges for each subspace.
 
+use super::format::{parents, CHILDREN};
+use super::k_means::{k_means, nearest, Random};
 use super::quantizer::{Quantizer, SubspaceQuantizer};
 use crate::error::Result;
 use crate::memory;
-use crate::space::{squared_l2_f16_f32, Layout};
+use crate::space::Layout;
 use half::f16;
 
 /// The most rows that a quantizer is trained on.
-const SAMPLE_ROWS: usize = 8192;
-/// Iterations of Lloyd's algorithm.
-const LLOYD_ITERATIONS: usize = 8;
+const SAMPLE_ROWS: usize = 16_384;
 /// The share of a dimension's residuals that may lie outside of the code range, on either side. Wider ranges make every step
 /// coarser, narrower ones clamp more rows.
 const CLAMPED_SHARE: f64 = 0.001;
 /// The code range of a dimension that hardly varies in the sample is still this wide.
 const MIN_RANGE: f32 = 1e-3;
-
-/// A small generator of pseudo-random numbers (SplitMix64) with a fixed seed: the same rows always make the same index.
-#[derive(Debug, Clone)]
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// A whole number in `[0, limit)`; `limit` is positive.
-    fn below(&mut self, limit: usize) -> usize {
-        (self.next() % limit as u64) as usize
-    }
-
-    /// A number in `[0, 1)`.
-    fn unit(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1u64 << 53) as f64
-    }
-}
 
 /// A uniform sample of a stream of rows (reservoir sampling).
 #[derive(Debug, Clone)]
@@ -52,7 +28,7 @@ pub struct Reservoir {
 impl Reservoir {
     /// An empty sample of rows of this space.
     pub fn new(layout: Layout) -> Self {
-        Self { layout, seen: 0, values: Vec::new(), random: Random(42) }
+        Self { layout, seen: 0, values: Vec::new(), random: Random::new(42) }
     }
 
     /// Offers a row of `[K·n]` numbers to the sample.
@@ -91,7 +67,7 @@ impl Reservoir {
 /// # Errors
 /// [`crate::error::Kind::OutOfMemory`].
 pub fn train_quantizer(layout: Layout, values: &[f16], cells: usize) -> Result<Quantizer> {
-    let mut random = Random(7);
+    let mut random = Random::new(7);
     let mut subspaces = memory::with_capacity(layout.subspaces())?;
     for k in 0..layout.subspaces() {
         let range = layout.range(k);
@@ -102,18 +78,23 @@ pub fn train_quantizer(layout: Layout, values: &[f16], cells: usize) -> Result<Q
 }
 
 fn train_subspace(n: usize, rows: &[&[f16]], cells: usize, random: &mut Random) -> Result<SubspaceQuantizer> {
-    let centres = k_means(n, rows, cells, random)?;
+    let (centres, parents) = match parents(cells) {
+        0 => (k_means(n, rows, cells, random)?, Vec::new()),
+        parents => train_cells(n, rows, parents, random)?,
+    };
+    let quantizer =
+        SubspaceQuantizer { centres, parents, low: Vec::new(), step: Vec::new(), error_unit: 1.0 };
     // `[n, rows]`. A row is written to all dimensions: the padding keeps them from lying a power of two apart, where they
     // would compete for the same cache lines.
     let stride = rows.len() + 16;
     let mut residuals: Vec<f32> = memory::filled(0.0, n * stride)?;
     for (r, row) in rows.iter().enumerate() {
-        let (cell, _) = nearest(row, &centres);
-        for (d, (x, c)) in row.iter().zip(&centres[cell * n..]).enumerate() {
+        let cell = quantizer.nearest_cell(row);
+        for (d, (x, c)) in row.iter().zip(&quantizer.centres[cell * n..]).enumerate() {
             residuals[d * stride + r] = x.to_f32() - c;
         }
     }
-    let (mut low, mut step) = (memory::with_capacity(n)?, memory::with_capacity(n)?);
+    let (mut low, mut step): (Vec<f32>, Vec<f32>) = (memory::with_capacity(n)?, memory::with_capacity(n)?);
     for d in 0..n {
         let (from, width) = code_range(&mut residuals[d * stride..][..rows.len()]);
         low.push(from);
@@ -122,7 +103,26 @@ fn train_subspace(n: usize, rows: &[&[f16]], cells: usize, random: &mut Random) 
     // The mean squared error of a uniform quantizer is a twelfth of its squared step. The unit is far below the typical error,
     // and the largest code far above it.
     let typical = (step.iter().map(|s| s * s).sum::<f32>() / 12.0).sqrt();
-    Ok(SubspaceQuantizer { centres, low, step, error_unit: (typical / 64.0).max(1e-6) })
+    Ok(SubspaceQuantizer { low, step, error_unit: (typical / 64.0).max(1e-6), ..quantizer })
+}
+
+/// Centres of cells, and of their parents.
+fn train_cells(
+    n: usize,
+    rows: &[&[f16]],
+    parents: usize,
+    random: &mut Random,
+) -> Result<(Vec<f32>, Vec<f32>)> {
+    let parents = k_means(n, rows, parents, random)?;
+    let mut of_parent: Vec<Vec<&[f16]>> = memory::collect(parents.chunks_exact(n).map(|_| Vec::new()))?;
+    for &row in rows {
+        memory::push(&mut of_parent[nearest(row, &parents).0], row)?;
+    }
+    let mut centres = memory::with_capacity(CHILDREN * parents.len())?;
+    for rows in &of_parent {
+        centres.extend(k_means(n, rows, CHILDREN, random)?);
+    }
+    Ok((centres, parents))
 }
 
 /// The lowest value that the codes of a dimension cover, and their step.
@@ -136,53 +136,4 @@ fn code_range(residuals: &mut [f32]) -> (f32, f32) {
     let high = *residuals.select_nth_unstable_by(last - clamped, f32::total_cmp).1;
     let (middle, width) = ((low + high) / 2.0, (high - low).max(MIN_RANGE));
     (middle - width / 2.0, width / 256.0)
-}
-
-/// The nearest centre and its squared distance.
-fn nearest(row: &[f16], centres: &[f32]) -> (usize, f32) {
-    let distances = centres.chunks_exact(row.len()).map(|c| squared_l2_f16_f32(row, c));
-    distances.enumerate().min_by(|a, b| a.1.total_cmp(&b.1)).unwrap_or((0, 0.0))
-}
-
-/// k-means: seeds far from each other (k-means++), then Lloyd's algorithm. Returns centres `[cells, n]`.
-fn k_means(n: usize, rows: &[&[f16]], cells: usize, random: &mut Random) -> Result<Vec<f32>> {
-    let mut centres = memory::filled(0.0, cells * n)?;
-    if rows.is_empty() {
-        return Ok(centres);
-    }
-    let mut nearest_seed = memory::filled(f32::INFINITY, rows.len())?;
-    let mut seed = random.below(rows.len());
-    for centre in centres.chunks_exact_mut(n) {
-        centre.iter_mut().zip(rows[seed]).for_each(|(c, x)| *c = x.to_f32());
-        let mut total = 0.0;
-        for (distance, row) in nearest_seed.iter_mut().zip(rows) {
-            *distance = distance.min(squared_l2_f16_f32(row, centre));
-            total += f64::from(*distance);
-        }
-        let mut left = random.unit() * total;
-        seed = nearest_seed
-            .iter()
-            .position(|distance| {
-                left -= f64::from(*distance);
-                left <= 0.0
-            })
-            .unwrap_or(0);
-    }
-    let mut sums = memory::filled(0f64, cells * n)?;
-    let mut counts = memory::filled(0f64, cells)?;
-    for _ in 0..LLOYD_ITERATIONS {
-        sums.fill(0.0);
-        counts.fill(0.0);
-        for row in rows {
-            let (cell, _) = nearest(row, &centres);
-            counts[cell] += 1.0;
-            sums[cell * n..].iter_mut().zip(*row).for_each(|(s, x)| *s += x.to_f64());
-        }
-        for ((centre, sum), &count) in centres.chunks_exact_mut(n).zip(sums.chunks_exact(n)).zip(&counts) {
-            if count > 0.0 {
-                centre.iter_mut().zip(sum).for_each(|(c, s)| *c = (s / count) as f32);
-            }
-        }
-    }
-    Ok(centres)
 }

@@ -6,6 +6,7 @@ mod timing;
 use super::*;
 use crate::space::{EmbeddingRef, Layout, Query};
 use fixture::{absurd, any_query, clustered, tid, Fixture, Memory, Noise};
+use half::f16;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use std::cell::Cell;
@@ -18,7 +19,8 @@ fn check_random_indexes(cases: usize, seed: u64) -> usize {
         let layout = Layout::new(1 + noise.below(4), 1 + noise.below(40), 7).unwrap();
         let (count, wild) = (1 + noise.below(700), noise.below(2) == 0);
         let rows = if wild { absurd(layout, count, &mut noise) } else { clustered(layout, count, noise.0) };
-        let (cells, group) = (1 + noise.below(MAX_CELLS), 1 + count / DIRECTORY_ENTRIES + noise.below(count));
+        let cells = [1 + noise.below(CHILDREN), CHILDREN * (1 + noise.below(CHILDREN))][noise.below(2)];
+        let group = 1 + count / DIRECTORY_ENTRIES + noise.below(count);
         let trained_on = noise.below(2 * count);
         let fixture = Fixture::new(layout, rows, cells, group, trained_on);
         for _ in 0..20 {
@@ -41,19 +43,38 @@ fn bounds_never_exceed_distances_and_every_row_comes_once() {
 #[test]
 fn rows_beyond_the_first_cutoff_come_once_and_in_order_too() {
     let layout = Layout::new(3, 6, 7).unwrap();
-    let fixture = Fixture::new(layout, clustered(layout, 20_000, 5), 16, 6000, 2000);
-    let mut noise = Noise(3);
-    for _ in 0..6 {
-        let query = any_query(layout, &fixture.rows, &mut noise, false);
-        fixture.check(&query, SearchMode::Exact);
-        fixture.check(&query, SearchMode::Approximate { candidates: 300 });
+    for cells in [CHILDREN, MAX_CELLS] {
+        let fixture = Fixture::new(layout, clustered(layout, 20_000, 5), cells, 6000, 2000);
+        let mut noise = Noise(3);
+        for _ in 0..6 {
+            let query = any_query(layout, &fixture.rows, &mut noise, false);
+            fixture.check(&query, SearchMode::Exact);
+            fixture.check(&query, SearchMode::Approximate { candidates: 300 });
+        }
+        // Queries on one subspace have a strategy of their own.
+        for k in 0..3 {
+            let row = EmbeddingRef { layout, values: &fixture.rows[noise.below(20_000)] };
+            fixture.check(&Query::like(row, &[k]).unwrap(), SearchMode::Exact);
+            let target: Vec<f32> = (0..6).map(|d| d as f32 / 8.0 - 0.3).collect();
+            fixture.check(&Query::subspace(layout, k, &target).unwrap(), SearchMode::Exact);
+        }
     }
-    // Queries on one subspace have a strategy of their own.
-    for k in 0..3 {
-        let row = EmbeddingRef { layout, values: &fixture.rows[noise.below(20_000)] };
-        fixture.check(&Query::like(row, &[k]).unwrap(), SearchMode::Exact);
-        let target: Vec<f32> = (0..6).map(|d| d as f32 / 8.0 - 0.3).collect();
-        fixture.check(&Query::subspace(layout, k, &target).unwrap(), SearchMode::Exact);
+}
+
+#[test]
+fn equal_rows_by_the_thousand_come_once_and_in_order() {
+    let layout = Layout::new(3, 6, 7).unwrap();
+    let some = clustered(layout, 3, 5);
+    let rows: Vec<Vec<f16>> =
+        (0..9000).map(|i| some[usize::from(i % 100 == 7) + usize::from(i % 1000 == 3)].clone()).collect();
+    for cells in [CHILDREN, MAX_CELLS] {
+        let fixture = Fixture::new(layout, rows.clone(), cells, 2500, 2000);
+        for row in &some {
+            let row = EmbeddingRef { layout, values: row };
+            for mask in [&[0, 1, 2][..], &[0, 2], &[1]] {
+                fixture.check(&Query::like(row, mask).unwrap(), SearchMode::Exact);
+            }
+        }
     }
 }
 
@@ -87,15 +108,27 @@ fn nearest_rows_are_those_of_brute_force() {
 }
 
 #[test]
-fn an_index_is_written_as_format_2_until_its_model_changes() {
+fn an_index_keeps_the_oldest_format_that_can_say_what_it_is() {
     let layout = Layout::new(2, 5, 7).unwrap();
     let meta = Fixture::new(layout, clustered(layout, 10, 1), 4, 1000, 10).meta;
-    let version = |meta: &Meta| meta.to_bytes()[4..8].to_vec();
-    assert_eq!(version(&meta), (VERSION - 1).to_le_bytes());
-    let changed = Meta { layout: None, tail_generation: 9, horizon: 1 << 40 | 77, ..meta };
-    assert_eq!(version(&changed), VERSION.to_le_bytes());
-    for meta in [meta, changed] {
+    let changed = Meta { layout: None, tail_generation: 9, horizon: 1 << 40 | 77, ..meta.clone() };
+    let finer = Meta { cells: MAX_CELLS as u32, ..meta.clone() };
+    for (meta, version) in [(meta, OLDEST_VERSION), (changed, 3), (finer, VERSION)] {
+        assert_eq!(meta.to_bytes()[4..8], version.to_le_bytes());
         assert_eq!(Meta::from_bytes(&meta.to_bytes()).map_err(PageError::into_error).unwrap(), meta);
+    }
+}
+
+#[test]
+fn a_metapage_with_impossible_cells_is_damaged() {
+    let layout = Layout::new(2, 5, 7).unwrap();
+    let meta = Fixture::new(layout, clustered(layout, 10, 1), 4, 1000, 10).meta;
+    for (version, cells) in [(2, 0), (2, 17), (3, 32), (4, 17), (4, 272)] {
+        let mut bytes = meta.to_bytes();
+        bytes[4..8].copy_from_slice(&u32::to_le_bytes(version));
+        bytes[16..20].copy_from_slice(&u32::to_le_bytes(cells));
+        let error = Meta::from_bytes(&bytes).unwrap_err().into_error();
+        assert!(error.detail.is_some_and(|detail| detail.contains("cells")), "{version} {cells}");
     }
 }
 
@@ -192,11 +225,17 @@ fn chains_that_grow_under_a_reader_are_accepted_and_cycles_are_errors() {
 fn a_group_and_a_quantizer_round_trip() {
     let layout = Layout::new(3, 7, 7).unwrap();
     let rows = clustered(layout, 500, 1);
-    let quantizer = train_quantizer(layout, &rows.concat(), 5).unwrap();
+    for cells in [5, 32] {
+        round_trip(layout, &rows, cells);
+    }
+}
+
+fn round_trip(layout: Layout, rows: &[Vec<f16>], cells: usize) {
+    let quantizer = train_quantizer(layout, &rows.concat(), cells).unwrap();
     let mut encoded = EncodedRows::new(layout);
     let encoder = quantizer.clone().into_encoder().unwrap();
     rows.iter().enumerate().for_each(|(i, row)| encoder.push(&mut encoded, tid(i), row).unwrap());
-    let (shape, bytes) = encode_group(&encoded, 5).unwrap();
+    let (shape, bytes) = encode_group(&encoded, cells).unwrap();
     let memory = Memory::default();
     let tag = PageTag { kind: PageKind::Group, generation: 3 };
     let extent = Extent { first: memory.put(tag, &bytes), tag };
@@ -207,7 +246,8 @@ fn a_group_and_a_quantizer_round_trip() {
         assert!(a.min_radius <= b.min_radius && a.max_radius >= b.max_radius);
     }
     let quantizer_extent = Extent { first: memory.put(tag, &quantizer.to_bytes().unwrap()), tag };
-    let read = Quantizer::read(&memory, quantizer_extent, layout, 5).map_err(PageError::into_error).unwrap();
+    let read =
+        Quantizer::read(&memory, quantizer_extent, layout, cells).map_err(PageError::into_error).unwrap();
     assert_eq!(read, quantizer);
 }
 

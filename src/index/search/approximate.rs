@@ -1,4 +1,4 @@
-//! The approximate search: ranks rows by their cells alone, and bounds only a given number of them at a time. Those that have not
+//! The approximate search: ranks rows by the parents of their cells alone, and bounds only a given number of them at a time. Those that have not
 //! been bounded yet are missing from the order, so a row may come after one that is farther.
 
 use super::best_first::Strategy;
@@ -21,7 +21,7 @@ pub struct Approximate {
     /// Rows that have not been bounded, by the rank of their cells. What is a bound elsewhere is a rank here.
     ranking: PriorityQueue,
     cutoff: Cutoff,
-    /// `[K, 16]`: what each cell adds to the rank of its rows.
+    /// `[K, 16]`: what each parent adds to the rank of its rows.
     table: Vec<u8>,
 }
 
@@ -37,7 +37,7 @@ impl Approximate {
             candidates,
             ranking: PriorityQueue::new(),
             cutoff: Cutoff::new(state.groups.len(), state.grouped_rows(), first_rows)?,
-            table: state.query.cell_ranking_table(subspaces)?,
+            table: state.query.parent_ranking_table(subspaces)?,
         })
     }
 
@@ -51,7 +51,7 @@ impl Approximate {
         let number = group;
         let group = &state.groups[number as usize];
         let ranks = self.cutoff.zero_bounds(group.shape.rows)?;
-        let (range, size) = (group.shape.cells_of_rows(), self.table.len());
+        let (range, size) = (group.shape.parents_of_rows(), self.table.len());
         scan_blocks(pages, group.extent, range, size, &mut |block, cells| {
             let mut sums = [0; BLOCK_ROWS];
             accumulate(cells, &self.table, &mut sums);
@@ -83,7 +83,7 @@ impl Strategy for Approximate {
                 self.rank_group(state, pages, group)?;
             }
         }
-        state.refine(pages, &mut rows)?;
+        state.refine(pages, &mut rows, |_| {})?;
         state.stats.bounded += rows.len() as u64;
         Ok(!rows.is_empty())
     }

@@ -1,26 +1,31 @@
-//! The exact search for queries on one subspace: opens cell blocks in the order of the annulus bounds of their radii, so that
+//! The exact search for queries on one subspace: opens cell blocks in the order of the bounds that their radii give, so that
 //! most of the subspace's codes are never read.
 //!
-//! Cell blocks are opened in rounds, the nearest first, each round about as many rows as all before it. So blocks are read
-//! in the order in which they lie, and at most about twice as many as needed. Rows of opened blocks that are beyond a cutoff
-//! stay where they are: what is in the queue costs time and memory.
+//! Cell blocks are opened in rounds, the nearest first, each round about half as many rows as all before it. So blocks are read
+//! in the order in which they lie. Rows and blocks beyond a cutoff stay where they are: what is in the queue costs time and memory.
+//! The cutoff is the bound by all bits of the [`FIRST_ROWS`]th nearest row so far, and of eight times as many once they are asked for.
 
 use super::best_first::Strategy;
-use super::cutoff::MIN_FIRST_ROWS;
+use super::cell_block_codes::{CellBlockCodes, ProductSums};
 use super::lanes::{lanes_of, range_mask};
+use super::nearest::NearestBounds;
 use super::priority_queue::{Candidate, QueueItem};
+use super::refine::{CoarseRow, RowRef};
 use super::state::SearchState;
 use crate::index::cell_blocks::{cell_blocks, CellBlock};
 use crate::index::format::BLOCK_ROWS;
 use crate::index::group::{parse_cell_starts, parse_min_squared_norm, parse_radii};
-use crate::index::kernels::{accumulate, partition_by_cutoff, sums_to_lower_bounds};
+use crate::index::kernels::partition_by_cutoff;
 use crate::index::page_error::PageResult;
 use crate::index::pages::Pages;
 use crate::memory;
 use std::ops::Range;
 
-/// The first round opens one in this many rows, and at least twice [`MIN_FIRST_ROWS`].
-const FIRST_ROUND_SHARE: usize = 64;
+/// The first cutoff is the bound of this many rows. Raising it costs little: blocks that have been opened keep the rest of their rows.
+const FIRST_ROWS: usize = 32;
+/// The first round opens blocks of about this many rows, or one in [`FIRST_ROUND_SHARE`] of all rows if these are more.
+const FIRST_ROUND_ROWS: usize = 4096;
+const FIRST_ROUND_SHARE: usize = 128;
 
 /// The strategy of exact searches on one subspace.
 pub struct OneSubspace {
@@ -28,10 +33,10 @@ pub struct OneSubspace {
     blocks: Vec<UnopenedBlock>,
     /// `[groups]`: no row of the group has a smaller squared norm in the subspace.
     min_squared_norms: Vec<f32>,
-    /// Rows beyond this bound stay in their block.
-    cutoff: f32,
-    /// Rows that have been put into the queue.
-    enqueued: usize,
+    /// Rows and blocks beyond its cutoff stay where they are.
+    nearest: NearestBounds,
+    /// Whether rows have been put into the queue.
+    started: bool,
     buffers: Buffers,
 }
 
@@ -55,6 +60,8 @@ struct Buffers {
     assembled: Vec<u8>,
     /// Indexes of the blocks to open.
     opened: Vec<usize>,
+    /// Rows that a round puts into the queue.
+    found: Vec<CoarseRow>,
 }
 
 impl OneSubspace {
@@ -63,8 +70,8 @@ impl OneSubspace {
         Self {
             blocks: Vec::new(),
             min_squared_norms: Vec::new(),
-            cutoff: f32::INFINITY,
-            enqueued: 0,
+            nearest: NearestBounds::new(FIRST_ROWS),
+            started: false,
             buffers: Buffers::default(),
         }
     }
@@ -80,13 +87,15 @@ impl OneSubspace {
         let (sections, subspace) = (&group.sections[0], &state.query.active[0]);
         let (first, bytes) = (sections.min_squared_norm.start, &mut self.buffers.assembled);
         group.extent.copy(pages, first..sections.radii.end, bytes)?;
-        memory::push(&mut self.min_squared_norms, parse_min_squared_norm(bytes)?)?;
+        let min_squared_norm = parse_min_squared_norm(bytes)?;
+        memory::push(&mut self.min_squared_norms, min_squared_norm)?;
         let section = |section: &Range<usize>| &bytes[section.start - first..section.end - first];
         let starts = parse_cell_starts(section(&sections.cell_starts), group.shape.rows)?;
         memory::reserve(&mut self.blocks, cell_blocks(&starts).count())?;
         for (block, radii) in cell_blocks(&starts).zip(section(&sections.radii).chunks_exact(8)) {
             let (min_radius, max_radius) = parse_radii(radii);
-            let bound = subspace.annulus_bound(block.cell.into(), min_radius, max_radius) * subspace.weight;
+            let bound = subspace.cell_bound(block.cell.into(), min_radius, max_radius, min_squared_norm)
+                * subspace.weight;
             self.blocks.push(UnopenedBlock {
                 bound,
                 enqueued_bound: f32::NEG_INFINITY,
@@ -113,27 +122,31 @@ impl OneSubspace {
         let mut sample: Vec<f32> =
             memory::collect(self.blocks.iter().step_by(step).map(|unopened| unopened.bound))?;
         let rank = rows / BLOCK_ROWS / step;
-        // Blocks that may hold a row nearer than the next candidate have to be opened in any case.
-        let next = state.queue.peek_bound()?.unwrap_or(f32::NEG_INFINITY);
+        // Blocks that may hold a row nearer than the next candidate have to be opened in any case. Before there are rows of groups
+        // among the candidates, that would be the nearest row of the tail, however far it is.
+        let next = match self.started {
+            false => f32::NEG_INFINITY,
+            true => state.queue.peek_bound()?.unwrap_or(f32::NEG_INFINITY),
+        };
+        let cutoff = self.nearest.cutoff();
         Ok(if rank < sample.len() {
             let limit = *sample.select_nth_unstable_by(rank, f32::total_cmp).1;
-            limit.max(least).max(next).min(self.cutoff)
+            limit.max(least).max(next).min(cutoff)
         } else {
-            self.cutoff
+            cutoff
         })
     }
 
-    /// Bounds the rows of those blocks of one group that are not beyond `limit`, and puts rows up to the cutoff into the
-    /// queue; their bounds also into `enqueued_bounds`, if there is one. `blocks` are all blocks of the group.
+    /// Bounds the rows of those blocks of one group that are not beyond `limit`, and adds rows up to the cutoff to those found.
+    /// `blocks` are all blocks of the group.
     fn open_blocks<P: Pages + ?Sized>(
         &mut self,
         state: &mut SearchState,
         pages: &P,
         blocks: &mut [UnopenedBlock],
         limit: f32,
-        mut enqueued_bounds: Option<&mut Vec<f32>>,
     ) -> PageResult<()> {
-        let Buffers { errors, ranges, assembled, opened } = &mut self.buffers;
+        let Buffers { errors, ranges, assembled, opened, found } = &mut self.buffers;
         opened.clear();
         memory::reserve(opened, blocks.len())?;
         opened.extend((0..blocks.len()).filter(|&i| blocks[i].bound <= limit && blocks[i].bound.is_finite()));
@@ -143,10 +156,7 @@ impl OneSubspace {
         errors.clear();
         memory::reserve(errors, opened.len() * BLOCK_ROWS)?;
         errors.resize(opened.len() * BLOCK_ROWS, 0);
-        state.queue.reserve(opened.len() * BLOCK_ROWS)?;
-        if let Some(bounds) = &mut enqueued_bounds {
-            memory::reserve(bounds, opened.len() * BLOCK_ROWS)?;
-        }
+        memory::reserve(found, opened.len() * BLOCK_ROWS)?;
         ranges.clear();
         memory::reserve(ranges, opened.len())?;
         ranges.extend(opened.iter().map(|&i| {
@@ -164,18 +174,15 @@ impl OneSubspace {
             let at = sections.high_nibbles.start + blocks[i].block.block() * size;
             at..at + size
         }));
-        let (queue, stats, cutoff, enqueued) =
-            (&mut state.queue, &mut state.stats, self.cutoff, &mut self.enqueued);
+        let (stats, cutoff) = (&mut state.stats, self.nearest.cutoff());
         let min_squared_norm = self.min_squared_norms[number as usize];
+        let mut products = ProductSums::default();
         group.extent.gather_whole(pages, ranges, assembled, &mut |n, codes| {
             let unopened = &mut blocks[opened[n]];
             let lanes = unopened.block.lanes();
-            let (table, scale) = subspace.lookup_table(unopened.block.cell.into(), min_squared_norm)?;
-            let mut sums = [0; BLOCK_ROWS];
-            accumulate(codes, table, &mut sums);
-            let mut squares = [0.0; BLOCK_ROWS];
-            let errors = errors[n * BLOCK_ROWS..].first_chunk().unwrap_or(&[0; BLOCK_ROWS]);
-            sums_to_lower_bounds(&sums, scale, errors, &mut squares);
+            let errors = &errors[n * BLOCK_ROWS..][lanes.clone()];
+            let codes = CellBlockCodes { block: unopened.block, codes, errors, min_squared_norm };
+            let squares = codes.lower_bounds(subspace, &mut products)?;
             let mut bounds = [f32::INFINITY; BLOCK_ROWS];
             for (bound, square) in bounds[lanes.clone()].iter_mut().zip(&squares[lanes.clone()]) {
                 *bound = square * subspace.weight;
@@ -184,12 +191,7 @@ impl OneSubspace {
             for lane in lanes_of(mask & range_mask(lanes)) {
                 let bound = bounds[lane].max(unopened.bound);
                 let position = (unopened.block.block() * BLOCK_ROWS + lane) as u16;
-                let candidate = Candidate::CoarsePosition { position, group: number };
-                queue.push(QueueItem { bound, candidate });
-                *enqueued += 1;
-                if let Some(bounds) = &mut enqueued_bounds {
-                    bounds.push(bound);
-                }
+                found.push(CoarseRow { group: number, row: RowRef::Position(position), bound });
             }
             if unopened.enqueued_bound == f32::NEG_INFINITY {
                 stats.bounded += u64::from(unopened.block.len);
@@ -218,29 +220,23 @@ impl Strategy for OneSubspace {
         _all_groups: u32,
         bound: f32,
     ) -> PageResult<()> {
-        let rows = state.grouped_rows();
-        let first_round = (2 * MIN_FIRST_ROWS).max(rows / FIRST_ROUND_SHARE);
-        // A round that goes beyond the cutoff chooses the next one, and so does the first.
-        let chooses_cutoff = self.enqueued == 0 || bound > self.cutoff;
-        let seen = if chooses_cutoff { self.enqueued } else { state.stats.bounded as usize };
-        if chooses_cutoff {
-            self.cutoff = f32::INFINITY;
+        if bound > self.nearest.cutoff() {
+            self.nearest.want_more();
         }
-        let limit = self.round_limit(state, bound, first_round.max(seen))?;
-        let (before, mut enqueued_bounds) = (self.enqueued, Vec::new());
+        let rows = FIRST_ROUND_ROWS
+            .max(state.grouped_rows() / FIRST_ROUND_SHARE)
+            .max(state.stats.bounded as usize / 2);
+        let limit = self.round_limit(state, bound, rows)?;
         let mut blocks = std::mem::take(&mut self.blocks);
         for of_group in blocks.chunk_by_mut(|a, b| a.group == b.group) {
-            let bounds = chooses_cutoff.then_some(&mut enqueued_bounds);
-            self.open_blocks(state, pages, of_group, limit, bounds)?;
+            self.open_blocks(state, pages, of_group, limit)?;
         }
         self.blocks = blocks;
-        if chooses_cutoff && !enqueued_bounds.is_empty() {
-            // As if all other rows were like those of this round, which are the nearest: no more will pass than expected.
-            let share = if before == 0 { 1.0 / 16.0 } else { (8 * self.enqueued) as f64 / rows as f64 };
-            let rank = (enqueued_bounds.len() as f64 * share) as usize;
-            if rank < enqueued_bounds.len() {
-                self.cutoff = *enqueued_bounds.select_nth_unstable_by(rank, f32::total_cmp).1;
-            }
+        self.started = true;
+        self.nearest.refine_nearest(state, pages, &mut self.buffers.found)?;
+        state.queue.reserve(self.buffers.found.len())?;
+        for row in self.buffers.found.drain(..) {
+            state.queue.push(row.into());
         }
         self.enqueue_unopened(state)
     }

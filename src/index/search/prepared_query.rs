@@ -37,6 +37,10 @@ pub struct SubspaceQuery {
     fine_slack: f32,
     /// `[cells]`: distance of the target from each centre.
     centre_distances: Vec<f64>,
+    /// `[parents]`: distance of the target from each parent's centre; from the cells' if they have no parents.
+    parent_distances: Vec<f64>,
+    /// `[cells]`: where centre and target lie in the plane of both and the origin.
+    planes: Vec<CentrePlane>,
     /// How much of a row's error counts against a sum of products: twice the norm of the target.
     error_weight: f32,
     /// `[cells]`: how much better a typical bound by products is than one by squares, if rows have norm 1.
@@ -63,7 +67,7 @@ impl PreparedQuery {
         let mut prepared = Self {
             constant: query.constant,
             scale: scale.into(),
-            slack: (layout.dimensions() + 64) as f64 * 2f64.powi(-23),
+            slack: (layout.dimensions() + layout.subspaces() + 64) as f64 * 2f64.powi(-23),
             active: Vec::new(),
         };
         let Some(extent) = meta.quantizer_extent() else { return Ok(prepared) };
@@ -96,14 +100,14 @@ impl PreparedQuery {
         round_down(squared.clamp(0.0, MAX_SQUARED_DISTANCE.into()))
     }
 
-    /// A lookup table that ranks rows by their cells alone, 16 bytes per subspace: the weighted squared distance of each
-    /// cell's centre from the target, less the smallest, in steps of some length. Not a bound.
+    /// A lookup table that ranks rows by the parents of their cells alone, 16 bytes per subspace: the weighted squared distance of
+    /// each parent's centre from the target, less the smallest, in steps of some length. Not a bound.
     ///
     /// # Errors
     /// [`crate::error::Kind::OutOfMemory`].
-    pub fn cell_ranking_table(&self, subspaces: usize) -> Result<Vec<u8>> {
+    pub fn parent_ranking_table(&self, subspaces: usize) -> Result<Vec<u8>> {
         fn weighted(subspace: &SubspaceQuery) -> impl Iterator<Item = f64> + '_ {
-            subspace.centre_distances.iter().map(|d| d * d * f64::from(subspace.weight))
+            subspace.parent_distances.iter().map(|d| d * d * f64::from(subspace.weight))
         }
         let range = |subspace: &SubspaceQuery| {
             let smallest = weighted(subspace).fold(f64::INFINITY, f64::min);
@@ -124,11 +128,16 @@ impl PreparedQuery {
 impl SubspaceQuery {
     fn new(k: usize, weight: f32, target: &[f32], quantizer: SubspaceQuantizer) -> Result<Self> {
         let n = target.len();
-        let centre_distances = memory::collect(quantizer.centres.chunks_exact(n).map(|c| {
+        let distance = |c: &[f32]| {
             target.iter().zip(c).map(|(t, c)| (f64::from(*t) - f64::from(*c)).powi(2)).sum::<f64>().sqrt()
-        }))?;
+        };
+        let centre_distances: Vec<f64> = memory::collect(quantizer.centres.chunks_exact(n).map(distance))?;
+        let parents = if quantizer.parents.is_empty() { &quantizer.centres } else { &quantizer.parents };
+        let parent_distances = memory::collect(parents.chunks_exact(n).map(distance))?;
         let cells = centre_distances.len();
         let norm = target.iter().map(|&t| f64::from(t).powi(2)).sum::<f64>().sqrt();
+        let planes = quantizer.centres.chunks_exact(n).zip(&centre_distances);
+        let planes = memory::collect(planes.map(|(c, &distance)| CentrePlane::new(target, c, distance)))?;
         let double_error = 2.0 * quantizer.typical_coarse_error();
         let product_gain = |distance: &f64| double_error * (distance - norm);
         Ok(Self {
@@ -140,6 +149,8 @@ impl SubspaceQuery {
             quantizer,
             product_gains: memory::collect(centre_distances.iter().map(product_gain))?,
             centre_distances,
+            planes,
+            parent_distances,
             error_weight: round_up(2.0 * norm * (1.0 + 1e-6)),
             square_tables: memory::collect((0..cells).map(|_| None))?,
             product_table: None,
@@ -147,13 +158,18 @@ impl SubspaceQuery {
         })
     }
 
+    /// The mean squared distance of the cells' centres from the target, times the weight: how much the subspace tells, roughly.
+    pub fn typical_distance(&self) -> f64 {
+        let squares = self.centre_distances.iter().map(|distance| distance * distance);
+        squares.sum::<f64>() / self.centre_distances.len().max(1) as f64 * f64::from(self.weight)
+    }
+
     /// A lower bound of the squared distance from rows of a cell whose distance from the centre is between `min_radius` and
-    /// `max_radius`: the gap between the target and that annulus.
-    pub fn annulus_bound(&self, cell: usize, min_radius: f32, max_radius: f32) -> f32 {
-        let (min, max, distance) =
-            (f64::from(min_radius), f64::from(max_radius), self.centre_distances[cell]);
-        let gap = (min - distance).max(distance - max) - 1e-6 * (distance + max);
-        clamped_square(gap as f32)
+    /// `max_radius`, and whose squared norm is not below `min_squared_norm`: see [`CentrePlane`].
+    pub fn cell_bound(&self, cell: usize, min_radius: f32, max_radius: f32, min_squared_norm: f32) -> f32 {
+        let (min, max) = (f64::from(min_radius), f64::from(max_radius));
+        let squared = self.planes[cell].squared_gap(min, max, min_squared_norm.into());
+        (squared.max(0.0) as f32).min(MAX_SQUARED_DISTANCE)
     }
 
     /// The lookup table for the high nibbles of a cell's rows, and what its sums stand for, if no row's squared norm is below
@@ -194,6 +210,65 @@ impl SubspaceQuery {
     }
 }
 
+/// The half-plane of the origin, a cell's centre and the target. Every point of the space has a place in it, by how far it reaches
+/// along the direction of the centre and how far it is from that line; two points are at least as far apart as their places.
+///
+/// Rows with a distance from the centre between two radii have their places in an annulus, and outside of the circle of the
+/// smallest norm. Of the annulus alone, which is the triangle inequality, most would be near most targets; rows of norm 1 do
+/// not reach those parts of it.
+struct CentrePlane {
+    /// The length of the centre.
+    centre: f64,
+    /// The target's place, along the direction of the centre and away from it.
+    along: f64,
+    across: f64,
+    /// The target's length, and its distance from the centre.
+    length: f64,
+    distance: f64,
+}
+
+impl CentrePlane {
+    fn new(target: &[f32], centre: &[f32], distance: f64) -> Self {
+        let dot =
+            |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
+        let (length, squared) = (dot(centre, centre).sqrt(), dot(target, target));
+        let along = if length > 0.0 { dot(target, centre) / length } else { 0.0 };
+        let across = (squared - along * along).max(0.0).sqrt();
+        Self { centre: length, along, across, length: squared.sqrt(), distance }
+    }
+
+    /// A lower bound of the target's squared distance from points between `min` and `max` from the centre whose squared norm is
+    /// not below `norm2`. Not positive if that says nothing.
+    fn squared_gap(&self, min: f64, max: f64, norm2: f64) -> f64 {
+        let Self { centre, along, across, length, distance } = *self;
+        let gap = (min - distance).max(distance - max).max(0.0);
+        // What rounding may cost, as a share of the largest distance.
+        let lost = 2e-6 * (distance + max) * (distance + max);
+        let squares = centre * centre + max * max + norm2;
+        if centre * centre <= 1e-12 * squares || distance <= 0.0 || norm2 <= 0.0 {
+            return gap * gap - lost;
+        }
+        // If the nearest place of the annulus is outside of the circle, the norm excludes nothing.
+        let radius = distance.min(max).max(min);
+        let nearest = centre * centre + radius * radius + 2.0 * centre * radius * (along - centre) / distance;
+        if nearest >= norm2 - 1e-9 * squares {
+            return gap * gap - lost;
+        }
+        // Otherwise the nearest place is on the circle: where the target's direction crosses it, or the annulus ends.
+        let inverse = 0.5 / centre;
+        let (from, to) = (
+            (norm2 + centre * centre - max * max) * inverse,
+            (norm2 + centre * centre - min * min) * inverse,
+        );
+        let error = 1e-12 * squares * inverse;
+        let norm = norm2.sqrt();
+        let x = if length > 0.0 { norm * along / length } else { 0.0 };
+        let x = x.max(from - error).min(to + error).max(-norm).min(norm);
+        let y = (norm2 - x * x).max(0.0).sqrt();
+        (x - along).powi(2) + (y - across).powi(2) - lost
+    }
+}
+
 /// The value that is there, or else the one that `make` returns.
 #[inline]
 fn get_or_try_insert<T>(slot: &mut Option<T>, make: impl FnOnce() -> Result<T>) -> Result<&mut T> {
@@ -207,4 +282,23 @@ fn get_or_try_insert<T>(slot: &mut Option<T>, make: impl FnOnce() -> Result<T>) 
 fn clamped_square(distance: f32) -> f32 {
     let distance = distance.max(0.0);
     (distance * distance).min(MAX_SQUARED_DISTANCE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cell_tells_more_of_rows_of_norm_1_than_the_triangle_inequality() {
+        // Rows of norm 1 at 0.6 from the centre (0.8, 0) lie at (0.8, ±0.6): the squared distance of (0, 1) is 0.64 + 0.16. Of the annulus, the
+        // nearest point is |(0.8, 0) − (0, 1)| − 0.6 away, which is 0.463 squared.
+        let distance = 1.64f64.sqrt();
+        let plane = CentrePlane::new(&[0.0, 1.0], &[0.8, 0.0], distance);
+        let gap = |norm2| plane.squared_gap(0.6, 0.6, norm2);
+        assert!((gap(1.0) - 0.8).abs() < 1e-5, "{}", gap(1.0));
+        assert!((gap(0.0) - (distance - 0.6).powi(2)).abs() < 1e-5, "{}", gap(0.0));
+        // In a cell that reaches further, the nearest row is where the target points.
+        assert!(plane.squared_gap(0.6, 1.5, 1.0) <= 0.0);
+        assert!((plane.squared_gap(0.6, 1.5, 1.44) - 0.04).abs() < 1e-4);
+    }
 }

@@ -35,6 +35,14 @@ pub enum RowRef {
     Position(u16),
 }
 
+impl RowRef {
+    /// The number, of whichever kind.
+    pub fn number(self) -> usize {
+        let (Self::Number(number) | Self::Position(number)) = self;
+        number.into()
+    }
+}
+
 /// Refines rows, and keeps its buffers from one call to the next.
 #[derive(Default)]
 pub struct Refiner {
@@ -88,10 +96,7 @@ impl Refiner {
         group.read_cell_starts(pages, &mut self.buffer)?;
         self.rows.clear();
         memory::reserve(&mut self.rows, rows.len())?;
-        self.rows.extend(rows.iter().map(|&coarse| {
-            let (RowRef::Number(row) | RowRef::Position(row)) = coarse.row;
-            RowSum { coarse, row: row.into(), sum: 0.0 }
-        }));
+        self.rows.extend(rows.iter().map(|&coarse| RowSum { coarse, row: coarse.row.number(), sum: 0.0 }));
         if let Some(CoarseRow { row: RowRef::Position(_), .. }) = rows.first() {
             self.find_rows(pages, group)?;
         }

@@ -132,16 +132,21 @@ impl SearchState {
         }
         self.queue.reserve(others.len())?;
         others.into_iter().for_each(|item| self.queue.push(item));
-        self.refine(pages, &mut rows)?;
+        self.refine(pages, &mut rows, |_| {})?;
         self.next_rows = rows;
         Ok(())
     }
 
-    /// Refines rows, all known by number or all by position, and puts them into the queue.
+    /// Refines rows, all known by number or all by position, puts them into the queue, and calls `done` with each bound.
     ///
     /// # Errors
     /// Those of [`Pages::read`] and of [`Refiner::refine`].
-    pub fn refine<P: Pages + ?Sized>(&mut self, pages: &P, rows: &mut [CoarseRow]) -> PageResult<()> {
+    pub fn refine<P: Pages + ?Sized>(
+        &mut self,
+        pages: &P,
+        rows: &mut [CoarseRow],
+        mut done: impl FnMut(f32),
+    ) -> PageResult<()> {
         // In the order in which they lie.
         rows.sort_unstable_by_key(|row| (row.group, row.row));
         let queue = &mut self.queue;
@@ -151,10 +156,22 @@ impl SearchState {
             queue.reserve(rows.len())?;
             self.refiner.refine(pages, &mut self.query, group, rows, |row, bound| {
                 queue.push(QueueItem { bound, candidate: Candidate::FineRow { row, group: number } });
+                done(bound);
             })?;
             self.stats.refined += rows.len() as u64;
         }
         Ok(())
+    }
+}
+
+impl From<CoarseRow> for QueueItem {
+    fn from(coarse: CoarseRow) -> Self {
+        let group = coarse.group;
+        let candidate = match coarse.row {
+            RowRef::Number(row) => Candidate::CoarseRow { row, group },
+            RowRef::Position(position) => Candidate::CoarsePosition { position, group },
+        };
+        Self { bound: coarse.bound, candidate }
     }
 }
 

@@ -61,7 +61,8 @@ impl Fixture {
         let memory = Memory::default();
         memory.put(PageTag::of(PageKind::Meta), &[0]);
         let directory = memory.put(PageTag::of(PageKind::Directory), &[0]);
-        let sample: Vec<f16> = rows.iter().take(trained_on).flatten().copied().collect();
+        let step = (rows.len() / trained_on.max(1)).max(1);
+        let sample: Vec<f16> = rows.iter().step_by(step).take(trained_on).flatten().copied().collect();
         let quantizer = train_quantizer(layout, &sample, cells).unwrap();
         let tag = PageTag { kind: PageKind::Quantizer, generation: 1 };
         let at = memory.put(tag, &quantizer.to_bytes().unwrap());

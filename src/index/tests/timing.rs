@@ -3,29 +3,41 @@
 use super::fixture::{clustered, Fixture, Noise};
 use crate::index::{SearchMode, SearchStats};
 use crate::space::{EmbeddingRef, Layout, Query};
+use half::f16;
+
+/// The first rows of a file of half-precision numbers.
+fn read_rows(layout: Layout, path: &str, rows: usize) -> Vec<Vec<f16>> {
+    let bytes = std::fs::read(path).unwrap();
+    let row = |bytes: &[u8]| bytes.chunks_exact(2).map(|b| f16::from_le_bytes([b[0], b[1]])).collect();
+    bytes.chunks_exact(2 * layout.dimensions()).take(rows).map(row).collect()
+}
 
 /// `cargo test --release --lib how_long_a_search_takes -- --ignored --nocapture`
 #[test]
 #[ignore = "a benchmark"]
 fn how_long_a_search_takes() {
     let number = |name: &str, default: usize| std::env::var(name).map_or(default, |v| v.parse().unwrap());
-    let (count, group, cells) = (number("ROWS", 200_000), number("GROUP", 16_384), number("CELLS", 16));
-    let layout = Layout::new(8, 50, 7).unwrap();
-    let rows = clustered(layout, count, 1);
+    let (count, group, cells) = (number("ROWS", 200_000), number("GROUP", 16_384), number("CELLS", 256));
+    let layout = Layout::new(number("SUBSPACES", 8), 50, 7).unwrap();
+    let rows = match std::env::var("DATA") {
+        Ok(path) => read_rows(layout, &path, count),
+        Err(_) => clustered(layout, count, 1),
+    };
+    let known: Vec<Vec<f16>> = rows.iter().step_by(count.div_ceil(4000)).cloned().collect();
     let start = std::time::Instant::now();
     let fixture = Fixture::new(layout, rows, cells, group.min(count), 8192);
     println!("build {:.2} s", start.elapsed().as_secs_f64());
     let bytes = f64::from(fixture.meta.end) * 8192.0;
-    println!("{:.4} bytes a dimension and row", bytes / count as f64 / 400.0);
+    println!("{:.4} bytes a dimension and row", bytes / (count * layout.dimensions()) as f64);
     let mut noise = Noise(77);
     let mut question = |kind: &str| -> Query {
-        let row = |i: usize| EmbeddingRef { layout, values: &fixture.rows[i] };
-        let some = noise.below(count);
+        let row = |i: usize| EmbeddingRef { layout, values: &known[i % known.len()] };
+        let some = noise.below(known.len());
         let near = |k: usize| {
             // The mean of the rows around a row, as in an attribute value's query.
-            let target: Vec<f32> = fixture.rows[some][layout.range(k)].iter().map(|v| v.to_f32()).collect();
+            let target: Vec<f32> = known[some][layout.range(k)].iter().map(|v| v.to_f32()).collect();
             let mut mean = [0f32; 50];
-            for other in fixture.rows.iter().take(4000).map(|r| &r[layout.range(k)]) {
+            for other in known.iter().map(|r| &r[layout.range(k)]) {
                 if other.iter().zip(&target).map(|(a, b)| a.to_f32() * b).sum::<f32>() > 0.5 {
                     mean.iter_mut().zip(other).for_each(|(m, x)| *m += x.to_f32());
                 }
@@ -38,7 +50,7 @@ fn how_long_a_search_takes() {
             "one, value" => Query::subspace(layout, 3, &near(3)).unwrap(),
             "two, like" => {
                 let a = Query::like(row(some), &[3]).unwrap();
-                let b = Query::like(row((some + 1) % count), &[6]).unwrap().as_ref().scaled(2.0).unwrap();
+                let b = Query::like(row(some + 1), &[6]).unwrap().as_ref().scaled(2.0).unwrap();
                 a.as_ref().plus(&b.as_ref()).unwrap()
             }
             "two, value" => {
@@ -46,7 +58,11 @@ fn how_long_a_search_takes() {
                 let b = Query::subspace(layout, 6, &near(6)).unwrap().as_ref().scaled(2.0).unwrap();
                 a.as_ref().plus(&b.as_ref()).unwrap()
             }
-            _ => Query::like(row(some), &[0, 1, 2, 3, 4, 5, 6, 7]).unwrap(),
+            "category" => {
+                let means: Vec<f32> = (0..layout.subspaces()).flat_map(&near).collect();
+                Query::superspace(layout, means).unwrap()
+            }
+            _ => Query::like(row(some), &(0..layout.subspaces()).collect::<Vec<_>>()).unwrap(),
         }
     };
     let only = std::env::var("ONLY").unwrap_or_default();
@@ -55,6 +71,7 @@ fn how_long_a_search_takes() {
         ("one, value", SearchMode::Exact),
         ("two, like", SearchMode::Exact),
         ("two, value", SearchMode::Exact),
+        ("category", SearchMode::Exact),
         ("superspace", SearchMode::Exact),
         ("superspace", SearchMode::Approximate { candidates: 50 }),
         ("superspace", SearchMode::Approximate { candidates: 200 }),
@@ -64,7 +81,7 @@ fn how_long_a_search_takes() {
             continue;
         }
         let (mut times, mut right, mut total) = (Vec::new(), 0, SearchStats::default());
-        for _ in 0..50 {
+        for _ in 0..number("QUERIES", 50) {
             let query = question(kind);
             let start = std::time::Instant::now();
             let (found, stats) = fixture.nearest(&query, mode, 10);
@@ -78,12 +95,12 @@ fn how_long_a_search_takes() {
         times.sort_by(f64::total_cmp);
         println!(
             "{kind:12} {mode:?}: {:.2} ms (best {:.2}), recall {:.3}, bounded {}, refined {}, returned {}",
-            times[25],
-            times[2],
-            right as f64 / 500.0,
-            total.bounded / 50,
-            total.refined / 50,
-            total.returned / 50
+            times[times.len() / 2],
+            times[times.len() / 20],
+            right as f64 / (10 * times.len()) as f64,
+            total.bounded / times.len() as u64,
+            total.refined / times.len() as u64,
+            total.returned / times.len() as u64
         );
     }
 }

@@ -9,7 +9,7 @@ use crate::space::EmbeddingRef;
 use pgrx::pg_sys;
 
 /// Rows to read: as many as a quantizer is trained from at most, and some to choose from.
-const SAMPLE_ROWS: usize = 10_000;
+const SAMPLE_ROWS: usize = 20_000;
 
 /// The state of the scan that samples.
 struct SampleSink<'a> {
