@@ -111,8 +111,8 @@ fn nearest_rows_are_those_of_brute_force() {
 fn an_index_keeps_the_oldest_format_that_can_say_what_it_is() {
     let layout = Layout::new(2, 5, 7).unwrap();
     let meta = Fixture::new(layout, clustered(layout, 10, 1), 4, 1000, 10).meta;
-    let changed = Meta { layout: None, tail_generation: 9, horizon: 1 << 40 | 77, ..meta.clone() };
-    let finer = Meta { cells: MAX_CELLS as u32, ..meta.clone() };
+    let changed = Meta { layout: None, tail_generation: 9, horizon: 1 << 40 | 77, ..meta };
+    let finer = Meta { cells: MAX_CELLS as u32, ..meta };
     for (meta, version) in [(meta, OLDEST_VERSION), (changed, 3), (finer, VERSION)] {
         assert_eq!(meta.to_bytes()[4..8], version.to_le_bytes());
         assert_eq!(Meta::from_bytes(&meta.to_bytes()).map_err(PageError::into_error).unwrap(), meta);
