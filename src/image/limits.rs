@@ -12,8 +12,8 @@ pub struct Limits {
     ///
     /// Per pixel, an image needs its decoded form (3 bytes for RGB, 4 for RGBA, twice that at 16 bits) plus the larger of
     /// 3 bytes (our RGB copy) and the decoder's own buffers: 6 bytes for a progressive JPEG without subsampling, 5 for
-    /// GIF, 9 for WebP, 16 for AVIF, 32 for JPEG XL, the largest strip or tile for TIFF. So the default of 512 MiB admits 89
-    /// megapixels of baseline JPEG, 59 of progressive, 41 of WebP, 28 of AVIF and 15 of JPEG XL.
+    /// GIF, 9 for WebP, 12 for AVIF, 16 for JPEG XL, the largest strip or tile for TIFF. So the default of 512 MiB admits 89
+    /// megapixels of baseline JPEG, 59 of progressive, 41 of WebP, 35 of AVIF and 28 of JPEG XL.
     pub max_memory: u64,
     /// Most work that decoding may take, in pixels (`coopembed.max_image_work`); see [`Estimate::work`].
     pub max_work: u64,
