@@ -22,7 +22,8 @@ impl<'a> Directory<'a> {
         } else {
             (usize::from(directory.short(start)?), start.checked_add(2)?)
         };
-        bytes.get(directory.at..)?;
+        let size = directory.entries * if directory.big { 20 } else { 12 };
+        bytes.get(directory.at..directory.at.checked_add(size)?)?;
         Some(directory)
     }
 
@@ -64,6 +65,11 @@ impl<'a> Directory<'a> {
         Some((at, size, count))
     }
 
+    /// Whether the file ends before the values of one of these tags do.
+    pub(super) fn is_cut_off(&self, tags: &[u16]) -> bool {
+        tags.iter().any(|tag| self.find(*tag).is_some() && self.data(*tag).is_none())
+    }
+
     /// A tag's values, as far as the file has them.
     pub(super) fn values(&self, tag: u16) -> impl Iterator<Item = u64> + '_ {
         let (at, size, count) = self.find(tag).unwrap_or((0, 1, 0));
@@ -78,6 +84,6 @@ impl<'a> Directory<'a> {
     /// The bytes of a tag's values.
     pub(super) fn data(&self, tag: u16) -> Option<&'a [u8]> {
         let (at, size, count) = self.find(tag)?;
-        self.bytes.get(at..at.checked_add(size * count)?)
+        self.bytes.get(at..at.checked_add(size.checked_mul(count)?)?)
     }
 }

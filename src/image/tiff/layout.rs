@@ -2,7 +2,7 @@
 
 use super::compression::Compression;
 use super::directory::Directory;
-use super::{damaged, NAME};
+use super::{damaged, truncated, NAME};
 use crate::error::Result;
 use crate::image::decode_error::{corrupt, unsupported};
 use crate::image::limits::Limits;
@@ -33,6 +33,31 @@ mod tag {
     pub(super) const SAMPLE_FORMAT: u16 = 339;
     pub(super) const YCBCR_SUBSAMPLING: u16 = 530;
     pub(super) const DNG_VERSION: u16 = 50_706;
+
+    /// Those that the layout depends on.
+    pub(super) const ALL: &[u16] = &[
+        IMAGE_WIDTH,
+        IMAGE_LENGTH,
+        BITS_PER_SAMPLE,
+        COMPRESSION,
+        PHOTOMETRIC,
+        FILL_ORDER,
+        STRIP_OFFSETS,
+        SAMPLES_PER_PIXEL,
+        ROWS_PER_STRIP,
+        STRIP_BYTES,
+        PLANAR_CONFIGURATION,
+        T4_OPTIONS,
+        PREDICTOR,
+        TILE_WIDTH,
+        TILE_LENGTH,
+        TILE_OFFSETS,
+        TILE_BYTES,
+        INK_SET,
+        EXTRA_SAMPLES,
+        SAMPLE_FORMAT,
+        YCBCR_SUBSAMPLING,
+    ];
 }
 
 /// What a pixel's colours are.
@@ -116,6 +141,9 @@ impl Layout {
     /// [`Kind::InvalidImage`](crate::error::Kind::InvalidImage) for what is not decoded, by name, and for contradictions; those of the
     /// limits.
     pub(super) fn read(directory: &Directory, bytes: &[u8], limits: &Limits) -> Result<Self> {
+        if directory.is_cut_off(tag::ALL) {
+            return Err(truncated());
+        }
         let value = |tag, default| directory.value(tag).unwrap_or(default);
         let size = |tag| u32::try_from(value(tag, 0)).unwrap_or(u32::MAX);
         let (width, height) = (size(tag::IMAGE_WIDTH), size(tag::IMAGE_LENGTH));

@@ -138,20 +138,23 @@ fn image_of_words(words: Vec<u16>, channels: usize, (width, height): (u32, u32))
     image.map(Samples::Image).ok_or_else(damaged)
 }
 
-/// Floats to 16 bits. Files do not say what white is: 1, 255 or 65,535, whichever the greatest sample is near; and the greatest itself
-/// beyond these.
+/// Floats to 16 bits. Files do not say what white is: 1, or 255 or 65,535 if more than half of what is not black is beyond the
+/// one before. A few samples beyond are highlights, and clipped.
 fn floats_to_words(samples: Vec<f32>, channels: usize, has_alpha: bool) -> Result<Vec<u16>> {
     let colours = channels - usize::from(has_alpha);
-    let greatest = samples
-        .chunks_exact(channels)
-        .flat_map(|pixel| &pixel[..colours])
-        .filter(|sample| sample.is_finite())
-        .fold(0.0f32, |greatest, sample| greatest.max(*sample));
-    let white = match greatest {
-        ..=2.0 => 1.0,
-        ..=510.0 => 255.0,
-        ..=131_070.0 => 65_535.0,
-        beyond => beyond,
+    let beyond = |limit: f32| {
+        let colours = samples.chunks_exact(channels).flat_map(|pixel| &pixel[..colours]);
+        let (mut light, mut beyond) = (0usize, 0usize);
+        for sample in colours.filter(|sample| **sample > 0.0) {
+            light += 1;
+            beyond += usize::from(*sample > limit);
+        }
+        2 * beyond > light
+    };
+    let white = match (beyond(2.0), beyond(510.0)) {
+        (false, _) => 1.0,
+        (_, false) => 255.0,
+        _ => 65_535.0,
     };
     let alpha_white = samples.chunks_exact(channels).map(|pixel| pixel[channels - 1]).fold(0.0f32, f32::max);
     let alpha_white = if alpha_white <= 1.0 { 1.0 } else { white };
