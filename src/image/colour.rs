@@ -259,22 +259,137 @@ where
     image
 }
 
-/// Whether a profile changes colours by no more than rounding does: most are sRGB's own, in many wordings.
+/// Whether a profile means sRGB, which most do, in many wordings: by its primaries and curves, without computing a transform.
 fn is_srgb(profile: &ColorProfile) -> bool {
-    const STEPS: [u8; 9] = [0, 16, 48, 80, 112, 144, 176, 208, 255];
-    let is_grey = profile.color_space == DataColorSpace::Gray;
-    let colours: Vec<u8> = if is_grey {
-        STEPS.to_vec()
-    } else {
-        let steps = || STEPS.iter().copied();
-        steps().flat_map(|r| steps().flat_map(move |g| steps().flat_map(move |b| [r, g, b]))).collect()
+    let is_srgb_curve = |curve: &Option<ToneReprCurve>| {
+        let curve = curve.as_ref();
+        // Half a step of eight bits where curves are steepest.
+        (0..=32).map(|i| i as f32 / 32.0).all(|x| {
+            let light = curve.and_then(|curve| light_of(curve, x));
+            light.is_some_and(|light| (encoded(light) - x).abs() < 0.004)
+        })
     };
-    let mut converted = vec![0; if is_grey { 3 * colours.len() } else { colours.len() }];
-    let from = if is_grey { Layout::Gray } else { Layout::Rgb };
-    let transform = profile.create_transform_8bit(from, &ColorProfile::new_srgb(), Layout::Rgb, options());
-    // What cannot be transformed is taken as sRGB, too.
-    let done = transform.is_ok_and(|transform| transform.transform(&colours, &mut converted).is_ok());
-    let repeat = if is_grey { 3 } else { 1 };
-    let original = colours.iter().flat_map(|c| std::iter::repeat_n(*c, repeat));
-    !done || original.zip(&converted).all(|(a, b)| a.abs_diff(*b) <= 2)
+    if profile.color_space == DataColorSpace::Gray {
+        return is_srgb_curve(&profile.gray_trc);
+    }
+    let srgb = ColorProfile::new_srgb();
+    let primaries = |p: &ColorProfile| [p.red_colorant, p.green_colorant, p.blue_colorant];
+    let is_near = |(a, b): (moxcms::Xyzd, moxcms::Xyzd)| {
+        [a.x - b.x, a.y - b.y, a.z - b.z].iter().all(|difference| difference.abs() < 0.002)
+    };
+    let has_table = profile.lut_a_to_b_perceptual.is_some() || profile.lut_a_to_b_colorimetric.is_some();
+    !has_table
+        && primaries(profile).into_iter().zip(primaries(&srgb)).all(is_near)
+        && [&profile.red_trc, &profile.green_trc, &profile.blue_trc].into_iter().all(is_srgb_curve)
+}
+
+/// sRGB's sample for light, both in [0, 1].
+fn encoded(light: f32) -> f32 {
+    if light <= 0.003_130_8 {
+        12.92 * light
+    } else {
+        1.055 * light.powf(1.0 / 2.4) - 0.055
+    }
+}
+
+/// The light of a sample by a profile's curve (ICC.1, 10.6 and 10.18).
+fn light_of(curve: &ToneReprCurve, x: f32) -> Option<f32> {
+    match curve {
+        ToneReprCurve::Lut(table) => match table[..] {
+            [] => Some(x),
+            [gamma] => Some(x.powf(f32::from(gamma) / 256.0)),
+            _ => {
+                let at = x * (table.len() - 1) as f32;
+                let (low, high) =
+                    (*table.get(at as usize)?, *table.get((at as usize + 1).min(table.len() - 1))?);
+                Some((f32::from(low) + (f32::from(high) - f32::from(low)) * at.fract()) / 65_535.0)
+            }
+        },
+        ToneReprCurve::Parametric(parameters) => Some(match parameters[..] {
+            [g] => x.powf(g),
+            [g, a, b] => {
+                if x >= -b / a {
+                    (a * x + b).powf(g)
+                } else {
+                    0.0
+                }
+            }
+            [g, a, b, c] => {
+                if x >= -b / a {
+                    (a * x + b).powf(g) + c
+                } else {
+                    c
+                }
+            }
+            [g, a, b, c, d] => {
+                if x >= d {
+                    (a * x + b).powf(g)
+                } else {
+                    c * x
+                }
+            }
+            [g, a, b, c, d, e, f] => {
+                if x >= d {
+                    (a * x + b).powf(g) + e
+                } else {
+                    c * x + f
+                }
+            }
+            _ => return None,
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn profiles_of_srgb_are_known_and_others_are_not() {
+        assert!(is_srgb(&ColorProfile::new_srgb()));
+        let of_table = |curve: fn(f32) -> f32| {
+            let table = (0..1024).map(|i| (curve(i as f32 / 1023.0) * 65_535.0).round() as u16).collect();
+            let curve = Some(ToneReprCurve::Lut(table));
+            ColorProfile {
+                red_trc: curve.clone(),
+                green_trc: curve.clone(),
+                blue_trc: curve,
+                ..ColorProfile::new_srgb()
+            }
+        };
+        let srgb = |x: f32| if x <= 0.040_45 { x / 12.92 } else { ((x + 0.055) / 1.055).powf(2.4) };
+        assert!(is_srgb(&of_table(srgb)));
+        assert!(!is_srgb(&of_table(|x| x.powf(1.8))));
+        assert!(!is_srgb(&of_table(|x| x)));
+        for other in
+            [ColorProfile::new_display_p3(), ColorProfile::new_adobe_rgb(), ColorProfile::new_pro_photo_rgb()]
+        {
+            assert!(!is_srgb(&other));
+        }
+        assert!(!is_srgb(&ColorProfile::new_gray_with_gamma(1.0)));
+    }
+
+    #[test]
+    fn a_damaged_profile_is_as_none() {
+        let image = DynamicImage::new_rgb8(3, 2);
+        let bytes = ColorProfile::new_display_p3().encode().unwrap();
+        for length in [0, 1, 100, 128, bytes.len() / 2] {
+            let space = ColourSpace::from_icc(Some(bytes[..length].to_vec()));
+            assert_eq!(to_srgb(Samples::Image(image.clone()), space).unwrap(), image);
+        }
+    }
+
+    /// Green of Display P3 is beyond sRGB; a grey is the same in both.
+    #[test]
+    fn samples_are_converted_and_alpha_is_not() {
+        let profile = ColorProfile::new_display_p3().encode().unwrap();
+        let image = ::image::RgbaImage::from_fn(2, 1, |x, _| {
+            ::image::Rgba(if x == 0 { [0, 200, 0, 77] } else { [90, 90, 90, 255] })
+        });
+        let found =
+            to_srgb(Samples::Image(image.into()), ColourSpace::from_icc(Some(profile))).unwrap().into_rgba8();
+        let ([r, g, b, a], grey) = (found.get_pixel(0, 0).0, found.get_pixel(1, 0).0);
+        assert!(r == 0 && (203..=208).contains(&g) && b == 0 && a == 77, "{r} {g} {b} {a}");
+        assert!(grey[..3].iter().all(|c| c.abs_diff(90) <= 1), "{grey:?}");
+    }
 }

@@ -213,6 +213,7 @@ fn decode_item(data: Vec<u8>, (width, height): (u32, u32)) -> Result<Picture> {
     let mut settings = Settings::new();
     settings.set_n_threads(1);
     settings.set_max_frame_delay(1);
+    settings.set_all_layers(false);
     settings.set_frame_size_limit(width.checked_mul(height).ok_or_else(damaged)?);
     let mut decoder = Decoder::with_settings(&settings).map_err(|_| memory::out_of_memory(0))?;
     match decoder.send_data(data, None, None, None) {

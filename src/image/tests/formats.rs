@@ -138,7 +138,14 @@ fn float_samples_are_clipped_to_one() {
     assert_eq!(found.get_pixel(1, 1).0, [128, 0, 255]);
     let nan = ImageBuffer::from_pixel(2, 2, Rgba([f32::NAN, 0.0, 1.0, 0.5]));
     let found = decoded(&encoded(&nan.into(), ImageFormat::Tiff)).unwrap();
-    assert_eq!(found.get_pixel(1, 1).0, [128, 128, 255]);
+    // Half is 32768 of 65535.
+    assert_eq!(found.get_pixel(1, 1).0, [127, 127, 255]);
+    // Most of a picture beyond 2, or 510, has another white.
+    for white in [255.0, 65_535.0] {
+        let rgb = ImageBuffer::from_pixel(2, 2, Rgb([0.2 * white, 0.6 * white, white]));
+        let found = decoded(&encoded(&rgb.into(), ImageFormat::Tiff)).unwrap();
+        assert_eq!(found.get_pixel(1, 1).0, [51, 153, 255]);
+    }
 }
 
 #[test]

@@ -35,7 +35,7 @@ const FILES: [&str; 32] = [
     "made/avif_422.avif",
     "made/jxl_alpha.jxl",
     "made/jxl_grey.jxl",
-    "made/text.ppm",
+    "made/sixteen_bits.pgm",
     "made/png.ico",
     "made/bmp.ico",
 ];

@@ -168,6 +168,12 @@ impl Layout {
         {
             return Err(corrupt(NAME, "a compression for black and white is used for colours"));
         }
+        if planar && subsampling != (1, 1) {
+            return Err(unsupported("TIFF with subsampled colours in planes"));
+        }
+        if colours == Colours::YCbCr && compression == Compression::Jpeg && samples != 3 {
+            return Err(unsupported("TIFF with JPEG and an extra channel"));
+        }
         let predictor = match compression {
             Compression::Lzw | Compression::Deflate | Compression::Zstandard | Compression::Lzma => {
                 value(tag::PREDICTOR, 1)

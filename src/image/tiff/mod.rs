@@ -45,6 +45,9 @@ const ICC_PROFILE: u16 = 34_675;
 /// many times.
 const MAX_OVERLAP: u64 = 8;
 
+/// Work of making a decompressor, most of which clear tables of 32 kB.
+const CHUNK_WORK: u64 = 500;
+
 fn damaged() -> Error {
     corrupt(NAME, DAMAGED)
 }
@@ -109,6 +112,8 @@ impl OpenedTiff<'_> {
         // Samples that nobody uses are decompressed, too.
         let stored = layout.samples as u64 * u64::from(layout.bits).div_ceil(8);
         let mut work = padded * work_per_pixel(stored.max(pixel_bytes)) * layout.compression.work();
+        // Each further chunk makes a decompressor anew.
+        work += (layout.chunks.len() as u64).saturating_sub(1) * CHUNK_WORK;
         let mut chunk = layout.chunk_bytes(layout.chunk.1);
         let (mut read, mut longest) = (0u64, 0);
         for (_, length) in &layout.chunks {
@@ -239,6 +244,8 @@ impl OpenedTiff<'_> {
             return;
         }
         let (mut floats, mut integers) = (Vec::new(), Vec::new());
+        // Indices of palettes are not scaled.
+        let is_index = layout.colours == Colours::Palette;
         for (i, row) in bytes.chunks_exact_mut(row_bytes).take(chunk.rows as usize).enumerate() {
             let y = chunk.y + i as u32;
             samples::undo_predictor(row, layout, layout.chunk_samples());
@@ -250,12 +257,13 @@ impl OpenedTiff<'_> {
             match canvas {
                 Canvas::Floats(canvas) => self.place_samples(&floats, chunk, y, canvas),
                 Canvas::Words(canvas) => {
+                    let bits = if is_index { 16 } else { layout.bits };
                     let words: Vec<u16> =
-                        integers.iter().map(|value| scaled(*value, layout.bits, 16) as u16).collect();
+                        integers.iter().map(|value| scaled(*value, bits, 16) as u16).collect();
                     self.place_samples(&words, chunk, y, canvas);
                 }
                 Canvas::Bytes(canvas) => {
-                    let bits = if layout.colours == Colours::Palette { 8 } else { layout.bits };
+                    let bits = if is_index { 8 } else { layout.bits };
                     let bytes: Vec<u8> = integers.iter().map(|value| scaled(*value, bits, 8) as u8).collect();
                     self.place_samples(&bytes, chunk, y, canvas);
                 }
