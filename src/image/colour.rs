@@ -350,12 +350,9 @@ mod tests {
         let of_table = |curve: fn(f32) -> f32| {
             let table = (0..1024).map(|i| (curve(i as f32 / 1023.0) * 65_535.0).round() as u16).collect();
             let curve = Some(ToneReprCurve::Lut(table));
-            ColorProfile {
-                red_trc: curve.clone(),
-                green_trc: curve.clone(),
-                blue_trc: curve,
-                ..ColorProfile::new_srgb()
-            }
+            let mut profile = ColorProfile::new_srgb();
+            (profile.red_trc, profile.green_trc, profile.blue_trc) = (curve.clone(), curve.clone(), curve);
+            profile
         };
         let srgb = |x: f32| if x <= 0.040_45 { x / 12.92 } else { ((x + 0.055) / 1.055).powf(2.4) };
         assert!(is_srgb(&of_table(srgb)));
