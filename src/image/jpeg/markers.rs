@@ -29,8 +29,6 @@ pub(in crate::image) struct Frame<'a> {
     repeated_samples: u64,
     /// Markers in the file.
     markers: u64,
-    /// Metadata segments (APP1) among them.
-    metadata_segments: u64,
     /// Frame headers. The fields above are of the first.
     pub(super) headers: u64,
 }
