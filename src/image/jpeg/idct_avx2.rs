@@ -7,14 +7,11 @@ use std::arch::x86_64::*;
 #[target_feature(enable = "avx2")]
 pub(super) fn inverse_dct(blocks: &[[i16; 64]], quantisation: &[u16; 64], out: &mut [u8], stride: usize) {
     let (factors, _) = quantisation.as_chunks::<8>();
-    // SAFETY: eight 16-bit numbers are 128 bits.
-    let factors: [__m256i; 8] = std::array::from_fn(|y| {
-        _mm256_cvtepu16_epi32(unsafe { _mm_loadu_si128(factors[y].as_ptr().cast()) })
-    });
+    let factors: [__m256i; 8] =
+        std::array::from_fn(|y| _mm256_cvtepu16_epi32(load(&factors[y].map(|factor| factor as i16))));
     for (i, block) in blocks.iter().enumerate() {
         let (rows, _) = block.as_chunks::<8>();
-        // SAFETY: eight 16-bit numbers are 128 bits.
-        let rows: [__m128i; 8] = std::array::from_fn(|y| unsafe { _mm_loadu_si128(rows[y].as_ptr().cast()) });
+        let rows: [__m128i; 8] = std::array::from_fn(|y| load(&rows[y]));
         let mut any = _mm_srli_si128::<2>(rows[0]);
         for row in &rows[1..] {
             any = _mm_or_si128(any, *row);
@@ -49,6 +46,13 @@ pub(super) fn inverse_dct(blocks: &[[i16; 64]], quantisation: &[u16; 64], out: &
             }
         }
     }
+}
+
+#[target_feature(enable = "avx2")]
+#[inline]
+fn load(numbers: &[i16; 8]) -> __m128i {
+    // SAFETY: eight 16-bit numbers are 128 bits, and the load needs no alignment.
+    unsafe { _mm_loadu_si128(numbers.as_ptr().cast()) }
 }
 
 #[target_feature(enable = "avx2")]
