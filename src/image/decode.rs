@@ -3,7 +3,7 @@
 
 use super::decode_error::{corrupt, DAMAGED};
 use super::limits::{Estimate, Limits};
-use super::pixels::Pixels;
+use super::pixels::Opened;
 use super::recognise::{recognise, Format};
 use super::{avif, colour, flatten, gif, jpeg, jpeg_xl, library, tiff};
 use crate::error::Result;
@@ -11,15 +11,6 @@ use crate::memory;
 use ::image::metadata::Orientation;
 use ::image::{DynamicImage, RgbImage};
 use std::panic::{catch_unwind, AssertUnwindSafe};
-
-/// An image whose headers have been read and are within the limits.
-pub(super) trait Opened {
-    /// What decoding takes.
-    fn estimate(&self) -> Estimate;
-
-    /// Decodes it.
-    fn decode(self: Box<Self>, limits: &Limits) -> Result<Pixels>;
-}
 
 /// Decodes an image file to upright 8-bit RGB over white; see the [module](super) for what that means per format.
 ///

@@ -1,9 +1,8 @@
 //! GIF: the first frame on its canvas. The frame may be larger than the canvas, which then grows, as in Pillow and libvips.
 
-use super::decode::Opened;
 use super::decode_error::{corrupt, DAMAGED, TRUNCATED};
 use super::limits::{Estimate, Limits};
-use super::pixels::{Pixels, Samples};
+use super::pixels::{Opened, Pixels, Samples};
 use crate::error::Result;
 use crate::memory;
 use ::gif::{ColorOutput, DecodeOptions, DecodingError};

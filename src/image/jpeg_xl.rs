@@ -1,10 +1,9 @@
 //! JPEG XL, decoded by jxl-rs, the decoder of Chrome and Firefox, in one thread. Of an animation, the first frame.
 
 use super::colour::ColourSpace;
-use super::decode::Opened;
 use super::decode_error::{corrupt, unsupported, DAMAGED, TRUNCATED};
 use super::limits::{Estimate, Limits};
-use super::pixels::{Pixels, Samples};
+use super::pixels::{Opened, Pixels, Samples};
 use crate::error::Result;
 use crate::memory;
 use ::image::{DynamicImage, RgbImage, RgbaImage};

@@ -1,10 +1,9 @@
 //! Formats that the `image` crate decodes: BMP, ICO, PNG, PNM and WebP.
 
 use super::colour::ColourSpace;
-use super::decode::Opened;
 use super::decode_error::from_image_crate;
 use super::limits::{Estimate, Limits};
-use super::pixels::{Pixels, Samples};
+use super::pixels::{Opened, Pixels, Samples};
 use super::recognise::Format;
 use super::{exif, flatten, ico, png, webp};
 use crate::error::Result;

@@ -1,10 +1,20 @@
-//! What decoders return: samples as the file has them, and what they mean.
+//! What each format's decoder is, and what it returns: samples as the file has them, and what they mean.
 
 use super::colour::ColourSpace;
 use super::decode_error::{corrupt, DAMAGED};
+use super::limits::{Estimate, Limits};
 use crate::error::Result;
 use ::image::metadata::Orientation;
 use ::image::DynamicImage;
+
+/// An image whose headers have been read and are within the limits.
+pub(super) trait Opened {
+    /// What decoding takes.
+    fn estimate(&self) -> Estimate;
+
+    /// Decodes it.
+    fn decode(self: Box<Self>, limits: &Limits) -> Result<Pixels>;
+}
 
 /// Samples of a decoded image.
 pub(super) enum Samples {

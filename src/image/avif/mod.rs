@@ -7,10 +7,9 @@ mod container;
 mod yuv;
 
 use super::colour::ColourSpace;
-use super::decode::Opened;
 use super::decode_error::{corrupt, unsupported, DAMAGED, TRUNCATED};
 use super::limits::{Estimate, Limits};
-use super::pixels::{Pixels, Samples};
+use super::pixels::{Opened, Pixels, Samples};
 use crate::error::{Error, Result};
 use crate::memory;
 use ::image::metadata::Orientation;

@@ -24,11 +24,10 @@ pub(super) use decoder::Components;
 pub(super) use markers::{read_frame, Frame};
 
 use super::colour::ColourSpace;
-use super::decode::Opened;
 use super::decode_error::{corrupt, unsupported};
 use super::flatten::OUTPUT_BYTES;
 use super::limits::{Estimate, Limits};
-use super::pixels::Pixels;
+use super::pixels::{Opened, Pixels};
 use super::{exif, MEGAPIXEL};
 use crate::error::Result;
 use decoder::Failure;

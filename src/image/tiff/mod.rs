@@ -19,13 +19,12 @@ mod photometric;
 mod samples;
 
 use super::colour::ColourSpace;
-use super::decode::Opened;
 use super::decode_error::{corrupt, DAMAGED, TRUNCATED};
 use super::flatten::OUTPUT_BYTES;
 use super::jpeg;
 use super::library::work_per_pixel;
 use super::limits::{Estimate, Limits};
-use super::pixels::Pixels;
+use super::pixels::{Opened, Pixels};
 use crate::error::{Error, Result};
 use crate::memory;
 use ::image::metadata::Orientation;
