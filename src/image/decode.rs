@@ -40,10 +40,10 @@ pub fn estimate(bytes: &[u8], limits: &Limits) -> Result<Estimate> {
 }
 
 /// Reads and checks the headers, then calls `then`; a panic in either becomes an error.
-fn open_and_then<'a, T>(
-    bytes: &'a [u8],
+fn open_and_then<T>(
+    bytes: &[u8],
     limits: &Limits,
-    then: impl FnOnce(Box<dyn Opened + 'a>) -> Result<T>,
+    then: impl FnOnce(Box<dyn Opened + '_>) -> Result<T>,
 ) -> Result<T> {
     let (format, bytes) = recognise(bytes)?;
     memory::headroom(bytes_beside_pixels(bytes))?;

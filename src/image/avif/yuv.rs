@@ -167,7 +167,8 @@ impl Upsampler {
         let own = y / down;
         self.samples.read(own, &mut self.near);
         if down == 2 {
-            let other = if y % 2 == 0 { own.saturating_sub(1) } else { (own + 1).min(self.size.1 - 1) };
+            let other =
+                if y.is_multiple_of(2) { own.saturating_sub(1) } else { (own + 1).min(self.size.1 - 1) };
             self.samples.read(other, &mut self.far);
             self.near.iter_mut().zip(&self.far).for_each(|(near, far)| *near = (3 * *near + far + 2) >> 2);
         }

@@ -91,7 +91,7 @@ impl Plane {
         let start = |row: usize| row % ring_rows * stride;
         let near = &self.samples[start(own)..][..self.width];
         // The farther row for a ratio of two: above for even rows, below for odd ones.
-        let far = if y % 2 == 0 { own.saturating_sub(1) } else { (own + 1).min(self.height - 1) };
+        let far = if y.is_multiple_of(2) { own.saturating_sub(1) } else { (own + 1).min(self.height - 1) };
         let far = &self.samples[start(far)..][..self.width];
         match self.ratio {
             (1, 1) => return near,
@@ -100,7 +100,7 @@ impl Plane {
                 kernels::upsample_rows(near, far, &mut self.sums, &mut self.upsampled)
             }
             (1, 2) => {
-                let rounding = if y % 2 == 0 { 1 } else { 2 };
+                let rounding = if y.is_multiple_of(2) { 1 } else { 2 };
                 kernels::upsample_column(near, far, rounding, &mut self.upsampled);
             }
             (across, _) => {
