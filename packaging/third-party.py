@@ -26,6 +26,7 @@ LICENCES = {
     "BSD-2-Clause": "Redistribution and use in source",
     "BSD-3-Clause": "Redistribution and use in source",
     "Unicode-3.0": "UNICODE LICENSE V3",
+    "CC0-1.0": "CC0",
     "Apache-2.0 WITH LLVM-exception": "Apache License",
 }
 

@@ -46,7 +46,7 @@ fn measure() {
         (ImageFormat::Png, &rgba, 4 + 3),
         (ImageFormat::Bmp, &rgb, 3 + 3),
         (ImageFormat::Tiff, &rgb, 3 + 3),
-        (ImageFormat::Tiff, &rgba, 4 + 4),
+        (ImageFormat::Tiff, &rgba, 4 + 3),
         (ImageFormat::WebP, &rgb, 3 + 9),
         (ImageFormat::WebP, &rgba, 4 + 9),
         (ImageFormat::Gif, &rgba, 4 + 5),

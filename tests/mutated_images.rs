@@ -15,13 +15,15 @@ const HEAD: usize = 64;
 /// The undamaged images: the test images of every format.
 fn seeds() -> Vec<(String, Vec<u8>)> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/images");
-    let endings = [".jpg", ".png", ".webp", ".gif", ".tif", ".bmp"];
-    let mut seeds: Vec<_> = std::fs::read_dir(folder)
-        .unwrap()
+    let endings =
+        [".jpg", ".png", ".webp", ".gif", ".tif", ".bmp", ".avif", ".jxl", ".ppm", ".pgm", ".pbm", ".ico"];
+    let mut seeds: Vec<_> = ["", "/cases", "/made"]
+        .iter()
+        .flat_map(|part| std::fs::read_dir(format!("{folder}{part}")).unwrap())
         .map(|entry| entry.unwrap().path())
         .filter(|path| endings.iter().any(|e| path.to_string_lossy().ends_with(e)))
         .map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), std::fs::read(&path).unwrap()))
-        .filter(|(name, _)| !name.contains(".expected."))
+        .filter(|(name, _)| !name.contains(".expected.") && !name.contains(".ref."))
         .collect();
     seeds.sort();
     seeds

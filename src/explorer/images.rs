@@ -45,8 +45,10 @@ impl Default for Thumbnails {
 impl Thumbnails {
     /// The thumbnail of an image; the original if that is a small file or cannot be decoded.
     pub async fn small(&self, original: Arc<Vec<u8>>) -> Arc<Vec<u8>> {
-        // Most browsers do not show TIFF.
-        if original.len() <= SMALL_FILE && image::guess_format(&original).ok() != Some(ImageFormat::Tiff) {
+        // What all browsers show.
+        use ImageFormat::{Avif, Bmp, Gif, Ico, Jpeg, Png, WebP};
+        let shown = matches!(image::guess_format(&original), Ok(Avif | Bmp | Gif | Ico | Jpeg | Png | WebP));
+        if original.len() <= SMALL_FILE && shown {
             return original;
         }
         let name = digest(&original);

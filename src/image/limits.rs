@@ -12,8 +12,8 @@ pub struct Limits {
     ///
     /// Per pixel, an image needs its decoded form (3 bytes for RGB, 4 for RGBA, twice that at 16 bits) plus the larger of
     /// 3 bytes (our RGB copy) and the decoder's own buffers: 6 bytes for a progressive JPEG without subsampling, 5 for
-    /// GIF, 9 for WebP, the decoded form again for TIFF (and there the largest strip). So the default of 512 MiB admits 89
-    /// megapixels of baseline JPEG, 59 of progressive and 41 of WebP.
+    /// GIF, 9 for WebP, 12 for AVIF, 16 for JPEG XL, the largest strip or tile for TIFF. So the default of 512 MiB admits 89
+    /// megapixels of baseline JPEG, 59 of progressive, 41 of WebP, 35 of AVIF and 28 of JPEG XL.
     pub max_memory: u64,
     /// Most work that decoding may take, in pixels (`coopembed.max_image_work`); see [`Estimate::work`].
     pub max_work: u64,
@@ -35,6 +35,8 @@ pub struct Estimate {
     /// and core. Pixels that are decoded more than once, or outside the image, count too: each scan of a JPEG after the first
     /// (half of the samples that it covers), the padding of tiles, a GIF's frame beside its canvas.
     pub work: u64,
+    /// Whether the decoder might end the process on a malicious file, so that a server has to decode it in one of its own.
+    pub isolated: bool,
 }
 
 impl Limits {

@@ -1,11 +1,33 @@
 //! WebP: checks the sizes in all of a file's chunks. The canvas, the image and each frame of an animation have separate headers,
 //! and the decoder allocates by each before it compares them.
 
-use super::decode_error::corrupt;
+use super::decode_error::{corrupt, TRUNCATED};
 use super::limits::Limits;
 use crate::error::Result;
+use crate::memory;
+use std::borrow::Cow;
 
 const NAME: &str = "WebP";
+
+/// Position of the flags in a file with more than an image, and two of them.
+const FLAGS: usize = 20;
+const HAS_ALPHA: u8 = 0x10;
+const IS_ANIMATED: u8 = 0x02;
+
+/// The file, with alpha if it is animated: where the first frame does not cover the canvas, this is transparent, and the decoder
+/// would drop that and leave black.
+///
+/// # Errors
+/// [`Kind::OutOfMemory`](crate::error::Kind::OutOfMemory).
+pub(super) fn with_alpha(bytes: &[u8]) -> Result<Cow<'_, [u8]>> {
+    let flags = bytes.get(FLAGS).copied().unwrap_or(0);
+    if bytes.get(12..16) != Some(b"VP8X") || flags & IS_ANIMATED == 0 || flags & HAS_ALPHA != 0 {
+        return Ok(Cow::Borrowed(bytes));
+    }
+    let mut copy = memory::copied(bytes)?;
+    copy[FLAGS] |= HAS_ALPHA;
+    Ok(Cow::Owned(copy))
+}
 
 /// Bytes per pixel that the decoder holds beside its output. Measured: up to 8, for a lossy frame of an animation with alpha
 /// (1.5 as luma and chroma, 4 as RGBA, and the alpha plane).
@@ -19,7 +41,6 @@ pub(super) const WORK: u64 = 3;
 /// # Errors
 /// [`Kind::InvalidImage`](crate::error::Kind::InvalidImage) for truncated files, and those of the limits.
 pub(super) fn check(bytes: &[u8], limits: &Limits) -> Result<()> {
-    const TRUNCATED: &str = "the file ends before its last chunk";
     let size = bytes.get(4..8).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]) as usize);
     let chunks = size.and_then(|size| bytes.get(12..size.saturating_add(8)));
     let chunks = chunks.ok_or_else(|| corrupt(NAME, TRUNCATED))?;

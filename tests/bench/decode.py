@@ -1,4 +1,4 @@
-"""Times decoding and scaling of JPEGs by coopembed and by Pillow, in turns.
+"""Times decoding and scaling of images of each format by coopembed and by Pillow, in turns.
 
     python tests/bench/decode.py PROGRAM FOLDER
 """
@@ -15,7 +15,20 @@ import numpy as np
 from PIL import Image
 
 SIZE = 224
-GALLERY = pathlib.Path(__file__).parents[2] / "src" / "demo" / "gallery" / "images"
+# 0.3, 1, 6 and 35 megapixels. FORMATS=jpg,tif takes the formats whose names end so.
+SIZES = [(640, 480), (1200, 900), (3000, 2000), (7200, 4800)]
+FORMATS = [
+    ("baseline.jpg", {"quality": 90}),
+    ("progressive.jpg", {"quality": 90, "progressive": True}),
+    ("rgb.png", {"compress_level": 6}),
+    ("lossy.webp", {"quality": 80, "method": 2}),
+    ("eight_bits.avif", {"quality": 70, "speed": 9}),
+    ("raw.tif", {}),
+    ("lzw.tif", {"compression": "tiff_lzw"}),
+]
+WANTED = tuple(os.environ.get("FORMATS", "").split(","))
+FORMATS = [(name, options) for name, options in FORMATS if name.endswith(WANTED)]
+GALLERY = pathlib.Path(__file__).parents[2] / "src" / "demo" / "emoji" / "gallery" / "images"
 
 
 def photo(width, height):
@@ -41,10 +54,11 @@ def main(program, folder):
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     print(f"{'image':28} {'kB':>6} {'ours ms':>8} {'Pillow ms':>10} {'ratio':>6}")
-    for width, height in [(640, 480), (3000, 2000)]:
-        for progressive in [False, True]:
-            file = folder / f"{width}x{height}{'_progressive' if progressive else ''}.jpg"
-            photo(width, height).save(file, quality=90, progressive=progressive)
+    for width, height in SIZES:
+        picture = photo(width, height)
+        for name, options in FORMATS:
+            file = folder / f"{width}x{height}_{name}"
+            picture.save(file, **options)
             data = file.read_bytes()
             passes = max(1, 3_000_000 // (width * height))
             ours = subprocess.Popen([program, "decode", str(file), "--size", str(SIZE)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)

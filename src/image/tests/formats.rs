@@ -37,6 +37,27 @@ fn lossless_files_are_decoded_exactly() {
     );
 }
 
+/// Variants that no common tool of today writes by default; `made.py` in the folder says how each was made. AVIF rounds on its way to
+/// 8 bits, profiles and alpha in steps.
+#[test]
+fn every_variant_of_a_format_has_the_pixels_that_were_drawn() {
+    let folder = format!("{}/tests/fixtures/images/made", env!("CARGO_MANIFEST_DIR"));
+    let mut seen = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let Some(file) = name.strip_suffix(".expected.png") else { continue };
+        let expected = decoded(&fixture(&format!("made/{name}"))).unwrap();
+        let found =
+            decoded(&fixture(&format!("made/{file}"))).unwrap_or_else(|e| panic!("{file}: {}", e.report()));
+        assert_eq!(found.dimensions(), expected.dimensions(), "{file}");
+        let (greatest, mean) = difference(&found, &expected);
+        let tolerance = if file.ends_with(".avif") { 3 } else { 2 };
+        assert!(greatest <= tolerance, "{file}: differs by up to {greatest}, {mean:.3} on average");
+        seen += 1;
+    }
+    assert_eq!(seen, 31);
+}
+
 /// Pillow rounds the composite in two steps.
 #[test]
 fn alpha_is_composited_over_white() {
@@ -58,7 +79,7 @@ fn the_first_frame_of_an_animation_is_decoded() {
     agrees_with_pillow(&["gif_first_frame.gif", "webp_animated.webp"], 1);
 }
 
-/// Decoders may differ in the last bit of the inverse DCT and of the colour conversion.
+/// To the bit: Pillow decodes with libjpeg.
 #[test]
 fn jpegs_of_all_common_encodings_are_decoded() {
     agrees_with_pillow(
@@ -71,7 +92,7 @@ fn jpegs_of_all_common_encodings_are_decoded() {
             "jpeg_restart.jpg",
             "jpeg_adobe_rgb.jpg",
         ],
-        3,
+        0,
     );
 }
 
@@ -117,7 +138,14 @@ fn float_samples_are_clipped_to_one() {
     assert_eq!(found.get_pixel(1, 1).0, [128, 0, 255]);
     let nan = ImageBuffer::from_pixel(2, 2, Rgba([f32::NAN, 0.0, 1.0, 0.5]));
     let found = decoded(&encoded(&nan.into(), ImageFormat::Tiff)).unwrap();
-    assert_eq!(found.get_pixel(1, 1).0, [128, 128, 255]);
+    // Half is 32768 of 65535.
+    assert_eq!(found.get_pixel(1, 1).0, [127, 127, 255]);
+    // Most of a picture beyond 2, or 510, has another white.
+    for white in [255.0, 65_535.0] {
+        let rgb = ImageBuffer::from_pixel(2, 2, Rgb([0.2 * white, 0.6 * white, white]));
+        let found = decoded(&encoded(&rgb.into(), ImageFormat::Tiff)).unwrap();
+        assert_eq!(found.get_pixel(1, 1).0, [51, 153, 255]);
+    }
 }
 
 #[test]

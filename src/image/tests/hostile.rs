@@ -5,7 +5,7 @@ use crate::error::Kind;
 use crate::image::{decode, Limits};
 use rand::{Rng as _, SeedableRng as _};
 
-const FILES: [&str; 16] = [
+const FILES: [&str; 32] = [
     "jpeg_420.jpg",
     "jpeg_progressive.jpg",
     "jpeg_restart.jpg",
@@ -22,9 +22,25 @@ const FILES: [&str; 16] = [
     "tiff_lzw.tif",
     "tiff_associated.tif",
     "orientation_tiff.tif",
+    "cmyk.jpg",
+    "cases/jpeg_noninterleaved.jpg",
+    "cases/tiff_jpeg_libtiff_tiled.tif",
+    "cases/tiff_fillorder2_g4.tif",
+    "cases/tiff_zstd.tif",
+    "cases/icc_p3.png",
+    "cases/webp_animated_offset.webp",
+    "made/group3_2d.tif",
+    "made/float_predictor_big_endian.tif",
+    "made/webp_alpha.tif",
+    "made/avif_422.avif",
+    "made/jxl_alpha.jxl",
+    "made/jxl_grey.jxl",
+    "made/sixteen_bits.pgm",
+    "made/png.ico",
+    "made/bmp.ico",
 ];
 
-const LIMITS: Limits = Limits { max_dimension: 500, max_memory: 1 << 20, max_work: 1_000_000 };
+const LIMITS: Limits = Limits { max_dimension: 500, max_memory: 24 << 20, max_work: 1_000_000 };
 
 #[test]
 fn a_truncated_file_is_an_error_or_the_whole_image() {

@@ -1,6 +1,7 @@
 //! Tests of decoding and resizing against Pillow, of refusals, and of estimates.
 
 mod bad_input;
+mod cases;
 mod estimates;
 mod formats;
 // The crate for random numbers is a dependency of this feature only.

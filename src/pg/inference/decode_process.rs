@@ -1,5 +1,5 @@
 //! Decodes images and prepares their pixels. Small images are decoded in the backend itself. A decoder cannot be interrupted, and it does
-//! not survive a refused allocation; so larger images are decoded in a process of their own. The backend forks it, and kills it when the
+//! not survive a refused allocation; so larger images, and those whose decoder may end its process, are decoded in a process of their own. The backend forks it, and kills it when the
 //! statement ends, whether by its answer, an error, a cancel, a timeout or the end of the session.
 //!
 //! The cost: 1 ms to fork, end and wait, with 128 MB of shared buffers as with 2 GB (neither shared memory nor its page tables are copied),
@@ -21,7 +21,7 @@ use std::process::ExitStatus;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
 /// The largest image that is decoded in the backend, which handles no interrupts meanwhile: less than 150 ms of work.
-const SMALL: Estimate = Estimate { memory: 64 << 20, work: 8 * MEGAPIXEL };
+const SMALL: Estimate = Estimate { memory: 64 << 20, work: 8 * MEGAPIXEL, isolated: false };
 /// The longest file of such an image. The time of entropy decoding depends on the file's bytes: 20 MB a second.
 const SMALL_FILE: usize = 2 << 20;
 
@@ -42,7 +42,10 @@ static CHILD_PID: AtomicI32 = AtomicI32::new(0);
 /// Those of [`image::prepare`]. Also [`Kind::OutOfMemory`] if the process was killed, and [`Kind::Busy`] if none could be started.
 pub fn prepare(bytes: &[u8], preprocessing: &Preprocessing, limits: &Limits) -> Result<Vec<u8>> {
     let estimate = image::estimate(bytes, limits)?;
-    let small = estimate.memory <= SMALL.memory && estimate.work <= SMALL.work && bytes.len() <= SMALL_FILE;
+    let small = estimate.memory <= SMALL.memory
+        && estimate.work <= SMALL.work
+        && !estimate.isolated
+        && bytes.len() <= SMALL_FILE;
     if small {
         return image::prepare(bytes, None, preprocessing, limits);
     }
