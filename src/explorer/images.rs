@@ -45,10 +45,11 @@ impl Default for Thumbnails {
 impl Thumbnails {
     /// The thumbnail of an image; the original if that is a small file or cannot be decoded.
     pub async fn small(&self, original: Arc<Vec<u8>>) -> Arc<Vec<u8>> {
-        // What all browsers show.
+        // What all browsers show. AVIF is never decoded here: its decoder may end the process.
         use ImageFormat::{Avif, Bmp, Gif, Ico, Jpeg, Png, WebP};
-        let shown = matches!(image::guess_format(&original), Ok(Avif | Bmp | Gif | Ico | Jpeg | Png | WebP));
-        if original.len() <= SMALL_FILE && shown {
+        let format = image::guess_format(&original).ok();
+        let shown = matches!(format, Some(Bmp | Gif | Ico | Jpeg | Png | WebP));
+        if format == Some(Avif) || shown && original.len() <= SMALL_FILE {
             return original;
         }
         let name = digest(&original);

@@ -1,6 +1,7 @@
 //! Decodes images and prepares their pixels. Small images are decoded in the backend itself. A decoder cannot be interrupted, and it does
-//! not survive a refused allocation; so larger images, and those whose decoder may end its process, are decoded in a process of their own. The backend forks it, and kills it when the
-//! statement ends, whether by its answer, an error, a cancel, a timeout or the end of the session.
+//! not survive a refused allocation; so larger images are decoded in a process of their own, and so are those of formats whose decoder may
+//! end its process (AVIF). The backend forks it, and kills it when the statement ends, whether by its answer, an error, a cancel, a timeout
+//! or the end of the session.
 //!
 //! The cost: 1 ms to fork, end and wait, with 128 MB of shared buffers as with 2 GB (neither shared memory nor its page tables are copied),
 //! and 0.03 ms for each MB of the session's own memory. That is a hundredth of the time that decoding such an image takes.
