@@ -16,7 +16,7 @@ extension_sql_file!("../../../sql/current/embed.sql", name = "embed", requires =
 /// From this image of a statement on, its requests have the priority [`Priority::Bulk`].
 const BULK_FROM: u32 = 4;
 
-/// The embedding of an image (JPEG, PNG, WebP, GIF, BMP or TIFF) by the default model.
+/// The embedding of an image, of a format in `sql/image_formats.md`, by the default model.
 ///
 /// Stable, not immutable: models can be loaded and dropped. It changes nothing in the database, so parallel workers may run it, each with
 /// its own connection to the service.
