@@ -12,9 +12,8 @@ use super::nearest::NearestBounds;
 use super::priority_queue::{Candidate, QueueItem};
 use super::refine::{CoarseRow, RowRef};
 use super::state::SearchState;
-use crate::index::cell_blocks::{cell_blocks, CellBlock};
+use crate::index::cell_blocks::CellBlock;
 use crate::index::format::BLOCK_ROWS;
-use crate::index::group::{parse_cell_starts, parse_min_squared_norm, parse_radii};
 use crate::index::kernels::partition_by_cutoff;
 use crate::index::page_error::PageResult;
 use crate::index::pages::Pages;
@@ -31,8 +30,6 @@ const FIRST_ROUND_SHARE: usize = 128;
 pub struct OneSubspace {
     /// The cell blocks of all groups, as they lie.
     blocks: Vec<UnopenedBlock>,
-    /// `[groups]`: no row of the group has a smaller squared norm in the subspace.
-    min_squared_norms: Vec<f32>,
     /// Rows and blocks beyond its cutoff stay where they are.
     nearest: NearestBounds,
     /// Whether rows have been put into the queue.
@@ -69,41 +66,23 @@ impl OneSubspace {
     pub fn new() -> Self {
         Self {
             blocks: Vec::new(),
-            min_squared_norms: Vec::new(),
             nearest: NearestBounds::new(FIRST_ROWS),
             started: false,
             buffers: Buffers::default(),
         }
     }
 
-    /// Lists the cell blocks of a group with their annulus bounds.
+    /// Lists the cell blocks of a group with their bounds.
     fn list_blocks<P: Pages + ?Sized>(
         &mut self,
         state: &mut SearchState,
         pages: &P,
         number: u32,
     ) -> PageResult<()> {
-        let group = &mut state.groups[number as usize];
-        let (sections, subspace) = (&group.sections[0], &state.query.active[0]);
-        let (first, bytes) = (sections.min_squared_norm.start, &mut self.buffers.assembled);
-        group.extent.copy(pages, first..sections.radii.end, bytes)?;
-        let min_squared_norm = parse_min_squared_norm(bytes)?;
-        memory::push(&mut self.min_squared_norms, min_squared_norm)?;
-        let section = |section: &Range<usize>| &bytes[section.start - first..section.end - first];
-        let starts = parse_cell_starts(section(&sections.cell_starts), group.shape.rows)?;
-        memory::reserve(&mut self.blocks, cell_blocks(&starts).count())?;
-        for (block, radii) in cell_blocks(&starts).zip(section(&sections.radii).chunks_exact(8)) {
-            let (min_radius, max_radius) = parse_radii(radii);
-            let bound = subspace.cell_bound(block.cell.into(), min_radius, max_radius, min_squared_norm)
-                * subspace.weight;
-            self.blocks.push(UnopenedBlock {
-                bound,
-                enqueued_bound: f32::NEG_INFINITY,
-                group: number,
-                block,
-            });
-        }
-        Ok(memory::push(&mut group.cell_starts, starts)?)
+        let (group, subspace) = (&mut state.groups[number as usize], &state.query.active[0]);
+        group.bound_cells(pages, subspace, &mut self.buffers.assembled, &mut self.blocks, |block, bound| {
+            UnopenedBlock { bound, enqueued_bound: f32::NEG_INFINITY, group: number, block }
+        })
     }
 
     /// Puts one item into the queue for all unopened blocks, with the smallest of their bounds.
@@ -175,7 +154,7 @@ impl OneSubspace {
             at..at + size
         }));
         let (stats, cutoff) = (&mut state.stats, self.nearest.cutoff());
-        let min_squared_norm = self.min_squared_norms[number as usize];
+        let min_squared_norm = group.min_squared_norms[0];
         let mut products = ProductSums::default();
         group.extent.gather_whole(pages, ranges, assembled, &mut |n, codes| {
             let unopened = &mut blocks[opened[n]];

@@ -23,7 +23,7 @@ use super::state::SearchState;
 use crate::error::Result;
 use crate::index::cell_blocks::{cell_blocks, CellBlock};
 use crate::index::format::BLOCK_ROWS;
-use crate::index::group::{parse_cell_starts, parse_min_squared_norm, parse_radii, parse_rows};
+use crate::index::group::parse_rows;
 use crate::index::kernels::partition_by_cutoff;
 use crate::index::page_error::PageResult;
 use crate::index::pages::Pages;
@@ -44,10 +44,10 @@ pub struct SeveralSubspaces {
     order: Vec<usize>,
     /// Whether groups that are opened from now on add up the bounds of cell blocks before they read codes.
     cells_first: bool,
-    /// `[groups, active subspaces]`: what is known of the cells.
-    cells: Vec<Cells>,
-    /// Bounds of cell blocks, see [`Cells`].
+    /// Of all groups and active subspaces: weighted lower bounds of the rows of each cell block.
     cell_bounds: Vec<f32>,
+    /// `[groups, active subspaces]`: which of them are theirs.
+    cells: Vec<Range<usize>>,
     nearest: NearestBounds,
     /// `[groups]`: rows with bounds up to this one are in the queue, or were.
     enqueued_bounds: Vec<f32>,
@@ -56,13 +56,6 @@ pub struct SeveralSubspaces {
     /// The group that was opened first.
     first_group: Option<u32>,
     buffers: Buffers,
-}
-
-/// What is known of a group's cells in one subspace before its codes are read.
-struct Cells {
-    /// Which of [`SeveralSubspaces::cell_bounds`] are those of its cell blocks: weighted lower bounds for all of their rows.
-    bounds: Range<usize>,
-    min_squared_norm: f32,
 }
 
 /// Memory that is kept from one group to the next.
@@ -114,29 +107,18 @@ impl SeveralSubspaces {
         number: u32,
     ) -> PageResult<(f32, f32)> {
         let group = &mut state.groups[number as usize];
-        let bytes = &mut self.buffers.assembled;
         let (mut bound, mut mean) = (0.0, 0.0);
-        memory::reserve(&mut group.cell_starts, group.sections.len())?;
-        for (subspace, sections) in state.query.active.iter().zip(&group.sections) {
-            let first = sections.min_squared_norm.start;
-            group.extent.copy(pages, first..sections.radii.end, bytes)?;
-            let section = |section: &Range<usize>| &bytes[section.start - first..section.end - first];
-            let min_squared_norm = parse_min_squared_norm(section(&sections.min_squared_norm))?;
-            let starts = parse_cell_starts(section(&sections.cell_starts), group.shape.rows)?;
+        for subspace in &state.query.active {
             let start = self.cell_bounds.len();
-            memory::reserve(&mut self.cell_bounds, cell_blocks(&starts).count())?;
             let (mut least, mut sum) = (f32::INFINITY, 0.0);
-            for (block, radii) in cell_blocks(&starts).zip(section(&sections.radii).chunks_exact(8)) {
-                let (min, max) = parse_radii(radii);
-                let bound =
-                    subspace.cell_bound(block.cell.into(), min, max, min_squared_norm) * subspace.weight;
+            let (buffer, blocks) = (&mut self.buffers.assembled, &mut self.cell_bounds);
+            group.bound_cells(pages, subspace, buffer, blocks, |block, bound| {
                 least = least.min(bound);
                 sum += bound * f32::from(block.len);
-                self.cell_bounds.push(bound);
-            }
+                bound
+            })?;
             (bound, mean) = (bound + least, mean + sum / group.shape.rows as f32);
-            self.cells.push(Cells { bounds: start..self.cell_bounds.len(), min_squared_norm });
-            group.cell_starts.push(starts);
+            self.cells.push(start..self.cell_bounds.len());
         }
         Ok((bound, mean))
     }
@@ -165,7 +147,7 @@ impl SeveralSubspaces {
             group.extent.copy(pages, sections.rows.clone(), assembled)?;
             parse_rows(assembled, rows, row_of)?;
             if cells_first {
-                let cell_bounds = &self.cell_bounds[cells[i].bounds.clone()];
+                let cell_bounds = &self.cell_bounds[cells[i].clone()];
                 for (block, &bound) in cell_blocks(&group.cell_starts[i]).zip(cell_bounds) {
                     row_of[block.positions()].iter().for_each(|&row| bounds[usize::from(row)] += bound);
                 }
@@ -180,19 +162,19 @@ impl SeveralSubspaces {
             if within == 0 {
                 break;
             }
-            let (subspace, sections, cells, row_of) =
-                (&mut active[i], &group.sections[i], &cells[i], &row_of[i]);
+            let (subspace, sections, row_of) = (&mut active[i], &group.sections[i], &row_of[i]);
+            let min_squared_norm = group.min_squared_norms[i];
             group.extent.copy(pages, sections.coarse_errors.clone(), errors)?;
             let mut products = ProductSums::default();
             let mut add = |block: CellBlock, bound: f32, codes: &[u8], bounds: &mut [f32]| {
                 let (errors, rows) = (&errors[block.positions()], &row_of[block.positions()]);
                 let known = if cells_first { bound } else { 0.0 };
                 let least = bound - known;
-                let codes = CellBlockCodes { block, codes, errors, min_squared_norm: cells.min_squared_norm };
+                let codes = CellBlockCodes { block, codes, errors, min_squared_norm };
                 add_cell_block(subspace, &codes, &mut products, known, least, rows, bounds)
             };
             let before: f32 = if is_first { bounds[..rows].iter().sum() } else { 0.0 };
-            let cell_bounds = &self.cell_bounds[cells.bounds.clone()];
+            let cell_bounds = &self.cell_bounds[cells[i].clone()];
             let mut blocks = cell_blocks(&group.cell_starts[i]).zip(cell_bounds.iter().copied()).peekable();
             if within > rows / SPARSE {
                 let range = sections.high_nibbles.clone();
