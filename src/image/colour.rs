@@ -284,7 +284,7 @@ fn is_srgb(profile: &ColorProfile) -> bool {
 }
 
 /// sRGB's sample for light, both in [0, 1].
-fn encoded(light: f32) -> f32 {
+pub(super) fn encoded(light: f32) -> f32 {
     if light <= 0.003_130_8 {
         12.92 * light
     } else {

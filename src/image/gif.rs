@@ -6,7 +6,6 @@ use super::pixels::{Opened, Pixels, Samples};
 use crate::error::Result;
 use crate::memory;
 use ::gif::{ColorOutput, DecodeOptions, DecodingError};
-use ::image::{DynamicImage, RgbaImage};
 
 const NAME: &str = "GIF";
 
@@ -79,9 +78,8 @@ impl Opened for OpenedGif<'_> {
             }
             canvas
         };
-        let image = RgbaImage::from_raw(self.size.0, self.size.1, canvas);
-        let image = image.ok_or_else(|| corrupt(NAME, DAMAGED))?;
-        Ok(Pixels::new(Samples::Image(DynamicImage::ImageRgba8(image))))
+        let samples = Samples::of_bytes(canvas, 4, self.size).ok_or_else(|| corrupt(NAME, DAMAGED))?;
+        Ok(Pixels::new(samples))
     }
 }
 

@@ -6,7 +6,6 @@ use super::limits::{Estimate, Limits};
 use super::pixels::{Opened, Pixels, Samples};
 use crate::error::Result;
 use crate::memory;
-use ::image::{DynamicImage, RgbImage, RgbaImage};
 use jxl::api::{
     AlphaMode, Event, ExtraChannel, JxlColorType, JxlDataFormat, JxlDecoder, JxlDecoderOptions,
     JxlOutputBuffer, JxlPixelFormat,
@@ -96,12 +95,7 @@ impl Opened for OpenedJpegXl<'_> {
         }
         let profile =
             decoder.output_color_profile().and_then(|profile| Some(profile.try_as_icc()?.into_owned()));
-        let image = if has_alpha {
-            RgbaImage::from_raw(size.0, size.1, pixels).map(DynamicImage::ImageRgba8)
-        } else {
-            RgbImage::from_raw(size.0, size.1, pixels).map(DynamicImage::ImageRgb8)
-        };
-        let image = image.ok_or_else(|| corrupt(NAME, DAMAGED))?;
-        Ok(Pixels { colours: ColourSpace::from_icc(profile), ..Pixels::new(Samples::Image(image)) })
+        let samples = Samples::of_bytes(pixels, channels, size).ok_or_else(|| corrupt(NAME, DAMAGED))?;
+        Ok(Pixels { colours: ColourSpace::from_icc(profile), ..Pixels::new(samples) })
     }
 }

@@ -5,7 +5,7 @@ use super::decode_error::{corrupt, DAMAGED};
 use super::limits::{Estimate, Limits};
 use crate::error::Result;
 use ::image::metadata::Orientation;
-use ::image::DynamicImage;
+use ::image::{DynamicImage, ImageBuffer};
 
 /// An image whose headers have been read and are within the limits.
 pub(super) trait Opened {
@@ -22,6 +22,19 @@ pub(super) enum Samples {
     Image(DynamicImage),
     /// Cyan, magenta, yellow and black, `[height, width, 4]`; 255 is full ink.
     Cmyk(Vec<u8>, (u32, u32)),
+}
+
+impl Samples {
+    /// 8-bit samples of one (grey) to four channels (RGB and alpha); `None` if they do not fill the image.
+    pub(super) fn of_bytes(bytes: Vec<u8>, channels: usize, (width, height): (u32, u32)) -> Option<Self> {
+        let image = match channels {
+            1 => ImageBuffer::from_raw(width, height, bytes).map(DynamicImage::ImageLuma8),
+            2 => ImageBuffer::from_raw(width, height, bytes).map(DynamicImage::ImageLumaA8),
+            3 => ImageBuffer::from_raw(width, height, bytes).map(DynamicImage::ImageRgb8),
+            _ => ImageBuffer::from_raw(width, height, bytes).map(DynamicImage::ImageRgba8),
+        };
+        image.map(Self::Image)
+    }
 }
 
 /// A decoded image before it is converted to sRGB, composited and turned upright.
@@ -49,16 +62,12 @@ impl Pixels {
         channels: usize,
         samples: Vec<u8>,
     ) -> Result<Self> {
-        use ::image::{GrayImage, RgbImage};
-        let image = match channels {
-            1 => GrayImage::from_raw(width, height, samples).map(DynamicImage::ImageLuma8),
-            3 => RgbImage::from_raw(width, height, samples).map(DynamicImage::ImageRgb8),
-            _ => {
-                let fits = samples.len() as u64 == u64::from(width) * u64::from(height) * 4;
-                let samples = fits.then_some(Samples::Cmyk(samples, (width, height)));
-                return samples.map(Self::new).ok_or_else(|| corrupt(format, DAMAGED));
-            }
+        let samples = if channels == 4 {
+            let fits = samples.len() as u64 == u64::from(width) * u64::from(height) * 4;
+            fits.then_some(Samples::Cmyk(samples, (width, height)))
+        } else {
+            Samples::of_bytes(samples, channels, (width, height))
         };
-        image.map(|image| Self::new(Samples::Image(image))).ok_or_else(|| corrupt(format, DAMAGED))
+        samples.map(Self::new).ok_or_else(|| corrupt(format, DAMAGED))
     }
 }

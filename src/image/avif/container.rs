@@ -18,20 +18,24 @@ pub(super) struct Item {
     properties: Vec<usize>,
 }
 
-/// The `meta` box.
+/// What the `meta` box says: items by id, the boxes that describe them, and how they refer to each other.
 #[derive(Default)]
 pub(super) struct Container<'a> {
     bytes: &'a [u8],
     primary: u32,
     items: Vec<Item>,
     properties: Vec<([u8; 4], &'a [u8])>,
-    /// Kind, from, to.
+    /// Kind of the reference (`dimg`, `auxl`, ...), the item that refers, and those it refers to.
     references: Vec<([u8; 4], u32, Vec<u32>)>,
     idat: &'a [u8],
+    /// Entries of all kinds that have been read.
+    entries: usize,
 }
 
-/// The most items, and the most of anything else that is counted.
+/// The most items: each is searched for by its id.
 const MAX_ITEMS: usize = 4096;
+/// The most entries of all kinds. Some take no byte of the file, as an extent without position and length.
+const MAX_ENTRIES: usize = 1 << 16;
 
 /// Reads big-endian numbers one after the other.
 struct Reader<'a>(&'a [u8]);
@@ -68,7 +72,7 @@ impl<'a> Reader<'a> {
         Some((kind, content))
     }
 
-    /// Version and flags.
+    /// What a full box begins with: a byte of version and three of flags.
     fn full(&mut self) -> Option<(u8, u32)> {
         let both = self.number(4)? as u32;
         Some(((both >> 24) as u8, both & 0xff_ffff))
@@ -79,7 +83,7 @@ impl<'a> Container<'a> {
     /// Reads a file's `meta` box.
     ///
     /// # Errors
-    /// [`Kind::InvalidImage`](crate::error::Kind::InvalidImage).
+    /// [`Kind::InvalidImage`](crate::error::Kind::InvalidImage) if it is missing, contradicts itself, or has more than [`MAX_ENTRIES`].
     pub(super) fn read(bytes: &'a [u8]) -> Result<Self> {
         let mut file = Reader(bytes);
         let mut is_video = false;
@@ -116,8 +120,15 @@ impl<'a> Container<'a> {
         Some(())
     }
 
+    /// Counts an entry; `None` if there are too many.
+    fn count(&mut self) -> Option<()> {
+        self.entries += 1;
+        (self.entries <= MAX_ENTRIES).then_some(())
+    }
+
     /// The item with an id, which may be mentioned before it is declared.
     fn entry(&mut self, id: u32) -> Option<&mut Item> {
+        self.count()?;
         let at = match self.items.iter().position(|item| item.id == id) {
             Some(at) => at,
             None if self.items.len() < MAX_ITEMS => {
@@ -163,6 +174,7 @@ impl<'a> Container<'a> {
             let extents = reader.short()?;
             let mut found = Vec::new();
             for _ in 0..extents {
+                self.count()?;
                 reader.number(index)?;
                 let at = start.checked_add(reader.number(offset)?)?;
                 found.push((at, reader.number(length)?));
@@ -181,10 +193,15 @@ impl<'a> Container<'a> {
             let mut entry = Reader(content);
             let from = entry.number(size)? as u32;
             let count = entry.short()?;
-            let to: Option<Vec<u32>> = (0..count).map(|_| entry.number(size).map(|id| id as u32)).collect();
-            self.references.push((kind, from, to?));
+            let mut to = Vec::new();
+            for _ in 0..count {
+                self.count()?;
+                to.push(entry.number(size)? as u32);
+            }
+            self.count()?;
+            self.references.push((kind, from, to));
         }
-        (self.references.len() <= MAX_ITEMS).then_some(())
+        Some(())
     }
 
     fn read_properties(&mut self, mut reader: Reader<'a>) -> Option<()> {
@@ -193,6 +210,7 @@ impl<'a> Container<'a> {
             match &kind {
                 b"ipco" => {
                     while let Some(property) = inner.next_box() {
+                        self.count()?;
                         self.properties.push(property);
                     }
                 }
@@ -201,12 +219,12 @@ impl<'a> Container<'a> {
                     for _ in 0..inner.number(4)? {
                         let id = inner.number(if version == 0 { 2 } else { 4 })? as u32;
                         let wide = flags & 1 == 1;
-                        for _ in 0..inner.number(1)? {
+                        let count = inner.number(1)?;
+                        let item = self.entry(id)?;
+                        for _ in 0..count {
                             let association = inner.number(if wide { 2 } else { 1 })? as usize;
                             let index = association & if wide { 0x7fff } else { 0x7f };
-                            if let Some(index) = index.checked_sub(1) {
-                                self.entry(id)?.properties.push(index);
-                            }
+                            item.properties.extend(index.checked_sub(1));
                         }
                     }
                 }
@@ -235,7 +253,10 @@ impl<'a> Container<'a> {
         all.filter(move |(found, _)| found == kind).map(|(_, content)| *content)
     }
 
-    /// Width and height.
+    /// Width and height in pixels, before rotation.
+    ///
+    /// # Errors
+    /// [`Kind::InvalidImage`](crate::error::Kind::InvalidImage) if the item does not say.
     pub(super) fn size(&self, item: &Item) -> Result<(u32, u32)> {
         let mut reader = Reader(self.properties(item, b"ispe").next().ok_or_else(damaged)?);
         let mut size = || {
@@ -287,5 +308,33 @@ impl<'a> Container<'a> {
             return Err(super::truncated());
         }
         Ok(data)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of_box(kind: &[u8; 4], content: &[u8]) -> Vec<u8> {
+        [&(8 + content.len() as u32).to_be_bytes()[..], kind, content].concat()
+    }
+
+    /// A file whose one item, or as many as that, have this many extents each, which take no bytes.
+    fn with_extents(items: u16, extents: u16) -> Vec<u8> {
+        // Version 0, and sizes of 0 for positions, lengths and bases.
+        let mut locations = [&[0; 6][..], &items.to_be_bytes()].concat();
+        for id in 0..items {
+            locations.extend([id.to_be_bytes(), [0; 2], extents.to_be_bytes()].concat());
+        }
+        let meta = [&[0; 4][..], &of_box(b"iloc", &locations)].concat();
+        of_box(b"meta", &meta)
+    }
+
+    #[test]
+    fn entries_that_take_no_bytes_do_not_take_memory_without_end() {
+        assert!(Container::read(&with_extents(4, 1000)).is_ok());
+        assert!(Container::read(&with_extents(2, 65_535)).is_err());
+        assert!(Container::read(&with_extents(4096, 65_535)).is_err());
+        assert!(Container::read(&with_extents(4097, 0)).is_err());
     }
 }

@@ -13,7 +13,6 @@ use super::pixels::{Opened, Pixels, Samples};
 use crate::error::{Error, Result};
 use crate::memory;
 use ::image::metadata::Orientation;
-use ::image::{DynamicImage, RgbImage, RgbaImage};
 use container::{Container, Item};
 use re_rav1d::dav1d::pixel::{MatrixCoefficients, YUVRange};
 use re_rav1d::dav1d::{Decoder, Picture, Settings};
@@ -118,11 +117,6 @@ impl Opened for OpenedAvif<'_> {
                 Ok(())
             })?;
         }
-        let image_pixels = if channels == 4 {
-            RgbaImage::from_raw(size.0, size.1, pixels).map(DynamicImage::ImageRgba8)
-        } else {
-            RgbImage::from_raw(size.0, size.1, pixels).map(DynamicImage::ImageRgb8)
-        };
         let colours = match (icc, nclx) {
             (Some(icc), _) => ColourSpace::from_icc(Some(memory::copied(icc)?)),
             (_, Some([_, primaries, _, transfer, ..])) => {
@@ -132,12 +126,12 @@ impl Opened for OpenedAvif<'_> {
         };
         let premultiplied = alpha
             .is_some_and(|alpha| container.referenced(*b"prem", image.id).any(|item| item.id == alpha.id));
-        let image_pixels = Samples::Image(image_pixels.ok_or_else(damaged)?);
+        let samples = Samples::of_bytes(pixels, channels, *size).ok_or_else(damaged)?;
         Ok(Pixels {
             colours,
             premultiplied,
             orientation: Some(self.orientation(image)),
-            ..Pixels::new(image_pixels)
+            ..Pixels::new(samples)
         })
     }
 }

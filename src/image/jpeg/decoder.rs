@@ -2,7 +2,7 @@
 
 use super::bits::{BitReader, Damage, HuffmanTable, ZIGZAG};
 use super::kernels;
-use super::markers::{next_marker, Frame};
+use super::markers::{next_marker, segment, Frame};
 use super::planes::Plane;
 use super::scan::{Scan, ScanDecoder, Tables};
 use crate::error::{Error, Result};
@@ -257,12 +257,6 @@ fn ycck_to_cmyk(pixels: &mut [u8]) {
         kernels::ycbcr_to_rgb(&[*a], &[*b], &[*c], &mut rgb);
         [*a, *b, *c] = rgb.map(|channel| 255 - channel);
     }
-}
-
-/// The content of the segment whose length is at `at`.
-fn segment(bytes: &[u8], at: usize) -> Option<&[u8]> {
-    let length = usize::from(u16::from_be_bytes(*bytes.get(at..)?.first_chunk::<2>()?));
-    bytes.get(at + 2..at + length.max(2))
 }
 
 /// Reads the tables of a JPEG that has nothing else.

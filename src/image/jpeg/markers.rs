@@ -49,7 +49,7 @@ impl Frame<'_> {
         self.process == 0xc2
     }
 
-    /// Width and height.
+    /// Width and height in pixels.
     pub(in crate::image) fn size(&self) -> (u32, u32) {
         (self.width, self.height)
     }
@@ -133,8 +133,7 @@ pub(in crate::image) fn read_frame(bytes: &[u8]) -> Result<Frame<'_>, Damage> {
             0x01 | 0xd0..=0xd8 => continue,
             _ => {}
         }
-        let length = bytes.get(at..at + 2).map_or(2, |b| usize::from(u16::from_be_bytes([b[0], b[1]])));
-        let segment = match bytes.get(at + 2..at + length.max(2)) {
+        let segment = match segment(bytes, at) {
             Some(segment) => segment,
             None if has_scan => break,
             None => return Err(TRUNCATED),
@@ -162,7 +161,7 @@ pub(in crate::image) fn read_frame(bytes: &[u8]) -> Result<Frame<'_>, Damage> {
             _ if !has_scan => metadata.read_metadata(marker, segment),
             _ => {}
         }
-        at += length.max(2);
+        at += 2 + segment.len();
     }
     let mut frame = found.ok_or(TRUNCATED)?;
     // The sampling factors of an only component mean nothing.
@@ -211,6 +210,12 @@ pub(super) fn next_marker(bytes: &[u8], mut at: usize) -> Option<usize> {
             _ => return Some(at + 2),
         }
     }
+}
+
+/// The content of the segment whose length is at `at`.
+pub(super) fn segment(bytes: &[u8], at: usize) -> Option<&[u8]> {
+    let length = usize::from(u16::from_be_bytes(*bytes.get(at..)?.first_chunk::<2>()?));
+    bytes.get(at + 2..at + length.max(2))
 }
 
 /// Parses a frame header: precision, height, width, then for each component its id, sampling factors and quantisation table.

@@ -153,6 +153,17 @@ fn a_jpeg_in_a_tiff_must_fit_its_strip_and_counts() {
     assert_eq!(work(&stripped(&small, 7)), 256 + 256 + 98 * 256 / 2);
 }
 
+#[test]
+fn tables_that_all_jpegs_of_a_tiff_share_count_for_each() {
+    let jpeg = progressive(16, 16, &[0x11], &[&[1]]);
+    let tables = segment(0xfe, &[0; 1000]);
+    let (length, at) = (jpeg.len() as u32, 8 + jpeg.len() as u32);
+    let entries = [(259, 3, 1, 7), (273, 4, 1, 8), (278, 4, 1, 16), (279, 4, 1, length)];
+    let shared = (347, 7, tables.len() as u32, at);
+    let file = tiff(&[&jpeg[..], &tables].concat(), &[&entries[..], &[shared]].concat());
+    assert_eq!(work(&file), work(&stripped(&jpeg, 7)) + 10 * tables.len() as u64);
+}
+
 /// A hundred strips, each the whole file.
 #[test]
 fn strips_that_overlap_are_refused() {

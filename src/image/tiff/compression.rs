@@ -3,7 +3,8 @@
 use super::{ccitt, damaged, truncated};
 use crate::error::Result;
 use crate::image::decode_error::unsupported;
-use std::borrow::Cow;
+use crate::image::{webp, Limits};
+use crate::memory;
 use std::io::Read;
 
 /// How strips and tiles are compressed.
@@ -94,7 +95,7 @@ pub(super) fn decompress(compression: Compression, data: &[u8], target: Target) 
             fill(decoder, out)
         }
         Compression::Lzma => fill(lzma_rust2::XzReader::new(data, false), out),
-        Compression::WebP => webp(data, target.width, target.samples, out),
+        Compression::WebP => decode_webp(data, target.width, target.samples, out),
         Compression::ModifiedHuffman | Compression::Group3 | Compression::Group4 => {
             ccitt::decode(data.iter().copied(), compression, target.options, target.width, out)
         }
@@ -104,8 +105,8 @@ pub(super) fn decompress(compression: Compression, data: &[u8], target: Target) 
 }
 
 /// Bytes with their bits reversed, as FillOrder 2 stores them.
-pub(super) fn reversed_bits(data: &[u8]) -> Result<Cow<'_, [u8]>> {
-    crate::memory::collect(data.iter().map(|byte| byte.reverse_bits())).map(Cow::Owned)
+pub(super) fn reversed_bits(data: &[u8]) -> Result<Vec<u8>> {
+    memory::collect(data.iter().map(|byte| byte.reverse_bits()))
 }
 
 fn fill(mut reader: impl Read, out: &mut [u8]) -> Result<()> {
@@ -161,8 +162,8 @@ fn lzw(data: &[u8], out: &mut [u8]) -> Result<()> {
     Ok(())
 }
 
-fn webp(data: &[u8], width: u32, samples: usize, out: &mut [u8]) -> Result<()> {
-    crate::image::webp::check(data, &crate::image::Limits::default())?;
+fn decode_webp(data: &[u8], width: u32, samples: usize, out: &mut [u8]) -> Result<()> {
+    webp::check(data, &Limits::default())?;
     let mut decoder = image_webp::WebPDecoder::new(std::io::Cursor::new(data)).map_err(|_| damaged())?;
     let has_alpha = decoder.has_alpha();
     let channels = if has_alpha { 4 } else { 3 };
@@ -177,7 +178,7 @@ fn webp(data: &[u8], width: u32, samples: usize, out: &mut [u8]) -> Result<()> {
         return decoder.read_image(out).map_err(|_| damaged());
     }
     // Alpha that is 255 everywhere may be left out.
-    let mut rgb = crate::memory::filled(0, out.len() / 4 * 3)?;
+    let mut rgb = memory::filled(0, out.len() / 4 * 3)?;
     decoder.read_image(&mut rgb).map_err(|_| damaged())?;
     for (out, rgb) in out.as_chunks_mut::<4>().0.iter_mut().zip(rgb.as_chunks::<3>().0) {
         *out = [rgb[0], rgb[1], rgb[2], 255];

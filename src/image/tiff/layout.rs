@@ -217,6 +217,11 @@ impl Layout {
         (self.width.div_ceil(self.chunk.0), self.height.div_ceil(self.chunk.1))
     }
 
+    /// Samples of a pixel that are used: colours, and alpha.
+    pub(super) fn channels(&self) -> usize {
+        self.colours.samples() + usize::from(self.alpha.is_some())
+    }
+
     /// Samples of a pixel in one chunk.
     pub(super) fn chunk_samples(&self) -> usize {
         if self.planar {

@@ -47,6 +47,9 @@ const MAX_OVERLAP: u64 = 8;
 /// Work of making a decompressor, most of which clear tables of 32 kB.
 const CHUNK_WORK: u64 = 500;
 
+/// Work of a byte of JPEG tables: a Huffman table of 20 bytes is some 2,000 entries to fill.
+const TABLE_WORK: u64 = 10;
+
 fn damaged() -> Error {
     corrupt(NAME, DAMAGED)
 }
@@ -84,11 +87,6 @@ enum Canvas {
 }
 
 impl OpenedTiff<'_> {
-    /// Samples of a pixel that are used: colours, and alpha.
-    fn channels(&self) -> usize {
-        self.layout.colours.samples() + usize::from(self.layout.alpha.is_some())
-    }
-
     /// Bytes of a sample in the canvas.
     fn sample_bytes(&self) -> usize {
         match (self.layout.numbers, self.layout.bits) {
@@ -102,7 +100,7 @@ impl OpenedTiff<'_> {
     fn estimated(&self) -> Result<Estimate> {
         let layout = &self.layout;
         let pixels = u64::from(layout.width) * u64::from(layout.height);
-        let pixel_bytes = (self.channels() * self.sample_bytes()) as u64;
+        let pixel_bytes = (layout.channels() * self.sample_bytes()) as u64;
         let canvas = pixels * pixel_bytes;
         let (across, down) = layout.grid();
         let padded =
@@ -129,7 +127,10 @@ impl OpenedTiff<'_> {
         if layout.compression == Compression::Jpeg {
             let jpegs = self.jpegs_estimated()?;
             chunk = jpegs.memory;
-            work += jpegs.work;
+            // Each reads the tables anew.
+            let tables = self.directory.data(JPEG_TABLES).map_or(0, <[u8]>::len) as u64;
+            work = work.saturating_add(jpegs.work);
+            work = work.saturating_add(layout.chunks.len() as u64 * tables * TABLE_WORK);
         }
         // Decompressors' windows and tables, and WebP's planes.
         chunk += match layout.compression {
@@ -179,7 +180,7 @@ impl OpenedTiff<'_> {
     /// Decodes all chunks into a canvas.
     fn canvas(&self) -> Result<Canvas> {
         let layout = &self.layout;
-        let count = layout.width as usize * layout.height as usize * self.channels();
+        let count = layout.width as usize * layout.height as usize * layout.channels();
         let mut canvas = match self.sample_bytes() {
             1 => Canvas::Bytes(memory::filled(0, count)?),
             2 => Canvas::Words(memory::filled(0, count)?),
@@ -205,14 +206,15 @@ impl OpenedTiff<'_> {
                 self.place_jpeg(data, &chunk, &mut canvas)?;
                 continue;
             }
-            let data = if layout.reversed { reversed_bits(data)? } else { Cow::Borrowed(data) };
+            let data = if layout.reversed { Cow::Owned(reversed_bits(data)?) } else { Cow::Borrowed(data) };
             // Strips end with the image; tiles are whole.
             let stored = if layout.tiled { layout.chunk.1 } else { rows };
             let bytes = &mut buffer[..layout.chunk_bytes(stored) as usize];
             let samples = layout.chunk_samples();
-            let target = Target { bytes, width: layout.chunk.0, samples, options: layout.t4_options };
+            let options = layout.t4_options;
+            let target = Target { bytes: &mut *bytes, width: layout.chunk.0, samples, options };
             decompress(layout.compression, &data, target)?;
-            self.place_rows(bytes_of(&mut buffer, layout.chunk_bytes(stored)), &chunk, &mut canvas);
+            self.place_rows(bytes, &chunk, &mut canvas);
         }
         Ok(canvas)
     }
@@ -273,7 +275,7 @@ impl OpenedTiff<'_> {
     /// Copies the samples of one row of a chunk that are used and within the image to row `y` of the canvas.
     fn place_samples<T: Copy>(&self, row: &[T], chunk: &Chunk, y: u32, canvas: &mut [T]) {
         let layout = &self.layout;
-        let (channels, stored) = (self.channels(), layout.chunk_samples());
+        let (channels, stored) = (layout.channels(), layout.chunk_samples());
         let width = layout.chunk.0.min(layout.width - chunk.x) as usize;
         let start = (y as usize * layout.width as usize + chunk.x as usize) * channels;
         let out = &mut canvas[start..start + width * channels];
@@ -333,10 +335,6 @@ impl Canvas {
             _ => &mut [],
         }
     }
-}
-
-fn bytes_of(buffer: &mut [u8], length: u64) -> &mut [u8] {
-    &mut buffer[..length as usize]
 }
 
 /// An integer of `from` bits as one of `to`, so that the greatest becomes the greatest.

@@ -3,6 +3,7 @@
 use super::layout::{Colours, Layout};
 use super::{damaged, Canvas};
 use crate::error::Result;
+use crate::image::colour::encoded;
 use crate::image::decode_error::corrupt;
 use crate::image::pixels::Samples;
 use crate::memory;
@@ -14,7 +15,7 @@ use ::image::{DynamicImage, ImageBuffer};
 /// [`Kind::InvalidImage`](crate::error::Kind::InvalidImage) for a palette that is missing or too small;
 /// [`Kind::OutOfMemory`](crate::error::Kind::OutOfMemory).
 pub(super) fn convert(canvas: Canvas, layout: &Layout, map: &[u64]) -> Result<Samples> {
-    let channels = layout.colours.samples() + usize::from(layout.alpha.is_some());
+    let channels = layout.channels();
     let size = (layout.width, layout.height);
     match canvas {
         Canvas::Floats(samples) => {
@@ -118,14 +119,8 @@ fn inks(mut bytes: Vec<u8>, channels: usize, size: (u32, u32), layout: &Layout) 
     Ok(Samples::Cmyk(bytes, size))
 }
 
-fn image_of_bytes(bytes: Vec<u8>, channels: usize, (width, height): (u32, u32)) -> Result<Samples> {
-    let image = match channels {
-        1 => ImageBuffer::from_raw(width, height, bytes).map(DynamicImage::ImageLuma8),
-        2 => ImageBuffer::from_raw(width, height, bytes).map(DynamicImage::ImageLumaA8),
-        3 => ImageBuffer::from_raw(width, height, bytes).map(DynamicImage::ImageRgb8),
-        _ => ImageBuffer::from_raw(width, height, bytes).map(DynamicImage::ImageRgba8),
-    };
-    image.map(Samples::Image).ok_or_else(damaged)
+fn image_of_bytes(bytes: Vec<u8>, channels: usize, size: (u32, u32)) -> Result<Samples> {
+    Samples::of_bytes(bytes, channels, size).ok_or_else(damaged)
 }
 
 fn image_of_words(words: Vec<u16>, channels: usize, (width, height): (u32, u32)) -> Result<Samples> {
@@ -208,7 +203,7 @@ pub(super) fn place_subsampled(
     canvas: &mut [u8],
 ) {
     let (across, down) = layout.subsampling;
-    let channels = 3 + usize::from(layout.alpha.is_some());
+    let channels = layout.channels();
     let group = (across * down) as usize + 2;
     for y in 0..rows {
         let row = &bytes[(y / down) as usize * row_bytes..][..row_bytes];
@@ -235,8 +230,6 @@ fn lab_to_srgb([l, a, b]: [f32; 3]) -> [f32; 3] {
     ];
     MATRIX.map(|row| {
         let linear = row[0] * xyz[0] + row[1] * xyz[1] + row[2] * xyz[2];
-        let encoded =
-            if linear <= 0.003_130_8 { 12.92 * linear } else { 1.055 * linear.powf(1.0 / 2.4) - 0.055 };
-        encoded.clamp(0.0, 1.0)
+        encoded(linear).clamp(0.0, 1.0)
     })
 }

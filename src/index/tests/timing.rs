@@ -12,6 +12,9 @@ fn read_rows(layout: Layout, path: &str, rows: usize) -> Vec<Vec<f16>> {
     bytes.chunks_exact(2 * layout.dimensions()).take(rows).map(row).collect()
 }
 
+/// Settings are variables: ROWS, SUBSPACES, DATA (a file of half-precision numbers; without it rows are generated), GROUP, CELLS,
+/// QUERIES of each kind, ONLY (kinds whose name has this part).
+///
 /// `cargo test --release --lib how_long_a_search_takes -- --ignored --nocapture`
 #[test]
 #[ignore = "a benchmark"]
