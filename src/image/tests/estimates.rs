@@ -206,8 +206,10 @@ fn every_fixture_can_be_decoded_within_its_estimate() {
         if let Ok(image) = decode(&bytes, &Limits::default()) {
             let (found, pixels) =
                 (estimate(&bytes, &Limits::default()).unwrap(), image.pixels().len() as u64);
+            // The decoders of these have no assembler.
+            let most = if name.ends_with(".avif") || name.ends_with(".jxl") { 35 } else { 8 };
             assert!(
-                (pixels / 2..=35 * pixels + 30_000).contains(&found.work),
+                (pixels / 2..=most * pixels + 30_000).contains(&found.work),
                 "{name}: {found:?} of {pixels} pixels"
             );
             assert!(found.work < MEGAPIXEL);
