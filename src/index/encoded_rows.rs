@@ -1,9 +1,10 @@
 //! Encoded rows on their way into a group, or read back from one.
 
-use super::format::Tid;
+use super::format::{f32_at, Tid};
 use crate::error::Result;
 use crate::memory;
 use crate::space::Layout;
+use std::ops::Range;
 
 /// Encoded rows, in the order in which they were added.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,6 +34,33 @@ pub struct CodeMetadata {
     pub max_radius: f32,
     /// A lower bound of the row's own squared norm in this subspace.
     pub min_squared_norm: f32,
+}
+
+impl CodeMetadata {
+    /// Bytes of [`CodeMetadata::to_bytes`].
+    const SIZE: usize = 15;
+
+    fn to_bytes(self) -> [u8; Self::SIZE] {
+        let mut out = [0; Self::SIZE];
+        out[..3].copy_from_slice(&[self.cell, self.coarse_error, self.fine_error]);
+        let numbers = [self.min_radius, self.max_radius, self.min_squared_norm];
+        for (bytes, number) in out[3..].chunks_exact_mut(4).zip(numbers) {
+            bytes.copy_from_slice(&number.to_le_bytes());
+        }
+        out
+    }
+
+    fn from_bytes(bytes: &[u8; Self::SIZE]) -> Self {
+        let [cell, coarse_error, fine_error, ..] = *bytes;
+        Self {
+            cell,
+            coarse_error,
+            fine_error,
+            min_radius: f32_at(bytes, 3),
+            max_radius: f32_at(bytes, 7),
+            min_squared_norm: f32_at(bytes, 11),
+        }
+    }
 }
 
 impl EncodedRows {
@@ -68,17 +96,64 @@ impl EncodedRows {
         memory::reserve(&mut self.metadata, rows * self.layout.subspaces())
     }
 
+    /// Appends some rows of `other`.
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::OutOfMemory`].
+    pub fn extend(&mut self, other: &Self, rows: Range<usize>) -> Result<()> {
+        let (n, k) = (self.layout.dimensions(), self.layout.subspaces());
+        self.reserve(rows.len())?;
+        self.tids.extend_from_slice(&other.tids[rows.clone()]);
+        self.codes.extend_from_slice(&other.codes[rows.start * n..rows.end * n]);
+        self.metadata.extend_from_slice(&other.metadata[rows.start * k..rows.end * k]);
+        Ok(())
+    }
+
     /// Appends the rows of `other` that VACUUM has not removed.
     ///
     /// # Errors
     /// [`crate::error::Kind::OutOfMemory`].
     pub fn extend_live(&mut self, other: &Self) -> Result<()> {
-        let (n, k) = (self.layout.dimensions(), self.layout.subspaces());
         self.reserve(other.tids.iter().filter(|tid| tid.is_live()).count())?;
-        for (row, tid) in other.tids.iter().enumerate().filter(|(_, tid)| tid.is_live()) {
-            self.tids.push(*tid);
-            self.codes.extend_from_slice(&other.codes[row * n..(row + 1) * n]);
-            self.metadata.extend_from_slice(&other.metadata[row * k..(row + 1) * k]);
+        (0..other.rows())
+            .filter(|&row| other.tids[row].is_live())
+            .try_for_each(|row| self.extend(other, row..row + 1))
+    }
+
+    /// Bytes that a row takes in [`EncodedRows::append_bytes`].
+    pub fn row_bytes(layout: Layout) -> usize {
+        Tid::SIZE + layout.dimensions() + layout.subspaces() * CodeMetadata::SIZE
+    }
+
+    /// Appends all rows to `out`, one after the other: TID, codes, metadata.
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::OutOfMemory`].
+    pub fn append_bytes(&self, out: &mut Vec<u8>) -> Result<()> {
+        let (n, k) = (self.layout.dimensions(), self.layout.subspaces());
+        memory::reserve(out, self.rows() * Self::row_bytes(self.layout))?;
+        let rows = self.tids.iter().zip(self.codes.chunks_exact(n)).zip(self.metadata.chunks_exact(k));
+        for ((tid, codes), metadata) in rows {
+            out.extend_from_slice(&tid.to_bytes());
+            out.extend_from_slice(codes);
+            out.extend(metadata.iter().flat_map(|metadata| metadata.to_bytes()));
+        }
+        Ok(())
+    }
+
+    /// Appends the rows that [`EncodedRows::append_bytes`] made `bytes` of.
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::OutOfMemory`].
+    pub fn extend_from_bytes(&mut self, bytes: &[u8]) -> Result<()> {
+        let size = Self::row_bytes(self.layout);
+        self.reserve(bytes.len() / size)?;
+        for row in bytes.chunks_exact(size) {
+            let (tid, row) = row.split_at(Tid::SIZE);
+            let (codes, metadata) = row.split_at(self.layout.dimensions());
+            self.tids.extend(tid.as_chunks().0.iter().map(|bytes| Tid::from_bytes(*bytes)));
+            self.codes.extend_from_slice(codes);
+            self.metadata.extend(metadata.as_chunks().0.iter().map(CodeMetadata::from_bytes));
         }
         Ok(())
     }

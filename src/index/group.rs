@@ -1,6 +1,6 @@
 //! A group: rows encoded for searching, written and read as one stream of bytes. [`super::format`] has the layout.
 
-use super::cell_blocks::cell_blocks;
+use super::cell_blocks::{cell_blocks, CellBlock};
 use super::encoded_rows::{CodeMetadata, EncodedRows};
 use super::extent::Extent;
 use super::format::{f32_at, parent, u16_at, GroupShape, SubspaceSections, Tid, BLOCK_ROWS, DETAIL_HEADER};
@@ -161,6 +161,78 @@ pub fn decode_group<P: Pages + ?Sized>(
     Ok(rows)
 }
 
+/// Reads single rows of groups back, as [`decode_group`] does.
+#[derive(Default)]
+pub struct RowReader {
+    /// A group's stream, of which only the parts of one row are there. It is as long as that of the largest group so far.
+    bytes: Vec<u8>,
+    /// One part, on its way there.
+    part: Vec<u8>,
+}
+
+impl RowReader {
+    /// Reads the row of this number.
+    ///
+    /// # Errors
+    /// As [`decode_group`].
+    pub fn read<P: Pages + ?Sized>(
+        &mut self,
+        pages: &P,
+        extent: Extent,
+        shape: &GroupShape,
+        row: usize,
+    ) -> PageResult<EncodedRows> {
+        let missing = shape.size().saturating_sub(self.bytes.len());
+        memory::reserve(&mut self.bytes, missing)?;
+        self.bytes.resize(self.bytes.len() + missing, 0);
+        let layout = shape.layout;
+        let mut out = EncodedRows::new(layout);
+        memory::push(&mut out.tids, Tid::from_bytes(extent.array(pages, shape.tid(row))?))?;
+        out.codes = memory::filled(0, layout.dimensions())?;
+        let parents = shape.parents_of_rows().start + row / BLOCK_ROWS * 16 * layout.subspaces();
+        self.copy(pages, extent, parents..parents + 16 * layout.subspaces())?;
+        self.copy(pages, extent, shape.detail(row, 0).start..shape.detail(row, layout.subspaces() - 1).end)?;
+        for k in 0..layout.subspaces() {
+            let sections = shape.sections(k);
+            let position = usize::from(u16_at(&self.bytes, shape.detail(row, k).start));
+            if position >= shape.rows {
+                return Err(PageError::corrupt(format!("Row {row} leads to no position of subspace {k}.")));
+            }
+            let block = sections.high_nibbles.start + position / BLOCK_ROWS * shape.block_size();
+            let at = |section: &Range<usize>, size: usize| {
+                section.start + size * position..section.start + size * (position + 1)
+            };
+            for part in [
+                sections.min_squared_norm.start..sections.radii.end,
+                at(&sections.coarse_errors, 1),
+                at(&sections.rows, 2),
+                block..block + shape.block_size(),
+            ] {
+                self.copy(pages, extent, part)?;
+            }
+            let subspace = Subspace { bytes: &self.bytes, shape, k, sections };
+            let codes = &mut out.codes[layout.range(k)];
+            let mut metadata = None;
+            subspace.cell_blocks(&mut |block, of_block| {
+                if block.positions().contains(&position) {
+                    metadata = Some(subspace.decode_position(position, row, of_block, codes)?);
+                }
+                Ok(())
+            })?;
+            let lost = || PageError::corrupt(format!("Position {position} of subspace {k} is in no cell."));
+            memory::push(&mut out.metadata, metadata.ok_or_else(lost)?)?;
+        }
+        Ok(out)
+    }
+
+    /// Copies a part of the stream to its place.
+    fn copy<P: Pages + ?Sized>(&mut self, pages: &P, extent: Extent, part: Range<usize>) -> PageResult<()> {
+        extent.copy(pages, part.clone(), &mut self.part)?;
+        self.bytes[part].copy_from_slice(&self.part);
+        Ok(())
+    }
+}
+
 /// Metadata of rows that no position has led to yet: its radius is NaN.
 const NOT_DECODED: CodeMetadata = CodeMetadata {
     cell: 0,
@@ -173,7 +245,7 @@ const NOT_DECODED: CodeMetadata = CodeMetadata {
 
 /// One subspace of a group that is being decoded.
 struct Subspace<'a> {
-    /// The whole stream of the group.
+    /// The whole stream of the group, or as much of it as is needed.
     bytes: &'a [u8],
     shape: &'a GroupShape,
     k: usize,
@@ -182,6 +254,29 @@ struct Subspace<'a> {
 
 impl Subspace<'_> {
     fn decode(&self, out: &mut EncodedRows) -> PageResult<()> {
+        let Self { bytes, shape, k, sections } = self;
+        let (subspaces, dimensions) = (shape.layout.subspaces(), shape.layout.dimensions());
+        let range = shape.layout.range(*k);
+        self.cell_blocks(&mut |block, metadata| {
+            for position in block.positions() {
+                let row = usize::from(u16_at(bytes, sections.rows.start + 2 * position));
+                if row >= shape.rows || !out.metadata[row * subspaces + k].min_radius.is_nan() {
+                    return Err(PageError::corrupt(format!(
+                        "Position {position} of subspace {k} leads to no row of its own."
+                    )));
+                }
+                let codes = &mut out.codes[row * dimensions..][range.clone()];
+                out.metadata[row * subspaces + k] = self.decode_position(position, row, metadata, codes)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Calls `visit` with each cell block and the metadata that its rows share.
+    fn cell_blocks(
+        &self,
+        visit: &mut dyn FnMut(CellBlock, CodeMetadata) -> PageResult<()>,
+    ) -> PageResult<()> {
         let section = |range: &Range<usize>| &self.bytes[range.clone()];
         let min_squared_norm = parse_min_squared_norm(section(&self.sections.min_squared_norm))?;
         let starts = parse_cell_starts(section(&self.sections.cell_starts), self.shape.rows)?;
@@ -193,54 +288,41 @@ impl Subspace<'_> {
                     self.k
                 )));
             }
-            for position in block.positions() {
-                let metadata = CodeMetadata {
-                    cell: block.cell,
-                    coarse_error: self.bytes[self.sections.coarse_errors.start + position],
-                    fine_error: 0,
-                    min_radius,
-                    max_radius,
-                    min_squared_norm,
-                };
-                self.decode_position(position, metadata, out)?;
-            }
+            let cell = block.cell;
+            visit(block, CodeMetadata { cell, min_radius, max_radius, min_squared_norm, ..NOT_DECODED })?;
         }
         Ok(())
     }
 
-    /// Decodes the row at a position. `metadata` lacks the fine error code, which is in the row's detail.
+    /// Decodes the `codes` `[n]` of the row at a position. Returns its metadata: that of its cell block and its error codes.
     fn decode_position(
         &self,
         position: usize,
-        metadata: CodeMetadata,
-        out: &mut EncodedRows,
-    ) -> PageResult<()> {
+        row: usize,
+        of_block: CodeMetadata,
+        codes: &mut [u8],
+    ) -> PageResult<CodeMetadata> {
         let Self { bytes, shape, k, sections } = self;
-        let (subspaces, dimensions) = (shape.layout.subspaces(), shape.layout.dimensions());
-        let n = shape.layout.subspace_dim();
-        let row = usize::from(u16_at(bytes, sections.rows.start + 2 * position));
-        if row >= shape.rows || !out.metadata[row * subspaces + k].min_radius.is_nan() {
-            return Err(PageError::corrupt(format!(
-                "Position {position} of subspace {k} leads to no row of its own."
-            )));
-        }
+        let subspaces = shape.layout.subspaces();
         let detail = &bytes[shape.detail(row, *k)];
-        if usize::from(u16_at(detail, 0)) != position {
+        if usize::from(u16_at(detail, 0)) != position
+            || usize::from(u16_at(bytes, sections.rows.start + 2 * position)) != row
+        {
             return Err(PageError::corrupt(format!(
-                "Row {row} does not lead back to position {position} of subspace {k}."
+                "Row {row} and position {position} of subspace {k} do not lead to each other."
             )));
         }
-        out.metadata[row * subspaces + k] = CodeMetadata { fine_error: detail[2], ..metadata };
         let parents = &bytes[shape.parents_of_rows().start + row / BLOCK_ROWS * 16 * subspaces..];
-        if nibble(&parents[16 * k..], row % BLOCK_ROWS) != parent(metadata.cell, shape.cells) {
+        if nibble(&parents[16 * k..], row % BLOCK_ROWS) != parent(of_block.cell, shape.cells) {
             return Err(PageError::corrupt(format!("Row {row} is in two cells of subspace {k}.")));
         }
         let block = &bytes[sections.high_nibbles.start + position / BLOCK_ROWS * shape.block_size()..];
-        for (d, code) in out.codes[row * dimensions + k * n..][..n].iter_mut().enumerate() {
+        for (d, code) in codes.iter_mut().enumerate() {
             let high = nibble(&block[16 * d..], position % BLOCK_ROWS);
             let low = detail[DETAIL_HEADER + d / 2] >> (4 * (d % 2)) & 15;
             *code = high << 4 | low;
         }
-        Ok(())
+        let coarse_error = bytes[sections.coarse_errors.start + position];
+        Ok(CodeMetadata { coarse_error, fine_error: detail[2], ..of_block })
     }
 }

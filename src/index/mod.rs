@@ -21,6 +21,7 @@
 //! | `group`, `cell_blocks` | a group: rows encoded for searching |
 //! | `quantizer`, `quantizer_training` | from embeddings to codes |
 //! | `k_means` | centres of rows that are near each other |
+//! | `clusters`, `cluster_sort` | rows that are near each other in the superspace, for the same groups |
 //! | `encoded_rows` | rows between the quantizer and a group |
 //! | `pages`, `extent`, `page_error` | what the storage provides, and streams over consecutive pages |
 //! | `page_chains`, `snapshot` | directory, tail and null pages visited in order; the whole index at one moment |
@@ -31,6 +32,8 @@
 //! | `rounding` | rounding in a known direction |
 
 mod cell_blocks;
+mod cluster_sort;
+mod clusters;
 mod cursor;
 mod directory_page;
 mod encoded_rows;
@@ -55,6 +58,8 @@ mod unordered_scan;
 #[cfg(test)]
 mod tests;
 
+pub use cluster_sort::{ClusterSort, Spill};
+pub use clusters::{wanted_clusters, Clusters};
 pub use cursor::Cursor;
 pub use directory_page::{DirectoryEntry, DirectoryPage, ExtentState};
 pub use encoded_rows::{CodeMetadata, EncodedRows};
@@ -63,7 +68,7 @@ pub use format::{
     GroupShape, PageKind, PageTag, Tid, CHILDREN, DIRECTORY_ENTRIES, MAGIC, MAX_CELLS, MAX_GROUP_ROWS,
     MAX_INDEX_DIMENSIONS, NO_BLOCK, OLDEST_VERSION, PAYLOAD, VERSION,
 };
-pub use group::{decode_group, encode_group};
+pub use group::{decode_group, encode_group, RowReader};
 pub use kernels::prefetch;
 pub use metapage::Meta;
 pub use null_page::NullPage;

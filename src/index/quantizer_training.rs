@@ -1,5 +1,6 @@
 //! Trains a quantizer on a sample of the rows: k-means centres and per-dimension code ranges for each subspace.
 
+use super::clusters::Clusters;
 use super::format::{parents, CHILDREN};
 use super::k_means::{k_means, nearest, Random};
 use super::quantizer::{Quantizer, SubspaceQuantizer};
@@ -59,6 +60,14 @@ impl Reservoir {
     /// [`crate::error::Kind::OutOfMemory`].
     pub fn train(&self, cells: usize) -> Result<Quantizer> {
         train_quantizer(self.layout, &self.values, cells)
+    }
+
+    /// Finds clusters among the sampled rows: see [`Clusters::train`].
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::OutOfMemory`].
+    pub fn clusters(&self, wanted: usize) -> Result<Option<Clusters>> {
+        Clusters::train(self.layout, &self.values, wanted)
     }
 }
 

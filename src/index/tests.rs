@@ -1,6 +1,6 @@
 //! The index over pages in memory: bounds are bounds, every row comes once, and damage is an error.
 
-mod fixture;
+pub mod fixture;
 mod timing;
 
 use super::*;
@@ -22,7 +22,12 @@ fn check_random_indexes(cases: usize, seed: u64) -> usize {
         let cells = [1 + noise.below(CHILDREN), CHILDREN * (1 + noise.below(CHILDREN))][noise.below(2)];
         let group = 1 + count / DIRECTORY_ENTRIES + noise.below(count);
         let trained_on = noise.below(2 * count);
-        let fixture = Fixture::new(layout, rows, cells, group, trained_on);
+        let fixture = if noise.below(2) == 0 {
+            Fixture::new(layout, rows, cells, group, trained_on)
+        } else {
+            let clusters = noise.below(count / 32 + 2);
+            Fixture::clustered(layout, rows, (cells, clusters), group, trained_on, noise.below(count))
+        };
         for _ in 0..20 {
             let query = any_query(layout, &fixture.rows, &mut noise, wild);
             fixture.check(&query, SearchMode::Exact);
@@ -245,6 +250,19 @@ fn round_trip(layout: Layout, rows: &[Vec<f16>], cells: usize) {
         assert_eq!((a.cell, a.coarse_error, a.fine_error), (b.cell, b.coarse_error, b.fine_error));
         assert!(a.min_radius <= b.min_radius && a.max_radius >= b.max_radius);
     }
+    let mut reader = RowReader::default();
+    for row in 0..rows.len() {
+        let mut expected = EncodedRows::new(layout);
+        expected.extend(&back, row..row + 1).unwrap();
+        let one = reader.read(&memory, extent, &shape, row).map_err(PageError::into_error).unwrap();
+        assert_eq!(one, expected);
+        let mut bytes = Vec::new();
+        one.append_bytes(&mut bytes).unwrap();
+        assert_eq!(bytes.len(), EncodedRows::row_bytes(layout));
+        let mut from_bytes = EncodedRows::new(layout);
+        from_bytes.extend_from_bytes(&bytes).unwrap();
+        assert_eq!(from_bytes, one);
+    }
     let quantizer_extent = Extent { first: memory.put(tag, &quantizer.to_bytes().unwrap()), tag };
     let read =
         Quantizer::read(&memory, quantizer_extent, layout, cells).map_err(PageError::into_error).unwrap();
@@ -273,6 +291,7 @@ proptest! {
         if let Ok(snapshot) = IndexSnapshot::read(&fixture.memory, &mut (), &mut |_| (), &mut |_, _, _| Ok(())) {
             for (extent, shape) in snapshot.groups {
                 let _ = decode_group(&fixture.memory, extent, &shape);
+                let _ = RowReader::default().read(&fixture.memory, extent, &shape, shape.rows / 2);
             }
         }
     }

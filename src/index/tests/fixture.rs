@@ -1,5 +1,6 @@
 //! An index over pages in memory, and the rows and queries of its tests.
 
+use crate::error::Result;
 use crate::index::*;
 use crate::space::{distance, Embedding, EmbeddingRef, Layout, Query};
 use half::f16;
@@ -56,8 +57,50 @@ pub struct Fixture {
     pub rows: Vec<Vec<f16>>,
 }
 
+/// Bytes in memory in place of a temporary file.
+#[derive(Default)]
+pub struct SpillMemory(Vec<u8>);
+
+impl Spill for SpillMemory {
+    type At = usize;
+
+    fn write(&mut self, bytes: &[u8]) -> Result<usize> {
+        self.0.extend_from_slice(bytes);
+        Ok(self.0.len() - bytes.len())
+    }
+
+    fn read(&mut self, at: &usize, out: &mut [u8]) -> Result<()> {
+        out.copy_from_slice(&self.0[*at..*at + out.len()]);
+        Ok(())
+    }
+}
+
 impl Fixture {
+    /// Groups are of rows as they come.
     pub fn new(layout: Layout, rows: Vec<Vec<f16>>, cells: usize, group: usize, trained_on: usize) -> Self {
+        Self::build(layout, rows, cells, group, trained_on, None)
+    }
+
+    /// All rows are in groups, of at most `group` rows that are near each other. In memory are at most `in_memory` rows at a time.
+    pub fn clustered(
+        layout: Layout,
+        rows: Vec<Vec<f16>>,
+        (cells, clusters): (usize, usize),
+        group: usize,
+        trained_on: usize,
+        in_memory: usize,
+    ) -> Self {
+        Self::build(layout, rows, cells, group, trained_on, Some((clusters, in_memory)))
+    }
+
+    fn build(
+        layout: Layout,
+        rows: Vec<Vec<f16>>,
+        cells: usize,
+        group: usize,
+        trained_on: usize,
+        clusters: Option<(usize, usize)>,
+    ) -> Self {
         let memory = Memory::default();
         memory.put(PageTag::of(PageKind::Meta), &[0]);
         let directory = memory.put(PageTag::of(PageKind::Directory), &[0]);
@@ -69,23 +112,34 @@ impl Fixture {
         let encoder = quantizer.into_encoder().unwrap();
         let mut entries = Vec::new();
         let mut batch = EncodedRows::new(layout);
-        let grouped = rows.len() / group * group;
-        for (i, row) in rows[..grouped].iter().enumerate() {
-            encoder.push(&mut batch, tid(i), row).unwrap();
-            if batch.rows() == group {
-                let (shape, bytes) = encode_group(&batch, cells).unwrap();
-                let generation = 2 + entries.len() as u32;
-                let first = memory.put(PageTag { kind: PageKind::Group, generation }, &bytes);
-                let rows = group as u32;
-                entries.push(DirectoryEntry {
-                    state: ExtentState::Group,
-                    first,
-                    pages: shape.pages(),
-                    generation,
-                    rows,
-                    live: rows,
-                });
-                batch.clear();
+        let mut write_group = |batch: &EncodedRows| {
+            let (shape, bytes) = encode_group(batch, cells)?;
+            let generation = 2 + entries.len() as u32;
+            let first = memory.put(PageTag { kind: PageKind::Group, generation }, &bytes);
+            let (pages, rows) = (shape.pages(), shape.rows as u32);
+            let state = ExtentState::Group;
+            entries.push(DirectoryEntry { state, first, pages, generation, rows, live: rows });
+            Ok(())
+        };
+        let clusters = clusters.and_then(|(clusters, in_memory)| {
+            let clusters = Clusters::train(layout, &sample, clusters).unwrap()?;
+            let limit = in_memory * EncodedRows::row_memory(layout);
+            Some((ClusterSort::new(clusters, layout, limit, SpillMemory::default()).unwrap(), limit / 2))
+        });
+        let mut grouped = rows.len() / group * group;
+        if let Some((mut sort, limit)) = clusters {
+            grouped = rows.len();
+            for (i, row) in rows.iter().enumerate() {
+                sort.push(&encoder, tid(i), row).unwrap();
+            }
+            sort.into_groups(group, limit, write_group).unwrap();
+        } else {
+            for (i, row) in rows[..grouped].iter().enumerate() {
+                encoder.push(&mut batch, tid(i), row).unwrap();
+                if batch.rows() == group {
+                    write_group(&batch).unwrap();
+                    batch.clear();
+                }
             }
         }
         memory.edit(directory, |page| {

@@ -1,7 +1,7 @@
 //! How long a search takes over pages in memory.
 
 use super::fixture::{clustered, Fixture, Noise};
-use crate::index::{SearchMode, SearchStats};
+use crate::index::{wanted_clusters, SearchMode, SearchStats};
 use crate::space::{EmbeddingRef, Layout, Query};
 use half::f16;
 
@@ -13,7 +13,7 @@ fn read_rows(layout: Layout, path: &str, rows: usize) -> Vec<Vec<f16>> {
 }
 
 /// Settings are variables: ROWS, SUBSPACES, DATA (a file of half-precision numbers; without it rows are generated), GROUP, CELLS,
-/// QUERIES of each kind, ONLY (kinds whose name has this part).
+/// CLUSTERED (0: groups are of rows as they come), QUERIES of each kind, ONLY (kinds whose name has this part).
 ///
 /// `cargo test --release --lib how_long_a_search_takes -- --ignored --nocapture`
 #[test]
@@ -28,7 +28,13 @@ fn how_long_a_search_takes() {
     };
     let known: Vec<Vec<f16>> = rows.iter().step_by(count.div_ceil(4000)).cloned().collect();
     let start = std::time::Instant::now();
-    let fixture = Fixture::new(layout, rows, cells, group.min(count), 8192);
+    let fixture = match number("CLUSTERED", 1) {
+        0 => Fixture::new(layout, rows, cells, group.min(count), 8192),
+        _ => {
+            let clusters = wanted_clusters(rows.len(), group);
+            Fixture::clustered(layout, rows, (cells, clusters), group, 16_384, 50_000)
+        }
+    };
     println!("build {:.2} s", start.elapsed().as_secs_f64());
     let bytes = f64::from(fixture.meta.end) * 8192.0;
     println!("{:.4} bytes a dimension and row", bytes / (count * layout.dimensions()) as f64);

@@ -1,15 +1,17 @@
 //! CREATE INDEX and REINDEX: builds an index over all rows of a table. Pages are written without WAL, and the whole file is logged at the end.
 
 use super::build_callback::{build_callback, RowSink};
-use super::build_sample::sample_table;
+use super::build_sample::{sample_table, TableSample};
 use super::extents::GROUP_ROWS;
 use super::index_model::{check_model, check_size};
 use super::relation::IndexRelation;
 use super::reloptions;
+use super::temporary_file::TemporaryFile;
 use crate::error::{Kind as ErrorKind, Result};
 use crate::index::{
-    encode_group, tail_page, DirectoryEntry, DirectoryPage, EncodedRows, Encoder, Extent, ExtentState, Meta,
-    NullPage, PageKind, PageTag, Reservoir, Tid, DIRECTORY_ENTRIES, MAX_CELLS, NO_BLOCK, PAYLOAD,
+    encode_group, tail_page, wanted_clusters, ClusterSort, DirectoryEntry, DirectoryPage, EncodedRows,
+    Encoder, Extent, ExtentState, Meta, NullPage, PageKind, PageTag, Reservoir, Tid, DIRECTORY_ENTRIES,
+    MAX_CELLS, NO_BLOCK, PAYLOAD,
 };
 use crate::memory;
 use crate::pg::OrReport;
@@ -22,7 +24,8 @@ use std::ffi::c_char;
 /// Subphases of a build in pg_stat_progress_create_index; the first, 1, is PostgreSQL's own.
 const SAMPLING: i64 = 2;
 const LOADING: i64 = 3;
-const LOGGING: i64 = 4;
+const GROUPING: i64 = 4;
+const LOGGING: i64 = 5;
 
 /// ambuildphasename: names for pg_stat_progress_create_index.
 #[pg_guard]
@@ -31,6 +34,7 @@ pub unsafe extern "C-unwind" fn phase_name(phase: i64) -> *mut c_char {
         1 => c"initializing",
         SAMPLING => c"training the quantizer",
         LOADING => c"loading rows",
+        GROUPING => c"writing groups of rows",
         LOGGING => c"writing WAL",
         _ => return std::ptr::null_mut(),
     }
@@ -107,6 +111,7 @@ pub unsafe extern "C-unwind" fn build(
             (&raw mut build).cast(),
             std::ptr::null_mut(),
         );
+        report_phase(GROUPING);
         build.finish().or_report();
         if build.skipped_deleted_rows {
             hide_from_older_snapshots(heap, relation, &mut *info);
@@ -157,21 +162,30 @@ unsafe fn hide_from_older_snapshots(
     }
 }
 
+/// Bytes of memory that writing a group takes: its rows three times, as encoded rows, as bytes, and to sort them.
+fn group_memory(rows: usize, layout: Layout) -> usize {
+    3 * rows * EncodedRows::row_memory(layout)
+}
+
 /// A build in progress. No other session sees the index yet, so its pages need no lock order.
 struct IndexBuild<'a> {
     index: &'a IndexRelation,
     /// The metapage, written last.
     meta: Meta,
-    /// What the quantizer is trained from; `None` once it is trained, or if the sample met no row.
-    sample: Option<Reservoir>,
+    /// What quantizer and clusters are trained from; `None` once they are trained, or if the sample met no row.
+    sample: Option<TableSample>,
     /// Encodes rows, once there are enough for groups.
     encoder: Option<Encoder>,
     /// The first rows, as they are. If no more come, they are the tail.
     first_rows: Vec<(Tid, Vec<f16>)>,
-    /// The rows of the next group.
+    /// Puts rows that are near each other into the same groups; `None` if there are too few rows for that.
+    sort: Option<ClusterSort<TemporaryFile>>,
+    /// The rows of the next group, if they are not sorted.
     batch: Option<EncodedRows>,
     /// How many rows make a group.
     group_rows: usize,
+    /// Bytes of memory that rows may take: `maintenance_work_mem`.
+    memory: usize,
     /// Directory entries of the groups written so far.
     groups: Vec<DirectoryEntry>,
     /// Rows without an embedding.
@@ -188,7 +202,7 @@ impl RowSink for IndexBuild<'_> {
             return memory::push(&mut self.nulls, tid);
         };
         // Live rows decide the model.
-        let model = self.meta.layout.or(self.sample.as_ref().map(Reservoir::layout));
+        let model = self.meta.layout.or(self.sample.as_ref().map(|sample| sample.reservoir.layout()));
         if !alive && model != Some(embedding.layout) {
             self.skipped_deleted_rows = true;
             return Ok(());
@@ -209,7 +223,7 @@ impl RowSink for IndexBuild<'_> {
 }
 
 impl<'a> IndexBuild<'a> {
-    fn new(index: &'a IndexRelation, sample: Option<Reservoir>) -> Self {
+    fn new(index: &'a IndexRelation, sample: Option<TableSample>) -> Self {
         let meta = new_meta(index);
         Self {
             index,
@@ -217,8 +231,10 @@ impl<'a> IndexBuild<'a> {
             sample,
             encoder: None,
             first_rows: Vec::new(),
+            sort: None,
             batch: None,
             group_rows: GROUP_ROWS,
+            memory: 0,
             groups: Vec::new(),
             nulls: Vec::new(),
             rows: 0,
@@ -230,27 +246,29 @@ impl<'a> IndexBuild<'a> {
     fn begin(&mut self, layout: Layout) -> Result<()> {
         check_size(self.index, layout)?;
         if let Some(sample) = &self.sample {
-            check_model(self.index, sample.layout(), layout)?;
+            check_model(self.index, sample.reservoir.layout(), layout)?;
         }
         self.meta.layout = Some(layout);
-        // A group takes memory three times: as encoded rows, as bytes, and to sort them.
         // SAFETY: reads a setting of this backend.
-        let memory = unsafe { pg_sys::maintenance_work_mem }.unsigned_abs() as usize * 1024;
-        self.group_rows = (memory / (3 * EncodedRows::row_memory(layout))).clamp(256, GROUP_ROWS);
+        self.memory = unsafe { pg_sys::maintenance_work_mem }.unsigned_abs() as usize * 1024;
+        self.group_rows = (self.memory / group_memory(1, layout)).clamp(256, GROUP_ROWS);
         Ok(())
     }
 
-    /// Trains the quantizer, and encodes the first rows: there are enough rows for groups.
+    /// Trains quantizer and clusters, and encodes the first rows: there are enough rows for groups.
     fn train(&mut self, layout: Layout) -> Result<()> {
         // The sample met no row if all of them were inserted later.
-        let reservoir = match self.sample.take() {
-            Some(reservoir) => reservoir,
+        let TableSample { reservoir, table_rows } = match self.sample.take() {
+            Some(sample) => sample,
             None => {
                 let mut reservoir = Reservoir::new(layout);
                 self.first_rows.iter().try_for_each(|(_, values)| reservoir.push(values))?;
-                reservoir
+                TableSample { reservoir, table_rows: self.first_rows.len() }
             }
         };
+        if let Some(clusters) = reservoir.clusters(wanted_clusters(table_rows, self.group_rows))? {
+            self.sort = Some(ClusterSort::new(clusters, layout, self.memory, TemporaryFile::new())?);
+        }
         let quantizer = reservoir.train(self.meta.cells as usize)?;
         let entry = self.write_extent(PageKind::Quantizer, &quantizer.to_bytes()?)?;
         self.meta.quantizer = entry.first;
@@ -264,26 +282,34 @@ impl<'a> IndexBuild<'a> {
 
     fn encode(&mut self, tid: Tid, values: &[f16]) -> Result<()> {
         let (Some(encoder), Some(layout)) = (&self.encoder, self.meta.layout) else { return Ok(()) };
+        if let Some(sort) = &mut self.sort {
+            return sort.push(encoder, tid, values);
+        }
         let batch = self.batch.get_or_insert_with(|| EncodedRows::new(layout));
         encoder.push(batch, tid, values)?;
         if batch.rows() >= self.group_rows {
-            self.write_group()?;
+            self.write_batch()?;
         }
         Ok(())
     }
 
-    fn write_group(&mut self) -> Result<()> {
+    /// Writes the rows that are not sorted as a group.
+    fn write_batch(&mut self) -> Result<()> {
         let Some(mut batch) = self.batch.take().filter(|b| b.rows() > 0) else { return Ok(()) };
-        let (shape, bytes) = encode_group(&batch, self.meta.cells as usize)?;
+        self.write_group(&batch)?;
+        batch.clear();
+        self.batch = Some(batch);
+        Ok(())
+    }
+
+    fn write_group(&mut self, rows: &EncodedRows) -> Result<()> {
+        let (shape, bytes) = encode_group(rows, self.meta.cells as usize)?;
         let entry = self.write_extent(PageKind::Group, &bytes)?;
         let rows = shape.rows as u32;
         memory::push(
             &mut self.groups,
             DirectoryEntry { state: ExtentState::Group, rows, live: rows, ..entry },
-        )?;
-        batch.clear();
-        self.batch = Some(batch);
-        Ok(())
+        )
     }
 
     /// Writes bytes into new pages at the end of the file.
@@ -299,9 +325,13 @@ impl<'a> IndexBuild<'a> {
         Ok(DirectoryEntry { state: ExtentState::Building, first, pages, generation, rows: 0, live: 0 })
     }
 
-    /// Writes the rest: the last group or the tail, rows without an embedding, directory, metapage.
+    /// Writes the rest: sorted rows, the last group or the tail, rows without an embedding, directory, metapage.
     fn finish(&mut self) -> Result<()> {
-        self.write_group()?;
+        if let (Some(sort), Some(layout)) = (self.sort.take(), self.meta.layout) {
+            let left = self.memory.saturating_sub(group_memory(self.group_rows, layout));
+            sort.into_groups(self.group_rows, left, |rows| self.write_group(rows))?;
+        }
+        self.write_batch()?;
         self.write_tail()?;
         self.write_nulls()?;
         let mut block = self.meta.directory;

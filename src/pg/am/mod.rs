@@ -8,7 +8,7 @@
 //! | `handler` | capabilities and callbacks of the access method |
 //! | `reloptions` | storage parameters: `WITH (tail_rows = ...)` |
 //! | `cost` | cost estimates for the planner |
-//! | `build`, `build_sample`, `build_callback` | CREATE INDEX: all rows of a table, the sample that trains the quantizer, the table scan's callback |
+//! | `build`, `build_sample`, `build_callback`, `temporary_file` | CREATE INDEX: all rows of a table, the sample that trains the quantizer, the table scan's callback, rows that have no room in memory |
 //! | `insert` | a new row, appended to the tail |
 //! | `reorganize` | makes groups of a full tail |
 //! | `vacuum` | removes entries of dead rows, merges groups, frees pages |
@@ -60,5 +60,6 @@ mod reloptions;
 mod reorganize;
 mod reorganize_lock;
 mod scan;
+mod temporary_file;
 mod vacuum;
 mod verify;

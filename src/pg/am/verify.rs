@@ -6,7 +6,7 @@ use super::relation::IndexRelation;
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::index::{
     decode_group, EncodedRows, Encoder, Extent, ExtentState, GroupShape, Meta, PageError, Pages, Quantizer,
-    Tid, NO_BLOCK,
+    RowReader, Tid, NO_BLOCK,
 };
 use crate::memory;
 use crate::space::{EmbeddingRef, Layout};
@@ -42,8 +42,8 @@ struct Verification<'a> {
     tail: HashMap<Tid, Vec<f16>>,
     /// Encodes rows of the table as the index does; `None` if it has no quantizer.
     encoder: Option<Encoder>,
-    /// The groups that were used last, by number, decoded.
-    decoded: Vec<(u32, EncodedRows)>,
+    /// Reads rows of groups.
+    reader: RowReader,
     /// Rows of the table compared so far.
     rows: i64,
     /// The first difference that was found between table and index.
@@ -87,7 +87,7 @@ pub fn verify(heap: pg_sys::Relation, index: &IndexRelation) -> Result<i64> {
         entries: HashMap::new(),
         tail: HashMap::new(),
         encoder: None,
-        decoded: Vec::new(),
+        reader: RowReader::default(),
         rows: 0,
         difference: None,
     };
@@ -261,20 +261,12 @@ impl Verification<'_> {
     /// Whether a row of a group has the code of these numbers.
     fn is_code_of(&mut self, group: u32, row: usize, values: &[f16]) -> Result<bool> {
         let (extent, shape) = self.groups[group as usize];
-        if !self.decoded.iter().any(|(number, _)| *number == group) {
-            // Rows of a group mostly lie close together in the table, so few groups are decoded at a time.
-            self.decoded.truncate(3);
-            let batch = decode_group(self.index, extent, &shape).map_err(PageError::into_error)?;
-            self.decoded.insert(0, (group, batch));
-        }
-        let stored = self.decoded.iter().find(|(number, _)| *number == group);
-        let (Some((_, stored)), Some(encoder)) = (stored, &self.encoder) else { return Ok(false) };
+        let stored = self.reader.read(self.index, extent, &shape, row).map_err(PageError::into_error)?;
+        let Some(encoder) = &self.encoder else { return Ok(false) };
         let mut fresh = EncodedRows::new(shape.layout);
-        encoder.push(&mut fresh, stored.tids[row], values)?;
-        let (n, k) = (shape.layout.dimensions(), shape.layout.subspaces());
-        let metadata = stored.metadata[row * k..(row + 1) * k].iter().zip(&fresh.metadata);
-        Ok(stored.codes[row * n..(row + 1) * n] == fresh.codes
-            && metadata.into_iter().all(|(s, f)| {
+        encoder.push(&mut fresh, stored.tids[0], values)?;
+        Ok(stored.codes == fresh.codes
+            && stored.metadata.iter().zip(&fresh.metadata).all(|(s, f)| {
                 (s.cell, s.coarse_error, s.fine_error) == (f.cell, f.coarse_error, f.fine_error)
                     && s.min_radius <= f.min_radius
                     && s.max_radius >= f.max_radius
