@@ -6,8 +6,10 @@
 //! | `shards` | a plan for `ORDER BY emb <-> query LIMIT k` over partitions on several servers: a planner hook |
 //! | `limit_pushdown` | has `postgres_fdw` apply the limit on a partition's server |
 //! | `skipped_partitions` | plans a search as if unreachable partitions were empty: `coop_search(skip_unreachable => true)` |
+//! | `active_subspaces` | in how many subspaces a query has a weight, for the index's cost |
 //! | `nodes` | iterators over PostgreSQL's lists |
 
+pub mod active_subspaces;
 pub mod initplan;
 mod limit_pushdown;
 pub mod nodes;

@@ -40,6 +40,31 @@ END $$;
 SELECT plan($$SELECT id FROM products ORDER BY emb <-> coop_attr_query('hue', 'red') + 2 * coop_attr_query('gender', 'woman')$$);
 SELECT id FROM products ORDER BY emb <-> coop_attr_query('hue', 'red');
 
+-- The planner knows in how many of the 13 subspaces a query has a weight, and evaluates nothing to know it: 'no such hue' is no error.
+INSERT INTO products SELECT i, coop_vector(array_fill((1 + i % 7)::real, ARRAY[650])) FROM generate_series(1, 500) i;
+CREATE INDEX products_emb ON products USING coop (emb);
+CREATE FUNCTION cost(query text) RETURNS numeric LANGUAGE plpgsql AS $$
+DECLARE
+    plan json;
+BEGIN
+    SET LOCAL enable_sort = off;
+    EXECUTE 'EXPLAIN (FORMAT json) SELECT id FROM products ORDER BY emb <-> ' || query || ' LIMIT 5' INTO plan;
+    RETURN jsonb_path_query_first(plan::jsonb, '$.** ? (@."Index Name" == "products_emb")."Startup Cost"');
+END $$;
+SELECT name, cost(query) < cost('coop_category_query(''cat'')') / 20 AS one, cost(query) < cost('coop_category_query(''cat'')') / 4 AS few
+FROM (VALUES
+    ('a value', $$coop_attr_query('hue', 'no such hue')$$),
+    ('a value, weighted', $$2 * coop_attr_query('hue', 'red')$$),
+    ('a value, weighted from the right', $$coop_attr_query('hue', 'red', 'emoji') * 0.5$$),
+    ('like a row', $$coop_like((SELECT emb FROM products LIMIT 1), 'hue')$$),
+    ('like a row in two', $$coop_like((SELECT emb FROM products LIMIT 1), 'hue', 'color')$$),
+    ('two values', $$coop_attr_query('hue', 'red') + 2 * coop_attr_query('gender', 'woman')$$),
+    ('a value of a category', $$coop_attr_query('hue', 'red') + coop_category_query('cat')$$),
+    ('like a row in all', $$coop_like((SELECT emb FROM products LIMIT 1))$$),
+    ('a row', $$(SELECT emb FROM products LIMIT 1)$$)) queries(name, query);
+DELETE FROM products;
+DROP INDEX products_emb;
+
 -- Embeddings of a model that is not loaded.
 SELECT coop_like('1x1@00000001:[1]', 'hue');
 SELECT coop_like(coop_vector(array_fill(0::real, ARRAY[650])), 'hues');

@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# The planner takes the index where it is faster: at three sizes, with and without WHERE, for one subspace and for all.
+source "$(dirname "$0")/../tools/index_fixture.sh"
+items_cluster 200
+ask <<'SQL'
+ALTER TABLE items ADD rare int, ADD common int;
+-- What the planner expects a query to cost until the first row.
+CREATE FUNCTION startup_cost(query text) RETURNS float8 LANGUAGE plpgsql AS $$
+DECLARE plan json;
+BEGIN
+    SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off;
+    EXECUTE format('EXPLAIN (FORMAT json) SELECT id FROM items ORDER BY emb <-> %s LIMIT 5', query) INTO plan;
+    RETURN jsonb_path_query_first(plan::jsonb, '$.** ? (@."Index Name" == "items_emb")."Startup Cost"');
+END $$;
+SQL
+# The kind of scan that the planner chooses. CONDITION
+scan() {
+  ask -c "EXPLAIN (COSTS off) SELECT id FROM items WHERE $1 ORDER BY emb <-> '4x16@0000002a:{0;1:1*[1,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]}'::coopquery LIMIT 10" |
+    grep -om 1 'Seq Scan\|Bitmap Heap Scan\|Index Scan using [a-z_]*'
+}
+at_size() { # ROWS WITHOUT-WHERE WITH-A-RARE-VALUE WITH-A-COMMON-VALUE
+  ask -c "TRUNCATE items" -c "INSERT INTO items (emb, rare, common) SELECT random_embedding(i), i % (least($1, 2000) / 10), i % 2 FROM generate_series(1, $1) i" \
+    -c "DROP INDEX IF EXISTS items_rare" -c "CREATE INDEX items_rare ON items (rare)" -c "VACUUM ANALYZE items"
+  expect "$1 rows, no condition" "$2" "$(scan true)"
+  expect "$1 rows, a condition that few rows meet" "$3" "$(scan 'rare = 3')"
+  expect "$1 rows, a condition that half of them meet" "$4" "$(scan 'common = 1')"
+}
+at_size 30 'Seq Scan' 'Seq Scan' 'Seq Scan'
+at_size 3000 'Index Scan using items_emb' 'Bitmap Heap Scan' 'Index Scan using items_emb'
+at_size 40000 'Index Scan using items_emb' 'Bitmap Heap Scan' 'Index Scan using items_emb'
+one="'4x16@0000002a:{0;1:1*[1,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]}'::coopquery"
+two="'4x16@0000002a:{0;1:1*[1,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0];2:1*[1,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]}'::coopquery"
+like="(SELECT emb FROM items WHERE id = (SELECT min(id) FROM items))"
+cost() { ask -c "SELECT startup_cost(\$q\$ $1 \$q\$)"; } # QUERY
+all=$(cost "coop_like($like)")
+expect 'one subspace costs less than a quarter of all' t "$(ask -c "SELECT $(cost "$one") < $all / 4")"
+expect 'two cost more than one, and less than all' t "$(ask -c "SELECT $(cost "$one") < $(cost "$two") AND $(cost "$two") < $all")"
+finish
