@@ -64,7 +64,9 @@ SET plan_cache_mode = force_generic_plan;
 EXECUTE ask(NULL);
 EXECUTE ask(random_query(3));
 RESET plan_cache_mode;
+SET enable_sort = off;
 SELECT id FROM images WHERE id > 900 ORDER BY emb <-> random_embedding(7), emb <-> random_embedding(8) LIMIT 4;
+RESET enable_sort;
 
 -- Nested loops rescan; cursors suspend a scan and resume it.
 SELECT q, array_agg(id ORDER BY d, id) FROM generate_series(1, 3) q,
