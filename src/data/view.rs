@@ -4,7 +4,7 @@ use super::augmentation::Augmentation;
 use super::image_files::{mirror, name_error, read};
 use super::manifest::{ImageEntry, Manifest};
 use crate::error::Result;
-use crate::image::{decode, prepare, prepare_image, CropBox, Limits, Preprocessing};
+use crate::image::{prepare, CropBox, Decoded, Limits, Preprocessing};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use rayon::prelude::*;
@@ -98,8 +98,9 @@ pub(super) fn augmented(
     let (size, mut aspect) = (to.size as usize, 1.0);
     let bytes = read(manifest, image)?;
     let mut part_of = || {
-        let decoded = decode(&bytes, &Limits::default())?;
-        let (width, height) = (decoded.width() as i32, decoded.height() as i32);
+        let decoded = Decoded::new(&bytes, &Limits::default())?;
+        let (width, height) = decoded.dimensions();
+        let (width, height) = (width as i32, height as i32);
         let whole = CropBox { x1: 0, y1: 0, x2: width, y2: height };
         let inside = image.crop.map_or(whole, |c| CropBox {
             x1: c.x1.max(0),
@@ -107,14 +108,14 @@ pub(super) fn augmented(
             x2: c.x2.min(width),
             y2: c.y2.min(height),
         });
-        // prepare_image reports a box without pixels.
+        // Decoded::prepare reports a box without pixels.
         let usable = inside.x1 < inside.x2 && inside.y1 < inside.y2;
         let part = if usable { augmentation.random_part(inside, rng) } else { None };
         if usable {
             let seen = part.unwrap_or(inside);
             aspect = (seen.x2 - seen.x1) as f32 / (seen.y2 - seen.y1) as f32;
         }
-        prepare_image(&decoded, part.or(image.crop), to)
+        decoded.prepare(part.or(image.crop), to)
     };
     let mut pixels = part_of().map_err(|e| name_error(image, e))?;
     if flip {

@@ -94,26 +94,43 @@ impl ColourSpace {
     }
 }
 
-/// Converts samples to sRGB. A profile that is damaged, or that is for other channels than the image has, is ignored.
+/// A conversion of 8-bit RGB to sRGB that is still to come: once an image has been resized, few pixels are left to convert.
+pub(super) struct ToSrgb(Option<Box<ColorProfile>>);
+
+impl ToSrgb {
+    /// Converts an image. A profile that cannot be used changes nothing.
+    pub(super) fn convert(&self, image: RgbImage) -> RgbImage {
+        match &self.0 {
+            Some(profile) => by_rows8(image, profile, Layout::Rgb),
+            None => image,
+        }
+    }
+}
+
+/// Converts samples to sRGB, but for 8-bit RGB, whose conversion comes back to be done later. A profile that is damaged, or that is for
+/// other channels than the image has, is ignored.
 ///
 /// # Errors
 /// [`Kind::OutOfMemory`](crate::error::Kind::OutOfMemory).
-pub(super) fn to_srgb(samples: Samples, space: ColourSpace) -> Result<DynamicImage> {
+pub(super) fn to_srgb(samples: Samples, space: ColourSpace) -> Result<(DynamicImage, ToSrgb)> {
     let profile = match space {
         ColourSpace::Srgb => None,
         ColourSpace::Icc(bytes) => ColorProfile::new_from_slice(&bytes).ok(),
         ColourSpace::Described(profile) => Some(*profile),
     };
-    match samples {
-        Samples::Cmyk(inks, size) => {
+    let image = match (samples, profile) {
+        (Samples::Cmyk(inks, size), profile) => {
             let profile = profile.filter(|profile| profile.color_space == DataColorSpace::Cmyk);
-            Ok(DynamicImage::ImageRgb8(cmyk_to_rgb(inks, size, profile.as_ref())?))
+            DynamicImage::ImageRgb8(cmyk_to_rgb(inks, size, profile.as_ref())?)
         }
-        Samples::Image(image) => match profile {
-            Some(profile) => image_to_srgb(image, &profile),
-            None => Ok(image),
-        },
-    }
+        (Samples::Image(image @ DynamicImage::ImageRgb8(_)), Some(profile)) => {
+            let is_needed = profile.color_space == DataColorSpace::Rgb && !is_srgb(&profile);
+            return Ok((image, ToSrgb(is_needed.then(|| Box::new(profile)))));
+        }
+        (Samples::Image(image), Some(profile)) => image_to_srgb(image, &profile)?,
+        (Samples::Image(image), None) => image,
+    };
+    Ok((image, ToSrgb(None)))
 }
 
 /// Inks to RGB. Without a profile, what is left of white light: `(1 - ink)(1 - black)`.
@@ -167,6 +184,7 @@ fn image_to_srgb(image: DynamicImage, profile: &ColorProfile) -> Result<DynamicI
         other => other,
     };
     Ok(match image {
+        // Made of grey.
         D::ImageRgb8(i) => D::ImageRgb8(by_rows8(i, profile, Layout::Rgb)),
         D::ImageRgba8(i) => D::ImageRgba8(by_rows8(i, profile, Layout::Rgba)),
         D::ImageRgb16(i) => D::ImageRgb16(by_rows16(i, profile, Layout::Rgb)),
@@ -372,7 +390,8 @@ mod tests {
         let bytes = ColorProfile::new_display_p3().encode().unwrap();
         for length in [0, 1, 100, 128, bytes.len() / 2] {
             let space = ColourSpace::from_icc(Some(bytes[..length].to_vec()));
-            assert_eq!(to_srgb(Samples::Image(image.clone()), space).unwrap(), image);
+            let (same, conversion) = to_srgb(Samples::Image(image.clone()), space).unwrap();
+            assert!(same == image && conversion.0.is_none());
         }
     }
 
@@ -383,8 +402,10 @@ mod tests {
         let image = ::image::RgbaImage::from_fn(2, 1, |x, _| {
             ::image::Rgba(if x == 0 { [0, 200, 0, 77] } else { [90, 90, 90, 255] })
         });
-        let found =
-            to_srgb(Samples::Image(image.into()), ColourSpace::from_icc(Some(profile))).unwrap().into_rgba8();
+        let found = to_srgb(Samples::Image(image.into()), ColourSpace::from_icc(Some(profile)))
+            .unwrap()
+            .0
+            .into_rgba8();
         let ([r, g, b, a], grey) = (found.get_pixel(0, 0).0, found.get_pixel(1, 0).0);
         assert!(r == 0 && (203..=208).contains(&g) && b == 0 && a == 77, "{r} {g} {b} {a}");
         assert!(grey[..3].iter().all(|c| c.abs_diff(90) <= 1), "{grey:?}");

@@ -1,6 +1,7 @@
 //! Decodes an image file of any supported format to an upright RGB image: recognises the format, checks the limits, calls the
 //! format's decoder, and converts what it returns.
 
+use super::colour::ToSrgb;
 use super::decode_error::{corrupt, DAMAGED};
 use super::limits::{Estimate, Limits};
 use super::pixels::Opened;
@@ -24,11 +25,24 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 /// [`Kind::OutOfMemory`]: crate::error::Kind::OutOfMemory
 pub fn decode(bytes: &[u8], limits: &Limits) -> Result<RgbImage> {
     open_and_then(bytes, limits, |image| {
-        memory::headroom(usize::try_from(image.estimate().memory).unwrap_or(usize::MAX))?;
-        let pixels = image.decode(limits)?;
-        let image = colour::to_srgb(pixels.samples, pixels.colours)?;
-        Ok(upright(flatten::over_white(image, pixels.premultiplied), pixels.orientation))
+        let (image, to_srgb) = unconverted(image, limits)?;
+        Ok(to_srgb.convert(image))
     })
+}
+
+/// Decodes an image file as [`decode`] does, but leaves the conversion to sRGB to the caller where that can be done later.
+///
+/// # Errors
+/// As [`decode`].
+pub(super) fn decode_unconverted(bytes: &[u8], limits: &Limits) -> Result<(RgbImage, ToSrgb)> {
+    open_and_then(bytes, limits, |image| unconverted(image, limits))
+}
+
+fn unconverted(image: Box<dyn Opened + '_>, limits: &Limits) -> Result<(RgbImage, ToSrgb)> {
+    memory::headroom(usize::try_from(image.estimate().memory).unwrap_or(usize::MAX))?;
+    let pixels = image.decode(limits)?;
+    let (image, to_srgb) = colour::to_srgb(pixels.samples, pixels.colours)?;
+    Ok((upright(flatten::over_white(image, pixels.premultiplied), pixels.orientation), to_srgb))
 }
 
 /// What decoding an image file takes in memory and work. Reads headers only.

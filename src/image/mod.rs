@@ -52,5 +52,5 @@ mod tests;
 
 pub use decode::{decode, estimate};
 pub use limits::{Estimate, Limits, MEGAPIXEL};
-pub use prepare::{prepare, prepare_image, CropBox};
+pub use prepare::{prepare, prepare_image, CropBox, Decoded};
 pub use preprocessing::Preprocessing;

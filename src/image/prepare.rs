@@ -1,6 +1,7 @@
 //! Prepares images for a network: decodes, crops, and squashes to the input size.
 
-use super::decode::decode;
+use super::colour::ToSrgb;
+use super::decode::decode_unconverted;
 use super::limits::Limits;
 use super::preprocessing::Preprocessing;
 use crate::error::{Error, Kind, Result};
@@ -10,6 +11,7 @@ use fast_image_resize::images::{TypedImage, TypedImageRef};
 use fast_image_resize::pixels::U8x3;
 use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 use std::borrow::Cow;
+use std::panic::{catch_unwind, AssertUnwindSafe};
 
 /// A box in pixels of the upright image: columns `x1..x2`, rows `y1..y2`, counted from 0 at the top left, the second corner
 /// exclusive. Parts outside of the image are ignored.
@@ -25,17 +27,53 @@ pub struct CropBox {
     pub y2: i32,
 }
 
-/// Turns an image file into network input, `[size, size, 3]` 8-bit RGB: [`decode`], then [`prepare_image`].
+/// Turns an image file into network input, `[size, size, 3]` 8-bit RGB: see [`Decoded::prepare`].
 ///
 /// # Errors
-/// Those of [`decode`] and [`prepare_image`].
+/// Those of [`Decoded::new`] and [`Decoded::prepare`].
 pub fn prepare(
     bytes: &[u8],
     crop: Option<CropBox>,
     preprocessing: &Preprocessing,
     limits: &Limits,
 ) -> Result<Vec<u8>> {
-    prepare_image(&decode(bytes, limits)?, crop, preprocessing)
+    Decoded::new(bytes, limits)?.prepare(crop, preprocessing)
+}
+
+/// An upright image that may not be in sRGB yet: [`Decoded::prepare`] converts what is left of it, which costs next to nothing.
+pub struct Decoded {
+    image: RgbImage,
+    to_srgb: ToSrgb,
+}
+
+impl Decoded {
+    /// Decodes an image file.
+    ///
+    /// # Errors
+    /// Those of [`decode`](super::decode()).
+    pub fn new(bytes: &[u8], limits: &Limits) -> Result<Self> {
+        let (image, to_srgb) = decode_unconverted(bytes, limits)?;
+        Ok(Self { image, to_srgb })
+    }
+
+    /// Width and height in pixels.
+    pub fn dimensions(&self) -> (u32, u32) {
+        self.image.dimensions()
+    }
+
+    /// Crops and squashes the image as [`prepare_image`] does, then converts it to sRGB.
+    ///
+    /// # Errors
+    /// Those of [`prepare_image`].
+    pub fn prepare(&self, crop: Option<CropBox>, preprocessing: &Preprocessing) -> Result<Vec<u8>> {
+        let pixels = prepare_image(&self.image, crop, preprocessing)?;
+        let convert = || {
+            let image = RgbImage::from_raw(preprocessing.size, preprocessing.size, pixels.clone())?;
+            Some(self.to_srgb.convert(image).into_raw())
+        };
+        // A profile with which the conversion panics is as a damaged one: it changes nothing.
+        Ok(catch_unwind(AssertUnwindSafe(convert)).ok().flatten().unwrap_or(pixels))
+    }
 }
 
 /// Crops an upright image and squashes it to `[size, size, 3]`, 8 bits each, by bilinear interpolation that is antialiased as

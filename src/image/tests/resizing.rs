@@ -18,6 +18,29 @@ fn resizing_differs_from_pillow_by_at_most_1_in_255() {
     }
 }
 
+/// Converted after the resize: without one, pixels are those of the reference; with one, what is beyond sRGB is averaged before it is
+/// clipped.
+#[test]
+fn an_image_with_a_profile_is_resized_before_it_is_converted() {
+    for name in ["icc_p3.png", "icc_adobergb.png", "icc_prophoto.png", "webp_icc_p3.webp"] {
+        let bytes = fixture(&format!("cases/{name}"));
+        let reference = decoded(&fixture(&format!("cases/{name}.ref.png"))).unwrap();
+        let part = CropBox { x1: 4, y1: 4, x2: 20, y2: 20 };
+        for (size, crop, most, mean_most) in
+            [(16, Some(part), 3, 1.0), (12, Some(part), 64, 5.0), (20, None, 64, 5.0)]
+        {
+            let preprocessing = Preprocessing::imagenet(size);
+            let found = prepare(&bytes, crop, &preprocessing, &Limits::default()).unwrap();
+            let expected = prepare_image(&reference, crop, &preprocessing).unwrap();
+            let (greatest, mean) = difference(&found, &expected);
+            assert!(
+                greatest <= most && mean < mean_most,
+                "{name}, {size}: up to {greatest}, {mean:.4} on average"
+            );
+        }
+    }
+}
+
 #[test]
 fn an_image_of_the_right_size_is_not_changed() {
     let image = RgbImage::from_fn(16, 16, |x, y| Rgb([(x * 16) as u8, (y * 16) as u8, (x ^ y) as u8]));
