@@ -1,11 +1,12 @@
 //! The index: codes with true lower bounds, and a best-first search over them, for any mask and any weights.
 //!
-//! Rows lie in *groups* of some thousands. Each subspace of a group has sections of its own, sorted by cell and by the
-//! distance from the cell's centre, so that a query reads only the subspaces it asks for, and of those only the blocks that
-//! can hold an answer. A row's code is an 8-bit uniform quantization of its residual from the centre, kept as two nibbles: the
-//! high ones are summed through tables in registers for 32 rows at once, the low ones refine the few rows that come near the
-//! top. Each code comes with the length of the error it leaves, rounded up: by the triangle inequality the distance to the
-//! code less that length is a lower bound of the row's distance. Bounds of subspaces add up with the query's weights.
+//! Rows lie in *groups* of some thousands; a build puts rows that are near each other in the superspace into the same ones. Each
+//! subspace of a group has sections of its own, sorted by cell and by the distance from the cell's centre, so that a query reads
+//! only the subspaces it asks for, and of those only the blocks that can hold an answer. A row's code is an 8-bit uniform
+//! quantization of its residual from the centre, kept as two nibbles: the high ones are summed through tables in registers for
+//! 32 rows at once, the low ones refine the few rows that come near the top. Each code comes with the length of the error it
+//! leaves, rounded up: by the triangle inequality the distance to the code less that length is a lower bound of the row's
+//! distance. Bounds of subspaces add up with the query's weights.
 //!
 //! New rows wait in a *tail*, as they are, until there are enough of them for a group.
 //!
