@@ -29,6 +29,11 @@ for round in $(seq "$rounds"); do
 done
 expect 'damaged pages crash nothing' 0 $crashed
 check "coop_index_check() notices at least half of the damage ($noticed of $rounds)" [ "$noticed" -ge $((rounds / 2)) ]
+stop_cluster "$SCRATCH"
+dd if=/dev/zero of="$SCRATCH/data/$file" bs=1 seek=24 count=8 conv=notrunc status=none
+start_cluster "$SCRATCH" autovacuum=off
+expect 'without a metapage, a sequential scan still answers' 3 \
+  "$(ask -c "SET enable_indexscan = off" -c "SELECT count(*) FROM (SELECT emb FROM items ORDER BY emb <-> '4x16@0000002a:{0;1:1*[1,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]}'::coopquery LIMIT 3) t")"
 ask -c "REINDEX INDEX items_emb"
 expect 'REINDEX repairs the index' t "$(sound)"
 finish

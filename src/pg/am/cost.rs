@@ -1,15 +1,15 @@
 //! Cost estimates, by which the planner chooses between the index and a sequential scan.
 
 use super::relation::IndexRelation;
+use crate::pg::compat;
 use crate::pg::planner::active_subspaces::active_subspaces;
-use crate::pg::{compat, OrReport};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
 /// The share of the index's pages that hold the high nibbles of codes. A scan over all subspaces reads them all; the low nibbles, the other
 /// half, are read for few rows.
 const HIGH_NIBBLE_SHARE: f64 = 0.5;
-/// A scan over one subspace opens the cells that come near: it bounds this share of the rows, or less
+/// A scan over one subspace opens the cells that come near: it bounds this share of the rows, or less.
 const BOUNDED_SHARE_OF_ONE: f64 = 0.2;
 /// Bounding a row's distance in all subspaces takes about as long as this many calls of an operator (cpu_operator_cost).
 const OPERATORS_PER_ROW: f64 = 2.0;
@@ -82,17 +82,17 @@ unsafe fn active_in(
     }
 }
 
-/// The subspaces of the index's rows; `None` if it has none, or is only imagined.
+/// The subspaces of the index's rows; `None` if it has none, is only imagined, or damaged: then a scan says so, if there is one.
 fn subspaces(info: &pg_sys::IndexOptInfo) -> Option<usize> {
     if info.hypothetical {
         return None;
     }
-    // SAFETY: the planner has locked the index of a path. It is closed again before an error is raised.
+    // SAFETY: the planner has locked the index of a path.
     let meta = unsafe {
         let relation = pg_sys::index_open(info.indexoid, pg_sys::NoLock as i32);
         let meta = IndexRelation::new(relation).meta();
         pg_sys::index_close(relation, pg_sys::NoLock as i32);
-        meta.or_report()
+        meta
     };
-    meta.layout.map(|layout| layout.subspaces())
+    meta.ok()?.layout.map(|layout| layout.subspaces())
 }
