@@ -1,7 +1,7 @@
 //! Clusters of rows that are near each other in the superspace, so that a build can put them into the same groups: most groups are
 //! then far from most queries on several subspaces.
 
-use super::k_means::{k_means, nearest, Random};
+use super::k_means::{k_means_tree, nearest, Random};
 use crate::error::Result;
 use crate::memory;
 use crate::space::Layout;
@@ -44,20 +44,13 @@ impl Clusters {
         if wanted <= 1 {
             return Ok(None);
         }
-        let mut random = Random::new(11);
-        let branches = k_means(n, &rows, wanted.isqrt(), &mut random)?;
-        let mut of_branch: Vec<Vec<&[f16]>> = memory::collect(branches.chunks_exact(n).map(|_| Vec::new()))?;
-        for &row in &rows {
-            memory::push(&mut of_branch[nearest(row, &branches).0], row)?;
-        }
-        let (mut centres, mut first, mut count) =
-            (memory::with_capacity(of_branch.len())?, memory::with_capacity(of_branch.len())?, 0);
-        for branch in &of_branch {
-            // A branch gets clusters by its share of the rows, so that clusters hold about as many rows as each other.
-            let clusters = (branch.len() * wanted).div_ceil(rows.len()).max(1);
-            centres.push(k_means(n, branch, clusters, &mut random)?);
+        // A branch gets clusters by its share of the rows, so that clusters hold about as many rows as each other.
+        let share = |in_branch: usize| (in_branch * wanted).div_ceil(rows.len()).max(1);
+        let (branches, centres) = k_means_tree(n, &rows, wanted.isqrt(), share, &mut Random::new(11))?;
+        let (mut first, mut count) = (memory::with_capacity(centres.len())?, 0);
+        for of_branch in &centres {
             first.push(count);
-            count += clusters;
+            count += of_branch.len() / n;
         }
         Ok(Some(Self { branches, centres, first, count }))
     }

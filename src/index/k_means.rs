@@ -88,3 +88,27 @@ pub fn k_means(n: usize, rows: &[&[f16]], cells: usize, random: &mut Random) -> 
     }
     Ok(centres)
 }
+
+/// k-means in two levels: `branches` centres `[branches, n]`, and of the rows nearest to each of them as many centres as `children` says of
+/// their number.
+///
+/// # Errors
+/// [`crate::error::Kind::OutOfMemory`].
+pub fn k_means_tree(
+    n: usize,
+    rows: &[&[f16]],
+    branches: usize,
+    children: impl Fn(usize) -> usize,
+    random: &mut Random,
+) -> Result<(Vec<f32>, Vec<Vec<f32>>)> {
+    let branches = k_means(n, rows, branches, random)?;
+    let mut of_branch: Vec<Vec<&[f16]>> = memory::collect(branches.chunks_exact(n).map(|_| Vec::new()))?;
+    for &row in rows {
+        memory::push(&mut of_branch[nearest(row, &branches).0], row)?;
+    }
+    let mut centres = memory::with_capacity(of_branch.len())?;
+    for rows in &of_branch {
+        centres.push(k_means(n, rows, children(rows.len()), random)?);
+    }
+    Ok((branches, centres))
+}

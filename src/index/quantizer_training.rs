@@ -2,7 +2,7 @@
 
 use super::clusters::Clusters;
 use super::format::{parents, CHILDREN};
-use super::k_means::{k_means, nearest, Random};
+use super::k_means::{k_means, k_means_tree, Random};
 use super::quantizer::{Quantizer, SubspaceQuantizer};
 use crate::error::Result;
 use crate::memory;
@@ -122,15 +122,9 @@ fn train_cells(
     parents: usize,
     random: &mut Random,
 ) -> Result<(Vec<f32>, Vec<f32>)> {
-    let parents = k_means(n, rows, parents, random)?;
-    let mut of_parent: Vec<Vec<&[f16]>> = memory::collect(parents.chunks_exact(n).map(|_| Vec::new()))?;
-    for &row in rows {
-        memory::push(&mut of_parent[nearest(row, &parents).0], row)?;
-    }
+    let (parents, children) = k_means_tree(n, rows, parents, |_| CHILDREN, random)?;
     let mut centres = memory::with_capacity(CHILDREN * parents.len())?;
-    for rows in &of_parent {
-        centres.extend(k_means(n, rows, CHILDREN, random)?);
-    }
+    centres.extend(children.into_iter().flatten());
     Ok((centres, parents))
 }
 
