@@ -95,24 +95,21 @@ impl ColourSpace {
 }
 
 /// A conversion of 8-bit RGB to sRGB that is still to come: once an image has been resized, few pixels are left to convert.
-pub(super) struct ToSrgb(Option<Box<ColorProfile>>);
+pub(super) struct ToSrgb(Box<ColorProfile>);
 
 impl ToSrgb {
     /// Converts an image. A profile that cannot be used changes nothing.
     pub(super) fn convert(&self, image: RgbImage) -> RgbImage {
-        match &self.0 {
-            Some(profile) => by_rows8(image, profile, Layout::Rgb),
-            None => image,
-        }
+        by_rows8(image, &self.0, Layout::Rgb)
     }
 }
 
-/// Converts samples to sRGB, but for 8-bit RGB, whose conversion comes back to be done later. A profile that is damaged, or that is for
+/// Converts samples to sRGB, but for 8-bit RGB, whose conversion comes back to be done later if it needs one. A profile that is damaged, or that is for
 /// other channels than the image has, is ignored.
 ///
 /// # Errors
 /// [`Kind::OutOfMemory`](crate::error::Kind::OutOfMemory).
-pub(super) fn to_srgb(samples: Samples, space: ColourSpace) -> Result<(DynamicImage, ToSrgb)> {
+pub(super) fn to_srgb(samples: Samples, space: ColourSpace) -> Result<(DynamicImage, Option<ToSrgb>)> {
     let profile = match space {
         ColourSpace::Srgb => None,
         ColourSpace::Icc(bytes) => ColorProfile::new_from_slice(&bytes).ok(),
@@ -125,12 +122,12 @@ pub(super) fn to_srgb(samples: Samples, space: ColourSpace) -> Result<(DynamicIm
         }
         (Samples::Image(image @ DynamicImage::ImageRgb8(_)), Some(profile)) => {
             let is_needed = profile.color_space == DataColorSpace::Rgb && !is_srgb(&profile);
-            return Ok((image, ToSrgb(is_needed.then(|| Box::new(profile)))));
+            return Ok((image, is_needed.then(|| ToSrgb(Box::new(profile)))));
         }
         (Samples::Image(image), Some(profile)) => image_to_srgb(image, &profile)?,
         (Samples::Image(image), None) => image,
     };
-    Ok((image, ToSrgb(None)))
+    Ok((image, None))
 }
 
 /// Inks to RGB. Without a profile, what is left of white light: `(1 - ink)(1 - black)`.
@@ -391,7 +388,7 @@ mod tests {
         for length in [0, 1, 100, 128, bytes.len() / 2] {
             let space = ColourSpace::from_icc(Some(bytes[..length].to_vec()));
             let (same, conversion) = to_srgb(Samples::Image(image.clone()), space).unwrap();
-            assert!(same == image && conversion.0.is_none());
+            assert!(same == image && conversion.is_none());
         }
     }
 

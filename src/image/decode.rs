@@ -26,7 +26,10 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 pub fn decode(bytes: &[u8], limits: &Limits) -> Result<RgbImage> {
     open_and_then(bytes, limits, |image| {
         let (image, to_srgb) = unconverted(image, limits)?;
-        Ok(to_srgb.convert(image))
+        Ok(match to_srgb {
+            Some(to_srgb) => to_srgb.convert(image),
+            None => image,
+        })
     })
 }
 
@@ -34,11 +37,11 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<RgbImage> {
 ///
 /// # Errors
 /// As [`decode`].
-pub(super) fn decode_unconverted(bytes: &[u8], limits: &Limits) -> Result<(RgbImage, ToSrgb)> {
+pub(super) fn decode_unconverted(bytes: &[u8], limits: &Limits) -> Result<(RgbImage, Option<ToSrgb>)> {
     open_and_then(bytes, limits, |image| unconverted(image, limits))
 }
 
-fn unconverted(image: Box<dyn Opened + '_>, limits: &Limits) -> Result<(RgbImage, ToSrgb)> {
+fn unconverted(image: Box<dyn Opened + '_>, limits: &Limits) -> Result<(RgbImage, Option<ToSrgb>)> {
     memory::headroom(usize::try_from(image.estimate().memory).unwrap_or(usize::MAX))?;
     let pixels = image.decode(limits)?;
     let (image, to_srgb) = colour::to_srgb(pixels.samples, pixels.colours)?;

@@ -43,7 +43,8 @@ pub fn prepare(
 /// An upright image that may not be in sRGB yet: [`Decoded::prepare`] converts what is left of it, which costs next to nothing.
 pub struct Decoded {
     image: RgbImage,
-    to_srgb: ToSrgb,
+    /// The conversion that is left to do.
+    to_srgb: Option<ToSrgb>,
 }
 
 impl Decoded {
@@ -67,9 +68,10 @@ impl Decoded {
     /// Those of [`prepare_image`].
     pub fn prepare(&self, crop: Option<CropBox>, preprocessing: &Preprocessing) -> Result<Vec<u8>> {
         let pixels = prepare_image(&self.image, crop, preprocessing)?;
+        let Some(to_srgb) = &self.to_srgb else { return Ok(pixels) };
         let convert = || {
             let image = RgbImage::from_raw(preprocessing.size, preprocessing.size, pixels.clone())?;
-            Some(self.to_srgb.convert(image).into_raw())
+            Some(to_srgb.convert(image).into_raw())
         };
         // A profile with which the conversion panics is as a damaged one: it changes nothing.
         Ok(catch_unwind(AssertUnwindSafe(convert)).ok().flatten().unwrap_or(pixels))
