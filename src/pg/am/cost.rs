@@ -14,8 +14,8 @@ const BOUNDED_SHARE_OF_ONE: f64 = 0.2;
 /// Bounding a row's distance in all subspaces takes about as long as this many calls of an operator (cpu_operator_cost).
 const OPERATORS_PER_ROW: f64 = 2.0;
 /// Returning a row takes as long as so many calls of an operator, and so many for each subspace of the query: its bound is refined on a page
-/// of each, its TID read, and both queued. (Of 40,000 rows of 4x16, 3 microseconds in one subspace and 7 in four, where a sequential
-/// scan takes 0.1: tests/index/plans.sh.)
+/// of each, its TID read, and both queued. (`EXPLAIN (ANALYZE, TIMING off)` of a scan for a condition that no row meets, over 40,000 rows of
+/// 4x16: 3 microseconds a row in one subspace, 7 in four; a sequential scan took 0.1.)
 const OPERATORS_PER_RETURNED_ROW: f64 = 100.0;
 const OPERATORS_PER_RETURNED_SUBSPACE: f64 = 150.0;
 /// Subspaces of a query, where neither query nor index tells.
