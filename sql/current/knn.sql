@@ -316,7 +316,8 @@ COMMENT ON FUNCTION coopembed.knn_register(regclass) IS 'internal: adds new imag
 -- Computes up to 200 waiting lists that no other session is computing. Returns how many. Lists are exact, whatever the session's settings
 -- for approximate scans.
 CREATE FUNCTION coopembed.knn_batch(graph regclass) RETURNS bigint
-    LANGUAGE plpgsql SET search_path TO pg_catalog, pg_temp SET jit TO off SET coopembed.candidates TO 0 SET coopembed.probes TO 0 AS $$
+    LANGUAGE plpgsql SET search_path TO pg_catalog, pg_temp SET jit TO off
+    SET coopembed.recall TO 1 SET coopembed.candidates TO 0 SET coopembed.probes TO 0 AS $$
 DECLARE
     -- Locked before the next statement takes its snapshot, so that no image is registered after it.
     g coopembed.knn_graphs := coopembed.knn_lock(graph, 'ROW EXCLUSIVE');

@@ -21,7 +21,7 @@ pub struct Cursor {
     returned: Vec<Tid>,
     /// The same as a set, once the scan has been started again.
     returned_set: Option<HashSet<Tid>>,
-    /// The last bound. No row that comes later is nearer, even in a new scan: the old one would have returned it before.
+    /// The last bound of an exact search. No row that comes later is nearer, even in a new scan: the old one would have returned it before.
     last_bound: f64,
     stats: SearchStats,
 }
@@ -64,6 +64,10 @@ impl Cursor {
                 None => Meta::read(pages)?.reorganizations,
             };
             match self.scan_next(pages) {
+                Ok(_) if self.scan.as_ref().is_some_and(Scan::has_given_up) => {
+                    (self.mode, self.last_bound) = (SearchMode::Exact, 0.0);
+                    self.restart()?;
+                }
                 Ok(None) => return Ok(None),
                 Ok(Some((tid, bound))) => {
                     if let Some(returned) = &mut self.returned_set {
@@ -163,6 +167,13 @@ impl Scan {
                 let tids = memory::collect(tail.iter().map(|(tid, _)| *tid))?;
                 Ok(Self::Unordered(UnorderedScan::new(snapshot, tids)))
             }
+        }
+    }
+
+    fn has_given_up(&self) -> bool {
+        match self {
+            Self::Ordered(search) => search.has_given_up(),
+            Self::Unordered(_) => false,
         }
     }
 

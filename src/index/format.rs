@@ -47,7 +47,8 @@
 //! # Quantizer ([`super::Quantizer`]): one stream of bytes over an extent of pages
 //!
 //! ```text
-//! per subspace, in single precision: centres [cells, n]   parents [cells / 16, n]   low [n]   step [n]   error unit [1]
+//! per subspace, in single precision:
+//! centres [cells, n]   parents [cells / 16, n]   spreads [cells]   low [n]   step [n]   error unit [1]
 //! ```
 //!
 //! # Group ([`GroupShape`]): one stream of bytes over an extent of pages
@@ -55,7 +56,8 @@
 //! | section | bytes | order |
 //! |---|---|---|
 //! | TIDs | 6 per row | rows |
-//! | parents | 16·K per block of 32 rows: nibbles as below, with subspaces in place of dimensions | rows |
+//! | sample | 32·K per 32 rows: as the cells of rows, of [`GroupShape::sample_rows`] rows | every so many rows |
+//! | cells of rows | 32·K per block of 32 rows: for each subspace, the cells of the 32 rows | rows |
 //! | details | per row and subspace: position (2), fine error code (1), low nibbles (n/2) | rows |
 //! | per subspace: smallest squared norm | 4: no row's squared length is below it | |
 //! | cell starts | 2 per cell, and the end | cells |
@@ -65,7 +67,8 @@
 //! | high nibbles | 16·n per block of 32 rows | positions |
 //!
 //! Cells are numbered so that cell c has the parent c / 16, a larger cell around it and its siblings. An index of format 2 or 3 has at most
-//! 16 cells and no parents: there, the section of parents holds the cells.
+//! 16 cells, no parents, spreads and samples, and cells of rows are nibbles: 16·K per block, packed as below with subspaces in place of
+//! dimensions.
 //!
 //! Sections start at multiples of 16 bytes. A *position* is a row's place in one subspace's own order: by cell, then by
 //! distance from the cell's centre. Positions are cut into *blocks* of [`BLOCK_ROWS`]; what one cell has in one block is a
@@ -93,9 +96,11 @@ pub const NO_BLOCK: u32 = 0;
 /// The most cells of a subspace.
 pub const MAX_CELLS: usize = 256;
 
-/// Cells that have the same parent. There are as many parents at most: a parent's number takes four bits, so that a search can rank
-/// rows by it in registers.
+/// Cells that have the same parent. An index of more cells than this has parents; one of format 2 or 3 has not.
 pub const CHILDREN: usize = 16;
+
+/// The most rows of a group's sample.
+const MAX_SAMPLE_ROWS: usize = 512;
 
 /// The most rows of a group: a position takes two bytes.
 pub const MAX_GROUP_ROWS: usize = 65_535;
@@ -242,15 +247,6 @@ pub fn parents(cells: usize) -> usize {
     }
 }
 
-/// The parent of a cell, of `cells` cells; the cell itself if they have none.
-pub fn parent(cell: u8, cells: usize) -> u8 {
-    if cells > CHILDREN {
-        cell / CHILDREN as u8
-    } else {
-        cell
-    }
-}
-
 /// Bytes of a row's detail in one subspace before its low nibbles: position (2) and fine error code (1).
 pub(super) const DETAIL_HEADER: usize = 3;
 
@@ -275,15 +271,42 @@ impl GroupShape {
         row * Tid::SIZE
     }
 
-    /// The section that names the parent of each row's cell in every subspace.
-    pub fn parents_of_rows(&self) -> Range<usize> {
+    /// Rows whose cells the sample repeats, in whole blocks; 0 if there is no sample.
+    pub fn sample_rows(&self) -> usize {
+        match parents(self.cells).min(self.rows) {
+            0 => 0,
+            _ => (self.rows / BLOCK_ROWS).clamp(1, MAX_SAMPLE_ROWS / BLOCK_ROWS) * BLOCK_ROWS,
+        }
+    }
+
+    /// The row that is at place `i` of the sample.
+    pub fn sampled_row(&self, i: usize) -> usize {
+        i * self.rows / self.sample_rows()
+    }
+
+    /// The section that repeats the cells of some rows.
+    pub fn sample(&self) -> Range<usize> {
         let at = (self.rows * Tid::SIZE).next_multiple_of(16);
-        at..at + self.blocks() * 16 * self.layout.subspaces()
+        at..at + self.sample_rows() * self.layout.subspaces()
+    }
+
+    /// Bytes that one block takes in the section of the cells of rows.
+    pub fn cells_of_block(&self) -> usize {
+        match parents(self.cells) {
+            0 => 16 * self.layout.subspaces(),
+            _ => BLOCK_ROWS * self.layout.subspaces(),
+        }
+    }
+
+    /// The section that names each row's cell in every subspace.
+    pub fn cells_of_rows(&self) -> Range<usize> {
+        let at = self.sample().end;
+        at..at + self.blocks() * self.cells_of_block()
     }
 
     /// The detail of a row in subspace `k`.
     pub fn detail(&self, row: usize, k: usize) -> Range<usize> {
-        let at = self.parents_of_rows().end + (row * self.layout.subspaces() + k) * self.detail_size();
+        let at = self.cells_of_rows().end + (row * self.layout.subspaces() + k) * self.detail_size();
         at..at + self.detail_size()
     }
 

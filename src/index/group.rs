@@ -3,7 +3,7 @@
 use super::cell_blocks::{cell_blocks, CellBlock};
 use super::encoded_rows::{CodeMetadata, EncodedRows};
 use super::extent::Extent;
-use super::format::{f32_at, parent, u16_at, GroupShape, SubspaceSections, Tid, BLOCK_ROWS, DETAIL_HEADER};
+use super::format::{f32_at, parents, u16_at, GroupShape, SubspaceSections, Tid, BLOCK_ROWS, DETAIL_HEADER};
 use super::page_error::{PageError, PageResult};
 use super::pages::Pages;
 use crate::error::Result;
@@ -108,10 +108,19 @@ fn encode_subspace(rows: &EncodedRows, shape: &GroupShape, k: usize, out: &mut [
     write_all(&mut out[sections.radii], radii);
     write_all(&mut out[sections.coarse_errors], order.iter().map(|&row| [metadata(row).coarse_error]));
     write_all(&mut out[sections.rows], order.iter().map(|row| row.to_le_bytes()));
-    let parents = &mut out[shape.parents_of_rows()];
+    for i in 0..shape.sample_rows() {
+        let at =
+            shape.sample().start + i / BLOCK_ROWS * shape.cells_of_block() + BLOCK_ROWS * k + i % BLOCK_ROWS;
+        out[at] = metadata(shape.sampled_row(i) as u16).cell;
+    }
+    let cells_of_rows = &mut out[shape.cells_of_rows()];
     for row in 0..shape.rows {
-        let block = &mut parents[row / BLOCK_ROWS * 16 * subspaces..];
-        set_nibble(&mut block[16 * k..], row % BLOCK_ROWS, parent(metadata(row as u16).cell, shape.cells));
+        let block = &mut cells_of_rows[row / BLOCK_ROWS * shape.cells_of_block()..];
+        let (lane, cell) = (row % BLOCK_ROWS, metadata(row as u16).cell);
+        match parents(shape.cells) {
+            0 => set_nibble(&mut block[16 * k..], lane, cell),
+            _ => block[BLOCK_ROWS * k + lane] = cell,
+        }
     }
     let high_nibbles = &mut out[sections.high_nibbles];
     for (position, &row) in order.iter().enumerate() {
@@ -158,6 +167,18 @@ pub fn decode_group<P: Pages + ?Sized>(
     for k in 0..shape.layout.subspaces() {
         Subspace { bytes: &bytes, shape, k, sections: shape.sections(k) }.decode(&mut rows)?;
     }
+    let sample = bytes[shape.sample()].chunks_exact(BLOCK_ROWS);
+    for (i, cells) in sample.enumerate() {
+        let (block, k) = (i / shape.layout.subspaces(), i % shape.layout.subspaces());
+        for (lane, &cell) in cells.iter().enumerate() {
+            let row = shape.sampled_row(BLOCK_ROWS * block + lane);
+            if cell != rows.metadata[row * shape.layout.subspaces() + k].cell {
+                return Err(PageError::corrupt(format!(
+                    "The sample of a group has row {row} in another cell."
+                )));
+            }
+        }
+    }
     Ok(rows)
 }
 
@@ -189,8 +210,8 @@ impl RowReader {
         let mut out = EncodedRows::new(layout);
         memory::push(&mut out.tids, Tid::from_bytes(extent.array(pages, shape.tid(row))?))?;
         out.codes = memory::filled(0, layout.dimensions())?;
-        let parents = shape.parents_of_rows().start + row / BLOCK_ROWS * 16 * layout.subspaces();
-        self.copy(pages, extent, parents..parents + 16 * layout.subspaces())?;
+        let cells = shape.cells_of_rows().start + row / BLOCK_ROWS * shape.cells_of_block();
+        self.copy(pages, extent, cells..cells + shape.cells_of_block())?;
         self.copy(pages, extent, shape.detail(row, 0).start..shape.detail(row, layout.subspaces() - 1).end)?;
         for k in 0..layout.subspaces() {
             let sections = shape.sections(k);
@@ -303,7 +324,6 @@ impl Subspace<'_> {
         codes: &mut [u8],
     ) -> PageResult<CodeMetadata> {
         let Self { bytes, shape, k, sections } = self;
-        let subspaces = shape.layout.subspaces();
         let detail = &bytes[shape.detail(row, *k)];
         if usize::from(u16_at(detail, 0)) != position
             || usize::from(u16_at(bytes, sections.rows.start + 2 * position)) != row
@@ -312,8 +332,12 @@ impl Subspace<'_> {
                 "Row {row} and position {position} of subspace {k} do not lead to each other."
             )));
         }
-        let parents = &bytes[shape.parents_of_rows().start + row / BLOCK_ROWS * 16 * subspaces..];
-        if nibble(&parents[16 * k..], row % BLOCK_ROWS) != parent(of_block.cell, shape.cells) {
+        let cells = &bytes[shape.cells_of_rows().start + row / BLOCK_ROWS * shape.cells_of_block()..];
+        let cell = match parents(shape.cells) {
+            0 => nibble(&cells[16 * k..], row % BLOCK_ROWS),
+            _ => cells[BLOCK_ROWS * k + row % BLOCK_ROWS],
+        };
+        if cell != of_block.cell {
             return Err(PageError::corrupt(format!("Row {row} is in two cells of subspace {k}.")));
         }
         let block = &bytes[sections.high_nibbles.start + position / BLOCK_ROWS * shape.block_size()..];

@@ -56,6 +56,11 @@ pub fn partition_by_cutoff(bounds: &[f32; BLOCK_ROWS], exclusive_min: f32, cutof
     (KERNELS.partition_by_cutoff)(bounds, exclusive_min, cutoff)
 }
 
+/// Adds to the sums of each of the 32 rows of a block what its cell has in the table. No sum may exceed 65535.
+pub fn add_cells(cells: &[u8; BLOCK_ROWS], table: &[u8; 256], sums: &mut [u16; BLOCK_ROWS]) {
+    (KERNELS.add_cells)(cells, table, sums);
+}
+
 /// `Σ (q − code·step)²` over the dimensions, in single precision.
 pub fn squared_residual(q: &[f32], step: &[f32], codes: RowCodes<'_>) -> f32 {
     (KERNELS.squared_residual)(q, step, codes)

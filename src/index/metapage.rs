@@ -2,7 +2,7 @@
 
 use super::extent::Extent;
 use super::format::{
-    u16_at, u32_at, PageKind, PageTag, CHILDREN, MAGIC, MAX_CELLS, MAX_INDEX_DIMENSIONS, NO_BLOCK,
+    parents, u16_at, u32_at, PageKind, PageTag, CHILDREN, MAGIC, MAX_CELLS, MAX_INDEX_DIMENSIONS, NO_BLOCK,
     OLDEST_VERSION, VERSION,
 };
 use super::page_error::{PageError, PageResult};
@@ -54,6 +54,11 @@ pub struct Meta {
 impl Meta {
     /// Bytes that it takes of the payload.
     pub const SIZE: usize = 84;
+
+    /// Whether groups have samples and cells have spreads, by which a search can stop at a recall: not so in an index of an old format.
+    pub fn has_samples(&self) -> bool {
+        parents(self.cells as usize) > 0
+    }
 
     /// Reads the metapage.
     ///

@@ -8,6 +8,9 @@
 //! leaves, rounded up: by the triangle inequality the distance to the code less that length is a lower bound of the row's
 //! distance. Bounds of subspaces add up with the query's weights.
 //!
+//! A search may also stop at a *recall*: it follows a ranking of rows by their cells alone until the nearest have probably been found. Each
+//! row's cells lie together for that, and each group has a sample of them, by which groups are ranked.
+//!
 //! New rows wait in a *tail*, as they are, until there are enough of them for a group.
 //!
 //! With 5,000,000 rows of 13x50 (`make bench-large`, under perf) a search spends a fourth to a third of its time in

@@ -3,14 +3,14 @@
 
 use super::encoded_rows::{CodeMetadata, EncodedRows};
 use super::extent::Extent;
-use super::format::{parents, Tid, CHILDREN};
+use super::format::{parents, Tid, CHILDREN, MAX_CELLS};
 use super::k_means::nearest;
 use super::page_error::{PageError, PageResult};
 use super::pages::Pages;
 use super::rounding::{round_down, round_up};
 use crate::error::Result;
 use crate::memory;
-use crate::space::Layout;
+use crate::space::{squared_l2_f16_f32, Layout};
 use half::f16;
 
 /// What has been learned about the rows of an index.
@@ -34,6 +34,8 @@ pub struct SubspaceQuantizer {
     pub centres: Vec<f32>,
     /// `[parents, n]`: the centre of each parent; empty if there are none.
     pub parents: Vec<f32>,
+    /// `[cells]`: the mean squared distance of a cell's rows from its centre; empty if there are no parents.
+    pub spreads: Vec<f32>,
     /// `[n]`: the smallest residual that has a code.
     pub low: Vec<f32>,
     /// `[n]`: the width of a code, positive.
@@ -42,13 +44,16 @@ pub struct SubspaceQuantizer {
     pub error_unit: f32,
 }
 
+/// How many parents' cells are compared with a row: near the border of two parents, the nearest cell may be of either.
+const NEAREST_PARENTS: usize = 4;
+
 /// Neighbouring error codes differ by this factor: 255 of them span six decades from the unit.
 const ERROR_RATIO: f32 = 1.06;
 
 impl SubspaceQuantizer {
     /// Numbers on disk, for `cells` cells of `n` dimensions.
     fn numbers(cells: usize, n: usize) -> usize {
-        (cells + parents(cells) + 2) * n + 1
+        (cells + parents(cells) + 2) * n + spreads(cells) + 1
     }
 
     /// The error that each code stands for: 0, a geometric series, and infinity for all larger errors.
@@ -76,14 +81,25 @@ impl SubspaceQuantizer {
         16.0 * (self.step.iter().map(|s| f64::from(s * s)).sum::<f64>() / 12.0).sqrt()
     }
 
-    /// The cell with the nearest centre, among those of the nearest parent.
+    /// The cell with the nearest centre, among those of the [`NEAREST_PARENTS`] nearest parents.
     pub fn nearest_cell(&self, values: &[f16]) -> usize {
         if self.parents.is_empty() {
             return nearest(values, &self.centres).0;
         }
-        let first = nearest(values, &self.parents).0 * CHILDREN;
         let n = values.len();
-        first + nearest(values, &self.centres[first * n..(first + CHILDREN) * n]).0
+        let mut parents: [(f32, usize); MAX_CELLS / CHILDREN] = [(f32::INFINITY, 0); MAX_CELLS / CHILDREN];
+        for (i, (parent, centre)) in parents.iter_mut().zip(self.parents.chunks_exact(n)).enumerate() {
+            *parent = (squared_l2_f16_f32(values, centre), i);
+        }
+        parents.select_nth_unstable_by(NEAREST_PARENTS - 1, |a, b| a.0.total_cmp(&b.0));
+        let of_parent = |parent: usize| {
+            let first = parent * CHILDREN;
+            let (cell, distance) = nearest(values, &self.centres[first * n..(first + CHILDREN) * n]);
+            (distance, first + cell)
+        };
+        let near = parents[..NEAREST_PARENTS].iter().filter(|(distance, _)| *distance < f32::INFINITY);
+        let cells = near.map(|&(_, parent)| of_parent(parent));
+        cells.min_by(|a, b| a.0.total_cmp(&b.0)).map_or(0, |(_, cell)| cell)
     }
 
     /// Appends the codes `[n]` of one row to `codes`, and returns the metadata that goes with them.
@@ -115,6 +131,11 @@ impl SubspaceQuantizer {
     }
 }
 
+/// How many of `cells` cells have a spread.
+fn spreads(cells: usize) -> usize {
+    CHILDREN * parents(cells)
+}
+
 /// The smallest code that stands for at least `error`.
 fn error_code(table: &[f32; 256], error: f64) -> u8 {
     // The factor covers what double precision may have lost in computing the error.
@@ -135,8 +156,14 @@ impl Quantizer {
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         let mut out = memory::with_capacity(Self::size(self.layout, self.cells))?;
         for s in &self.subspaces {
-            let numbers =
-                s.centres.iter().chain(&s.parents).chain(&s.low).chain(&s.step).chain([&s.error_unit]);
+            let numbers = s
+                .centres
+                .iter()
+                .chain(&s.parents)
+                .chain(&s.spreads)
+                .chain(&s.low)
+                .chain(&s.step)
+                .chain([&s.error_unit]);
             out.extend(numbers.flat_map(|v| v.to_le_bytes()));
         }
         Ok(out)
@@ -159,16 +186,18 @@ impl Quantizer {
         extent.copy(pages, k * size..(k + 1) * size, &mut bytes)?;
         let mut numbers = bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
         let mut take = |count| memory::collect(numbers.by_ref().take(count));
-        let (centres, parents) = (take(cells * n)?, take(parents(cells) * n)?);
+        let (centres, parents, spreads) =
+            (take(cells * n)?, take(parents(cells) * n)?, take(spreads(cells))?);
         let (low, step, unit) = (take(n)?, take(n)?, take(1)?);
-        let finite =
-            centres.iter().chain(&parents).chain(&low).chain(&step).chain(&unit).all(|v| v.is_finite());
-        if !finite || step.iter().chain(&unit).any(|v| *v <= 0.0) {
+        let mut numbers =
+            centres.iter().chain(&parents).chain(&spreads).chain(&low).chain(&step).chain(&unit);
+        let not_negative = step.iter().chain(&unit).all(|v| *v > 0.0) && spreads.iter().all(|v| *v >= 0.0);
+        if !numbers.all(|v| v.is_finite()) || !not_negative {
             return Err(PageError::corrupt(format!(
                 "The quantizer of subspace {k} holds impossible numbers."
             )));
         }
-        Ok(SubspaceQuantizer { centres, parents, low, step, error_unit: unit[0] })
+        Ok(SubspaceQuantizer { centres, parents, spreads, low, step, error_unit: unit[0] })
     }
 
     /// Reads all subspaces.

@@ -91,18 +91,37 @@ fn train_subspace(n: usize, rows: &[&[f16]], cells: usize, random: &mut Random) 
         0 => (k_means(n, rows, cells, random)?, Vec::new()),
         parents => train_cells(n, rows, parents, random)?,
     };
-    let quantizer =
-        SubspaceQuantizer { centres, parents, low: Vec::new(), step: Vec::new(), error_unit: 1.0 };
+    let quantizer = SubspaceQuantizer {
+        centres,
+        parents,
+        spreads: Vec::new(),
+        low: Vec::new(),
+        step: Vec::new(),
+        error_unit: 1.0,
+    };
     // `[n, rows]`. A row is written to all dimensions: the padding keeps them from lying a power of two apart, where they
     // would compete for the same cache lines.
     let stride = rows.len() + 16;
     let mut residuals: Vec<f32> = memory::filled(0.0, n * stride)?;
+    // `[cells]`: rows, and the sum of their squared distances from the centre.
+    let mut spreads: Vec<(f32, f32)> = memory::filled((0.0, 0.0), cells)?;
     for (r, row) in rows.iter().enumerate() {
         let cell = quantizer.nearest_cell(row);
+        let (count, sum) = &mut spreads[cell];
+        *count += 1.0;
         for (d, (x, c)) in row.iter().zip(&quantizer.centres[cell * n..]).enumerate() {
-            residuals[d * stride + r] = x.to_f32() - c;
+            let residual = x.to_f32() - c;
+            residuals[d * stride + r] = residual;
+            *sum += residual * residual;
         }
     }
+    // Centres fit the sample better than other rows: of few rows, a cell has about the spread of all cells.
+    let all = spreads.iter().map(|(_, sum)| sum).sum::<f32>() / (rows.len() as f32).max(1.0);
+    let spread = |&(count, sum): &(f32, f32)| ((sum + all) / count.max(1.0)).min(f32::MAX);
+    let spreads = match quantizer.parents.is_empty() {
+        true => Vec::new(),
+        false => memory::collect(spreads.iter().map(spread))?,
+    };
     let (mut low, mut step): (Vec<f32>, Vec<f32>) = (memory::with_capacity(n)?, memory::with_capacity(n)?);
     for d in 0..n {
         let (from, width) = code_range(&mut residuals[d * stride..][..rows.len()]);
@@ -112,7 +131,7 @@ fn train_subspace(n: usize, rows: &[&[f16]], cells: usize, random: &mut Random) 
     // The mean squared error of a uniform quantizer is a twelfth of its squared step. The unit is far below the typical error,
     // and the largest code far above it.
     let typical = (step.iter().map(|s| s * s).sum::<f32>() / 12.0).sqrt();
-    Ok(SubspaceQuantizer { low, step, error_unit: (typical / 64.0).max(1e-6), ..quantizer })
+    Ok(SubspaceQuantizer { spreads, low, step, error_unit: (typical / 64.0).max(1e-6), ..quantizer })
 }
 
 /// Centres of cells, and of their parents.

@@ -4,7 +4,7 @@ pub mod fixture;
 mod timing;
 
 use super::*;
-use crate::space::{EmbeddingRef, Layout, Query};
+use crate::space::{Embedding, EmbeddingRef, Layout, Query};
 use fixture::{absurd, any_query, clustered, tid, Fixture, Memory, Noise};
 use half::f16;
 use proptest::prelude::*;
@@ -34,8 +34,9 @@ fn check_random_indexes(cases: usize, seed: u64) -> usize {
             pairs += count;
         }
         let query = any_query(layout, &fixture.rows, &mut noise, wild);
-        fixture.check(&query, SearchMode::Approximate { candidates: 1 + noise.below(100) });
-        pairs += count;
+        fixture.check(&query, SearchMode::Candidates(1 + noise.below(100)));
+        fixture.check(&query, SearchMode::Recall(0.5 + 0.5 * noise.unit()));
+        pairs += 2 * count;
     }
     pairs
 }
@@ -54,12 +55,14 @@ fn rows_beyond_the_first_cutoff_come_once_and_in_order_too() {
         for _ in 0..6 {
             let query = any_query(layout, &fixture.rows, &mut noise, false);
             fixture.check(&query, SearchMode::Exact);
-            fixture.check(&query, SearchMode::Approximate { candidates: 300 });
+            fixture.check(&query, SearchMode::Candidates(300));
+            fixture.check(&query, SearchMode::Recall(0.9));
         }
         // Queries on one subspace have a strategy of their own.
         for k in 0..3 {
             let row = EmbeddingRef { layout, values: &fixture.rows[noise.below(20_000)] };
             fixture.check(&Query::like(row, &[k]).unwrap(), SearchMode::Exact);
+            fixture.check(&Query::like(row, &[k]).unwrap(), SearchMode::Recall(0.9));
             let target: Vec<f32> = (0..6).map(|d| d as f32 / 8.0 - 0.3).collect();
             fixture.check(&Query::subspace(layout, k, &target).unwrap(), SearchMode::Exact);
         }
@@ -78,9 +81,80 @@ fn equal_rows_by_the_thousand_come_once_and_in_order() {
             let row = EmbeddingRef { layout, values: row };
             for mask in [&[0, 1, 2][..], &[0, 2], &[1]] {
                 fixture.check(&Query::like(row, mask).unwrap(), SearchMode::Exact);
+                fixture.check(&Query::like(row, mask).unwrap(), SearchMode::Recall(0.99));
             }
         }
     }
+}
+
+/// Rows between rows that are near each other, as images of one kind of product lie, with little noise.
+fn between_near_rows(layout: Layout, count: usize) -> Vec<Vec<f16>> {
+    let (some, mut noise) = (clustered(layout, 120, 9), Noise(4));
+    let near = |i: usize, other: usize| {
+        let squared = |k: usize| {
+            let range = layout.range(k);
+            let pairs = some[i][range.clone()].iter().zip(&some[other][range]);
+            pairs.map(|(a, b)| (a.to_f32() - b.to_f32()).powi(2)).sum::<f32>()
+        };
+        (0..layout.subspaces()).map(squared).sum::<f32>()
+    };
+    let of_row = |i: usize| {
+        let mut others: Vec<usize> = (0..some.len()).filter(|&other| other != i).collect();
+        others.sort_by(|&a, &b| near(i, a).total_cmp(&near(i, b)));
+        others
+    };
+    let neighbours: Vec<Vec<usize>> = (0..some.len()).map(of_row).collect();
+    let mut row = |_| {
+        let i = noise.below(some.len());
+        let (a, b, share) = (&some[i], &some[neighbours[i][noise.below(8)]], noise.unit() as f32);
+        let mixed: Vec<f32> = a
+            .iter()
+            .zip(b)
+            .map(|(a, b)| (1.0 - share) * a.to_f32() + share * b.to_f32() + 0.01 * noise.normal())
+            .collect();
+        Embedding::from_raw(layout, &mixed).unwrap().as_ref().values.to_vec()
+    };
+    (0..count).map(&mut row).collect()
+}
+
+#[test]
+fn a_search_at_a_recall_finds_the_share_that_it_promises_and_looks_at_few_rows() {
+    let layout = Layout::new(6, 16, 7).unwrap();
+    for rows in [between_near_rows(layout, 30_000), clustered(layout, 30_000, 6)] {
+        let fixture = Fixture::clustered(layout, rows, (MAX_CELLS, 12), 4096, 8192, 10_000);
+        for recall in [0.9, 0.99] {
+            for mask in [&[2][..], &[0, 1, 2, 3], &[0, 1, 2, 3, 4, 5]] {
+                let (mut right, mut refined) = (0, 0);
+                for i in 0..40 {
+                    let row = EmbeddingRef { layout, values: &fixture.rows[i * 700] };
+                    let query = Query::like(row, mask).unwrap();
+                    let (exact, _) = fixture.nearest(&query, SearchMode::Exact, 10);
+                    let (found, stats) = fixture.nearest(&query, SearchMode::Recall(recall), 10);
+                    right += found.iter().filter(|found| found.0 <= exact[9].0).count();
+                    refined += stats.refined as usize;
+                }
+                let found = right as f64 / 400.0;
+                assert!(found >= recall - 0.01, "{found} of {recall} in {mask:?}");
+                assert!(refined / 40 < 6000, "{} of 30000 rows refined in {mask:?}", refined / 40);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_search_at_a_recall_for_whose_rows_their_cells_say_nothing_becomes_an_exact_one() {
+    let layout = Layout::new(4, 30, 7).unwrap();
+    let mut noise = Noise(8);
+    let mut row = |_| {
+        let raw: Vec<f32> = (0..120).map(|_| noise.normal()).collect();
+        Embedding::from_raw(layout, &raw).unwrap().as_ref().values.to_vec()
+    };
+    let fixture = Fixture::new(layout, (0..40_000).map(&mut row).collect(), MAX_CELLS, 10_000, 4096);
+    let query = Query::superspace(layout, vec![0.01; 120]).unwrap();
+    let (found, stats) = fixture.nearest(&query, SearchMode::Recall(0.99), 10);
+    assert_eq!(found, fixture.nearest(&query, SearchMode::Exact, 10).0);
+    assert_eq!(stats.bounded, 40_000, "as in an exact search");
+    fixture.check(&query, SearchMode::Recall(0.99));
 }
 
 /// `SEED=... cargo test --release a_hundred_million -- --ignored`
@@ -277,13 +351,14 @@ proptest! {
     ) {
         let layout = Layout::new(2, 9, 7).unwrap();
         let mut noise = Noise(seed);
-        let fixture = Fixture::new(layout, clustered(layout, 90, seed), 4, 40, 40);
+        let cells = [4, 2 * CHILDREN][noise.below(2)];
+        let fixture = Fixture::new(layout, clustered(layout, 90, seed), cells, 40, 40);
         for (block, at, value) in damage {
             let block = block.index(fixture.meta.end as usize) as u32;
             let at = at.index(if block == 0 { Meta::SIZE } else { 1200 });
             fixture.memory.edit(block, |page| page[at] = value);
         }
-        for mode in [SearchMode::Exact, SearchMode::Approximate { candidates: 7 }] {
+        for mode in [SearchMode::Exact, SearchMode::Candidates(7), SearchMode::Recall(0.9)] {
             let query = any_query(layout, &fixture.rows, &mut noise, false);
             let mut cursor = Cursor::new(query, mode);
             while let Ok(Some(_)) = cursor.next(&fixture.memory) {}

@@ -28,6 +28,7 @@ static ENGINE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(
 static THREADS: GucSetting<i32> = GucSetting::<i32>::new(0);
 static CANDIDATES: GucSetting<i32> = GucSetting::<i32>::new(0);
 static PROBES: GucSetting<i32> = GucSetting::<i32>::new(0);
+static RECALL: GucSetting<f64> = GucSetting::<f64>::new(1.0);
 static OUTPUT: GucSetting<Output> = GucSetting::<Output>::new(Output::Decimal);
 static LEFT_OUT: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
 
@@ -113,6 +114,11 @@ pub fn candidates() -> usize {
         candidates => candidates,
     };
     candidates.unsigned_abs() as usize
+}
+
+/// `coopembed.recall`, from 0.5 to 1: the share of the nearest rows that an index scan is to find; 1 for an exact scan. Set by every role.
+pub fn recall() -> f64 {
+    RECALL.get()
 }
 
 /// `coopembed.output`. Set by every role.
@@ -224,10 +230,20 @@ pub fn define() {
         GucContext::Sighup,
         GucFlags::default(),
     );
+    GucRegistry::define_float_guc(
+        c"coopembed.recall",
+        c"The share of the nearest rows that an index scan is to find.",
+        c"1 gives exact answers. With less, a scan over one, four or more subspaces stops as soon as it has probably found so many of them.",
+        &RECALL,
+        0.5,
+        1.0,
+        GucContext::Userset,
+        GucFlags::default(),
+    );
     int(
         c"coopembed.candidates",
         c"How many rows an index scan over four or more subspaces compares closely before it answers.",
-        c"Zero gives exact answers. Otherwise these rows are chosen by their cells alone, and some of the nearest rows may be missed.",
+        c"With zero, coopembed.recall decides. Otherwise these rows are chosen by their cells alone, and some of the nearest rows may be missed.",
         &CANDIDATES,
         0..=1_000_000,
         GucContext::Userset,
@@ -299,7 +315,7 @@ fn int(
 #[cfg(any(test, feature = "pg_test"))]
 #[pgrx::pg_schema]
 mod tests {
-    use super::candidates;
+    use super::{candidates, recall};
     use crate::pg::fixture::{failure, text};
     use pgrx::prelude::*;
 
@@ -314,6 +330,16 @@ mod tests {
         assert_eq!(candidates(), 7);
         Spi::run("RESET coopembed.probes").unwrap();
         assert_eq!(candidates(), 0);
+    }
+
+    #[pg_test]
+    fn a_recall_is_a_share_and_1_unless_somebody_asks() {
+        assert_eq!(recall(), 1.0);
+        for value in ["0.49", "1.01", "'NaN'"] {
+            assert_eq!(failure(&format!("SET coopembed.recall = {value}")).state, "22023");
+        }
+        Spi::run("SET LOCAL coopembed.recall = 0.95").unwrap();
+        assert_eq!(recall(), 0.95);
     }
 
     #[pg_test]

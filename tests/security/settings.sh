@@ -15,6 +15,6 @@ clerk_error 'a clerk does not see which program computes' 'must be\|permission d
 expect 'no setting makes rows disappear' '60 60 60 t' "$(as_clerk plain -c "$load" -c "SET coopembed.left_out = '$(ask -d plain -c "SELECT 'shop.products'::regclass::oid")'" \
   -c 'SELECT count(*) FROM shop.products' -c 'PREPARE s AS SELECT count(*) FROM shop.products' -c 'EXECUTE s' \
   -c "SELECT count(*) FROM coop_search(NULL::shop.products, 'emb', coop_category_query('tool'), 100, skip_unreachable => true)" -c "$load" | sed 1d | xargs)"
-check 'the other settings are everybody'"'"'s for a session' as_clerk plain -o "$SCRATCH/found" -c "SET coopembed.probes = 7" -c "SET coopembed.model = 'emoji'" \
+check 'the other settings are everybody'"'"'s for a session' as_clerk plain -o "$SCRATCH/found" -c "SET coopembed.recall = 0.9" -c "SET coopembed.probes = 7" -c "SET coopembed.model = 'emoji'" \
   -c "SET coopembed.queue_timeout = '5s'" -c "SELECT coop_category_query('tool')"
 finish

@@ -9,6 +9,7 @@ pub static KERNELS: Kernels = Kernels {
     squares_to_lower_bounds,
     products_to_lower_bounds,
     partition_by_cutoff,
+    add_cells,
     squared_residual,
 };
 
@@ -63,6 +64,12 @@ fn partition_by_cutoff(bounds: &[f32; BLOCK_ROWS], exclusive_min: f32, cutoff: f
         mask |= bits << (8 * at);
     }
     (mask, next_bounds.into_iter().fold(f32::INFINITY, f32::min))
+}
+
+pub fn add_cells(cells: &[u8; BLOCK_ROWS], table: &[u8; 256], sums: &mut [u16; BLOCK_ROWS]) {
+    for (sum, &cell) in sums.iter_mut().zip(cells) {
+        *sum += u16::from(table[usize::from(cell)]);
+    }
 }
 
 #[inline(always)]

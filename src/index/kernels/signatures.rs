@@ -14,6 +14,8 @@ pub struct Kernels {
         fn(&[u32; BLOCK_ROWS], SumScale<'_>, f32, &[u8; BLOCK_ROWS], &mut [f32; BLOCK_ROWS]),
     /// See [`super::partition_by_cutoff`].
     pub partition_by_cutoff: fn(&[f32; BLOCK_ROWS], f32, f32) -> (u32, f32),
+    /// See [`super::add_cells`].
+    pub add_cells: fn(&[u8; BLOCK_ROWS], &[u8; 256], &mut [u16; BLOCK_ROWS]),
     /// See [`super::squared_residual`].
     pub squared_residual: fn(&[f32], &[f32], RowCodes<'_>) -> f32,
 }

@@ -49,6 +49,13 @@ proptest! {
                 prop_assert_eq!((portable::KERNELS.partition_by_cutoff)(&b, exclusive_min, cutoff), expected);
             }
 
+            let (of_rows, table) = (bytes[n..].first_chunk().unwrap(), bytes[2 * n..].first_chunk().unwrap());
+            let (mut a, mut b) = ([7; BLOCK_ROWS], [7; BLOCK_ROWS]);
+            (kernels.add_cells)(of_rows, table, &mut a);
+            (portable::KERNELS.add_cells)(of_rows, table, &mut b);
+            prop_assert_eq!(a, b);
+            prop_assert_eq!(a[lane], 7 + u16::from(table[usize::from(of_rows[lane])]));
+
             let a = (kernels.squared_residual)(&q, &steps, row);
             let b = (portable::KERNELS.squared_residual)(&q, &steps, row);
             prop_assert!((a - b).abs() <= 1e-4 * (1.0 + b), "{} {}", a, b);

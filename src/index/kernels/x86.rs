@@ -10,11 +10,13 @@ static AVX2: Kernels = Kernels {
     squares_to_lower_bounds,
     products_to_lower_bounds,
     partition_by_cutoff,
+    add_cells: portable::add_cells,
     squared_residual,
 };
 static AVX512: Kernels = Kernels {
     accumulate: accumulate_wide,
     partition_by_cutoff: partition_by_cutoff_wide,
+    add_cells,
     squared_residual: squared_residual_wide,
     ..AVX2
 };
@@ -80,6 +82,11 @@ fn partition_by_cutoff(bounds: &[f32; BLOCK_ROWS], exclusive_min: f32, cutoff: f
 fn partition_by_cutoff_wide(bounds: &[f32; BLOCK_ROWS], exclusive_min: f32, cutoff: f32) -> (u32, f32) {
     // SAFETY: called only through `AVX512`, which `levels` returns where the processor has its instructions.
     unsafe { partition_by_cutoff_avx512(bounds, exclusive_min, cutoff) }
+}
+
+fn add_cells(cells: &[u8; BLOCK_ROWS], table: &[u8; 256], sums: &mut [u16; BLOCK_ROWS]) {
+    // SAFETY: called only through `AVX512`, which `levels` returns where the processor has its instructions.
+    unsafe { add_cells_avx512(cells, table, sums) }
 }
 
 fn squared_residual(q: &[f32], step: &[f32], codes: RowCodes<'_>) -> f32 {
@@ -246,6 +253,25 @@ fn partition_by_cutoff_avx512(bounds: &[f32; BLOCK_ROWS], exclusive_min: f32, cu
         next_bound = _mm512_mask_min_ps(next_bound, new & beyond, next_bound, bounds);
     }
     (mask, _mm512_reduce_min_ps(next_bound))
+}
+
+/// A register holds a quarter of a table: its upper two bits say which quarter has a cell's entry.
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+fn add_cells_avx512(cells: &[u8; BLOCK_ROWS], table: &[u8; 256], sums: &mut [u16; BLOCK_ROWS]) {
+    // SAFETY: `cells` has 32 bytes.
+    let cells = unsafe { _mm512_castsi256_si512(_mm256_loadu_si256(cells.as_ptr().cast())) };
+    let in_upper_half = _mm512_movepi8_mask(cells);
+    // SAFETY: the table has four times 64 bytes.
+    let quarter = |i: usize| unsafe { _mm512_loadu_epi8(table.as_ptr().add(64 * i).cast()) };
+    let lower = _mm512_permutex2var_epi8(quarter(0), cells, quarter(1));
+    let upper = _mm512_permutex2var_epi8(quarter(2), cells, quarter(3));
+    let found = _mm512_mask_blend_epi8(in_upper_half, lower, upper);
+    let found = _mm512_cvtepu8_epi16(_mm512_castsi512_si256(found));
+    // SAFETY: `sums` has 32 numbers of two bytes.
+    unsafe {
+        let sum = _mm512_add_epi16(_mm512_loadu_epi16(sums.as_ptr().cast()), found);
+        _mm512_storeu_epi16(sums.as_mut_ptr().cast(), sum);
+    }
 }
 
 #[target_feature(enable = "avx2")]

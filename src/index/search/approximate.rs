@@ -1,90 +1,266 @@
-//! The approximate search: ranks rows by the parents of their cells alone, and bounds only a given number of them at a time. Those that have not
-//! been bounded yet are missing from the order, so a row may come after one that is farther.
+//! The approximate search: ranks rows by their cells, and bounds them in that order, until they have been so many or are likely to be
+//! enough. Those that have not been bounded yet are missing from the order, so a row may come after one that is farther.
+//!
+//! A search at a recall gives up where that takes more rows than an exact search can bound in the same time.
+//!
+//! Groups are ranked by samples of their rows, and are read in the order in which they are likely to have the next row.
 
 use super::best_first::Strategy;
-use super::block_scan::scan_blocks;
-use super::cutoff::{Cutoff, MIN_FIRST_ROWS};
-use super::priority_queue::{Candidate, PriorityQueue};
+use super::cell_ranking::CellRanking;
+use super::lanes::{lanes_of, range_mask};
+use super::places::Places;
+use super::priority_queue::{Candidate, PriorityQueue, QueueItem};
 use super::refine::CoarseRow;
 use super::state::SearchState;
 use crate::error::Result;
 use crate::index::format::BLOCK_ROWS;
-use crate::index::kernels::accumulate;
+use crate::index::kernels::partition_by_cutoff;
 use crate::index::page_error::PageResult;
 use crate::index::pages::Pages;
 use crate::memory;
 
+/// When an approximate search has bounded enough rows.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Until {
+    /// After so many rows, and again after as many more whenever all of those have been returned.
+    Candidates(usize),
+    /// When this share of the nearest has been found, as far as [`Places`] can tell.
+    Recall(f64),
+}
+
+/// The nearest rows by which a search at a recall sees whether it has found them.
+const FIRST_ROWS: usize = 128;
+/// The nearest rows by which a search for candidates sees how far the nearest are.
+const FIRST_CANDIDATES: usize = 16;
+/// Rows are bounded so many at a time, or a quarter of those before them.
+const BATCH: usize = 64;
+/// So many rows of a group are put into the ranking when it is first read, and four times as many each time after.
+const FIRST_RANKED: usize = 512;
+/// A search at a recall gives up after this many rows, or one in [`MAX_SHARE`] of all if these are more: bounding them one by one takes as long
+/// then as bounding all rows does, many at once.
+const MAX_ROWS: usize = 4096;
+const MAX_SHARE: usize = 32;
+/// Ranks are computed anew if the tilt is wrong by more than this factor.
+const MAX_MISFIT: f64 = 1.4;
+/// The first rows of a sample, by which the first of the group is foreseen.
+const SAMPLE_TAIL: usize = 16;
+/// How far the foreseen rank may be wrong, in mean distances of the sample's first rows from the next.
+const SAMPLE_ERROR: f32 = 3.0;
+
 /// The strategy of approximate searches.
 pub struct Approximate {
-    /// How many rows to bound before the first is returned, and again whenever all of those have been.
-    candidates: usize,
-    /// Rows that have not been bounded, by the rank of their cells. What is a bound elsewhere is a rank here.
+    until: Until,
+    cells: CellRanking,
+    /// Rows and groups by their ranks. What is a bound elsewhere is a rank here.
     ranking: PriorityQueue,
-    cutoff: Cutoff,
-    /// `[K, 16]`: what each parent adds to the rank of its rows.
-    table: Vec<u8>,
+    groups: Vec<RankedGroup>,
+    places: Places,
+    /// Whether the nearest rows are too many or too hard to find.
+    pub has_given_up: bool,
+    /// Ranks of one group's rows; kept for their memory.
+    ranks: Vec<f32>,
+}
+
+/// What has been done with a group.
+struct RankedGroup {
+    /// Rows up to this rank are in the ranking, or were.
+    passed: f32,
+    /// How many rows come into the ranking next.
+    next_rows: usize,
+    /// `[blocks]`, once it has been read: the rows that have been bounded, a bit for each.
+    bounded: Vec<u32>,
 }
 
 impl Approximate {
-    /// A search over the groups of `state`, whose rows have `subspaces` subspaces.
+    /// A search over the groups of `state`.
     ///
     /// # Errors
     /// [`crate::error::Kind::OutOfMemory`].
-    pub fn new(state: &SearchState, subspaces: usize, candidates: usize) -> Result<Self> {
-        let candidates = candidates.max(1);
-        let first_rows = MIN_FIRST_ROWS.max(2 * candidates);
+    pub fn new(state: &SearchState, until: Until) -> Result<Self> {
+        let group =
+            || RankedGroup { passed: f32::NEG_INFINITY, next_rows: FIRST_RANKED, bounded: Vec::new() };
         Ok(Self {
-            candidates,
+            until,
+            cells: CellRanking::new(&state.query, None)?,
             ranking: PriorityQueue::new(),
-            cutoff: Cutoff::new(state.groups.len(), state.grouped_rows(), first_rows)?,
-            table: state.query.parent_ranking_table(subspaces)?,
+            groups: memory::collect(state.groups.iter().map(|_| group()))?,
+            places: match until {
+                Until::Candidates(_) => Places::new(FIRST_CANDIDATES, 1.0),
+                Until::Recall(recall) => Places::new(FIRST_ROWS, recall),
+            },
+            has_given_up: false,
+            ranks: Vec::new(),
         })
     }
 
-    /// Ranks every row of a group, and puts those into the ranking that the cutoff lets pass and that are not there yet.
-    fn rank_group<P: Pages + ?Sized>(
+    /// Ranks all groups by their samples, and forgets former ranks.
+    fn rank_groups<P: Pages + ?Sized>(&mut self, state: &SearchState, pages: &P) -> PageResult<()> {
+        self.ranking = PriorityQueue::new();
+        self.ranking.reserve(state.groups.len())?;
+        for (number, group) in (0..).zip(&mut self.groups) {
+            (group.passed, group.next_rows) = (f32::NEG_INFINITY, FIRST_RANKED);
+            let shape = state.groups[number as usize].shape;
+            self.cells.rank(pages, &state.groups[number as usize], shape.sample(), &mut self.ranks)?;
+            let bound = first_rank(&mut self.ranks, shape.rows);
+            self.ranking.push(QueueItem { bound, candidate: Candidate::Unopened { group: number } });
+        }
+        Ok(())
+    }
+
+    /// Ranks every row of a group, and puts the next of them into the ranking.
+    fn rank_rows<P: Pages + ?Sized>(
         &mut self,
         state: &SearchState,
         pages: &P,
-        group: u32,
+        number: u32,
     ) -> PageResult<()> {
-        let number = group;
-        let group = &state.groups[number as usize];
-        let ranks = self.cutoff.zero_bounds(group.shape.rows)?;
-        let (range, size) = (group.shape.parents_of_rows(), self.table.len());
-        scan_blocks(pages, group.extent, range, size, &mut |block, cells| {
-            let mut sums = [0; BLOCK_ROWS];
-            accumulate(cells, &self.table, &mut sums);
-            for (rank, sum) in ranks[block * BLOCK_ROWS..].iter_mut().zip(sums) {
-                *rank = sum as f32;
+        let (group, ranked) = (&state.groups[number as usize], &mut self.groups[number as usize]);
+        let rows = group.shape.rows;
+        self.cells.rank(pages, group, group.shape.cells_of_rows(), &mut self.ranks)?;
+        if ranked.bounded.is_empty() {
+            ranked.bounded = memory::filled(0, rows.div_ceil(BLOCK_ROWS))?;
+        }
+        // A quantile of a sample is near enough.
+        let (step, passed) = ((rows / 1024).max(1), ranked.passed);
+        let beyond = self.ranks[..rows].iter().copied().step_by(step).filter(|&rank| rank > passed);
+        let mut sample: Vec<f32> = memory::collect(beyond)?;
+        let next = ranked.next_rows / step;
+        let cutoff = match sample.len() > next + next / 2 {
+            true => *sample.select_nth_unstable_by(next, f32::total_cmp).1,
+            false => f32::INFINITY,
+        };
+        (ranked.passed, ranked.next_rows) = (cutoff, ranked.next_rows.saturating_mul(4));
+        self.ranking.reserve(rows + 1)?;
+        let mut next_rank = f32::INFINITY;
+        let blocks = self.ranks.as_chunks::<BLOCK_ROWS>().0.iter().zip(&ranked.bounded);
+        for (block, (ranks, bounded)) in blocks.enumerate() {
+            let first = block * BLOCK_ROWS;
+            let (mask, beyond) = partition_by_cutoff(ranks, passed, cutoff);
+            next_rank = next_rank.min(beyond);
+            for lane in lanes_of(mask & range_mask(0..BLOCK_ROWS.min(rows - first)) & !bounded) {
+                let candidate = Candidate::CoarseRow { row: (first + lane) as u16, group: number };
+                self.ranking.push(QueueItem { bound: ranks[lane], candidate });
             }
-            Ok(())
-        })?;
-        Ok(self.cutoff.enqueue_below_cutoff(&mut self.ranking, number, group.shape.rows)?)
+        }
+        if next_rank < f32::INFINITY {
+            self.ranking
+                .push(QueueItem { bound: next_rank, candidate: Candidate::Unopened { group: number } });
+        }
+        Ok(())
     }
+
+    /// Bounds the next `count` rows of the ranking; returns how many there were.
+    fn bound_next<P: Pages + ?Sized>(
+        &mut self,
+        state: &mut SearchState,
+        pages: &P,
+        count: usize,
+    ) -> PageResult<usize> {
+        let mut rows = Vec::new();
+        while rows.len() < count {
+            let Some(item) = self.ranking.pop()? else { break };
+            if let Some(row) = item.coarse_row() {
+                let number = row.row.number();
+                self.groups[row.group as usize].bounded[number / BLOCK_ROWS] |= 1 << (number % BLOCK_ROWS);
+                // A rank is not a bound.
+                memory::push(&mut rows, CoarseRow { bound: 0.0, ..row })?;
+            } else if let Candidate::Unopened { group } = item.candidate {
+                self.rank_rows(state, pages, group)?;
+            }
+        }
+        // A row beyond the nearest so far need not be known any better.
+        let limit = self.places.farthest().unwrap_or(f32::INFINITY);
+        let place = self.places.advance(rows.len());
+        let mut outcome = Ok(());
+        state.refine(pages, &mut rows, limit, |bound| {
+            if outcome.is_ok() {
+                outcome = self.places.push(bound, place);
+            }
+        })?;
+        outcome?;
+        state.stats.bounded += rows.len() as u64;
+        if let Some(nearest) = self.places.farthest() {
+            if self.cells.misfit(&state.query, nearest)? > MAX_MISFIT {
+                self.cells = CellRanking::new(&state.query, Some(nearest))?;
+                self.rank_groups(state, pages)?;
+            }
+        }
+        Ok(rows.len())
+    }
+
+    /// Bounds rows until there are enough of them, or `most`; returns how many there were.
+    fn bound_enough<P: Pages + ?Sized>(
+        &mut self,
+        state: &mut SearchState,
+        pages: &P,
+        most: usize,
+    ) -> PageResult<usize> {
+        let mut all = 0;
+        while all < most {
+            let count = BATCH.max(self.places.count() / 4).min(most - all);
+            let rows = self.bound_next(state, pages, count)?;
+            all += rows;
+            if rows == 0 {
+                break;
+            }
+            let Until::Recall(_) = self.until else { continue };
+            if self.places.are_enough() {
+                // Other rows may come when the nearest have been returned.
+                if let Some(bound) = self.places.farthest() {
+                    let candidate = Candidate::Unopened { group: ALL_GROUPS };
+                    state.queue.reserve(1)?;
+                    state.queue.push(QueueItem { bound, candidate });
+                }
+                break;
+            }
+            self.has_given_up = self.places.count() > MAX_ROWS.max(state.grouped_rows() / MAX_SHARE);
+            if self.has_given_up {
+                break;
+            }
+        }
+        Ok(all)
+    }
+}
+
+/// Rows that have not been bounded are one item of the queue, which names no group.
+const ALL_GROUPS: u32 = 0;
+
+/// About the smallest rank of a group's `rows` rows, by the `ranks` of a sample: as if ranks below those of the sample's first rows
+/// followed an exponential distribution. Negative infinity if there are too few of them.
+fn first_rank(ranks: &mut [f32], rows: usize) -> f32 {
+    if ranks.len() <= SAMPLE_TAIL {
+        return f32::NEG_INFINITY;
+    }
+    let share = SAMPLE_TAIL as f32 / ranks.len() as f32;
+    let (first, edge, _) = ranks.select_nth_unstable_by(SAMPLE_TAIL, f32::total_cmp);
+    let excess = first.iter().map(|rank| *edge - rank).sum::<f32>() / SAMPLE_TAIL as f32;
+    *edge - excess * ((share * rows as f32).max(1.0).ln() + SAMPLE_ERROR)
 }
 
 impl Strategy for Approximate {
     fn start<P: Pages + ?Sized>(&mut self, state: &mut SearchState, pages: &P) -> PageResult<()> {
-        (0..state.groups.len() as u32).try_for_each(|group| self.rank_group(state, pages, group))?;
+        self.rank_groups(state, pages)?;
+        self.refill(state, pages).map(|_| ())
+    }
+
+    /// All rows that a search at a recall was to find have been returned.
+    fn open<P: Pages + ?Sized>(
+        &mut self,
+        state: &mut SearchState,
+        pages: &P,
+        _all_groups: u32,
+        _bound: f32,
+    ) -> PageResult<()> {
+        self.places.want_more();
         self.refill(state, pages).map(|_| ())
     }
 
     /// Bounds the next rows of the ranking.
     fn refill<P: Pages + ?Sized>(&mut self, state: &mut SearchState, pages: &P) -> PageResult<bool> {
-        let mut rows = Vec::new();
-        while rows.len() < self.candidates {
-            let Some(item) = self.ranking.pop()? else { break };
-            if let Some(row) = item.coarse_row() {
-                // A rank is not a bound.
-                memory::push(&mut rows, CoarseRow { bound: 0.0, ..row })?;
-            } else if let Candidate::Unopened { group } = item.candidate {
-                self.cutoff.raise(item.bound);
-                self.rank_group(state, pages, group)?;
-            }
-        }
-        state.refine(pages, &mut rows, |_| {})?;
-        state.stats.bounded += rows.len() as u64;
-        Ok(!rows.is_empty())
+        let most = match self.until {
+            Until::Candidates(count) => count.max(1),
+            Until::Recall(_) => usize::MAX,
+        };
+        Ok(self.bound_enough(state, pages, most)? > 0)
     }
 }

@@ -43,7 +43,7 @@ pub trait Strategy {
 /// A search in progress with strategy S.
 pub struct BestFirst<S> {
     pub state: SearchState,
-    strategy: S,
+    pub strategy: S,
 }
 
 impl<S: Strategy> BestFirst<S> {

@@ -1,6 +1,6 @@
 //! Chooses the strategy of a search by its query and mode.
 
-use super::approximate::Approximate;
+use super::approximate::{Approximate, Until};
 use super::best_first::BestFirst;
 use super::one_subspace::OneSubspace;
 use super::prepared_query::PreparedQuery;
@@ -13,16 +13,16 @@ use crate::index::snapshot::IndexSnapshot;
 use crate::space::QueryRef;
 
 /// Whether a search may return rows out of order to save time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum SearchMode {
     /// Every row in the order of its bound.
     Exact,
-    /// Ranks rows by their cells alone, and bounds only `candidates` of them at a time. Queries on fewer than four subspaces are
-    /// exact all the same: too many rows share so few cells, and there is less to gain.
-    Approximate {
-        /// How many rows to bound before the first is returned, and again whenever all of those have been.
-        candidates: usize,
-    },
+    /// Ranks rows by their cells, and bounds them in that order until about this share of the nearest is found. Queries on two or three
+    /// subspaces are exact all the same, because too many rows share so few cells; and so are those of an index without spreads and samples.
+    Recall(f64),
+    /// Ranks rows by their cells, and bounds so many before the first is returned, and again whenever all of those have been. Queries on fewer
+    /// than four subspaces are exact all the same.
+    Candidates(usize),
 }
 
 /// The fewest subspaces whose cells tell rows apart well enough to rank them.
@@ -54,10 +54,21 @@ impl Search {
         let query = PreparedQuery::new(pages, &snapshot.meta, query)?;
         let subspaces = query.active.len();
         let state = SearchState::new(query, snapshot, tail)?;
-        match (mode, snapshot.meta.layout) {
-            _ if subspaces == 1 => BestFirst::start(state, OneSubspace::new(), pages).map(Self::OneSubspace),
-            (SearchMode::Approximate { candidates }, Some(layout)) if subspaces >= MIN_RANKED_SUBSPACES => {
-                let strategy = Approximate::new(&state, layout.subspaces(), candidates)?;
+        let until = match mode {
+            SearchMode::Recall(recall) if snapshot.meta.has_samples() => Some(Until::Recall(recall)),
+            SearchMode::Candidates(count) => Some(Until::Candidates(count)),
+            SearchMode::Recall(_) | SearchMode::Exact => None,
+        };
+        match until {
+            _ if subspaces == 1 => {
+                let recall = match until {
+                    Some(Until::Recall(recall)) => Some(recall),
+                    _ => None,
+                };
+                BestFirst::start(state, OneSubspace::new(recall), pages).map(Self::OneSubspace)
+            }
+            Some(until) if subspaces >= MIN_RANKED_SUBSPACES => {
+                let strategy = Approximate::new(&state, until)?;
                 BestFirst::start(state, strategy, pages).map(Self::Approximate)
             }
             _ => {
@@ -76,6 +87,14 @@ impl Search {
             Self::OneSubspace(search) => search.next(pages),
             Self::SeveralSubspaces(search) => search.next(pages),
             Self::Approximate(search) => search.next(pages),
+        }
+    }
+
+    /// Whether a search at a recall has found that an exact one is faster. Its rows are of no use then.
+    pub fn has_given_up(&self) -> bool {
+        match self {
+            Self::Approximate(search) => search.strategy.has_given_up,
+            Self::OneSubspace(_) | Self::SeveralSubspaces(_) => false,
         }
     }
 

@@ -4,14 +4,15 @@
 //! |---|---|
 //! | `dispatch` | [`Search`]: chooses one of the three strategies |
 //! | `best_first` | the loop that all strategies share, and the trait [`best_first::Strategy`] |
-//! | `one_subspace` | exact, for queries on one subspace: opens cell blocks as they come near |
-//! | `several_subspaces` | exact, for all others: opens groups as they come near, and leaves rows that are beyond a cutoff |
-//! | `approximate` | ranks rows by their cells, and bounds only the first candidates |
+//! | `one_subspace` | for queries on one subspace, exact or at a recall: opens cell blocks as they come near |
+//! | `several_subspaces` | exact, for queries on more: opens groups as they come near, and leaves rows that are beyond a cutoff |
+//! | `approximate` | ranks rows by their cells, and bounds only the first: a number of candidates, or enough for a recall |
 //! | `state` | what all strategies work on: query, groups, queue, counters |
 //! | `priority_queue` | candidates by their bounds |
 //! | `refine` | bounds by all bits of the codes, many rows at a time |
 //! | `nearest` | the bounds of the nearest rows so far |
-//! | `cutoff` | keeps rows with large ranks out of the queue of the approximate search |
+//! | `cell_ranking` | ranks rows by their cells alone |
+//! | `places` | when a ranking has been followed far enough for a recall |
 //! | `prepared_query`, `lookup_table` | the query as tables that meet a row's codes |
 //! | `search_group`, `block_scan`, `cell_block_codes`, `lanes` | a group's sections, its blocks, what one cell has in a block, the lanes of a block |
 
@@ -19,12 +20,13 @@ mod approximate;
 mod best_first;
 mod block_scan;
 mod cell_block_codes;
-mod cutoff;
+mod cell_ranking;
 mod dispatch;
 mod lanes;
 mod lookup_table;
 mod nearest;
 mod one_subspace;
+mod places;
 mod prepared_query;
 mod priority_queue;
 mod refine;

@@ -1,5 +1,6 @@
-//! The exact search for queries on one subspace: opens cell blocks in the order of the bounds that their radii give, so that
-//! most of the subspace's codes are never read.
+//! The search for queries on one subspace: opens cell blocks in the order of the bounds that their radii give, so that most of the
+//! subspace's codes are never read. A search at a recall opens them in the order of what is to be expected of their rows, and leaves the
+//! others as soon as [`Places`] say so.
 //!
 //! Cell blocks are opened in rounds, the nearest first, each round about half as many rows as all before it. So blocks are read
 //! in the order in which they lie. Rows and blocks beyond a cutoff stay where they are: what is in the queue costs time and memory.
@@ -9,8 +10,10 @@ use super::best_first::Strategy;
 use super::cell_block_codes::{CellBlockCodes, ProductSums};
 use super::lanes::{lanes_of, range_mask};
 use super::nearest::NearestBounds;
+use super::places::Places;
 use super::priority_queue::{Candidate, QueueItem};
 use super::refine::{CoarseRow, RowRef};
+use super::search_group::BlockBound;
 use super::state::SearchState;
 use crate::index::cell_blocks::CellBlock;
 use crate::index::format::BLOCK_ROWS;
@@ -26,12 +29,14 @@ const FIRST_ROWS: usize = 32;
 const FIRST_ROUND_ROWS: usize = 4096;
 const FIRST_ROUND_SHARE: usize = 128;
 
-/// The strategy of exact searches on one subspace.
+/// The strategy of searches on one subspace.
 pub struct OneSubspace {
     /// The cell blocks of all groups, as they lie.
     blocks: Vec<UnopenedBlock>,
     /// Rows and blocks beyond its cutoff stay where they are.
     nearest: NearestBounds,
+    /// The places at which rows came in a search at a recall.
+    places: Option<Places>,
     /// Whether rows have been put into the queue.
     started: bool,
     buffers: Buffers,
@@ -39,8 +44,11 @@ pub struct OneSubspace {
 
 /// A cell block, or what is left of it once some of its rows are in the queue.
 struct UnopenedBlock {
-    /// No row that is left has a smaller bound; infinite if none is left.
+    /// No row that is left has a smaller bound; infinite if none is left. In a search at a recall, what is to be expected of the rows until the
+    /// block is opened, and infinite from then on.
     bound: f32,
+    /// In a search at a recall, no row that is left in an opened block has a smaller bound.
+    rest: f32,
     /// Rows up to this bound are in the queue, or were.
     enqueued_bound: f32,
     group: u32,
@@ -62,11 +70,12 @@ struct Buffers {
 }
 
 impl OneSubspace {
-    /// A search of which nothing has been read yet.
-    pub fn new() -> Self {
+    /// An exact search, or one at a recall, of which nothing has been read yet.
+    pub fn new(recall: Option<f64>) -> Self {
         Self {
             blocks: Vec::new(),
             nearest: NearestBounds::new(FIRST_ROWS),
+            places: recall.map(|recall| Places::new(FIRST_ROWS, recall)),
             started: false,
             buffers: Buffers::default(),
         }
@@ -80,15 +89,26 @@ impl OneSubspace {
         number: u32,
     ) -> PageResult<()> {
         let (group, subspace) = (&mut state.groups[number as usize], &state.query.active[0]);
-        group.bound_cells(pages, subspace, &mut self.buffers.assembled, &mut self.blocks, |block, bound| {
-            UnopenedBlock { bound, enqueued_bound: f32::NEG_INFINITY, group: number, block }
+        let bound = if self.places.is_some() { BlockBound::Expected } else { BlockBound::Least };
+        let (buffer, blocks) = (&mut self.buffers.assembled, &mut self.blocks);
+        group.read_cells(pages, subspace, bound, buffer, blocks, |block, bound| UnopenedBlock {
+            bound,
+            rest: f32::INFINITY,
+            enqueued_bound: f32::NEG_INFINITY,
+            group: number,
+            block,
         })
+    }
+
+    /// The smallest bound of a block that has rows left; `None` if there is none.
+    fn least_bound(&self) -> Option<f32> {
+        let bounds = self.blocks.iter().map(|unopened| unopened.bound);
+        bounds.reduce(f32::min).filter(|bound| bound.is_finite())
     }
 
     /// Puts one item into the queue for all unopened blocks, with the smallest of their bounds.
     fn enqueue_unopened(&self, state: &mut SearchState) -> PageResult<()> {
-        let bounds = self.blocks.iter().map(|unopened| unopened.bound);
-        if let Some(bound) = bounds.reduce(f32::min).filter(|bound| bound.is_finite()) {
+        if let Some(bound) = self.least_bound() {
             state.queue.reserve(1)?;
             state.queue.push(QueueItem { bound, candidate: Candidate::Unopened { group: ALL_GROUPS } });
         }
@@ -101,6 +121,12 @@ impl OneSubspace {
         let mut sample: Vec<f32> =
             memory::collect(self.blocks.iter().step_by(step).map(|unopened| unopened.bound))?;
         let rank = rows / BLOCK_ROWS / step;
+        if self.places.is_some() {
+            return Ok(match rank < sample.len() {
+                true => sample.select_nth_unstable_by(rank, f32::total_cmp).1.max(least),
+                false => f32::INFINITY,
+            });
+        }
         // Blocks that may hold a row nearer than the next candidate have to be opened in any case. Before there are rows of groups
         // among the candidates, that would be the nearest row of the tail, however far it is.
         let next = match self.started {
@@ -153,7 +179,7 @@ impl OneSubspace {
             let at = sections.high_nibbles.start + blocks[i].block.block() * size;
             at..at + size
         }));
-        let (stats, cutoff) = (&mut state.stats, self.nearest.cutoff());
+        let (stats, cutoff, is_exact) = (&mut state.stats, self.nearest.cutoff(), self.places.is_none());
         let min_squared_norm = group.min_squared_norms[0];
         let mut products = ProductSums::default();
         group.extent.gather_whole(pages, ranges, assembled, &mut |n, codes| {
@@ -168,17 +194,79 @@ impl OneSubspace {
             }
             let (mask, next_bound) = partition_by_cutoff(&bounds, unopened.enqueued_bound, cutoff);
             for lane in lanes_of(mask & range_mask(lanes)) {
-                let bound = bounds[lane].max(unopened.bound);
+                let bound = if is_exact { bounds[lane].max(unopened.bound) } else { bounds[lane] };
                 let position = (unopened.block.block() * BLOCK_ROWS + lane) as u16;
                 found.push(CoarseRow { group: number, row: RowRef::Position(position), bound });
             }
             if unopened.enqueued_bound == f32::NEG_INFINITY {
                 stats.bounded += u64::from(unopened.block.len);
             }
-            unopened.bound = next_bound.max(unopened.bound);
+            if is_exact {
+                unopened.bound = next_bound.max(unopened.bound);
+            } else {
+                (unopened.bound, unopened.rest) = (f32::INFINITY, next_bound);
+            }
             unopened.enqueued_bound = cutoff;
             Ok(())
         })
+    }
+}
+
+impl OneSubspace {
+    /// Opens blocks of about `rows` rows, the nearest of which is at `least`.
+    fn open_round<P: Pages + ?Sized>(
+        &mut self,
+        state: &mut SearchState,
+        pages: &P,
+        least: f32,
+        rows: usize,
+    ) -> PageResult<()> {
+        let limit = self.round_limit(state, least, rows)?;
+        let mut blocks = std::mem::take(&mut self.blocks);
+        for of_group in blocks.chunk_by_mut(|a, b| a.group == b.group) {
+            self.open_blocks(state, pages, of_group, limit)?;
+        }
+        self.blocks = blocks;
+        self.started = true;
+        Ok(())
+    }
+
+    /// Puts the rows that a round has found into the queue, and lowers the cutoff by the nearest.
+    fn enqueue_found<P: Pages + ?Sized>(&mut self, state: &mut SearchState, pages: &P) -> PageResult<()> {
+        self.nearest.refine_nearest(state, pages, &mut self.buffers.found)?;
+        state.queue.reserve(self.buffers.found.len())?;
+        for row in self.buffers.found.drain(..) {
+            state.queue.push(row.into());
+        }
+        Ok(())
+    }
+
+    /// Opens blocks until the nearest rows are likely to have been found: the first, or eight times as many as before.
+    fn open_enough<P: Pages + ?Sized>(&mut self, state: &mut SearchState, pages: &P) -> PageResult<()> {
+        if self.started {
+            self.nearest.want_more();
+            self.places.iter_mut().for_each(Places::want_more);
+            for block in &mut self.blocks {
+                (block.bound, block.rest) = (block.bound.min(block.rest), f32::INFINITY);
+            }
+        }
+        let mut is_enough = false;
+        while let Some(least) = self.least_bound().filter(|_| !is_enough) {
+            let before = state.stats.bounded;
+            self.open_round(state, pages, least, FIRST_ROUND_ROWS.max(before as usize / 2))?;
+            if let Some(places) = &mut self.places {
+                let place = places.advance((state.stats.bounded - before) as usize);
+                self.buffers.found.iter().try_for_each(|row| places.push(row.bound, place))?;
+                is_enough = places.are_enough();
+            }
+            self.enqueue_found(state, pages)?;
+        }
+        if self.blocks.iter().any(|block| block.bound.min(block.rest) < f32::INFINITY) {
+            let bound = self.nearest.cutoff();
+            state.queue.reserve(1)?;
+            state.queue.push(QueueItem { bound, candidate: Candidate::Unopened { group: ALL_GROUPS } });
+        }
+        Ok(())
     }
 }
 
@@ -199,24 +287,17 @@ impl Strategy for OneSubspace {
         _all_groups: u32,
         bound: f32,
     ) -> PageResult<()> {
+        if self.places.is_some() {
+            return self.open_enough(state, pages);
+        }
         if bound > self.nearest.cutoff() {
             self.nearest.want_more();
         }
         let rows = FIRST_ROUND_ROWS
             .max(state.grouped_rows() / FIRST_ROUND_SHARE)
             .max(state.stats.bounded as usize / 2);
-        let limit = self.round_limit(state, bound, rows)?;
-        let mut blocks = std::mem::take(&mut self.blocks);
-        for of_group in blocks.chunk_by_mut(|a, b| a.group == b.group) {
-            self.open_blocks(state, pages, of_group, limit)?;
-        }
-        self.blocks = blocks;
-        self.started = true;
-        self.nearest.refine_nearest(state, pages, &mut self.buffers.found)?;
-        state.queue.reserve(self.buffers.found.len())?;
-        for row in self.buffers.found.drain(..) {
-            state.queue.push(row.into());
-        }
+        self.open_round(state, pages, bound, rows)?;
+        self.enqueue_found(state, pages)?;
         self.enqueue_unopened(state)
     }
 }

@@ -20,6 +20,8 @@ pub struct PreparedQuery {
     slack: f64,
     /// The subspaces of positive weight, in order.
     pub active: Vec<SubspaceQuery>,
+    /// `[active subspaces]`: indices into `active`, those first in which rows are far from the target.
+    pub order: Vec<usize>,
 }
 
 /// One subspace of a query.
@@ -35,8 +37,6 @@ pub struct SubspaceQuery {
     errors: [f32; 256],
     /// A factor just below 1 that covers what single precision loses in a distance by 8-bit codes.
     fine_slack: f32,
-    /// `[parents]`: distance of the target from each parent's centre; from the cells' if they have no parents.
-    parent_distances: Vec<f64>,
     /// `[cells]`: where centre and target lie in the plane of both and the origin.
     planes: Vec<CentrePlane>,
     /// How much of a row's error counts against a sum of products: twice the norm of the target.
@@ -67,6 +67,7 @@ impl PreparedQuery {
             scale: scale.into(),
             slack: (layout.dimensions() + layout.subspaces() + 64) as f64 * 2f64.powi(-23),
             active: Vec::new(),
+            order: Vec::new(),
         };
         let Some(extent) = meta.quantizer_extent() else { return Ok(prepared) };
         memory::reserve(&mut prepared.active, query.active().count())?;
@@ -81,6 +82,10 @@ impl PreparedQuery {
         if prepared.active.is_empty() {
             return Err(PageError::corrupt("A query without a subspace."));
         }
+        let mut order: Vec<usize> = memory::collect(0..prepared.active.len())?;
+        let typical = |i: usize| prepared.active[i].typical_distance();
+        order.sort_by(|&a, &b| typical(b).total_cmp(&typical(a)));
+        prepared.order = order;
         Ok(prepared)
     }
 
@@ -97,30 +102,6 @@ impl PreparedQuery {
         let squared = (distance * distance - self.constant) / self.scale * ROUNDING_MARGIN;
         round_down(squared.clamp(0.0, MAX_SQUARED_DISTANCE.into()))
     }
-
-    /// A lookup table that ranks rows by the parents of their cells alone, 16 bytes per subspace: the weighted squared distance of
-    /// each parent's centre from the target, less the smallest, in steps of some length. Not a bound.
-    ///
-    /// # Errors
-    /// [`crate::error::Kind::OutOfMemory`].
-    pub fn parent_ranking_table(&self, subspaces: usize) -> Result<Vec<u8>> {
-        fn weighted(subspace: &SubspaceQuery) -> impl Iterator<Item = f64> + '_ {
-            subspace.parent_distances.iter().map(|d| d * d * f64::from(subspace.weight))
-        }
-        let range = |subspace: &SubspaceQuery| {
-            let smallest = weighted(subspace).fold(f64::INFINITY, f64::min);
-            (smallest, weighted(subspace).fold(0.0, f64::max) - smallest)
-        };
-        let mut table = memory::filled(0, 16 * subspaces)?;
-        let widest = self.active.iter().map(|a| range(a).1).fold(f64::MIN_POSITIVE, f64::max);
-        for active in &self.active {
-            let (smallest, _) = range(active);
-            for (entry, square) in table[16 * active.k..].iter_mut().zip(weighted(active)) {
-                *entry = ((square - smallest) / widest * 255.0) as u8;
-            }
-        }
-        Ok(table)
-    }
 }
 
 impl SubspaceQuery {
@@ -129,8 +110,6 @@ impl SubspaceQuery {
         let distance = |c: &[f32]| {
             target.iter().zip(c).map(|(t, c)| (f64::from(*t) - f64::from(*c)).powi(2)).sum::<f64>().sqrt()
         };
-        let parents = if quantizer.parents.is_empty() { &quantizer.centres } else { &quantizer.parents };
-        let parent_distances = memory::collect(parents.chunks_exact(n).map(distance))?;
         let norm = dot(target, target).sqrt();
         let plane = |centre: &[f32]| CentrePlane::new(target, norm, centre, distance(centre));
         let planes: Vec<CentrePlane> = memory::collect(quantizer.centres.chunks_exact(n).map(plane))?;
@@ -146,7 +125,6 @@ impl SubspaceQuery {
             quantizer,
             product_gains: memory::collect(planes.iter().map(product_gain))?,
             planes,
-            parent_distances,
             error_weight: round_up(2.0 * norm * (1.0 + 1e-6)),
             square_tables: memory::collect((0..cells).map(|_| None))?,
             product_table: None,
@@ -166,6 +144,28 @@ impl SubspaceQuery {
         let (min, max) = (f64::from(min_radius), f64::from(max_radius));
         let squared = self.planes[cell].squared_gap(min, max, min_squared_norm.into());
         (squared as f32).min(MAX_SQUARED_DISTANCE)
+    }
+
+    /// What is to be expected of the squared distance of rows of a cell that are between `min_radius` and `max_radius` from its centre, and whose
+    /// squared norm is about `squared_norm`.
+    pub fn expected_distance(&self, cell: usize, min_radius: f32, max_radius: f32, squared_norm: f32) -> f32 {
+        let (min, max) = (f64::from(min_radius), f64::from(max_radius));
+        let squared = self.planes[cell].expected(0.5 * (min * min + max * max), squared_norm.into());
+        (squared as f32).clamp(0.0, MAX_SQUARED_DISTANCE)
+    }
+
+    /// The number of dimensions.
+    pub fn dimensions(&self) -> usize {
+        self.target.len()
+    }
+
+    /// `[cells]`: the squared distance of the centre from the target, and the cell's spread, both times the weight. Cells of an old format have
+    /// no spread.
+    pub fn cells(&self) -> impl Iterator<Item = (f64, f64)> + '_ {
+        let weight = f64::from(self.weight);
+        let spreads = self.quantizer.spreads.iter().copied().chain(std::iter::repeat(0.0));
+        let cells = self.planes.iter().zip(spreads);
+        cells.map(move |(plane, spread)| (weight * plane.distance.powi(2), weight * f64::from(spread)))
     }
 
     /// The lookup table for the high nibbles of a cell's rows, and what its sums stand for, if no row's squared norm is below
@@ -235,6 +235,19 @@ impl CentrePlane {
         let along = if centre_length > 0.0 { dot(target, centre) / centre_length } else { 0.0 };
         let across = (length * length - along * along).max(0.0).sqrt();
         Self { centre: centre_length, along, across, length, distance }
+    }
+
+    /// The mean of the target's squared distance from points whose squared distance from the centre is `radius2` and whose squared norm is
+    /// `norm2`, if they are in all directions around the centre's line.
+    fn expected(&self, radius2: f64, norm2: f64) -> f64 {
+        let Self { centre, along, across, distance, .. } = *self;
+        let x = (norm2 + centre * centre - radius2) / (2.0 * centre);
+        let y2 = norm2 - x * x;
+        // There are no such points where the norm is not about that of all.
+        if !x.is_finite() || y2 < 0.0 {
+            return distance * distance + radius2;
+        }
+        (x - along).powi(2) + y2 + across * across
     }
 
     /// A lower bound of the target's squared distance from points between `min` and `max` from the centre whose squared norm is

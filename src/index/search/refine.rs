@@ -52,6 +52,17 @@ pub struct Refiner {
     buffer: Vec<u8>,
     details: Details,
     positions: Vec<RowPosition>,
+    /// Indices into [`Refiner::rows`]: those that have not exceeded the limit.
+    left: Vec<u16>,
+}
+
+/// How much of a row's codes its bound comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refined {
+    /// All subspaces.
+    Wholly,
+    /// Some of them, which was enough to exceed a limit.
+    InPart,
 }
 
 /// What is summed up for a row.
@@ -81,7 +92,8 @@ struct RowPosition {
 
 impl Refiner {
     /// Refines the bounds of at most [`MAX_REFINED_ROWS`] rows, all of `group` and all known by number or all by position,
-    /// and calls `done` with each row's number and new bound, which is not below the old one.
+    /// and calls `done` with each row, known by its number, and its new bound, which is not below the old one. A row whose bound exceeds
+    /// `limit` after some subspaces is left at that, and `done` hears that more could be known of it.
     ///
     /// # Errors
     /// Those of [`Pages::read`]; [`PageError::Failed`] if rows are not where they should be, or memory is refused.
@@ -91,7 +103,8 @@ impl Refiner {
         query: &mut PreparedQuery,
         group: &mut SearchGroup,
         rows: &[CoarseRow],
-        mut done: impl FnMut(u16, f32),
+        limit: f32,
+        mut done: impl FnMut(u16, f32, Refined),
     ) -> PageResult<()> {
         group.read_cell_starts(pages, &mut self.buffer)?;
         self.rows.clear();
@@ -107,14 +120,28 @@ impl Refiner {
         let span = |row: usize| shape.detail(row, first.k).start..shape.detail(row, last.k).end;
         self.read_details(pages, group, span)?;
         let origin = span(0).start;
-        for (i, subspace) in query.active.iter_mut().enumerate() {
+        self.left.clear();
+        memory::reserve(&mut self.left, self.rows.len())?;
+        self.left.extend(0..self.rows.len() as u16);
+        for &i in &query.order {
+            let subspace = &mut query.active[i];
             let detail = shape.detail(0, subspace.k);
             let detail = detail.start - origin..detail.end - origin;
             self.find_positions(group, detail.start)?;
             self.add_subspace(pages, group, i, subspace, detail)?;
+            let rows = &self.rows;
+            self.left.retain(|&index| {
+                let row = &rows[usize::from(index)];
+                let is_within = row.sum <= limit;
+                if !is_within {
+                    done(row.row as u16, row.sum.max(row.coarse.bound), Refined::InPart);
+                }
+                is_within
+            });
         }
-        for row in &self.rows {
-            done(row.row as u16, row.sum.max(row.coarse.bound));
+        for &index in &self.left {
+            let row = &self.rows[usize::from(index)];
+            done(row.row as u16, row.sum.max(row.coarse.bound), Refined::Wholly);
         }
         Ok(())
     }
@@ -169,8 +196,9 @@ impl Refiner {
     fn find_positions(&mut self, group: &SearchGroup, at: usize) -> PageResult<()> {
         self.positions.clear();
         memory::reserve(&mut self.positions, self.rows.len())?;
-        let details = self.details.bytes.chunks_exact(self.details.width);
-        for (index, (row, details)) in self.rows.iter().zip(details).enumerate() {
+        for &index in &self.left {
+            let row = &self.rows[usize::from(index)];
+            let details = &self.details.bytes[usize::from(index) * self.details.width..];
             let position = u16::from_le_bytes([details[at], details[at + 1]]);
             let found = match row.coarse.row {
                 RowRef::Number(_) => usize::from(position) < group.shape.rows,
@@ -179,7 +207,7 @@ impl Refiner {
             if !found {
                 return Err(misplaced(group));
             }
-            self.positions.push(RowPosition { position, index: index as u16 });
+            self.positions.push(RowPosition { position, index });
         }
         self.positions.sort_unstable();
         Ok(())

@@ -19,8 +19,17 @@ pub struct SearchGroup {
     pub sections: Vec<SubspaceSections>,
     /// `[active subspaces, cells + 1]`: first position of each cell, and the end. Empty until it has been read.
     pub cell_starts: Vec<Vec<u16>>,
-    /// `[active subspaces]`: no row has a smaller squared norm there. Empty until [`SearchGroup::bound_cells`] has read it.
+    /// `[active subspaces]`: no row has a smaller squared norm there. Empty until [`SearchGroup::read_cells`] has read it.
     pub min_squared_norms: Vec<f32>,
+}
+
+/// Which squared distance of a cell block's rows is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BlockBound {
+    /// A lower bound.
+    Least,
+    /// What is to be expected.
+    Expected,
 }
 
 impl SearchGroup {
@@ -34,14 +43,15 @@ impl SearchGroup {
     }
 
     /// Reads the cells of the next of the query's subspaces, and adds to `blocks` what `make` makes of each cell block and the weighted
-    /// lower bound that its radii give.
+    /// squared distance that its radii give.
     ///
     /// # Errors
     /// Those of [`Pages::read`]; [`crate::index::PageError::Failed`] for cells that contradict each other.
-    pub fn bound_cells<P: Pages + ?Sized, T>(
+    pub fn read_cells<P: Pages + ?Sized, T>(
         &mut self,
         pages: &P,
         subspace: &SubspaceQuery,
+        bound: BlockBound,
         buffer: &mut Vec<u8>,
         blocks: &mut Vec<T>,
         mut make: impl FnMut(CellBlock, f32) -> T,
@@ -56,7 +66,12 @@ impl SearchGroup {
         let radii = section(&sections.radii).chunks_exact(8);
         blocks.extend(cell_blocks(&starts).zip(radii).map(|(block, radii)| {
             let (min, max) = parse_radii(radii);
-            make(block, subspace.cell_bound(block.cell.into(), min, max, min_squared_norm) * subspace.weight)
+            let cell = block.cell.into();
+            let squared = match bound {
+                BlockBound::Least => subspace.cell_bound(cell, min, max, min_squared_norm),
+                BlockBound::Expected => subspace.expected_distance(cell, min, max, min_squared_norm),
+            };
+            make(block, squared * subspace.weight)
         }));
         memory::push(&mut self.min_squared_norms, min_squared_norm)?;
         Ok(memory::push(&mut self.cell_starts, starts)?)

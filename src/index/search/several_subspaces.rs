@@ -19,6 +19,7 @@ use super::nearest::NearestBounds;
 use super::prepared_query::SubspaceQuery;
 use super::priority_queue::{Candidate, QueueItem};
 use super::refine::{CoarseRow, RowRef};
+use super::search_group::BlockBound;
 use super::state::SearchState;
 use crate::error::Result;
 use crate::index::cell_blocks::{cell_blocks, CellBlock};
@@ -83,11 +84,9 @@ impl SeveralSubspaces {
     /// [`crate::error::Kind::OutOfMemory`].
     pub fn new(state: &SearchState) -> Result<Self> {
         let active = &state.query.active;
-        let mut order: Vec<usize> = memory::collect(0..active.len())?;
-        order.sort_by(|&a, &b| active[b].typical_distance().total_cmp(&active[a].typical_distance()));
         Ok(Self {
-            order: memory::copied(&order)?,
-            first_order: order,
+            order: memory::copied(&state.query.order)?,
+            first_order: memory::copied(&state.query.order)?,
             cells_first: true,
             cells: memory::with_capacity(state.groups.len() * active.len())?,
             cell_bounds: Vec::new(),
@@ -112,7 +111,7 @@ impl SeveralSubspaces {
             let start = self.cell_bounds.len();
             let (mut least, mut sum) = (f32::INFINITY, 0.0);
             let (buffer, blocks) = (&mut self.buffers.assembled, &mut self.cell_bounds);
-            group.bound_cells(pages, subspace, buffer, blocks, |block, bound| {
+            group.read_cells(pages, subspace, BlockBound::Least, buffer, blocks, |block, bound| {
                 least = least.min(bound);
                 sum += bound * f32::from(block.len);
                 bound

@@ -2,7 +2,7 @@
 
 use super::prepared_query::PreparedQuery;
 use super::priority_queue::{Candidate, PriorityQueue, QueueItem};
-use super::refine::{CoarseRow, Refiner, RowRef, MAX_REFINED_ROWS};
+use super::refine::{CoarseRow, Refined, Refiner, RowRef, MAX_REFINED_ROWS};
 use super::search_group::SearchGroup;
 use crate::index::format::Tid;
 use crate::index::page_error::PageResult;
@@ -132,12 +132,13 @@ impl SearchState {
         }
         self.queue.reserve(others.len())?;
         others.into_iter().for_each(|item| self.queue.push(item));
-        self.refine(pages, &mut rows, |_| {})?;
+        self.refine(pages, &mut rows, f32::INFINITY, |_| {})?;
         self.next_rows = rows;
         Ok(())
     }
 
-    /// Refines rows, all known by number or all by position, puts them into the queue, and calls `done` with each bound.
+    /// Refines rows, all known by number or all by position, puts them into the queue, and calls `done` with each bound. A row whose bound
+    /// exceeds `limit` after some of the subspaces is left at that for now.
     ///
     /// # Errors
     /// Those of [`Pages::read`] and of [`Refiner::refine`].
@@ -145,6 +146,7 @@ impl SearchState {
         &mut self,
         pages: &P,
         rows: &mut [CoarseRow],
+        limit: f32,
         mut done: impl FnMut(f32),
     ) -> PageResult<()> {
         // In the order in which they lie.
@@ -154,8 +156,12 @@ impl SearchState {
             let number = rows[0].group;
             let group = &mut self.groups[number as usize];
             queue.reserve(rows.len())?;
-            self.refiner.refine(pages, &mut self.query, group, rows, |row, bound| {
-                queue.push(QueueItem { bound, candidate: Candidate::FineRow { row, group: number } });
+            self.refiner.refine(pages, &mut self.query, group, rows, limit, |row, bound, refined| {
+                let candidate = match refined {
+                    Refined::Wholly => Candidate::FineRow { row, group: number },
+                    Refined::InPart => Candidate::CoarseRow { row, group: number },
+                };
+                queue.push(QueueItem { bound, candidate });
                 done(bound);
             })?;
             self.stats.refined += rows.len() as u64;

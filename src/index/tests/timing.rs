@@ -82,9 +82,12 @@ fn how_long_a_search_takes() {
         ("two, value", SearchMode::Exact),
         ("category", SearchMode::Exact),
         ("superspace", SearchMode::Exact),
-        ("superspace", SearchMode::Approximate { candidates: 50 }),
-        ("superspace", SearchMode::Approximate { candidates: 200 }),
-        ("two, value", SearchMode::Approximate { candidates: 200 }),
+        ("one, like", SearchMode::Recall(0.99)),
+        ("one, value", SearchMode::Recall(0.99)),
+        ("category", SearchMode::Recall(0.99)),
+        ("superspace", SearchMode::Recall(0.99)),
+        ("superspace", SearchMode::Recall(0.9)),
+        ("superspace", SearchMode::Candidates(200)),
     ] {
         if !kind.contains(&only) {
             continue;

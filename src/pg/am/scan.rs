@@ -189,9 +189,10 @@ unsafe fn start_search(scan: &pg_sys::IndexScanDescData, index: &IndexRelation, 
         } else {
             CoopQuery::from_raw(key.sk_argument).view().to_query()
         };
-        let mode = match guc::candidates() {
-            0 => SearchMode::Exact,
-            candidates => SearchMode::Approximate { candidates },
+        let mode = match (guc::candidates(), guc::recall()) {
+            (0, recall) if recall < 1.0 => SearchMode::Recall(recall),
+            (0, _) => SearchMode::Exact,
+            (candidates, _) => SearchMode::Candidates(candidates),
         };
         state.cursor = Some(Cursor::new(query, mode));
     }

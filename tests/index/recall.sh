@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# coopembed.recall: a search finds the share of the nearest rows that it promises, for any mask, and goes on for as long as rows are asked for.
+source "$(dirname "$0")/../tools/index_fixture.sh"
+items_cluster 40000
+ask <<'SQL'
+-- The share of the `k` nearest rows that index scans find for `queries` random queries.
+CREATE FUNCTION found_share(queries int, k int) RETURNS numeric LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    q coopquery; farthest float8; found int; total int := 0; promised text := current_setting('coopembed.recall');
+BEGIN
+    PERFORM set_config('enable_seqscan', 'off', true);
+    FOR i IN 1..queries LOOP
+        q := random_query();
+        PERFORM set_config('coopembed.recall', '1', true);
+        SELECT max(d) INTO farthest FROM (SELECT emb <-> q AS d FROM items ORDER BY emb <-> q LIMIT k) t;
+        PERFORM set_config('coopembed.recall', promised, true);
+        SELECT count(*) INTO found FROM (SELECT emb <-> q AS d FROM items ORDER BY emb <-> q LIMIT k) t WHERE d <= farthest;
+        total := total + found;
+    END LOOP;
+    RETURN total / (queries * k)::numeric;
+END $$;
+SQL
+share() { ask -c "SET coopembed.recall = $1; SELECT found_share($2, $3)" | tail -1; }
+at_least() { ask -c "SELECT $1 >= $2"; }
+for recall in 0.9 0.99; do
+  for k in 1 10 300; do
+    found=$(share $recall 100 $k)
+    expect "$recall of the $k nearest are found ($found)" t "$(at_least "$found" "$recall - 0.01")"
+  done
+done
+ask -c "INSERT INTO items (emb) SELECT random_embedding(i) FROM generate_series(1, 3000) i" -c "DELETE FROM items WHERE id % 3 = 0" -c "VACUUM items"
+found=$(share 0.95 100 10)
+expect "and when rows have come and gone ($found)" t "$(at_least "$found" 0.94)"
+expect 'exact answers are exact again' 50 "$(agree 50)"
+expect 'every row comes once' t "$(ask <<'SQL' | tail -1
+SET enable_seqscan = off; SET enable_sort = off; SET coopembed.recall = 0.9;
+SELECT bool_and((SELECT count(DISTINCT id) = count(*) AND count(*) = (SELECT count(*) FROM items)
+    FROM (SELECT id FROM items ORDER BY emb <-> query OFFSET 0) t))
+FROM (VALUES (coop_like((SELECT min(emb::text)::coopvec FROM items))), (random_query()), (random_query()), (random_query())) q(query);
+SQL
+)"
+expect 'fewer rows are compared closely' t "$(ask <<'SQL' | tail -1
+CREATE TEMP TABLE scans AS SELECT 1.0 AS recall, 0::bigint AS bounded LIMIT 0;
+SET enable_seqscan = off;
+SELECT count(*) FROM (SELECT id FROM items ORDER BY emb <-> (SELECT emb FROM items WHERE id = 7) LIMIT 10) t;
+INSERT INTO scans SELECT 1, rows_bounded FROM coop_last_scan();
+SET coopembed.recall = 0.9;
+SELECT count(*) FROM (SELECT id FROM items ORDER BY emb <-> (SELECT emb FROM items WHERE id = 7) LIMIT 10) t;
+INSERT INTO scans SELECT 0.9, rows_bounded FROM coop_last_scan();
+SELECT (SELECT bounded FROM scans WHERE recall = 0.9) < (SELECT bounded FROM scans WHERE recall = 1);
+SQL
+)"
+expect_error 'a recall is a share' 'is outside the valid range' -c "LOAD 'coopembed'" -c 'SET coopembed.recall = 1.5'
+finish
