@@ -39,16 +39,5 @@ SELECT bool_and((SELECT count(DISTINCT id) = count(*) AND count(*) = (SELECT cou
 FROM (VALUES (coop_like((SELECT min(emb::text)::coopvec FROM items))), (random_query()), (random_query()), (random_query())) q(query);
 SQL
 )"
-expect 'fewer rows are compared closely' t "$(ask <<'SQL' | tail -1
-CREATE TEMP TABLE scans AS SELECT 1.0 AS recall, 0::bigint AS bounded LIMIT 0;
-SET enable_seqscan = off;
-SELECT count(*) FROM (SELECT id FROM items ORDER BY emb <-> (SELECT emb FROM items WHERE id = 7) LIMIT 10) t;
-INSERT INTO scans SELECT 1, rows_bounded FROM coop_last_scan();
-SET coopembed.recall = 0.9;
-SELECT count(*) FROM (SELECT id FROM items ORDER BY emb <-> (SELECT emb FROM items WHERE id = 7) LIMIT 10) t;
-INSERT INTO scans SELECT 0.9, rows_bounded FROM coop_last_scan();
-SELECT (SELECT bounded FROM scans WHERE recall = 0.9) < (SELECT bounded FROM scans WHERE recall = 1);
-SQL
-)"
 expect_error 'a recall is a share' 'is outside the valid range' -c "LOAD 'coopembed'" -c 'SET coopembed.recall = 1.5'
 finish

@@ -25,6 +25,8 @@ use std::ops::Range;
 
 /// The first cutoff is the bound of this many rows. Raising it costs little: blocks that have been opened keep the rest of their rows.
 const FIRST_ROWS: usize = 32;
+/// The same in a search at a recall, which sees by these rows whether it has found the nearest: fewer tell less.
+const FIRST_RECALL_ROWS: usize = 128;
 /// The first round opens blocks of about this many rows, or one in [`FIRST_ROUND_SHARE`] of all rows if these are more.
 const FIRST_ROUND_ROWS: usize = 4096;
 const FIRST_ROUND_SHARE: usize = 128;
@@ -72,10 +74,11 @@ struct Buffers {
 impl OneSubspace {
     /// An exact search, or one at a recall, of which nothing has been read yet.
     pub fn new(recall: Option<f64>) -> Self {
+        let rows = if recall.is_some() { FIRST_RECALL_ROWS } else { FIRST_ROWS };
         Self {
             blocks: Vec::new(),
-            nearest: NearestBounds::new(FIRST_ROWS),
-            places: recall.map(|recall| Places::new(FIRST_ROWS, recall)),
+            nearest: NearestBounds::new(rows),
+            places: recall.map(|recall| Places::new(rows, recall)),
             started: false,
             buffers: Buffers::default(),
         }
