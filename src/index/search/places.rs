@@ -1,7 +1,7 @@
 //! When a search that ranks rows has looked at enough of them: by the places in the ranking at which the nearest rows came.
 //!
 //! If a ranking is any good, the nearest rows come early, and fewer and fewer of them later: the logarithms of their places are about
-//! normal. Once rows have been looked at up to a place beyond all but a small share of that distribution, and none of the nearest came
+//! normal. Once rows have been looked at up to a place beyond all but a small share of that distribution, and hardly any of the nearest came
 //! lately, no more than that share of them is missing. This needs no model of distances: how well the ranking does on this query's rows
 //! shows in the places themselves. It can be wrong where the nearest rows are of two kinds, one of which the ranking puts far behind.
 
@@ -21,7 +21,7 @@ pub struct Places {
     reach: f32,
     /// The nearest rows that count.
     wanted: usize,
-    /// Of those among them that may come lately, the share that may.
+    /// The share of them that may have come in the second half of all rows.
     late: f32,
     /// Of rows that may be among the nearest: bound, and logarithm of the place.
     rows: Vec<(f32, f32)>,
