@@ -55,6 +55,8 @@ pub struct Approximate {
     ranking: PriorityQueue,
     groups: Vec<RankedGroup>,
     places: Places,
+    /// [`Places::farthest`] after the last rows.
+    farthest: Option<f32>,
     /// Whether the nearest rows are too many or too hard to find.
     pub has_given_up: bool,
     /// Ranks of one group's rows; kept for their memory.
@@ -88,6 +90,7 @@ impl Approximate {
                 Until::Candidates(_) => Places::new(FIRST_CANDIDATES, 1.0),
                 Until::Recall(recall) => Places::new(FIRST_ROWS, recall),
             },
+            farthest: None,
             has_given_up: false,
             ranks: Vec::new(),
         })
@@ -169,7 +172,7 @@ impl Approximate {
             }
         }
         // A row beyond the nearest so far need not be known any better.
-        let limit = self.places.farthest().unwrap_or(f32::INFINITY);
+        let limit = self.farthest.unwrap_or(f32::INFINITY);
         let place = self.places.advance(rows.len());
         let mut outcome = Ok(());
         state.refine(pages, &mut rows, limit, |bound| {
@@ -179,7 +182,8 @@ impl Approximate {
         })?;
         outcome?;
         state.stats.bounded += rows.len() as u64;
-        if let Some(nearest) = self.places.farthest() {
+        self.farthest = self.places.farthest();
+        if let Some(nearest) = self.farthest {
             if self.cells.misfit(&state.query, nearest)? > MAX_MISFIT {
                 self.cells = CellRanking::new(&state.query, Some(nearest))?;
                 self.rank_groups(state, pages)?;
@@ -206,7 +210,7 @@ impl Approximate {
             let Until::Recall(_) = self.until else { continue };
             if self.places.are_enough() {
                 // Other rows may come when the nearest have been returned.
-                if let Some(bound) = self.places.farthest() {
+                if let Some(bound) = self.farthest {
                     let candidate = Candidate::Unopened { group: ALL_GROUPS };
                     state.queue.reserve(1)?;
                     state.queue.push(QueueItem { bound, candidate });
@@ -252,6 +256,7 @@ impl Strategy for Approximate {
         _bound: f32,
     ) -> PageResult<()> {
         self.places.want_more();
+        self.farthest = self.places.farthest();
         self.refill(state, pages).map(|_| ())
     }
 

@@ -54,17 +54,14 @@ impl Search {
         let query = PreparedQuery::new(pages, &snapshot.meta, query)?;
         let subspaces = query.active.len();
         let state = SearchState::new(query, snapshot, tail)?;
-        let until = match mode {
-            SearchMode::Recall(recall) if snapshot.meta.has_samples() => Some(Until::Recall(recall)),
-            SearchMode::Candidates(count) => Some(Until::Candidates(count)),
-            SearchMode::Recall(_) | SearchMode::Exact => None,
+        let (recall, candidates) = match mode {
+            SearchMode::Recall(recall) => (Some(recall).filter(|_| snapshot.meta.has_samples()), None),
+            SearchMode::Candidates(count) => (None, Some(count)),
+            SearchMode::Exact => (None, None),
         };
+        let until = recall.map(Until::Recall).or(candidates.map(Until::Candidates));
         match until {
             _ if subspaces == 1 => {
-                let recall = match until {
-                    Some(Until::Recall(recall)) => Some(recall),
-                    _ => None,
-                };
                 BestFirst::start(state, OneSubspace::new(recall), pages).map(Self::OneSubspace)
             }
             Some(until) if subspaces >= MIN_RANKED_SUBSPACES => {

@@ -39,9 +39,8 @@ const SPARSE: usize = 16;
 
 /// The strategy of exact searches on several subspaces.
 pub struct SeveralSubspaces {
-    /// The order of the active subspaces in the group that was opened first: those first in which rows are far from the target.
-    first_order: Vec<usize>,
-    /// The order in all other groups: those first whose codes have added most to the bounds of the first group.
+    /// The order of the active subspaces in all groups but the first that was opened, which has the query's: those first whose codes have added
+    /// most to the bounds of the first group.
     order: Vec<usize>,
     /// Whether groups that are opened from now on add up the bounds of cell blocks before they read codes.
     cells_first: bool,
@@ -86,7 +85,6 @@ impl SeveralSubspaces {
         let active = &state.query.active;
         Ok(Self {
             order: memory::copied(&state.query.order)?,
-            first_order: memory::copied(&state.query.order)?,
             cells_first: true,
             cells: memory::with_capacity(state.groups.len() * active.len())?,
             cell_bounds: Vec::new(),
@@ -132,7 +130,7 @@ impl SeveralSubspaces {
         let is_first = self.first_group.is_none();
         let first_group = *self.first_group.get_or_insert(number);
         let cells_first = *self.opened[number as usize].get_or_insert(self.cells_first);
-        let order = if number == first_group { &self.first_order } else { &self.order };
+        let order = if number == first_group { &state.query.order } else { &self.order };
         let Buffers { errors, rows: row_of, bounds, sparse, ranges, assembled, .. } = &mut self.buffers;
         let (group, active) = (&state.groups[number as usize], &mut state.query.active);
         let (rows, size) = (group.shape.rows, group.shape.block_size());
