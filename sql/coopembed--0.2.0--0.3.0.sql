@@ -124,11 +124,83 @@ COMMENT ON FUNCTION coop_drop_category(text) IS
 COMMENT ON FUNCTION coop_drop_category(text, text) IS
     'drops a category of a model that coop_define_category() defined; trained categories cannot be dropped';
 
+CREATE TABLE coopembed.synonyms (
+    model     text COLLATE pg_catalog."C" NOT NULL,
+    phrase    text COLLATE pg_catalog."C" NOT NULL,
+    attribute text COLLATE pg_catalog."C",
+    value     text COLLATE pg_catalog."C",
+    PRIMARY KEY (model, phrase),
+    CHECK (attribute IS NOT NULL OR value IS NOT NULL)
+);
+COMMENT ON TABLE coopembed.synonyms IS 'phrases that mean a word of a model in coop_query(); coop_synonyms() lists them, coop_define_synonym() adds them';
+COMMENT ON COLUMN coopembed.synonyms.model IS 'name of the model';
+COMMENT ON COLUMN coopembed.synonyms.phrase IS 'the words as somebody may write them';
+COMMENT ON COLUMN coopembed.synonyms.attribute IS 'name of the attribute; null for a category';
+COMMENT ON COLUMN coopembed.synonyms.value IS 'name of the value or category; null for no value of the attribute';
+SELECT pg_catalog.pg_extension_config_dump('coopembed.synonyms', '');
+GRANT SELECT ON coopembed.synonyms TO PUBLIC;
+CREATE FUNCTION coop_define_synonym(phrase text, attribute text, value text) RETURNS void
+    AS 'MODULE_PATHNAME', 'coop_define_synonym_wrapper' LANGUAGE C COST 10000;
+CREATE FUNCTION coop_define_synonym(phrase text, attribute text, value text, model text) RETURNS void
+    AS 'MODULE_PATHNAME', 'coop_define_synonym_of_wrapper' LANGUAGE C COST 10000;
+CREATE FUNCTION coop_define_category_synonym(phrase text, category text) RETURNS void
+    AS 'MODULE_PATHNAME', 'coop_define_category_synonym_wrapper' LANGUAGE C COST 10000;
+CREATE FUNCTION coop_define_category_synonym(phrase text, category text, model text) RETURNS void
+    AS 'MODULE_PATHNAME', 'coop_define_category_synonym_of_wrapper' LANGUAGE C COST 10000;
+CREATE FUNCTION coop_drop_synonym(phrase text) RETURNS void
+    AS 'MODULE_PATHNAME', 'coop_drop_synonym_wrapper' LANGUAGE C STRICT COST 10000;
+CREATE FUNCTION coop_drop_synonym(phrase text, model text) RETURNS void
+    AS 'MODULE_PATHNAME', 'coop_drop_synonym_of_wrapper' LANGUAGE C STRICT COST 10000;
+CREATE FUNCTION coop_synonyms() RETURNS TABLE (phrase text, attribute text, value text, category text)
+    AS 'MODULE_PATHNAME', 'coop_synonyms_wrapper' LANGUAGE C STABLE STRICT PARALLEL SAFE COST 1000 ROWS 20;
+CREATE FUNCTION coop_synonyms(model text) RETURNS TABLE (phrase text, attribute text, value text, category text)
+    AS 'MODULE_PATHNAME', 'coop_synonyms_of_wrapper' LANGUAGE C STABLE STRICT PARALLEL SAFE COST 1000 ROWS 20;
+COMMENT ON FUNCTION coop_define_synonym(text, text, text) IS
+    'makes coop_query() understand a phrase as a value of an attribute of the default model, or as no value of it if the value is null. For superusers, until EXECUTE is granted';
+COMMENT ON FUNCTION coop_define_synonym(text, text, text, text) IS
+    'makes coop_query() understand a phrase as a value of an attribute of a model, or as no value of it if the value is null. For superusers, until EXECUTE is granted';
+COMMENT ON FUNCTION coop_define_category_synonym(text, text) IS
+    'makes coop_query() understand a phrase as a category of the default model. For superusers, until EXECUTE is granted';
+COMMENT ON FUNCTION coop_define_category_synonym(text, text, text) IS
+    'makes coop_query() understand a phrase as a category of a model. For superusers, until EXECUTE is granted';
+COMMENT ON FUNCTION coop_drop_synonym(text) IS 'drops a synonym of the default model. For superusers, until EXECUTE is granted';
+COMMENT ON FUNCTION coop_drop_synonym(text, text) IS 'drops a synonym of a model. For superusers, until EXECUTE is granted';
+COMMENT ON FUNCTION coop_synonyms() IS
+    'the synonyms of the default model; one without value and category means no value of the attribute';
+COMMENT ON FUNCTION coop_synonyms(text) IS 'the synonyms of a model, with the same columns as for the default model';
+REVOKE ALL ON FUNCTION coop_define_synonym(text, text, text), coop_define_synonym(text, text, text, text),
+    coop_define_category_synonym(text, text), coop_define_category_synonym(text, text, text), coop_drop_synonym(text),
+    coop_drop_synonym(text, text) FROM PUBLIC;
+
 -- current/queries.sql
 
 COMMENT ON FUNCTION coop_attr_query(text, text) IS
     'query: this value of this attribute of the default model; all else does not matter. An unknown name is an error (42704) that suggests similar ones';
 COMMENT ON FUNCTION coop_attr_query(text, text, text) IS 'query: this value of this attribute of a model; all else does not matter';
+CREATE FUNCTION coop_attr_query(attribute text, value bigint) RETURNS coopquery
+    LANGUAGE sql STABLE STRICT PARALLEL SAFE RETURN coop_attr_query(attribute, value::text);
+CREATE FUNCTION coop_attr_query(attribute text, value bigint, model text) RETURNS coopquery
+    LANGUAGE sql STABLE STRICT PARALLEL SAFE RETURN coop_attr_query(attribute, value::text, model);
+COMMENT ON FUNCTION coop_attr_query(text, bigint) IS 'query: this value, a whole number, of this attribute of the default model';
+COMMENT ON FUNCTION coop_attr_query(text, bigint, text) IS 'query: this value, a whole number, of this attribute of a model';
+CREATE FUNCTION coop_not(query coopquery) RETURNS coopquery
+    AS 'MODULE_PATHNAME', 'coop_not_wrapper' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 10
+    SUPPORT coop_fold_support;
+CREATE FUNCTION coop_not(attribute text, value text) RETURNS coopquery
+    LANGUAGE sql STABLE STRICT PARALLEL SAFE RETURN coop_not(coop_attr_query(attribute, value));
+CREATE FUNCTION coop_absent(attribute text) RETURNS coopquery
+    AS 'MODULE_PATHNAME', 'coop_absent_wrapper' LANGUAGE C STABLE STRICT PARALLEL SAFE COST 1000
+    SUPPORT coop_fold_support;
+CREATE FUNCTION coop_absent(attribute text, model text) RETURNS coopquery
+    AS 'MODULE_PATHNAME', 'coop_absent_of_wrapper' LANGUAGE C STABLE STRICT PARALLEL SAFE COST 1000
+    SUPPORT coop_fold_support;
+COMMENT ON FUNCTION coop_not(coopquery) IS
+    'query: what is least like another query, in the attributes that it is about. It puts embeddings of unit length in the reverse order';
+COMMENT ON FUNCTION coop_not(text, text) IS 'query: what looks least like this value of this attribute of the default model';
+COMMENT ON FUNCTION coop_absent(text) IS
+    'query: no value of this attribute of the default model; an error (22023) if the model has not learned what that looks like';
+COMMENT ON FUNCTION coop_absent(text, text) IS
+    'query: no value of this attribute of a model; an error (22023) if the model has not learned what that looks like';
 COMMENT ON FUNCTION coop_like(coopvec) IS 'query: like this embedding in every attribute';
 COMMENT ON FUNCTION coop_like(coopvec, text[]) IS 'query: like this embedding in these attributes; all else does not matter';
 COMMENT ON FUNCTION coop_vector(real[]) IS
@@ -137,10 +209,40 @@ COMMENT ON FUNCTION coop_vector(real[], text) IS
     'the embedding of a model with these numbers, which are stored as they are, without normalising; as many as all subspaces have dimensions';
 COMMENT ON CAST (real[] AS coopvec) IS 'an embedding of the default model, as by coop_vector(real[]); explicit only';
 
+-- current/description.sql
+
+CREATE FUNCTION coop_query(description text) RETURNS coopquery
+    AS 'MODULE_PATHNAME', 'coop_query_wrapper' LANGUAGE C STABLE STRICT PARALLEL SAFE COST 10000
+    SUPPORT coop_fold_support;
+CREATE FUNCTION coop_query(description text, model text) RETURNS coopquery
+    AS 'MODULE_PATHNAME', 'coop_query_of_wrapper' LANGUAGE C STABLE STRICT PARALLEL SAFE COST 10000
+    SUPPORT coop_fold_support;
+CREATE FUNCTION coop_query_explain(description text)
+    RETURNS TABLE (phrase text, attribute text, value text, category text, negated boolean, weight double precision)
+    AS 'MODULE_PATHNAME', 'coop_query_explain_wrapper' LANGUAGE C STABLE STRICT PARALLEL SAFE COST 10000 ROWS 5;
+CREATE FUNCTION coop_query_explain(description text, model text)
+    RETURNS TABLE (phrase text, attribute text, value text, category text, negated boolean, weight double precision)
+    AS 'MODULE_PATHNAME', 'coop_query_explain_of_wrapper' LANGUAGE C STABLE STRICT PARALLEL SAFE COST 10000 ROWS 5;
+COMMENT ON FUNCTION coop_query(text) IS
+    'query: what a description asks for, in words of the default model and their synonyms, such as ''floral dress, long sleeves, not black''; words that mean nothing are told in a NOTICE';
+COMMENT ON FUNCTION coop_query(text, text) IS 'query: what a description asks for, in words of a model and their synonyms';
+COMMENT ON FUNCTION coop_query_explain(text) IS
+    'what coop_query() understands of a description: each phrase with what it means to the default model; nulls for words that mean nothing';
+COMMENT ON FUNCTION coop_query_explain(text, text) IS 'what coop_query() understands of a description by the words of a model';
+
 -- current/algebra.sql
 
 COMMENT ON FUNCTION coop_replace(coopvec, text, text) IS 'the embedding with this value of this attribute';
 COMMENT ON FUNCTION coop_replace(coopvec, coopquery) IS 'the embedding with the query''s targets in the subspaces where the query has a weight';
+CREATE FUNCTION coop_replace(embedding coopvec, attribute text, value bigint) RETURNS coopvec
+    LANGUAGE sql STABLE STRICT PARALLEL SAFE RETURN coop_replace(embedding, attribute, value::text);
+COMMENT ON FUNCTION coop_replace(coopvec, text, bigint) IS 'the embedding with this value, a whole number, of this attribute';
+
+CREATE FUNCTION coop_not(embedding coopvec, attribute text, value text) RETURNS coopvec
+    AS 'MODULE_PATHNAME', 'coop_not_value_wrapper' LANGUAGE C STABLE STRICT PARALLEL SAFE COST 1000
+    SUPPORT coop_fold_support;
+COMMENT ON FUNCTION coop_not(coopvec, text, text) IS
+    'the embedding, if it is nearer to another value of the attribute than to this one; or else with the nearest other value';
 COMMENT ON FUNCTION coop_blend(coopvec, coopvec, text[]) IS 'the first embedding with the subspaces of these attributes taken from the second';
 COMMENT ON FUNCTION coop_explain(coopvec, coopquery) IS
     'what each attribute contributes to the square of embedding <-> query; the row without an attribute is the query''s constant';

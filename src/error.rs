@@ -143,7 +143,7 @@ fn beginning(text: &str) -> Option<&str> {
 
 /// Up to eight of the `known` names, the most similar to `name` first. Only beginnings are compared, because the time and memory
 /// that this takes grow with the product of the lengths, and a user may pass a name of any length.
-fn nearest(name: &str, known: &[String]) -> Vec<String> {
+pub fn nearest(name: &str, known: &[String]) -> Vec<String> {
     let name = beginning(name).unwrap_or(name);
     let mut scored: Vec<(f64, &String)> = known
         .iter()

@@ -10,6 +10,16 @@ CREATE FUNCTION coop_replace(embedding coopvec, query coopquery) RETURNS coopvec
 COMMENT ON FUNCTION coop_replace(coopvec, text, text) IS 'the embedding with this value of this attribute';
 COMMENT ON FUNCTION coop_replace(coopvec, coopquery) IS 'the embedding with the query''s targets in the subspaces where the query has a weight';
 
+CREATE FUNCTION coop_replace(embedding coopvec, attribute text, value bigint) RETURNS coopvec
+    LANGUAGE sql STABLE STRICT PARALLEL SAFE RETURN coop_replace(embedding, attribute, value::text);
+COMMENT ON FUNCTION coop_replace(coopvec, text, bigint) IS 'the embedding with this value, a whole number, of this attribute';
+
+CREATE FUNCTION coop_not(embedding coopvec, attribute text, value text) RETURNS coopvec
+    AS 'MODULE_PATHNAME', 'coop_not_value_wrapper' LANGUAGE C STABLE STRICT PARALLEL SAFE COST 1000
+    SUPPORT coop_fold_support;
+COMMENT ON FUNCTION coop_not(coopvec, text, text) IS
+    'the embedding, if it is nearer to another value of the attribute than to this one; or else with the nearest other value';
+
 CREATE FUNCTION coop_blend(embedding coopvec, other coopvec, VARIADIC attributes text[]) RETURNS coopvec
     AS 'MODULE_PATHNAME', 'coop_blend_wrapper' LANGUAGE C STABLE STRICT PARALLEL SAFE COST 1000
     SUPPORT coop_fold_support;

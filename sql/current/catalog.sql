@@ -109,6 +109,20 @@ COMMENT ON COLUMN coopembed.proxies.attribute IS 'ordinal of the attribute; 0 fo
 COMMENT ON COLUMN coopembed.proxies.points IS 'the proxies of all values in the order of their ordinals, concatenated';
 COMMENT ON COLUMN coopembed.proxies.absent IS 'the proxy of images that show no value of the attribute; null if the model has none';
 
+CREATE TABLE coopembed.synonyms (
+    model     text COLLATE pg_catalog."C" NOT NULL,
+    phrase    text COLLATE pg_catalog."C" NOT NULL,
+    attribute text COLLATE pg_catalog."C",
+    value     text COLLATE pg_catalog."C",
+    PRIMARY KEY (model, phrase),
+    CHECK (attribute IS NOT NULL OR value IS NOT NULL)
+);
+COMMENT ON TABLE coopembed.synonyms IS 'phrases that mean a word of a model in coop_query(); coop_synonyms() lists them, coop_define_synonym() adds them';
+COMMENT ON COLUMN coopembed.synonyms.model IS 'name of the model';
+COMMENT ON COLUMN coopembed.synonyms.phrase IS 'the words as somebody may write them';
+COMMENT ON COLUMN coopembed.synonyms.attribute IS 'name of the attribute; null for a category';
+COMMENT ON COLUMN coopembed.synonyms.value IS 'name of the value or category; null for no value of the attribute';
+
 -- pg_dump dumps the rows of all of them.
 SELECT pg_catalog.pg_extension_config_dump('coopembed.models', '');
 SELECT pg_catalog.pg_extension_config_dump('coopembed.model_weights', '');
@@ -116,10 +130,11 @@ SELECT pg_catalog.pg_extension_config_dump('coopembed.attributes', '');
 SELECT pg_catalog.pg_extension_config_dump('coopembed.attribute_values', '');
 SELECT pg_catalog.pg_extension_config_dump('coopembed.categories', '');
 SELECT pg_catalog.pg_extension_config_dump('coopembed.proxies', '');
+SELECT pg_catalog.pg_extension_config_dump('coopembed.synonyms', '');
 
 GRANT USAGE ON SCHEMA coopembed TO PUBLIC;
 GRANT SELECT ON coopembed.models, coopembed.attributes, coopembed.attribute_values, coopembed.categories,
-    coopembed.proxies TO PUBLIC;
+    coopembed.proxies, coopembed.synonyms TO PUBLIC;
 
 -- Load and drop models.
 
@@ -228,3 +243,38 @@ COMMENT ON FUNCTION coop_drop_category(text, text) IS
 REVOKE ALL ON FUNCTION coop_define_attribute_value(text, text, coopquery), coop_define_attribute_value(text, text, coopvec),
     coop_define_category(text, coopquery), coop_define_category(text, coopvec), coop_drop_attribute_value(text, text),
     coop_drop_attribute_value(text, text, text), coop_drop_category(text), coop_drop_category(text, text) FROM PUBLIC;
+
+-- Phrases for descriptions that are the shop's own: coop_define_synonym('crimson', 'colour', 'red'). A phrase that had a meaning means
+-- this instead.
+CREATE FUNCTION coop_define_synonym(phrase text, attribute text, value text) RETURNS void
+    AS 'MODULE_PATHNAME', 'coop_define_synonym_wrapper' LANGUAGE C COST 10000;
+CREATE FUNCTION coop_define_synonym(phrase text, attribute text, value text, model text) RETURNS void
+    AS 'MODULE_PATHNAME', 'coop_define_synonym_of_wrapper' LANGUAGE C COST 10000;
+CREATE FUNCTION coop_define_category_synonym(phrase text, category text) RETURNS void
+    AS 'MODULE_PATHNAME', 'coop_define_category_synonym_wrapper' LANGUAGE C COST 10000;
+CREATE FUNCTION coop_define_category_synonym(phrase text, category text, model text) RETURNS void
+    AS 'MODULE_PATHNAME', 'coop_define_category_synonym_of_wrapper' LANGUAGE C COST 10000;
+CREATE FUNCTION coop_drop_synonym(phrase text) RETURNS void
+    AS 'MODULE_PATHNAME', 'coop_drop_synonym_wrapper' LANGUAGE C STRICT COST 10000;
+CREATE FUNCTION coop_drop_synonym(phrase text, model text) RETURNS void
+    AS 'MODULE_PATHNAME', 'coop_drop_synonym_of_wrapper' LANGUAGE C STRICT COST 10000;
+CREATE FUNCTION coop_synonyms() RETURNS TABLE (phrase text, attribute text, value text, category text)
+    AS 'MODULE_PATHNAME', 'coop_synonyms_wrapper' LANGUAGE C STABLE STRICT PARALLEL SAFE COST 1000 ROWS 20;
+CREATE FUNCTION coop_synonyms(model text) RETURNS TABLE (phrase text, attribute text, value text, category text)
+    AS 'MODULE_PATHNAME', 'coop_synonyms_of_wrapper' LANGUAGE C STABLE STRICT PARALLEL SAFE COST 1000 ROWS 20;
+COMMENT ON FUNCTION coop_define_synonym(text, text, text) IS
+    'makes coop_query() understand a phrase as a value of an attribute of the default model, or as no value of it if the value is null. For superusers, until EXECUTE is granted';
+COMMENT ON FUNCTION coop_define_synonym(text, text, text, text) IS
+    'makes coop_query() understand a phrase as a value of an attribute of a model, or as no value of it if the value is null. For superusers, until EXECUTE is granted';
+COMMENT ON FUNCTION coop_define_category_synonym(text, text) IS
+    'makes coop_query() understand a phrase as a category of the default model. For superusers, until EXECUTE is granted';
+COMMENT ON FUNCTION coop_define_category_synonym(text, text, text) IS
+    'makes coop_query() understand a phrase as a category of a model. For superusers, until EXECUTE is granted';
+COMMENT ON FUNCTION coop_drop_synonym(text) IS 'drops a synonym of the default model. For superusers, until EXECUTE is granted';
+COMMENT ON FUNCTION coop_drop_synonym(text, text) IS 'drops a synonym of a model. For superusers, until EXECUTE is granted';
+COMMENT ON FUNCTION coop_synonyms() IS
+    'the synonyms of the default model; one without value and category means no value of the attribute';
+COMMENT ON FUNCTION coop_synonyms(text) IS 'the synonyms of a model, with the same columns as for the default model';
+REVOKE ALL ON FUNCTION coop_define_synonym(text, text, text), coop_define_synonym(text, text, text, text),
+    coop_define_category_synonym(text, text), coop_define_category_synonym(text, text, text), coop_drop_synonym(text),
+    coop_drop_synonym(text, text) FROM PUBLIC;

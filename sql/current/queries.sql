@@ -11,6 +11,14 @@ COMMENT ON FUNCTION coop_attr_query(text, text) IS
     'query: this value of this attribute of the default model; all else does not matter. An unknown name is an error (42704) that suggests similar ones';
 COMMENT ON FUNCTION coop_attr_query(text, text, text) IS 'query: this value of this attribute of a model; all else does not matter';
 
+-- Values that are numbers need no quotes: a column of any integer type fits, too.
+CREATE FUNCTION coop_attr_query(attribute text, value bigint) RETURNS coopquery
+    LANGUAGE sql STABLE STRICT PARALLEL SAFE RETURN coop_attr_query(attribute, value::text);
+CREATE FUNCTION coop_attr_query(attribute text, value bigint, model text) RETURNS coopquery
+    LANGUAGE sql STABLE STRICT PARALLEL SAFE RETURN coop_attr_query(attribute, value::text, model);
+COMMENT ON FUNCTION coop_attr_query(text, bigint) IS 'query: this value, a whole number, of this attribute of the default model';
+COMMENT ON FUNCTION coop_attr_query(text, bigint, text) IS 'query: this value, a whole number, of this attribute of a model';
+
 CREATE FUNCTION coop_category_query(category text) RETURNS coopquery
     AS 'MODULE_PATHNAME', 'coop_category_query_wrapper' LANGUAGE C STABLE STRICT PARALLEL SAFE COST 1000
     SUPPORT coop_fold_support;
@@ -19,6 +27,25 @@ CREATE FUNCTION coop_category_query(category text, model text) RETURNS coopquery
     SUPPORT coop_fold_support;
 COMMENT ON FUNCTION coop_category_query(text) IS 'query: this category of the default model';
 COMMENT ON FUNCTION coop_category_query(text, text) IS 'query: this category of a model';
+
+CREATE FUNCTION coop_not(query coopquery) RETURNS coopquery
+    AS 'MODULE_PATHNAME', 'coop_not_wrapper' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 10
+    SUPPORT coop_fold_support;
+CREATE FUNCTION coop_not(attribute text, value text) RETURNS coopquery
+    LANGUAGE sql STABLE STRICT PARALLEL SAFE RETURN coop_not(coop_attr_query(attribute, value));
+CREATE FUNCTION coop_absent(attribute text) RETURNS coopquery
+    AS 'MODULE_PATHNAME', 'coop_absent_wrapper' LANGUAGE C STABLE STRICT PARALLEL SAFE COST 1000
+    SUPPORT coop_fold_support;
+CREATE FUNCTION coop_absent(attribute text, model text) RETURNS coopquery
+    AS 'MODULE_PATHNAME', 'coop_absent_of_wrapper' LANGUAGE C STABLE STRICT PARALLEL SAFE COST 1000
+    SUPPORT coop_fold_support;
+COMMENT ON FUNCTION coop_not(coopquery) IS
+    'query: what is least like another query, in the attributes that it is about. It puts embeddings of unit length in the reverse order';
+COMMENT ON FUNCTION coop_not(text, text) IS 'query: what looks least like this value of this attribute of the default model';
+COMMENT ON FUNCTION coop_absent(text) IS
+    'query: no value of this attribute of the default model; an error (22023) if the model has not learned what that looks like';
+COMMENT ON FUNCTION coop_absent(text, text) IS
+    'query: no value of this attribute of a model; an error (22023) if the model has not learned what that looks like';
 
 -- Without attributes: like this embedding in all of them. It does what the cast to coopquery does, under the name people look for.
 CREATE FUNCTION coop_like(embedding coopvec) RETURNS coopquery

@@ -244,6 +244,12 @@ fn text_kind(text: &[u8]) -> Option<(&'static str, &'static str)> {
     {
         return Some(("JSON", "Pass the bytes of the image file itself, not a service's answer about it."));
     }
+    if is_path(text) {
+        return Some((
+            "a path",
+            "Pass the bytes of the file that it names: a bytea parameter from a client, or pg_read_binary_file(...) for a file of the server.",
+        ));
+    }
     let hexadecimal = head.strip_prefix(b"\\x").or_else(|| head.strip_prefix(b"0x")).unwrap_or(head);
     let hexadecimal: Vec<u8> = hexadecimal.iter().copied().filter(|b| !b.is_ascii_whitespace()).collect();
     if hexadecimal.len() >= 8 && hexadecimal.iter().all(u8::is_ascii_hexdigit) {
@@ -256,4 +262,27 @@ fn text_kind(text: &[u8]) -> Option<(&'static str, &'static str)> {
         return Some(("base64 text", BASE64));
     }
     None
+}
+
+/// Whether a text is the path of a file: one line that begins like a path, or ends like the name of an image.
+fn is_path(text: &[u8]) -> bool {
+    const EXTENSIONS: &[&str] = &[
+        "avif", "bmp", "gif", "heic", "heif", "ico", "jfif", "jpe", "jpeg", "jpg", "jxl", "pgm", "png",
+        "pnm", "ppm", "svg", "tif", "tiff", "webp",
+    ];
+    let Ok(text) = std::str::from_utf8(text.trim_ascii_end()) else { return false };
+    if text.len() > 4096 || text.chars().any(char::is_control) {
+        return false;
+    }
+    let (name, extension) = text.rsplit_once('.').unwrap_or((text, ""));
+    let is_image = !name.is_empty() && EXTENSIONS.iter().any(|known| extension.eq_ignore_ascii_case(known));
+    let drive = text.as_bytes();
+    let has_drive =
+        drive.len() > 3 && drive[0].is_ascii_alphabetic() && matches!(&drive[1..3], b":\\" | b":/");
+    // A base64 text may begin with a slash, and has no dot.
+    let is_absolute = text.starts_with('/') && text.contains('.');
+    is_image
+        || has_drive
+        || is_absolute
+        || ["./", "../", "~/", "\\\\"].iter().any(|start| text.starts_with(start))
 }

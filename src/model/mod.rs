@@ -14,6 +14,7 @@
 //! | `tensor_names` | which tensors `model.safetensors` holds, and their shapes |
 //! | `prototypes` | query prototypes and proxies, read without the network |
 //! | `tagging` | tags of an embedding, with probabilities |
+//! | `description` | descriptions in words, read as terms of a vocabulary |
 //! | `architectures` | the known backbones ([`Arch`]) as lists of layers |
 //! | `layers` | what a layer is: convolution, block, padding, activation |
 //! | `feature_layout` | which statistics of which maps are features, and their order |
@@ -38,6 +39,7 @@ pub(crate) mod candle_ops;
 mod config;
 pub(crate) mod cpu;
 mod cpu_backbone;
+mod description;
 mod device;
 mod directory;
 pub(crate) mod feature_layout;
@@ -64,6 +66,7 @@ pub use config::{
     backbone_and_input_size, Architecture, Attribute, ModelConfig, ModelDigest, VocabularyEntry,
     FORMAT_VERSION,
 };
+pub use description::{Description, Meaning, Term, Vocabulary};
 pub use device::open_device;
 pub use directory::{read_directory, write_directory};
 pub use feature_layout::FeatureSet;

@@ -53,13 +53,28 @@ pub fn with_readable_errors<T>(f: impl FnOnce() -> T) -> T {
 
 /// Raises an error and catches it, when the library is loaded. Thread-local variables of Rust, pgrx and this crate are made on first use, and
 /// glibc aborts the process if there is no memory to register their destructors. After this, raising an error needs no such memory.
+///
+/// Rust looks at this moment, and never again, at whether errors are to have backtraces. pgrx would send them to the client as DETAIL, whoever it
+/// is, because somebody has set RUST_BACKTRACE for the server: so they are to have none.
 pub fn rehearse() {
+    const NAME: &str = "RUST_LIB_BACKTRACE";
+    let former = std::env::var_os(NAME);
+    std::env::set_var(NAME, "0");
     PgTryBuilder::new(|| raise(Error::new(Kind::Internal, "rehearsal"))).catch_others(|_| ()).execute();
+    match former {
+        Some(value) => std::env::set_var(NAME, value),
+        None => std::env::remove_var(NAME),
+    }
 }
 
 /// Sends `error` to the client as a warning.
 pub fn warn(error: Error) {
     report(error, PgLogLevel::WARNING);
+}
+
+/// Sends `error` to the client as a notice.
+pub fn notify(error: Error) {
+    report(error, PgLogLevel::NOTICE);
 }
 
 fn report(error: Error, level: PgLogLevel) {

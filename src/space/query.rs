@@ -208,6 +208,14 @@ impl QueryRef<'_> {
         Query::from_parts(self.layout, 0.0, weights, targets)
     }
 
+    /// The query for what is least like this one: every target is negated. For embeddings with subspaces of unit length
+    /// `‖e + t‖² = 2 + 2‖t‖² − ‖e − t‖²`, so that it puts them in the reverse order.
+    pub fn opposite(&self) -> Query {
+        let mut query = self.to_query();
+        query.targets.iter_mut().for_each(|t| *t = -*t);
+        query
+    }
+
     /// `s · q` for s > 0: every squared distance times s.
     ///
     /// # Errors
@@ -219,7 +227,10 @@ impl QueryRef<'_> {
                 Kind::InvalidParameter,
                 format!("a query can be scaled by a positive finite number only, not {s}"),
             )
-            .hint("Leave an attribute out of the mix instead of weighting it by zero."));
+            .hint(match s < 0.0 {
+                true => "For what is least like a query, write coop_not(query).",
+                false => "Leave an attribute out of the mix instead of weighting it by zero.",
+            }));
         }
         let scale = |w: &f32| if *w > 0.0 { (f64::from(*w) * s) as f32 } else { 0.0 };
         let weights: Vec<f32> = self.weights.iter().map(scale).collect();

@@ -2,7 +2,11 @@
 # Settings that others rely on are a superuser's, even where a value was given before the library was loaded; no setting makes rows disappear;
 # the others are everybody's, for a session.
 source "$(dirname "$0")/../tools/security_fixture.sh"
+# As somebody may start a server of theirs.
+export RUST_BACKTRACE=1
 security_cluster
+expect 'errors have no backtrace' 'ERROR:  value "redd" does not exist
+DETAIL:  The attribute is "hue" of model "emoji".' "$(as_clerk plain -c "SELECT coop_attr_query('hue', 'redd')" 2>&1 | grep -v HINT)"
 load="SELECT coop_category_query('tool') IS NOT NULL"
 for setting in max_image_dimension max_image_memory queue_length max_batch memory_limit threads device engine; do
   before=$(ask -d plain -c "LOAD 'coopembed'" -c "SHOW coopembed.$setting")

@@ -9,10 +9,13 @@ clerk_error 'nor from values' "$denied" "SELECT coop_load_model('x', '{}', '')"
 clerk_error 'nor drops one' "$denied" "SELECT coop_drop_model('emoji')"
 clerk_error 'nor defines a category' "$denied" "SELECT coop_define_category('x', coop_category_query('tool'))"
 clerk_error 'nor drops an attribute value' "$denied" "SELECT coop_drop_attribute_value('hue', 'x')"
+clerk_error 'nor defines a synonym' "$denied" "SELECT coop_define_synonym('x', 'hue', 'red')"
+clerk_error 'nor one of a category' "$denied" "SELECT coop_define_category_synonym('x', 'tool')"
+clerk_error 'nor drops one' "$denied" "SELECT coop_drop_synonym('x')"
 clerk_error 'nor restarts the service' "$denied" 'SELECT coop_worker_restart()'
 clerk_error 'nor reads weights' "$denied" 'SELECT count(*) FROM coopembed.model_weights'
 clerk_error 'nor reads who embeds what but through the view' "$denied" 'SELECT count(*) FROM coopembed.embedding_runs'
-for table in knn_graphs models attributes attribute_values categories proxies model_weights embedding_runs; do
+for table in knn_graphs models attributes attribute_values categories proxies synonyms model_weights embedding_runs; do
   clerk_error "nor writes $table" "$denied" "DELETE FROM coopembed.$table"
 done
 clerk_error 'nor creates objects in the schema coopembed' "$denied" 'CREATE TABLE coopembed.x ()'

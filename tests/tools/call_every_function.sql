@@ -22,7 +22,7 @@ INSERT INTO samples VALUES
     ('model', 'text', '''emoji'''), ('id', 'text', '''1'''), ('start', 'text', '''1'''), ('goal', 'text', '''60'''), ('filter', 'text', '''true'''),
     ('cond', 'text', '''true'''), ('target', 'text', '''b.emb'''), ('mode', 'text', '''SHARE'''), ('key', 'text[]', '''{id}'''), ('k', 'integer', '8'),
     ('fingerprint', 'bigint', '0'), ('position', 'bigint', '0'), ('batch', 'integer', '8'), ('threshold', 'double precision', '3'),
-    ('neighbours', 'text[]', '''{2}'''), ('distances', 'double precision[]', '''{1}'''), ('name', 'text', '''tool'''),
+    ('phrase', 'text', '''crimson'''), ('description', 'text', '''green hue'''), ('neighbours', 'text[]', '''{2}'''), ('distances', 'double precision[]', '''{1}'''), ('name', 'text', '''tool'''),
     ('statement', 'text', '''SELECT id FROM shop.parts AS parts ORDER BY parts.emb OPERATOR(EXT.<->) $1 LIMIT 1''');
 CREATE TEMP TABLE special (function text, arguments text);
 -- The arguments of a function that needs others.
@@ -39,6 +39,9 @@ INSERT INTO special VALUES
     ('coop_drop_category(text)', '''ours'''), ('coop_drop_category(text, text)', '''ours'', ''emoji'''), ('coop_drop_model(text)', '''emoji'''),
     ('coop_load_model(text, text)', '''other'', ''MODEL'''), ('coop_load_model(text, text, bytea)', NULL),
     ('coop_vector(real[], text)', 'shop.numbers(), ''emoji'''),
+    ('coop_attr_query(text, bigint)', '''skin_tone'', 5'), ('coop_attr_query(text, bigint, text)', '''skin_tone'', 5, ''emoji'''),
+    ('coop_replace(coopvec, text, bigint)', '(SELECT emb FROM shop.products WHERE id OPERATOR(pg_catalog.=) 1), ''skin_tone'', 5'),
+    ('coop_drop_synonym(text)', '''ours'''), ('coop_drop_synonym(text, text)', '''ours'', ''emoji'''),
     ('coopembed.full_name(text)', '''shop.products'''), ('coopembed.search_unreachable(text, coopquery, regclass)',
         '''SELECT id FROM shop.parts AS parts ORDER BY parts.emb OPERATOR(EXT.<->) $1 LIMIT 0'', (SELECT query FROM shop.query), ''shop.parts'''),
     ('coopembed.knn_open(regclass, name, name, text, integer, text)', '''shop.products'', ''id'', ''emb'', ''shop.graph'', 8, NULL'),

@@ -4,6 +4,12 @@
 SELECT pg_catalog.md5(pg_catalog.concat_ws(' ', :green, :ext.coop_attr_query('hue', 'green', 'emoji'), :ext.coop_category_query('tool'),
     :ext.coop_category_query('tool', 'emoji')));
 SELECT id, emb OPERATOR(:ext.<->) :green FROM shop.products ORDER BY emb OPERATOR(:ext.<->) :green, id LIMIT 5;
+SELECT pg_catalog.md5(pg_catalog.concat_ws(' ', :ext.coop_attr_query('skin_tone', 5), :ext.coop_attr_query('skin_tone', 5, 'emoji'), :ext.coop_not(:green),
+    :ext.coop_not('hue', 'green'), :ext.coop_absent('hair'), :ext.coop_absent('hair', 'emoji'), :ext.coop_query('green hue, not sad'),
+    :ext.coop_query('green hue', 'emoji')));
+SELECT * FROM :ext.coop_query_explain('green hue, not sad, whatever');
+SELECT pg_catalog.md5(pg_catalog.concat_ws(' ', :ext.coop_not(emb, 'hue', 'green'), :ext.coop_replace(emb, 'skin_tone', 5))) FROM shop.products ORDER BY id LIMIT 2;
+SELECT * FROM :ext.coop_synonyms();
 SELECT pg_catalog.md5(pg_catalog.concat_ws(' ', :ext.coop_like(emb), :ext.coop_like(emb, 'hue'), :ext.coop_replace(emb, 'hue', 'green'),
     :ext.coop_replace(emb, :green), :ext.coop_blend(emb, emb, 'hue'), :ext.coop_subspace(emb, 'hue'), :ext.coop_tags(emb),
     CAST(emb AS :ext.coopquery), CAST(emb AS pg_catalog.float4[]), :ext.coop_vector(CAST(emb AS pg_catalog.float4[])),

@@ -3,7 +3,7 @@
 use super::catalog_select::CatalogSelect;
 use super::change::{check_name, insert, lock_catalog, query_parameter, with_latest_snapshot};
 use super::model_entry::{find, unknown_model};
-use super::owner::{spi_error, AsCatalogOwner};
+use super::owner::{relation_exists, spi_error, AsCatalogOwner};
 use crate::error::{abridged, Error, Kind, Result};
 use crate::model::{read_directory, Model, ModelConfig, Proxies};
 use crate::pg::encoding::to_server;
@@ -151,6 +151,10 @@ fn remove(client: &mut SpiClient<'_>, name: &str) -> Result<usize> {
         "DELETE FROM coopembed.categories WHERE model OPERATOR(pg_catalog.=) $1",
         "DELETE FROM coopembed.proxies WHERE model OPERATOR(pg_catalog.=) $1",
     ] {
+        client.update(sql, None, &[Text::from(name).into()]).map_err(spi_error)?;
+    }
+    if relation_exists(c"synonyms") {
+        let sql = "DELETE FROM coopembed.synonyms WHERE model OPERATOR(pg_catalog.=) $1";
         client.update(sql, None, &[Text::from(name).into()]).map_err(spi_error)?;
     }
     let sql = "DELETE FROM coopembed.models WHERE name OPERATOR(pg_catalog.=) $1";

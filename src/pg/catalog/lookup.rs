@@ -209,7 +209,7 @@ pub fn model_files(model: &ModelEntry) -> Result<(String, Vec<u8>)> {
 }
 
 /// The first column, a coopquery or NULL.
-fn query_column(row: &SpiRow) -> Option<Query> {
+pub fn query_column(row: &SpiRow) -> Option<Query> {
     // SAFETY: the statements declare this column as a coopquery, and `to_query` copies it while the row lives.
     row.datum(1).map(|datum| unsafe { CoopQuery::from_raw(datum) }.view().to_query())
 }

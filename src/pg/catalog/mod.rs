@@ -10,6 +10,8 @@
 //! | `list_functions.rs` | `coop_models()`, `coop_attributes()`, `coop_attribute_values()`, `coop_categories()` |
 //! | `load_model.rs` | `coop_load_model()`, `coop_drop_model()` |
 //! | `user_vocabulary.rs` | `coop_define_attribute_value()`, `coop_define_category()` and their opposites |
+//! | `vocabulary.rs`, `synonyms.rs` | words of descriptions, and users' synonyms of them: `coop_define_synonym()` |
+//! | `negation.rs` | the query for no value of an attribute, an embedding's nearest other value |
 //! | `change.rs` | what all changes of the catalogue share: the lock, a fresh snapshot, INSERT |
 //! | `catalog_select.rs` | a SELECT on the catalogue, with its plan kept for the session |
 //! | `owner.rs` | acting as the owner of the tables |
@@ -20,16 +22,22 @@ mod list_functions;
 mod load_model;
 mod lookup;
 mod model_entry;
+mod negation;
 mod owner;
+mod synonyms;
 #[cfg(any(test, feature = "pg_test"))]
 mod tests;
 mod user_vocabulary;
+mod vocabulary;
 
 pub use lookup::{
     attribute_names, attribute_query, attribute_query_of, category_query, model_files, subspaces_of, tagger,
 };
 pub use model_entry::{config, model, ModelEntry};
+pub use negation::{absence_query, with_other_value};
 pub use owner::{execute_as_owner, spi_error};
+pub use synonyms::meaning_columns;
+pub use vocabulary::{describe, description_query};
 
 use pgrx::prelude::*;
 

@@ -2,7 +2,7 @@
 
 use super::arguments::attribute_list;
 use crate::error::Result;
-use crate::pg::catalog::{attribute_names, attribute_query_of, subspaces_of};
+use crate::pg::catalog::{attribute_names, attribute_query_of, subspaces_of, with_other_value};
 use crate::pg::{CoopQuery, CoopVec, OrReport, Text};
 use crate::space::{Embedding, EmbeddingRef, Query, QueryRef};
 use pgrx::prelude::*;
@@ -23,6 +23,13 @@ fn coop_replace(embedding: CoopVec<'_>, attribute: Text<'_>, value: Text<'_>) ->
 #[pg_extern(sql = false)]
 fn coop_replace_by(embedding: CoopVec<'_>, query: CoopQuery<'_>) -> CoopVec<'static> {
     embedding.view().with_targets_of(&query.view()).or_report().into()
+}
+
+/// The embedding, if it is nearer to another value of the attribute than to this one ("this one, but not striped"); or else with the nearest
+/// other value.
+#[pg_extern(sql = false)]
+fn coop_not_value(embedding: CoopVec<'_>, attribute: Text<'_>, value: Text<'_>) -> CoopVec<'static> {
+    with_other_value(embedding.view(), &attribute, &value).or_report().into()
 }
 
 /// The embedding with the subspaces of some attributes taken from another one.

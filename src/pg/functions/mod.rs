@@ -5,7 +5,8 @@
 //! | `embed.rs` | `coop_embed()`: an image's embedding |
 //! | `embed_table.rs` | `coop_embed_table()`: embeds a table in batches, each committed; its progress |
 //! | `embed_trigger.rs` | `coop_embed_trigger()`: keeps rows embedded as their images change |
-//! | `queries.rs` | `coop_attr_query()`, `coop_category_query()`, `coop_like()`, `coop_vector()` |
+//! | `queries.rs` | `coop_attr_query()`, `coop_category_query()`, `coop_not()`, `coop_absent()`, `coop_like()`, `coop_vector()` |
+//! | `description.rs` | `coop_query()`, `coop_query_explain()`: queries from words |
 //! | `algebra.rs` | `coop_replace()`, `coop_blend()`, `coop_subspace()`, `coop_explain()` |
 //! | `tags.rs` | `coop_predict()`, `coop_tags()`: which values an embedding shows |
 //! | `knn.rs` | stored neighbour graphs: the list of them, digests of embeddings |
@@ -19,6 +20,7 @@
 
 mod algebra;
 mod arguments;
+mod description;
 mod embed;
 mod embed_table;
 mod embed_trigger;

@@ -4,7 +4,7 @@
 use super::arguments::attribute_list;
 use crate::error::{Error, Kind, Result};
 use crate::memory;
-use crate::pg::catalog::{attribute_query, category_query, model, subspaces_of};
+use crate::pg::catalog::{absence_query, attribute_query, category_query, model, subspaces_of};
 use crate::pg::{CoopQuery, CoopVec, OrReport, Text};
 use crate::space::{Embedding, Query};
 use pgrx::prelude::*;
@@ -37,6 +37,24 @@ fn coop_category_query(category: Text<'_>) -> CoopQuery<'static> {
 #[pg_extern(sql = false)]
 fn coop_category_query_of(category: Text<'_>, model: Text<'_>) -> CoopQuery<'static> {
     category_query(&category, Some(&model)).or_report().into()
+}
+
+/// The query for what is least like another query: `ORDER BY emb <-> coop_not(coop_attr_query('pattern', 'striped'))`.
+#[pg_extern(sql = false)]
+fn coop_not(query: CoopQuery<'_>) -> CoopQuery<'static> {
+    query.view().opposite().into()
+}
+
+/// The query for images that show no value of an attribute.
+#[pg_extern(sql = false)]
+fn coop_absent(attribute: Text<'_>) -> CoopQuery<'static> {
+    absence_query(&attribute, None).or_report().into()
+}
+
+/// [`coop_absent`] of a named model.
+#[pg_extern(sql = false)]
+fn coop_absent_of(attribute: Text<'_>, model: Text<'_>) -> CoopQuery<'static> {
+    absence_query(&attribute, Some(&model)).or_report().into()
 }
 
 /// The query for images like this one in some attributes, whatever the rest of them shows: `coop_like(emb, 'neckline', 'prints')`. The

@@ -54,7 +54,11 @@ unsafe fn active_in_call(
     unsafe {
         let mut args = items::<Node>(args);
         match c_symbol(function)?.to_bytes() {
-            b"coop_attr_query_wrapper" | b"coop_attr_query_of_wrapper" => Some(1),
+            b"coop_attr_query_wrapper"
+            | b"coop_attr_query_of_wrapper"
+            | b"coop_absent_wrapper"
+            | b"coop_absent_of_wrapper" => Some(1),
+            b"coop_not_wrapper" => active_subspaces(root, args.next()?),
             b"coop_like_wrapper" => array_length(args.nth(1)?),
             b"coopquery_plus_wrapper" => {
                 let (a, b) = (args.next()?, args.next()?);

@@ -131,3 +131,18 @@ fn malformed_parts_are_errors() {
     assert_eq!(parts(-1.0, &[1.0; 4], 20), Kind::InvalidParameter);
     assert_eq!(parts(0.0, &[1.0, -1.0, 1.0, 1.0], 20), Kind::InvalidParameter);
 }
+
+#[test]
+fn the_opposite_of_a_query_has_the_reverse_order() {
+    let l = Layout::new(2, 2, 1).unwrap();
+    let q = Query::from_parts(l, 0.5, vec![2.0, 3.0], vec![0.6, 0.3, -0.2, 0.7]).unwrap();
+    let opposite = q.as_ref().opposite();
+    assert_eq!(opposite.as_ref().opposite(), q);
+    for angle in [0.0f32, 0.4, 1.1, 2.0, 3.5, 5.0] {
+        let (sin, cos) = angle.sin_cos();
+        let e = Embedding::from_raw(l, &[cos, sin, sin, -cos]).unwrap();
+        let squared = |q: &Query| distance(e.as_ref(), q.as_ref()).unwrap().powi(2);
+        // 2 c + sum of w (2 + 2 |t|^2): 1 + 2 (2 + 0.9) + 3 (2 + 1.06).
+        assert!((squared(&q) + squared(&opposite) - 15.98).abs() < 1e-2, "{angle}");
+    }
+}

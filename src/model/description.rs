@@ -1,0 +1,408 @@
+//! A description in words ("floral dress, long sleeves, not black") as terms of a model's vocabulary. Rules, not a language model: what they
+//! understand can be foreseen.
+//!
+//! - The longest phrase that is known counts. A value is known by its name, and by its name before or after that of its attribute ("long
+//!   sleeves"); a category by its name; both by their synonyms. Case, hyphens and spaces do not matter ("t-shirt", "T shirt", "tshirt"), nor
+//!   does the regular plural, where the words as they are mean nothing.
+//! - *not*, *no*, *without* and the like negate the next phrase, and those after it that *or* connects. The name of an attribute alone means
+//!   something only so: "without sleeves", "sleeveless".
+//! - *very* doubles the weight of the next phrase, *slightly* halves it.
+//! - A phrase that means several things means each of them, and its weight is shared out.
+//!
+//! A category, whose query is about all attributes, is to weigh as much as a value: its weight is that of all its attributes together.
+
+use crate::error::nearest;
+use std::collections::{BTreeSet, HashMap};
+
+/// What a phrase stands for, by the model's names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs)] // the fields say what they are
+pub enum Meaning {
+    /// A value of an attribute.
+    Value { attribute: String, value: String },
+    /// A category.
+    Category { name: String },
+    /// No value of an attribute.
+    Absence { attribute: String },
+}
+
+/// A phrase of a description and one of its meanings.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Term {
+    /// The words as they were written, in lower case.
+    pub phrase: String,
+    /// What they stand for.
+    pub meaning: Meaning,
+    /// More than 0; 1 if nothing else was said, and [`NEGATED_WEIGHT`] of that for what is not to be so.
+    pub weight: f64,
+    /// Whether it is not to be so.
+    pub is_negated: bool,
+}
+
+/// What was understood of a description.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Description {
+    /// In the order of the text; the meanings of one phrase follow one another.
+    pub terms: Vec<Term>,
+    /// Words that mean nothing to the model.
+    pub unknown: Vec<String>,
+}
+
+/// The phrases that a model knows.
+#[derive(Default)]
+pub struct Vocabulary {
+    /// By [`key`], with words as they are.
+    exact: HashMap<String, Vec<Meaning>>,
+    /// By [`key`], with the words' singular.
+    singular: HashMap<String, Vec<Meaning>>,
+    /// What the names of attributes mean where they are negated; by [`key`], with the words' singular.
+    absences: HashMap<String, Meaning>,
+    /// The most words of a phrase.
+    longest: usize,
+    /// Names as they are, for suggestions.
+    names: BTreeSet<String>,
+}
+
+/// Words without a meaning of their own.
+const FILLERS: &[&str] = &[
+    "a",
+    "all",
+    "an",
+    "and",
+    "any",
+    "anything",
+    "are",
+    "as",
+    "at",
+    "but",
+    "by",
+    "for",
+    "from",
+    "has",
+    "have",
+    "i",
+    "in",
+    "is",
+    "it",
+    "its",
+    "like",
+    "looking",
+    "me",
+    "of",
+    "on",
+    "one",
+    "please",
+    "show",
+    "some",
+    "something",
+    "that",
+    "the",
+    "their",
+    "this",
+    "to",
+    "want",
+    "which",
+    "with",
+];
+const NEGATIONS: &[&str] =
+    &["aren't", "except", "isn't", "neither", "never", "no", "non", "not", "nothing", "without"];
+/// They carry a negation on to the next phrase.
+const ALTERNATIVES: &[&str] = &["nor", "or"];
+/// Words that multiply the weight of the next phrase.
+const WEIGHTS: &[(&str, f64)] = &[
+    ("bit", 0.5),
+    ("extremely", 2.0),
+    ("little", 0.5),
+    ("mostly", 2.0),
+    ("really", 2.0),
+    ("slightly", 0.5),
+    ("somewhat", 0.5),
+    ("strongly", 2.0),
+    ("very", 2.0),
+];
+/// How much what is not to be so weighs: what is least like a value is of fewer kinds than what is not so, and would push all else aside. On
+/// the gallery of clothes, with weights of 1/4 categories without a value had a mean average precision of 0.88, with 1 of 0.69, and 0.74 if
+/// the negation was left out.
+pub const NEGATED_WEIGHT: f64 = 0.25;
+/// What the value of an attribute may be called which means that there is nothing.
+const NOTHING: &[&str] = &["no", "none", "without"];
+/// How American spellings begin, and what they are compared as.
+const SPELLINGS: &[(&str, &str)] = &[("color", "colour"), ("gray", "grey"), ("jewelry", "jewellery")];
+
+impl Vocabulary {
+    /// The vocabulary of a model: its attributes with their values, and its categories. Numbers, and words that any sentence may have ("no",
+    /// "other"), are values only beside the name of their attribute.
+    pub fn new<'a>(
+        attributes: impl IntoIterator<Item = (&'a str, Vec<&'a str>)>,
+        categories: impl IntoIterator<Item = &'a str>,
+    ) -> Self {
+        let mut vocabulary = Self::default();
+        for (attribute, values) in attributes {
+            let value_of = |value: &str| Meaning::Value { attribute: attribute.into(), value: value.into() };
+            let nothing = values.iter().find(|value| NOTHING.contains(value));
+            let absence =
+                nothing.map_or(Meaning::Absence { attribute: attribute.into() }, |value| value_of(value));
+            let of_attribute = words(attribute);
+            vocabulary.longest = vocabulary.longest.max(of_attribute.len());
+            vocabulary.add(&format!("{}less", key(&of_attribute, singular)), absence.clone());
+            vocabulary.absences.insert(key(&of_attribute, singular), absence);
+            vocabulary.names.insert(attribute.into());
+            for value in values {
+                vocabulary.names.insert(value.into());
+                if !is_common(value) {
+                    vocabulary.add(value, value_of(value));
+                }
+                vocabulary.add(&format!("{value} {attribute}"), value_of(value));
+                vocabulary.add(&format!("{attribute} {value}"), value_of(value));
+            }
+        }
+        for name in categories {
+            vocabulary.names.insert(name.into());
+            if !is_common(name) {
+                vocabulary.add(name, Meaning::Category { name: name.into() });
+            }
+        }
+        vocabulary
+    }
+
+    /// Adds a phrase that means this and, from now on, nothing else.
+    pub fn define(&mut self, phrase: &str, meaning: Meaning) {
+        let words = words(phrase);
+        self.exact.remove(&key(&words, spelling));
+        self.singular.remove(&key(&words, singular));
+        self.names.insert(phrase.to_owned());
+        self.add(phrase, meaning);
+    }
+
+    /// Adds a meaning to those that a phrase has.
+    fn add(&mut self, phrase: &str, meaning: Meaning) {
+        let words = words(phrase);
+        self.longest = self.longest.max(words.len());
+        for (index, form) in [(&mut self.exact, spelling as Form), (&mut self.singular, singular)] {
+            let meanings = index.entry(key(&words, form)).or_default();
+            if !meanings.contains(&meaning) {
+                meanings.push(meaning.clone());
+            }
+        }
+    }
+
+    /// Names of the vocabulary, the most similar to `word` first.
+    pub fn similar(&self, word: &str) -> Vec<String> {
+        nearest(word, &self.names.iter().cloned().collect::<Vec<_>>())
+    }
+
+    /// Reads a description.
+    pub fn read(&self, text: &str) -> Description {
+        let mut description = Description::default();
+        for clause in text.split(|c: char| ",;:.!?()[]\"“”/&+|\n".contains(c)) {
+            self.read_clause(&words(clause), &mut description);
+        }
+        description
+    }
+
+    /// Reads what is between two punctuation marks: no negation and no weight reaches beyond.
+    fn read_clause(&self, words: &[String], description: &mut Description) {
+        let (mut is_negated, mut was_negated, mut weight, mut at) = (false, false, 1.0, 0);
+        while let Some(word) = words.get(at).map(String::as_str) {
+            if let Some((length, meanings, is_negated_by_itself)) =
+                self.longest_phrase(&words[at..], is_negated)
+            {
+                let phrase = words[at..at + length].join(" ");
+                let is_opposite = is_negated && !is_negated_by_itself;
+                let share = weight * if is_opposite { NEGATED_WEIGHT } else { 1.0 } / meanings.len() as f64;
+                description.terms.extend(meanings.into_iter().map(|meaning| Term {
+                    phrase: phrase.clone(),
+                    meaning,
+                    weight: share,
+                    is_negated: is_opposite,
+                }));
+                (was_negated, is_negated, weight) = (is_negated, false, 1.0);
+                at += length;
+                continue;
+            }
+            at += 1;
+            if NEGATIONS.contains(&word) {
+                is_negated = true;
+            } else if ALTERNATIVES.contains(&word) {
+                is_negated = was_negated;
+            } else if let Some((_, factor)) = WEIGHTS.iter().find(|(known, _)| *known == word) {
+                weight *= factor;
+            } else if !FILLERS.contains(&word) {
+                description.unknown.push(word.to_owned());
+                (was_negated, is_negated, weight) = (false, false, 1.0);
+            }
+        }
+    }
+
+    /// The longest phrase at the beginning of `words`: how many words it has, what it means, and whether that has the negation in it.
+    fn longest_phrase(&self, words: &[String], is_negated: bool) -> Option<(usize, Vec<Meaning>, bool)> {
+        (1..=self.longest.min(words.len())).rev().find_map(|length| {
+            let (exact, singular) = (key(&words[..length], spelling), key(&words[..length], singular));
+            if let Some(meanings) = self.exact.get(&exact).or_else(|| self.singular.get(&singular)) {
+                return Some((length, meanings.clone(), false));
+            }
+            let absence = self.absences.get(&singular).filter(|_| is_negated)?;
+            Some((length, vec![absence.clone()], true))
+        })
+    }
+}
+
+/// In which form words are compared.
+type Form = fn(&str) -> String;
+
+/// The words of a text in lower case, without hyphens and possessive endings.
+fn words(text: &str) -> Vec<String> {
+    let text = text.to_lowercase().replace('’', "'");
+    let words = text.split(|c: char| c.is_whitespace() || "-_–—".contains(c));
+    words
+        .map(|word| word.strip_suffix("'s").unwrap_or(word))
+        .filter(|word| !word.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+/// What a phrase is found by: its words in one form, without spaces, as they are written together or not.
+fn key(words: &[String], form: Form) -> String {
+    words.iter().map(|word| form(word)).collect()
+}
+
+fn spelling(word: &str) -> String {
+    let british =
+        |(american, british): &(&str, &str)| Some(format!("{british}{}", word.strip_prefix(american)?));
+    SPELLINGS.iter().find_map(british).unwrap_or_else(|| word.to_owned())
+}
+
+/// A word without the ending of the regular plural.
+fn singular(word: &str) -> String {
+    let word = spelling(word);
+    let ends = |endings: &[&str]| endings.iter().any(|ending| word.ends_with(ending));
+    match word.len() {
+        ..=3 => word,
+        5.. if ends(&["ies"]) => format!("{}y", &word[..word.len() - 3]),
+        _ if ends(&["sses", "shes", "ches", "xes", "zes"]) => word[..word.len() - 2].to_owned(),
+        _ if ends(&["s"]) && !ends(&["ss", "us", "is"]) => word[..word.len() - 1].to_owned(),
+        _ => word,
+    }
+}
+
+/// Whether a name is a number or a word that any sentence may have.
+fn is_common(name: &str) -> bool {
+    let words = words(name);
+    let [word] = words.as_slice() else { return false };
+    let word = word.as_str();
+    word.bytes().all(|b| b.is_ascii_digit())
+        || ["none", "other", "yes"].contains(&word)
+        || [FILLERS, NEGATIONS, ALTERNATIVES].iter().any(|list| list.contains(&word))
+        || WEIGHTS.iter().any(|(known, _)| *known == word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn clothes() -> Vocabulary {
+        Vocabulary::new(
+            [
+                ("neckline", vec!["crew", "v-neck"]),
+                ("sleeves", vec!["none", "short", "long"]),
+                ("pattern", vec!["plain", "floral", "other"]),
+                ("length", vec!["knee", "long"]),
+                ("colour", vec!["black", "grey", "red"]),
+                ("people", vec!["1", "2"]),
+            ],
+            ["dress", "t-shirt", "shorts", "tank-top"],
+        )
+    }
+
+    /// Terms as `phrase=meaning`, with `*weight` if that is not 1, and `!` for what is negated; and unknown words.
+    fn read(text: &str) -> String {
+        let description = clothes().read(text);
+        let term = |term: &Term| {
+            let meaning = match &term.meaning {
+                Meaning::Value { attribute, value } => format!("{attribute}:{value}"),
+                Meaning::Category { name } => name.clone(),
+                Meaning::Absence { attribute } => format!("{attribute}:-"),
+            };
+            let not = if term.is_negated { "!" } else { "" };
+            let weight = if term.weight == 1.0 { String::new() } else { format!("*{}", term.weight) };
+            format!("{}={not}{meaning}{weight}", term.phrase)
+        };
+        let unknown = description.unknown.iter().map(|word| format!("?{word}"));
+        description.terms.iter().map(term).chain(unknown).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn names_of_values_and_categories() {
+        assert_eq!(
+            read("A floral dress with long sleeves"),
+            "floral=pattern:floral dress=dress long sleeves=sleeves:long"
+        );
+        assert_eq!(
+            read("V NECK, vneck; v-necks"),
+            "v neck=neckline:v-neck vneck=neckline:v-neck v necks=neckline:v-neck"
+        );
+        assert_eq!(
+            read("T-shirts/tshirts/Women's Dresses"),
+            "t shirts=t-shirt tshirts=t-shirt dresses=dress ?women"
+        );
+        assert_eq!(
+            read("grey shorts, gray color, short"),
+            "grey=colour:grey shorts=shorts gray color=colour:grey short=sleeves:short"
+        );
+        assert_eq!(read(""), "");
+    }
+
+    #[test]
+    fn a_phrase_of_several_meanings_shares_out_its_weight() {
+        assert_eq!(read("very long dress"), "long=sleeves:long long=length:long dress=dress");
+        assert_eq!(read("long"), "long=sleeves:long*0.5 long=length:long*0.5");
+        assert_eq!(read("long length"), "long length=length:long");
+    }
+
+    #[test]
+    fn negations_reach_the_next_phrase_and_its_alternatives() {
+        assert_eq!(read("not black dress"), "black=!colour:black*0.25 dress=dress");
+        assert_eq!(
+            read("not black or a grey, red"),
+            "black=!colour:black*0.25 grey=!colour:grey*0.25 red=colour:red"
+        );
+        assert_eq!(read("black or red"), "black=colour:black red=colour:red");
+        assert_eq!(read("without any sleeves"), "sleeves=sleeves:none");
+        assert_eq!(
+            read("no pattern, sleeveless, not sleeveless"),
+            "pattern=pattern:- sleeveless=sleeves:none sleeveless=!sleeves:none*0.25"
+        );
+        assert_eq!(read("not colourless, colorless"), "colourless=!colour:-*0.25 colorless=colour:-");
+        // The name of an attribute alone says nothing.
+        assert_eq!(read("sleeves"), "?sleeves");
+    }
+
+    #[test]
+    fn weights_reach_the_next_phrase() {
+        assert_eq!(
+            read("very very floral, slightly red dress"),
+            "floral=pattern:floral*4 red=colour:red*0.5 dress=dress"
+        );
+        assert_eq!(read("very, red"), "red=colour:red");
+    }
+
+    #[test]
+    fn numbers_and_common_words_need_their_attribute() {
+        assert_eq!(read("2 other people"), "?2 ?other ?people");
+        assert_eq!(read("2 people, other pattern"), "2 people=people:2 other pattern=pattern:other");
+    }
+
+    #[test]
+    fn synonyms_replace_what_a_phrase_meant() {
+        let mut vocabulary = clothes();
+        let dress = Meaning::Category { name: "dress".into() };
+        vocabulary.define("little black gown", dress.clone());
+        vocabulary.define("long", dress.clone());
+        for text in ["the little black gowns", "long"] {
+            let description = vocabulary.read(text);
+            assert_eq!(description.terms.iter().map(|t| &t.meaning).collect::<Vec<_>>(), [&dress], "{text}");
+            assert_eq!(description.unknown, [""; 0]);
+        }
+        assert_eq!(vocabulary.similar("florall")[0], "floral");
+    }
+}
