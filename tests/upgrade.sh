@@ -61,8 +61,10 @@ SELECT id FROM products ORDER BY emb <-> coop_like((SELECT emb FROM products WHE
 SQL
 }
 
+# All rows, without a word about empty tables: an upgrade may add some.
 rows() { # DATABASE
-  "$BIN/pg_dump" --data-only "$1" | grep -v '^\\\(un\)\?restrict'
+  "$BIN/pg_dump" --data-only "$1" | grep -v '^\\\(un\)\?restrict\|^--\|^$' |
+    awk '/^COPY / { copy = $0; next } copy { if ($0 != "\\.") print copy; else { copy = ""; next } copy = "" } { print }'
 }
 
 # Records what check_upgrade compares after the upgrade.
