@@ -54,8 +54,19 @@ COMMENT ON AGGREGATE avg(coopvec) IS 'the mean of embeddings of one model, not n
 -- current/am.sql
 
 COMMENT ON ACCESS METHOD coop IS 'exact nearest neighbours of embeddings, over any subspaces with any weights';
+CREATE TYPE coopembed.ball AS (query coopquery, radius double precision);
+COMMENT ON TYPE coopembed.ball IS 'internal: the embeddings within a distance of a query';
+CREATE FUNCTION coopembed.is_in_ball(coopvec, coopembed.ball) RETURNS boolean
+    AS 'MODULE_PATHNAME', 'coop_is_in_ball' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 3;
+COMMENT ON FUNCTION coopembed.is_in_ball(coopvec, coopembed.ball) IS 'implementation of the <@ operator';
+CREATE OPERATOR <@ (LEFTARG = coopvec, RIGHTARG = coopembed.ball, FUNCTION = coopembed.is_in_ball, RESTRICT = contsel, JOIN = contjoinsel);
+COMMENT ON OPERATOR <@ (coopvec, coopembed.ball) IS
+    'internal: is the embedding within a distance of a query, or a thousandth beyond it? As an index condition it stands for emb <-> query < r';
+
+ALTER OPERATOR FAMILY coopvec_ops USING coop ADD OPERATOR 3 <@ (coopvec, coopembed.ball);
+COMMENT ON OPERATOR FAMILY coopvec_ops USING coop IS 'ORDER BY embedding <-> query or embedding, and embedding <-> query < distance';
 COMMENT ON OPERATOR CLASS coopvec_ops USING coop IS
-    'ORDER BY embedding <-> query or embedding; WITH (tail_rows = N): how many new rows are collected before they are packed into groups, default 2048';
+    'ORDER BY embedding <-> query or embedding, and embedding <-> query < distance; WITH (tail_rows = N): how many new rows are collected before they are packed into groups, default 2048';
 COMMENT ON FUNCTION coop_index_check(regclass) IS
     'compares an index with its table and returns the number of rows compared; an error (XX002) says what is damaged or missing. For the owner of the index';
 COMMENT ON FUNCTION coop_last_scan() IS
