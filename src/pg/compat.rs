@@ -102,6 +102,14 @@ pub fn disable_path(path: &mut pg_sys::IndexPath) {
     let _ = path;
 }
 
+/// Whether a path key asks for ascending order.
+pub fn is_ascending(key: &pg_sys::PathKey) -> bool {
+    #[cfg(feature = "pg18")]
+    return key.pk_cmptype == pg_sys::CompareType::COMPARE_LT;
+    #[cfg(not(feature = "pg18"))]
+    return key.pk_strategy == pg_sys::BTLessStrategyNumber as i32;
+}
+
 /// A condition that is not of any join, as PostgreSQL's macro of this name.
 ///
 /// # Safety

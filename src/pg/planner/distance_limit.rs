@@ -1,8 +1,8 @@
 //! Lets index scans end at a distance: offers the planner paths for `WHERE emb <-> query < r` in which the index stops at r, with and without
 //! ORDER BY.
 //!
-//! The operator of such a condition is PostgreSQL's `<` on numbers, which no index of ours can have. So a planner hook adds what PostgreSQL
-//! would have found itself, had it known that `emb <-> query < r` implies `emb <@ ball` (`src/pg/types/ball.rs`): index paths with that
+//! The operator of such a condition is PostgreSQL's `<` on numbers, which no index of ours can have. So this adds what PostgreSQL would have
+//! found itself, had it known that `emb <-> query < r` implies `emb <@ ball` (`src/pg/types/ball.rs`): index paths with that
 //! condition. It is *lossy*: the condition that the user wrote stays a filter of the scan, and decides.
 //!
 //! ```text
@@ -15,57 +15,30 @@
 //! `emb <-> query <= r`, `r > emb <-> query` and `emb <-> query BETWEEN a AND r` are such conditions too. The share of the rows that meet
 //! them comes from the index ([`limit_selectivity`]); PostgreSQL itself takes it to be a third.
 
+use super::distance_expression::{is_constant, operands, usable_indexes, Distance};
 use super::initplan_lookup::is_same_value;
 use super::nodes::items;
-use crate::pg::am::{is_coop_index, limit_selectivity};
+use crate::pg::am::limit_selectivity;
 use crate::pg::compat;
 use pgrx::is_a;
-use pgrx::pg_sys::ffi::pg_guard_ffi_boundary;
 use pgrx::pg_sys::{
     self, IndexOptInfo, IndexPath, List, Node, NodeTag, Oid, OpExpr, PlannerInfo, RelOptInfo,
 };
-use pgrx::prelude::*;
 use std::ptr::null_mut;
-use std::sync::OnceLock;
-
-/// The hook that was set before ours.
-static PREVIOUS_HOOK: OnceLock<pg_sys::set_rel_pathlist_hook_type> = OnceLock::new();
 
 /// The strategy number of `coopvec <@ coopembed.ball` in the operator class (sql/current/am.sql).
 const BALL_STRATEGY: i16 = 3;
 
-/// Sets the planner hook. The hook set before it runs first.
-pub fn on_load() {
-    // SAFETY: runs in the process's only thread, when it loads the library; a hook is a pointer that the planner reads later.
+/// Adds the paths of one table, or partition.
+///
+/// # Safety
+/// `table` must be a base relation of the query that `root` plans, with its other paths.
+pub unsafe fn add_paths(root: *mut PlannerInfo, table: *mut RelOptInfo) {
+    // SAFETY: as the caller promises.
     unsafe {
-        PREVIOUS_HOOK.get_or_init(|| pg_sys::set_rel_pathlist_hook);
-        pg_sys::set_rel_pathlist_hook = Some(add_limited_paths);
-    }
-}
-
-/// set_rel_pathlist_hook: adds the paths of one table, or partition.
-#[pg_guard]
-unsafe extern "C-unwind" fn add_limited_paths(
-    root: *mut PlannerInfo,
-    table: *mut RelOptInfo,
-    index: pg_sys::Index,
-    entry: *mut pg_sys::RangeTblEntry,
-) {
-    // SAFETY: the planner passes its own state to this hook, and this one to the previous hook, whose errors become panics at the
-    // boundary.
-    unsafe {
-        if let Some(Some(previous)) = PREVIOUS_HOOK.get() {
-            pg_guard_ffi_boundary(|| previous(root, table, index, entry));
-        }
-        let is_table = (*entry).rtekind == pg_sys::RTEKind::RTE_RELATION && !(*entry).inh;
-        if !is_table || pg_sys::is_dummy_rel(table) {
-            return;
-        }
         let mut limits = Vec::new();
-        for index in items::<IndexOptInfo>((*table).indexlist) {
-            if is_coop_index(&*index) && ((*index).indpred.is_null() || (*index).predOK) {
-                limits.extend(DistanceLimit::all(root, index));
-            }
+        for index in usable_indexes(table) {
+            limits.extend(DistanceLimit::all(root, index));
         }
         if limits.is_empty() {
             return;
@@ -123,17 +96,20 @@ impl DistanceLimit {
             }
             let comparison = (*condition).clause.cast::<Node>();
             let [left, right] = operands(comparison)?;
-            let (distance, radius, strategies) = match Distance::of(root, index, left) {
+            let (distance, radius, strategies) = match Distance::of(index, left) {
                 Some(distance) => (distance, right, [1, 2]),
-                None => (Distance::of(root, index, right)?, left, [5, 4]),
+                None => (Distance::of(index, right)?, left, [5, 4]),
             };
             let comparison = (*comparison.cast::<OpExpr>()).opno;
             let strategy = pg_sys::get_op_opfamily_strategy(comparison, distance.sort_family);
-            if !strategies.contains(&strategy) || !is_constant(root, radius) {
+            if !strategies.contains(&strategy)
+                || !is_constant(root, distance.query)
+                || !is_constant(root, radius)
+            {
                 return None;
             }
             let radius = as_float8(radius)?;
-            let in_ball = distance.in_ball(index, radius)?;
+            let in_ball = in_ball(&distance, index, radius)?;
             let selectivity = limit_selectivity(root, &*index, distance.query, radius);
             Some(Self { index, condition, query: distance.query, in_ball, selectivity })
         }
@@ -239,67 +215,31 @@ unsafe fn estimate_rows(root: *mut PlannerInfo, table: *mut RelOptInfo, limits: 
     }
 }
 
-/// `emb <-> query`, with the column of an index, in either order.
-struct Distance {
-    /// The column.
-    embedding: *mut Node,
-    query: *mut Node,
-    /// The family of `<` and `<=` on distances.
-    sort_family: Oid,
-}
-
-impl Distance {
-    /// A distance from the column of an index that is the same for all rows but for the column; `None` for any other expression.
-    ///
-    /// # Safety
-    /// As [`DistanceLimit::all`]; `node` must be an expression of the query.
-    unsafe fn of(root: *mut PlannerInfo, index: *mut IndexOptInfo, node: *mut Node) -> Option<Self> {
-        // SAFETY: the caller promises an expression and an index with at least one column.
-        unsafe {
-            let [left, right] = operands(node)?;
-            let operator = (*node.cast::<OpExpr>()).opno;
-            let (embedding, query, operator) = if pg_sys::match_index_to_operand(left, 0, index) {
-                (left, right, operator)
-            } else if pg_sys::match_index_to_operand(right, 0, index) {
-                (right, left, pg_sys::get_commutator(operator))
-            } else {
-                return None;
-            };
-            let sort_family = pg_sys::get_op_opfamily_sortfamily(operator, *(*index).opfamily);
-            (sort_family != pg_sys::InvalidOid && is_constant(root, query)).then_some(Self {
-                embedding,
-                query,
-                sort_family,
-            })
+/// `emb <@ ROW(query, radius)::coopembed.ball`; `None` if the extension's SQL objects are older than the library.
+///
+/// # Safety
+/// As [`DistanceLimit::all`]; `radius` must be of type float8.
+unsafe fn in_ball(distance: &Distance, index: *mut IndexOptInfo, radius: *mut Node) -> Option<*mut Node> {
+    // SAFETY: looks up the catalogue. palloc0 allocates a node of the right size with all other fields zero, as makeNode() does.
+    unsafe {
+        let (family, coopvec) = (*(*index).opfamily, *(*index).opcintype);
+        let ball = ball_type()?;
+        let operator = pg_sys::get_opfamily_member(family, coopvec, ball, BALL_STRATEGY);
+        if operator == pg_sys::InvalidOid {
+            return None;
         }
-    }
-
-    /// `emb <@ ROW(query, radius)::coopembed.ball`; `None` if the extension's SQL objects are older than the library.
-    ///
-    /// # Safety
-    /// As [`Distance::of`].
-    unsafe fn in_ball(&self, index: *mut IndexOptInfo, radius: *mut Node) -> Option<*mut Node> {
-        // SAFETY: looks up the catalogue. palloc0 allocates a node of the right size with all other fields zero, as makeNode() does.
-        unsafe {
-            let (family, coopvec) = (*(*index).opfamily, *(*index).opcintype);
-            let ball = ball_type()?;
-            let operator = pg_sys::get_opfamily_member(family, coopvec, ball, BALL_STRATEGY);
-            if operator == pg_sys::InvalidOid {
-                return None;
-            }
-            let row = pg_sys::palloc0(size_of::<pg_sys::RowExpr>()).cast::<pg_sys::RowExpr>();
-            (*row).xpr.type_ = NodeTag::T_RowExpr;
-            (*row).args = pg_sys::lappend(null_mut(), as_query(self.query, coopvec, ball)?.cast());
-            (*row).args = pg_sys::lappend((*row).args, radius.cast());
-            (*row).row_typeid = ball;
-            (*row).row_format = pg_sys::CoercionForm::COERCE_EXPLICIT_CAST;
-            (*row).location = -1;
-            let none = pg_sys::InvalidOid;
-            let (left, right) = (self.embedding.cast(), row.cast());
-            let call = pg_sys::make_opclause(operator, pg_sys::BOOLOID, false, left, right, none, none);
-            pg_sys::set_opfuncid(call.cast());
-            Some(call.cast())
-        }
+        let row = pg_sys::palloc0(size_of::<pg_sys::RowExpr>()).cast::<pg_sys::RowExpr>();
+        (*row).xpr.type_ = NodeTag::T_RowExpr;
+        (*row).args = pg_sys::lappend(null_mut(), as_query(distance.query, coopvec, ball)?.cast());
+        (*row).args = pg_sys::lappend((*row).args, radius.cast());
+        (*row).row_typeid = ball;
+        (*row).row_format = pg_sys::CoercionForm::COERCE_EXPLICIT_CAST;
+        (*row).location = -1;
+        let none = pg_sys::InvalidOid;
+        let (left, right) = (distance.embedding.cast(), row.cast());
+        let call = pg_sys::make_opclause(operator, pg_sys::BOOLOID, false, left, right, none, none);
+        pg_sys::set_opfuncid(call.cast());
+        Some(call.cast())
     }
 }
 
@@ -367,31 +307,4 @@ unsafe fn call(function: Oid, result: Oid, argument: *mut Node) -> *mut pg_sys::
         let arguments = pg_sys::lappend(null_mut(), argument.cast());
         pg_sys::makeFuncExpr(function, result, arguments, none, none, form)
     }
-}
-
-/// The operands of an operator that has two; `None` for any other node.
-///
-/// # Safety
-/// `node` must be an expression.
-unsafe fn operands(node: *mut Node) -> Option<[*mut Node; 2]> {
-    // SAFETY: the caller promises an expression, which is read as what its tag says.
-    unsafe {
-        if !is_a(node, NodeTag::T_OpExpr) {
-            return None;
-        }
-        let mut args = items::<Node>((*node.cast::<OpExpr>()).args);
-        match (args.next(), args.next(), args.next()) {
-            (Some(left), Some(right), None) => Some([left, right]),
-            _ => None,
-        }
-    }
-}
-
-/// Whether an expression has one value for all rows of a scan.
-///
-/// # Safety
-/// `node` must be an expression of the query that `root` plans.
-unsafe fn is_constant(root: *mut PlannerInfo, node: *mut Node) -> bool {
-    // SAFETY: as the caller promises.
-    unsafe { pg_sys::pull_varnos(root, node).is_null() && !pg_sys::contain_volatile_functions(node) }
 }
