@@ -57,6 +57,11 @@ pub fn rehearse() {
     PgTryBuilder::new(|| raise(Error::new(Kind::Internal, "rehearsal"))).catch_others(|_| ()).execute();
 }
 
+/// Sends `error` to the client as a notice.
+pub fn notice(error: Error) {
+    report(error, PgLogLevel::NOTICE);
+}
+
 /// Sends `error` to the client as a warning.
 pub fn warn(error: Error) {
     report(error, PgLogLevel::WARNING);
