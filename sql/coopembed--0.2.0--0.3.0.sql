@@ -16,6 +16,10 @@ DROP FUNCTION coopembed.owns(regclass);
 -- statement, without a setting.
 DROP FUNCTION coopembed.search_unreachable(text, coopquery, regclass);
 
+-- k was an integer. Views that depend on the function keep it, as coopembed.coop_search().
+ALTER FUNCTION coop_search(anyelement, name, coopquery, integer, text, regclass, boolean) SET SCHEMA coopembed;
+DROP FUNCTION coopembed.search_statement(regtype, name, integer, text, regclass);
+
 -- current/types.sql
 
 COMMENT ON TYPE coopvec IS
@@ -54,8 +58,19 @@ COMMENT ON AGGREGATE avg(coopvec) IS 'the mean of embeddings of one model, not n
 -- current/am.sql
 
 COMMENT ON ACCESS METHOD coop IS 'exact nearest neighbours of embeddings, over any subspaces with any weights';
+CREATE TYPE coopembed.ball AS (query coopquery, radius double precision);
+COMMENT ON TYPE coopembed.ball IS 'internal: the embeddings within a distance of a query';
+CREATE FUNCTION coopembed.is_in_ball(coopvec, coopembed.ball) RETURNS boolean
+    AS 'MODULE_PATHNAME', 'coop_is_in_ball' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 3;
+COMMENT ON FUNCTION coopembed.is_in_ball(coopvec, coopembed.ball) IS 'implementation of the <@ operator';
+CREATE OPERATOR <@ (LEFTARG = coopvec, RIGHTARG = coopembed.ball, FUNCTION = coopembed.is_in_ball, RESTRICT = contsel, JOIN = contjoinsel);
+COMMENT ON OPERATOR <@ (coopvec, coopembed.ball) IS
+    'internal: is the embedding within a distance of a query, or a thousandth beyond it? As an index condition it stands for emb <-> query < r';
+
+ALTER OPERATOR FAMILY coopvec_ops USING coop ADD OPERATOR 3 <@ (coopvec, coopembed.ball);
+COMMENT ON OPERATOR FAMILY coopvec_ops USING coop IS 'ORDER BY embedding <-> query or embedding, and embedding <-> query < distance';
 COMMENT ON OPERATOR CLASS coopvec_ops USING coop IS
-    'ORDER BY embedding <-> query or embedding; WITH (tail_rows = N): how many new rows are collected before they are packed into groups, default 2048';
+    'ORDER BY embedding <-> query or embedding, and embedding <-> query < distance; WITH (tail_rows = N): how many new rows are collected before they are packed into groups, default 2048';
 COMMENT ON FUNCTION coop_index_check(regclass) IS
     'compares an index with its table and returns the number of rows compared; an error (XX002) says what is damaged or missing. For the owner of the index';
 COMMENT ON FUNCTION coop_last_scan() IS
@@ -505,7 +520,7 @@ COMMENT ON FUNCTION coopembed.search_columns(regtype, regclass) IS
 
 -- The statement that coop_search() runs, with the query as parameter $1. It is parsed with the caller's search_path, for the sake of
 -- the filter, so everything else in it is named with its schema.
-CREATE OR REPLACE FUNCTION coopembed.search_statement(row_type regtype, emb_column name, k integer, filter text, rel regclass)
+CREATE FUNCTION coopembed.search_statement(row_type regtype, emb_column name, k bigint, filter text, rel regclass)
     RETURNS text LANGUAGE plpgsql STABLE SET search_path TO pg_catalog, pg_temp AS $$
 DECLARE
     -- The name by which a filter refers to the table.
@@ -526,7 +541,7 @@ BEGIN
             FROM unnest(coopembed.search_columns(row_type, rel)) WITH ORDINALITY c (name, n)),
         coopembed.qualified(rel), alias, COALESCE(E'\nWHERE (' || filter || E'\n)', ''), distance, k);
 END $$;
-COMMENT ON FUNCTION coopembed.search_statement(regtype, name, integer, text, regclass) IS
+COMMENT ON FUNCTION coopembed.search_statement(regtype, name, bigint, text, regclass) IS
     'internal: the statement that coop_search() runs, with the query as parameter $1';
 
 -- A cursor over a SELECT with the query as $1, in which the given foreign partitions of its table are treated as empty. That holds for
@@ -573,7 +588,7 @@ COMMENT ON FUNCTION coopembed.search_unreachable(text, coopquery, regclass) IS
 
 -- The k nearest rows, nearest first. A filter is an SQL condition, as in WHERE. Not STRICT, because filter and rel are null by default;
 -- and without a search_path of its own, because the filter is parsed with the caller's.
-CREATE OR REPLACE FUNCTION coop_search(row_type anyelement, emb_column name, query coopquery, k integer DEFAULT 10, filter text DEFAULT NULL,
+CREATE FUNCTION coop_search(row_type anyelement, emb_column name, query coopquery, k bigint DEFAULT 10, filter text DEFAULT NULL,
         rel regclass DEFAULT NULL, skip_unreachable boolean DEFAULT false)
     RETURNS SETOF anyelement LANGUAGE plpgsql STABLE COST 100000 ROWS 10 AS $$
 DECLARE
@@ -599,8 +614,18 @@ BEGIN
     END LOOP;
     CLOSE nearest;
 END $$;
-COMMENT ON FUNCTION coop_search(anyelement, name, coopquery, integer, text, regclass, boolean) IS
+COMMENT ON FUNCTION coop_search(anyelement, name, coopquery, bigint, text, regclass, boolean) IS
     'the k rows nearest to a query, nearest first; with skip_unreachable, partitions whose servers are down are left out with a warning';
+
+-- coop_search() of version 0.2.0, to which k was an integer: views of users depend on it. Calls by its name reach the one above.
+CREATE OR REPLACE FUNCTION coopembed.coop_search(row_type anyelement, emb_column name, query coopquery, k integer DEFAULT 10, filter text DEFAULT NULL,
+        rel regclass DEFAULT NULL, skip_unreachable boolean DEFAULT false)
+    RETURNS SETOF anyelement LANGUAGE plpgsql STABLE COST 100000 ROWS 10 AS $$
+BEGIN
+    RETURN QUERY SELECT * FROM @extschema@.coop_search(row_type, emb_column, query, k::pg_catalog.int8, filter, rel, skip_unreachable);
+END $$;
+COMMENT ON FUNCTION coopembed.coop_search(anyelement, name, coopquery, integer, text, regclass, boolean) IS
+    'internal: coop_search() of version 0.2.0, for views that depend on it';
 
 -- current/knn.sql
 

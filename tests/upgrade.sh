@@ -124,6 +124,7 @@ done
 ask -d holes >/dev/null <<'SQL'
 CREATE EXTENSION coopembed VERSION '0.2.0';
 CREATE TABLE things AS SELECT 1 AS id, '2x2@0000002a:[1,0,0,1]'::coopvec AS emb;
+CREATE VIEW hits AS SELECT id FROM coop_search(NULL::things, 'emb', '2x2@0000002a:[1,0,0,1]'::coopvec::coopquery, 1);
 CREATE ROLE neighbour;
 GRANT CREATE ON SCHEMA public TO neighbour;
 SET ROLE neighbour;
@@ -133,6 +134,7 @@ SQL
 search="SELECT count(*) FROM coop_search(NULL::things, 'emb', '2x2@0000002a:[1,0,0,1]'::coopvec::coopquery, skip_unreachable => true)"
 expect 'functions of 0.2.0 work with the new library' '1 1' "$(ask -d holes -c "$search" -c 'SELECT count(*) FROM coopembed.knn_graphs' | xargs)"
 ask -d holes -c 'ALTER EXTENSION coopembed UPDATE'
+expect 'a view on coop_search() of 0.2.0 still works' 1 "$(ask -d holes -c 'SELECT id FROM hits')"
 expect 'the upgrade removes from the list what is not a graph, and no user can write to the list' '1 0 f f f 0' "$(ask -d holes -c "$search" -c 'SELECT count(*) FROM coopembed.knn_graphs' -c "
   SELECT relrowsecurity, has_table_privilege('neighbour', oid, 'INSERT'), has_table_privilege('neighbour', oid, 'DELETE'),
     (SELECT count(*) FROM pg_policy WHERE polrelid = c.oid) FROM pg_class c WHERE oid = 'coopembed.knn_graphs'::regclass" | tr '|' ' ' | xargs)"

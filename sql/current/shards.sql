@@ -29,7 +29,7 @@ COMMENT ON FUNCTION coopembed.search_columns(regtype, regclass) IS
 
 -- The statement that coop_search() runs, with the query as parameter $1. It is parsed with the caller's search_path, for the sake of
 -- the filter, so everything else in it is named with its schema.
-CREATE FUNCTION coopembed.search_statement(row_type regtype, emb_column name, k integer, filter text, rel regclass)
+CREATE FUNCTION coopembed.search_statement(row_type regtype, emb_column name, k bigint, filter text, rel regclass)
     RETURNS text LANGUAGE plpgsql STABLE SET search_path TO pg_catalog, pg_temp AS $$
 DECLARE
     -- The name by which a filter refers to the table.
@@ -50,7 +50,7 @@ BEGIN
             FROM unnest(coopembed.search_columns(row_type, rel)) WITH ORDINALITY c (name, n)),
         coopembed.qualified(rel), alias, COALESCE(E'\nWHERE (' || filter || E'\n)', ''), distance, k);
 END $$;
-COMMENT ON FUNCTION coopembed.search_statement(regtype, name, integer, text, regclass) IS
+COMMENT ON FUNCTION coopembed.search_statement(regtype, name, bigint, text, regclass) IS
     'internal: the statement that coop_search() runs, with the query as parameter $1';
 
 -- A cursor over a SELECT with the query as $1, in which the given foreign partitions of its table are treated as empty. That holds for
@@ -97,7 +97,7 @@ COMMENT ON FUNCTION coopembed.search_unreachable(text, coopquery, regclass) IS
 
 -- The k nearest rows, nearest first. A filter is an SQL condition, as in WHERE. Not STRICT, because filter and rel are null by default;
 -- and without a search_path of its own, because the filter is parsed with the caller's.
-CREATE FUNCTION coop_search(row_type anyelement, emb_column name, query coopquery, k integer DEFAULT 10, filter text DEFAULT NULL,
+CREATE FUNCTION coop_search(row_type anyelement, emb_column name, query coopquery, k bigint DEFAULT 10, filter text DEFAULT NULL,
         rel regclass DEFAULT NULL, skip_unreachable boolean DEFAULT false)
     RETURNS SETOF anyelement LANGUAGE plpgsql STABLE COST 100000 ROWS 10 AS $$
 DECLARE
@@ -123,5 +123,15 @@ BEGIN
     END LOOP;
     CLOSE nearest;
 END $$;
-COMMENT ON FUNCTION coop_search(anyelement, name, coopquery, integer, text, regclass, boolean) IS
+COMMENT ON FUNCTION coop_search(anyelement, name, coopquery, bigint, text, regclass, boolean) IS
     'the k rows nearest to a query, nearest first; with skip_unreachable, partitions whose servers are down are left out with a warning';
+
+-- coop_search() of version 0.2.0, to which k was an integer: views of users depend on it. Calls by its name reach the one above.
+CREATE FUNCTION coopembed.coop_search(row_type anyelement, emb_column name, query coopquery, k integer DEFAULT 10, filter text DEFAULT NULL,
+        rel regclass DEFAULT NULL, skip_unreachable boolean DEFAULT false)
+    RETURNS SETOF anyelement LANGUAGE plpgsql STABLE COST 100000 ROWS 10 AS $$
+BEGIN
+    RETURN QUERY SELECT * FROM @extschema@.coop_search(row_type, emb_column, query, k::pg_catalog.int8, filter, rel, skip_unreachable);
+END $$;
+COMMENT ON FUNCTION coopembed.coop_search(anyelement, name, coopquery, integer, text, regclass, boolean) IS
+    'internal: coop_search() of version 0.2.0, for views that depend on it';

@@ -16,6 +16,8 @@ pub struct Cursor {
     /// `None`: all rows, in any order.
     query: Option<Query>,
     mode: SearchMode,
+    /// No row beyond this distance is wanted.
+    limit: f64,
     scan: Option<Scan>,
     /// The rows that have been returned, in case the scan has to be started again.
     returned: Vec<Tid>,
@@ -39,11 +41,18 @@ impl Cursor {
         Self { query: Some(query), mode, ..Self::unordered() }
     }
 
+    /// The cursor, ending at the first bound above the distance `limit`: in an exact search, at or before the first row beyond it.
+    /// Without a query it has no distances, and no end but the last row.
+    pub fn up_to(self, limit: f64) -> Self {
+        Self { limit, ..self }
+    }
+
     /// A cursor over all rows, in any order.
     pub fn unordered() -> Self {
         Self {
             query: None,
             mode: SearchMode::Exact,
+            limit: f64::INFINITY,
             scan: None,
             returned: Vec::new(),
             returned_set: None,
@@ -113,7 +122,12 @@ impl Cursor {
     fn scan_next<P: Pages + ?Sized>(&mut self, pages: &P) -> PageResult<Option<(Tid, Option<f64>)>> {
         let scan = match &mut self.scan {
             Some(scan) => scan,
-            none => none.insert(Scan::start(pages, self.query.as_ref().map(Query::as_ref), self.mode)?),
+            none => none.insert(Scan::start(
+                pages,
+                self.query.as_ref().map(Query::as_ref),
+                self.mode,
+                self.limit,
+            )?),
         };
         match scan {
             Scan::Ordered(search) => {
@@ -146,6 +160,7 @@ impl Scan {
         pages: &P,
         query: Option<QueryRef<'_>>,
         mode: SearchMode,
+        limit: f64,
     ) -> PageResult<Self> {
         let mut tail: Vec<(Tid, f64)> = Vec::new();
         let snapshot =
@@ -161,7 +176,7 @@ impl Scan {
             })?;
         match query {
             Some(query) if snapshot.meta.layout.is_none_or(|ours| ours == query.layout) => {
-                Ok(Self::Ordered(Box::new(Search::start(pages, &snapshot, tail, query, mode)?)))
+                Ok(Self::Ordered(Box::new(Search::start(pages, &snapshot, tail, query, mode, limit)?)))
             }
             _ => {
                 let tids = memory::collect(tail.iter().map(|(tid, _)| *tid))?;

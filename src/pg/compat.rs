@@ -102,6 +102,32 @@ pub fn disable_path(path: &mut pg_sys::IndexPath) {
     let _ = path;
 }
 
+/// Whether a path key asks for ascending order.
+pub fn is_ascending(key: &pg_sys::PathKey) -> bool {
+    #[cfg(feature = "pg18")]
+    return key.pk_cmptype == pg_sys::CompareType::COMPARE_LT;
+    #[cfg(not(feature = "pg18"))]
+    return key.pk_strategy == pg_sys::BTLessStrategyNumber as i32;
+}
+
+/// A condition that is not of any join, as PostgreSQL's macro of this name.
+///
+/// # Safety
+/// `clause` must be an expression of the query that `root` plans.
+pub unsafe fn make_simple_restrictinfo(
+    root: *mut pg_sys::PlannerInfo,
+    clause: *mut pg_sys::Expr,
+) -> *mut pg_sys::RestrictInfo {
+    let none = std::ptr::null_mut();
+    // SAFETY: the caller promises a clause of the query; null is the empty set of relations.
+    unsafe {
+        #[cfg(any(feature = "pg14", feature = "pg15"))]
+        return pg_sys::make_restrictinfo(root, clause, true, false, false, 0, none, none, none);
+        #[cfg(not(any(feature = "pg14", feature = "pg15")))]
+        return pg_sys::make_restrictinfo(root, clause, true, false, false, false, 0, none, none, none);
+    }
+}
+
 /// A Boolean node; on 14, which has none, an Integer node.
 pub fn boolean(value: bool) -> *mut pg_sys::Node {
     // SAFETY: allocates a node in the current memory context.

@@ -67,6 +67,11 @@ pub fn rehearse() {
     }
 }
 
+/// Sends `error` to the client as a notice.
+pub fn notice(error: Error) {
+    report(error, PgLogLevel::NOTICE);
+}
+
 /// Sends `error` to the client as a warning.
 pub fn warn(error: Error) {
     report(error, PgLogLevel::WARNING);

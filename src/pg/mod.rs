@@ -53,6 +53,7 @@ pub extern "C-unwind" fn _PG_init() {
     inference::worker::on_load();
     planner::shards::on_load();
     planner::skipped_partitions::on_load();
+    planner::index_paths::on_load();
     inference::service_connection::on_load();
     ereport::rehearse();
 }

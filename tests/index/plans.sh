@@ -35,4 +35,24 @@ cost() { ask -c "SELECT startup_cost(\$q\$ $1 \$q\$)"; } # QUERY
 all=$(cost "coop_like($like)")
 expect 'one subspace costs less than a quarter of all' t "$(ask -c "SELECT $(cost "$one") < $all / 4")"
 expect 'two cost more than one, and less than all' t "$(ask -c "SELECT $(cost "$one") < $(cost "$two") AND $(cost "$two") < $all")"
+
+# A query from another table of the statement that has one row.
+ask -c 'ALTER TABLE items ADD PRIMARY KEY (id)' -c 'CREATE TABLE asked AS SELECT emb AS v FROM items LIMIT 3'
+first='(SELECT min(id) FROM items)'
+for from in "WITH q AS (SELECT emb AS v FROM items WHERE id = $first) SELECT x.id FROM items x, q" \
+  "WITH q AS MATERIALIZED (SELECT emb AS v FROM items WHERE id = $first) SELECT x.id FROM items x, q" \
+  "WITH q AS MATERIALIZED (SELECT emb AS v FROM items ORDER BY id LIMIT 1) SELECT x.id FROM items x, q" \
+  "WITH q AS (SELECT $one AS v) SELECT x.id FROM items x, q" \
+  "WITH q AS (SELECT avg(v) AS v FROM asked) SELECT x.id FROM items x CROSS JOIN q" \
+  "SELECT x.id FROM items x JOIN (SELECT v FROM asked LIMIT 1) q ON true" \
+  "SELECT x.id FROM items x JOIN items q(id, v) ON q.id = $first"; do
+  query="$from ORDER BY x.emb <-> q.v LIMIT 10"
+  expect "the index serves $query" 1 "$(ask -c "EXPLAIN (COSTS off) $query" | grep -c 'Index Scan using items_emb')"
+  expect '  with the answer of a sequential scan' t "$(ask -c "CREATE TEMP TABLE found AS $query" -c 'SET enable_indexscan = off' -c "SELECT array_agg(id) = (SELECT array_agg(id) FROM found) FROM ($query) t" | tail -1)"
+done
+for from in 'SELECT x.id FROM items x, asked q' 'WITH q AS MATERIALIZED (SELECT v FROM asked LIMIT 2) SELECT x.id FROM items x, q' \
+  'WITH q AS MATERIALIZED (SELECT avg(v) AS v FROM asked GROUP BY v::text) SELECT x.id FROM items x, q'; do
+  query="$from ORDER BY x.emb <-> q.v LIMIT 10"
+  expect "not where q may have more rows: $query" 0 "$(ask -c "EXPLAIN (COSTS off) $query" | grep -c 'Index Scan using items_emb' || true)"
+done
 finish

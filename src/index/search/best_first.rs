@@ -56,7 +56,7 @@ impl<S: Strategy> BestFirst<S> {
         Ok(Self { state, strategy })
     }
 
-    /// The next row, and a distance that is not above its own.
+    /// The next row, and a distance that is not above its own; `None` if all that are left are beyond the limit.
     ///
     /// # Errors
     /// Those of [`Pages::read`], and [`PageError::Failed`](crate::index::PageError::Failed) for damaged pages.
@@ -70,6 +70,9 @@ impl<S: Strategy> BestFirst<S> {
                 return Ok(None);
             };
             let bound = item.bound;
+            if state.is_beyond_limit(bound) {
+                return Ok(None);
+            }
             match item.candidate {
                 Candidate::Unopened { group } => strategy.open(state, pages, group, bound)?,
                 Candidate::CoarseRow { row, group } => {

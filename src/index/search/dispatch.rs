@@ -39,7 +39,7 @@ pub enum Search {
 
 impl Search {
     /// Starts a search over the groups of `snapshot` and the rows of its tail, whose distances are known: bounds what has to be
-    /// bounded before the first row can be returned.
+    /// bounded before the first row can be returned. It ends at the first bound above the distance `limit`.
     ///
     /// # Errors
     /// Those of [`Pages::read`]; [`PageError::Failed`](crate::index::PageError::Failed) if the query is another model's, pages
@@ -50,10 +50,11 @@ impl Search {
         tail: Vec<(Tid, f64)>,
         query: QueryRef<'_>,
         mode: SearchMode,
+        limit: f64,
     ) -> PageResult<Self> {
         let query = PreparedQuery::new(pages, &snapshot.meta, query)?;
         let subspaces = query.active.len();
-        let state = SearchState::new(query, snapshot, tail)?;
+        let state = SearchState::new(query, snapshot, tail, limit)?;
         let (recall, candidates) = match mode {
             SearchMode::Recall(recall) => (Some(recall).filter(|_| snapshot.meta.has_samples()), None),
             SearchMode::Candidates(count) => (None, Some(count)),

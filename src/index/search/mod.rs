@@ -14,6 +14,7 @@
 //! | `cell_ranking` | ranks rows by their cells alone |
 //! | `places` | when a ranking has been followed far enough for a recall |
 //! | `prepared_query`, `lookup_table` | the query as tables that meet a row's codes |
+//! | `selectivity` | how many rows are within a distance, for the planner |
 //! | `search_group`, `block_scan`, `cell_block_codes`, `lanes` | a group's sections, its blocks, what one cell has in a block, the lanes of a block |
 
 mod approximate;
@@ -31,8 +32,10 @@ mod prepared_query;
 mod priority_queue;
 mod refine;
 mod search_group;
+mod selectivity;
 mod several_subspaces;
 mod state;
 
 pub use dispatch::{Search, SearchMode};
+pub use selectivity::{share_within, ExpectedQuery};
 pub use state::SearchStats;

@@ -112,6 +112,8 @@ impl OneSubspace {
     /// Puts one item into the queue for all unopened blocks, with the smallest of their bounds.
     fn enqueue_unopened(&self, state: &mut SearchState) -> PageResult<()> {
         if let Some(bound) = self.least_bound() {
+            // What is to be expected of rows is no bound, and must not end a search that has a limit.
+            let bound = if self.places.is_some() { 0.0 } else { bound };
             state.queue.reserve(1)?;
             state.queue.push(QueueItem { bound, candidate: Candidate::Unopened { group: ALL_GROUPS } });
         }

@@ -29,6 +29,8 @@ pub struct SearchState {
     pub groups: Vec<SearchGroup>,
     /// Rows of the tail and their distances.
     tail: Vec<(Tid, f64)>,
+    /// The distance at which the search ends.
+    limit: f64,
     pub queue: PriorityQueue,
     pub stats: SearchStats,
     /// The metapage's counter when the search was started.
@@ -47,6 +49,7 @@ impl SearchState {
         query: PreparedQuery,
         snapshot: &IndexSnapshot,
         tail: Vec<(Tid, f64)>,
+        limit: f64,
     ) -> crate::error::Result<Self> {
         let mut queue = PriorityQueue::new();
         queue.reserve(tail.len())?;
@@ -68,12 +71,18 @@ impl SearchState {
             query,
             groups,
             tail,
+            limit,
             queue,
             stats,
             reorganizations: snapshot.meta.reorganizations,
             refiner: Refiner::default(),
             next_rows: Vec::new(),
         })
+    }
+
+    /// Whether rows with this bound or a greater one are beyond the search's limit.
+    pub fn is_beyond_limit(&self, bound: f32) -> bool {
+        self.query.distance(bound) > self.limit
     }
 
     /// Rows of all groups, including removed ones.

@@ -4,7 +4,7 @@ use super::{build, cost, insert, reloptions, scan, vacuum};
 use pgrx::prelude::*;
 use pgrx::{pg_sys, PgBox};
 
-pgrx::extension_sql_file!("../../../sql/current/am.sql", name = "am", requires = ["operators"]);
+pgrx::extension_sql_file!("../../../sql/current/am.sql", name = "am", requires = ["operators", "catalog"]);
 
 crate::pg::fmgr::fmgr_functions! {
     /// Returns an IndexAmRoutine.

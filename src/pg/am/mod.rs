@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `handler` | capabilities and callbacks of the access method |
 //! | `reloptions` | storage parameters: `WITH (tail_rows = ...)` |
-//! | `cost` | cost estimates for the planner |
+//! | `cost`, `selectivity` | cost estimates for the planner, and how many rows are within a distance |
 //! | `build`, `build_sample`, `build_callback`, `temporary_file` | CREATE INDEX: all rows of a table, the sample that trains the quantizer, the table scan's callback, rows that have no room in memory |
 //! | `insert` | a new row, appended to the tail |
 //! | `reorganize` | makes groups of a full tail |
@@ -60,6 +60,9 @@ mod reloptions;
 mod reorganize;
 mod reorganize_lock;
 mod scan;
+mod selectivity;
 mod temporary_file;
 mod vacuum;
 mod verify;
+
+pub use selectivity::{is_coop_index, limit_selectivity};

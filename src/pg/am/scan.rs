@@ -1,11 +1,14 @@
 //! Index scans: answer `ORDER BY emb <-> query` with rows in the order of lower bounds on their distance. The executor computes the distances
-//! and reorders (`xs_recheckorderby`).
+//! and reorders (`xs_recheckorderby`). A condition `emb <@ ball`, which the planner makes of `emb <-> query < r`, ends the scan at the
+//! distance r; without ORDER BY, it alone says which rows come.
 
 use super::relation::{item_pointer, IndexRelation};
 use super::{index_model, last_scan};
-use crate::error::Kind as ErrorKind;
+use crate::error::{Error, Kind as ErrorKind};
 use crate::index::{Cursor, Meta, PageResult, SearchMode, Tid};
 use crate::memory;
+use crate::pg::ereport::notice;
+use crate::pg::types::ball::Ball;
 use crate::pg::{guc, CoopQuery, CoopVec, OrReport};
 use crate::space::Query;
 use pgrx::prelude::*;
@@ -14,12 +17,16 @@ use std::ffi::c_int;
 
 /// The state of a scan between two calls. It holds no lock and no pin.
 struct ScanState {
-    /// The search; `None` before the first row, and once all rows with an embedding have been returned.
+    /// The search; `None` before the first row, and once all its rows have been returned.
     cursor: Option<Cursor>,
+    /// Whether there is a condition, which no row without an embedding meets.
+    has_condition: bool,
     /// Whether the query has been read.
     is_started: bool,
     /// Whether the query is null; then so are all distances.
     is_query_null: bool,
+    /// Whether the client has been told so, by this scan or before it was given a new query.
+    has_noticed_null: bool,
     /// The rows without an embedding, once all others have been returned.
     nulls: Option<std::vec::IntoIter<Tid>>,
     /// The metapage's count of reorganizations when [`index_model::check_horizon`] last passed.
@@ -39,8 +46,15 @@ enum Distance {
 }
 
 impl ScanState {
-    const NEW: Self =
-        Self { cursor: None, is_started: false, is_query_null: false, nulls: None, horizon_checked_at: None };
+    const NEW: Self = Self {
+        cursor: None,
+        has_condition: false,
+        is_started: false,
+        is_query_null: false,
+        has_noticed_null: false,
+        nulls: None,
+        horizon_checked_at: None,
+    };
 
     /// The next row, whether `snapshot` sees it or not.
     fn next(
@@ -67,6 +81,9 @@ impl ScanState {
                 )));
             }
             self.cursor = None;
+        }
+        if self.has_condition {
+            return Ok(None);
         }
         let nulls = match &mut self.nulls {
             Some(nulls) => nulls,
@@ -103,7 +120,7 @@ pub unsafe extern "C-unwind" fn begin(
 #[pg_guard]
 pub unsafe extern "C-unwind" fn rescan(
     scan: pg_sys::IndexScanDesc,
-    _keys: pg_sys::ScanKey,
+    keys: pg_sys::ScanKey,
     _nkeys: c_int,
     orderbys: pg_sys::ScanKey,
     _norderbys: c_int,
@@ -111,11 +128,14 @@ pub unsafe extern "C-unwind" fn rescan(
     // SAFETY: the scan was made by `begin`, so `opaque` is a ScanState. PostgreSQL passes as many keys as it announced, or none to keep the
     // old ones.
     unsafe {
+        if !keys.is_null() && (*scan).numberOfKeys > 0 {
+            std::ptr::copy(keys, (*scan).keyData, (*scan).numberOfKeys as usize);
+        }
         if !orderbys.is_null() && (*scan).numberOfOrderBys > 0 {
             std::ptr::copy(orderbys, (*scan).orderByData, (*scan).numberOfOrderBys as usize);
         }
         let state = &mut *(*scan).opaque.cast::<ScanState>();
-        *state = ScanState::NEW;
+        *state = ScanState { has_noticed_null: state.has_noticed_null, ..ScanState::NEW };
     }
 }
 
@@ -138,7 +158,8 @@ pub unsafe extern "C-unwind" fn next(
     let snapshot = unsafe { &*scan.xs_snapshot };
     let Some((tid, distance)) = state.next(&index, snapshot).or_report() else { return false };
     scan.xs_heaptid = item_pointer(tid);
-    scan.xs_recheck = false;
+    // With a query of another model, that would raise the error for rows that the rest of WHERE drops.
+    scan.xs_recheck = state.has_condition && !matches!(distance, Distance::ModelMismatch);
     // To recheck, the executor computes the distance before it tests WHERE. With a query of another model that would raise an error for rows
     // that WHERE drops, so those are returned as if the distance were exact: the first to compute it is then the target list.
     scan.xs_recheckorderby = !matches!(distance, Distance::ModelMismatch);
@@ -159,46 +180,99 @@ pub unsafe extern "C-unwind" fn next(
     true
 }
 
-/// Reads the query and makes a cursor for it.
+/// Reads query and condition, and makes a cursor for them: none if the condition is null, which no row meets.
 ///
 /// # Safety
 /// `scan` must have been made by [`begin`], and its keys filled in by [`rescan`].
 unsafe fn start_search(scan: &pg_sys::IndexScanDescData, index: &IndexRelation, state: &mut ScanState) {
-    if scan.numberOfOrderBys < 1 {
-        Err(index.error(ErrorKind::Unsupported, "can only be read in the order of a distance")).or_report()
+    if scan.numberOfOrderBys < 1 && scan.numberOfKeys < 1 {
+        let what = "can only be read in the order of a distance, or up to one";
+        Err(index.error(ErrorKind::Unsupported, what)).or_report()
     }
+    state.has_condition = scan.numberOfKeys > 0;
     // No pins are kept between calls, so VACUUM may remove a row that the scan is about to return, and another row take its TID. An MVCC
     // snapshot does not see the new row; any other kind might.
-    // SAFETY: the scan has a snapshot; each key holds a datum of its operator's right type.
+    // SAFETY: the scan has a snapshot, and as many keys as it says.
     unsafe {
         let kind = (*scan.xs_snapshot).snapshot_type;
         if kind != pg_sys::SnapshotType::SNAPSHOT_MVCC && kind != pg_sys::SnapshotType::SNAPSHOT_HISTORIC_MVCC
         {
             Err(index.error(ErrorKind::Unsupported, "can only be read with an MVCC snapshot")).or_report()
         }
-        let key = &*scan.orderByData;
-        let query = if key.sk_flags & pg_sys::SK_ISNULL as i32 != 0 {
-            state.is_query_null = true;
-            state.cursor = Some(Cursor::unordered());
-            return;
-        } else if key.sk_strategy == EMBEDDING_STRATEGY {
+        // Of several conditions the first ends the scan; the executor tests all of them.
+        let ball = match state.has_condition.then(|| &*scan.keyData) {
+            Some(key) if is_null(key) => return,
+            Some(key) => match Ball::from_raw(key.sk_argument) {
+                None => return,
+                ball => ball,
+            },
+            None => None,
+        };
+        let ball = ball.map(|ball| (ball.query(), ball.limit));
+        let (query, limit) = match (scan.numberOfOrderBys > 0).then(|| &*scan.orderByData) {
+            Some(key) if is_null(key) => {
+                state.is_query_null = true;
+                state.cursor = Some(Cursor::unordered());
+                if !std::mem::replace(&mut state.has_noticed_null, true) {
+                    notice(null_query());
+                }
+                return;
+            }
+            Some(key) => {
+                let query = order_query(key);
+                // The planner has the scan end only where both are the same expression, but only their values say so for certain.
+                let limit = ball.filter(|(centre, _)| *centre == query).map_or(f64::INFINITY, |ball| ball.1);
+                (query, limit)
+            }
+            None => match ball {
+                Some(ball) => ball,
+                None => return,
+            },
+        };
+        state.cursor = Some(Cursor::new(query, mode()).up_to(limit));
+    }
+}
+
+/// What a user is told whose query is null: it is legal, and rarely meant.
+fn null_query() -> Error {
+    Error::new(ErrorKind::InvalidParameter, "the query is null, so rows come in no particular order")
+        .detail("A distance from NULL is NULL for every row.")
+        .hint("A subquery that found no row, or a row without an embedding, gives NULL.")
+}
+
+fn is_null(key: &pg_sys::ScanKeyData) -> bool {
+    key.sk_flags & pg_sys::SK_ISNULL as i32 != 0
+}
+
+/// The query of an ORDER BY operator.
+///
+/// # Safety
+/// The key must hold a datum of its operator's right type that is not null.
+unsafe fn order_query(key: &pg_sys::ScanKeyData) -> Query {
+    // SAFETY: as the caller promises; the strategy tells the type.
+    unsafe {
+        if key.sk_strategy == EMBEDDING_STRATEGY {
             let embedding = CoopVec::from_raw(key.sk_argument);
             let embedding = embedding.view();
             let target = memory::collect(embedding.values.iter().map(|v| v.to_f32())).or_report();
             Query::superspace(embedding.layout, target).or_report()
         } else {
             CoopQuery::from_raw(key.sk_argument).view().to_query()
-        };
-        let mode = match (guc::candidates(), guc::recall()) {
-            (0, recall) if recall < 1.0 => SearchMode::Recall(recall),
-            (0, _) => SearchMode::Exact,
-            (candidates, _) => SearchMode::Candidates(candidates),
-        };
-        state.cursor = Some(Cursor::new(query, mode));
+        }
     }
 }
 
-/// The strategy number of `coopvec <-> coopvec` in the operator class; 2 is `coopvec <-> coopquery` (sql/current/am.sql).
+/// How exact the settings want a search to be.
+fn mode() -> SearchMode {
+    match (guc::candidates(), guc::recall()) {
+        (0, recall) if recall < 1.0 => SearchMode::Recall(recall),
+        (0, _) => SearchMode::Exact,
+        (candidates, _) => SearchMode::Candidates(candidates),
+    }
+}
+
+/// The strategy number of `coopvec <-> coopvec` in the operator class; 2 is `coopvec <-> coopquery`, 3 `coopvec <@
+/// coopembed.ball` (sql/current/am.sql).
 const EMBEDDING_STRATEGY: u16 = 1;
 
 /// amendscan: frees the search. The rest goes with the scan's memory context.

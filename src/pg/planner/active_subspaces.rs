@@ -1,9 +1,9 @@
 //! In how many subspaces a query has a weight, as far as its expression tells while planning: nothing is evaluated, since that could
 //! embed an image or raise an error.
 
+use super::initplan_lookup::initplan_expression;
 use super::nodes::items;
 use crate::pg::CoopQuery;
-use pgrx::is_a;
 use pgrx::pg_sys::{self, Const, FuncExpr, Node, NodeTag, OpExpr, Param, PlannerInfo};
 use std::ffi::CStr;
 
@@ -68,35 +68,6 @@ unsafe fn active_in_call(
             b"coopquery_scaled_wrapper" => active_subspaces(root, args.next()?),
             _ => None,
         }
-    }
-}
-
-/// The expression that an InitPlan `(SELECT expression)` evaluates for a parameter.
-///
-/// # Safety
-/// `root` must be the planner's state.
-unsafe fn initplan_expression(root: *mut PlannerInfo, param: i32) -> Option<*mut Node> {
-    // SAFETY: the planner's state, and that of the levels around it, is complete while costs are estimated. A subplan's number leads to its
-    // plan, which has been made.
-    unsafe {
-        let mut level = root;
-        while let Some(planner) = level.as_ref() {
-            for subplan in items::<pg_sys::SubPlan>(planner.init_plans) {
-                if (*subplan).setParam.is_null() || pg_sys::list_nth_int((*subplan).setParam, 0) != param {
-                    continue;
-                }
-                let plans = (*planner.glob).subplans;
-                let plan = items::<pg_sys::Plan>(plans).nth((*subplan).plan_id as usize - 1)?;
-                // Of a subquery that reads rows, the expression is about those.
-                if !is_a(plan.cast(), NodeTag::T_Result) || !(*plan).lefttree.is_null() {
-                    return None;
-                }
-                let target = items::<pg_sys::TargetEntry>((*plan).targetlist).next()?;
-                return Some((*target).expr.cast());
-            }
-            level = planner.parent_root;
-        }
-        None
     }
 }
 

@@ -62,6 +62,10 @@ SELECT index_oid::regclass, indexed_rows, rows_bounded > 0 AS bounded, rows_refi
 PREPARE ask(coopquery) AS SELECT count(*) FROM (SELECT emb <-> $1 AS d FROM images ORDER BY emb <-> $1) t WHERE d IS NULL;
 SET plan_cache_mode = force_generic_plan;
 EXECUTE ask(NULL);
+-- Where that shows only while the statement runs, a notice says it.
+SET client_min_messages = notice;
+SELECT count(*) FROM (SELECT id FROM images ORDER BY emb <-> (SELECT emb FROM images WHERE id = -1) LIMIT 3) t;
+RESET client_min_messages;
 EXECUTE ask(random_query(3));
 RESET plan_cache_mode;
 SET enable_sort = off;

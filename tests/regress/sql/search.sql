@@ -22,6 +22,12 @@ SELECT count(*), max(abs(id - 20.2)) FROM coop_search(NULL::"Pieces", 'emb', '2x
 SELECT count(*), (array_agg(id))[41] AS last FROM coop_search(NULL::"Pieces", 'emb', '2x2@0000002a:{0;0:1*[20.2,0]}', 100);
 SELECT count(*) FROM coop_search(NULL::"Pieces", 'emb', '2x2@0000002a:{0;0:1*[20.2,0]}', 0);
 SELECT count(*) FROM coop_search(NULL::"Pieces", 'emb', NULL);
+-- The number of rows may be a bigint, an integer, a smallint or a parameter of no type.
+SELECT count(*) FROM coop_search(NULL::"Pieces", 'emb', '2x2@0000002a:{0;0:1*[20.2,0]}', (SELECT count(*) FROM generate_series(1, 7)));
+SELECT count(*) FROM coop_search(NULL::"Pieces", 'emb', '2x2@0000002a:{0;0:1*[20.2,0]}', 5::smallint);
+PREPARE nearest AS SELECT count(*) FROM coop_search(NULL::"Pieces", 'emb', $1, $2);
+EXECUTE nearest('2x2@0000002a:{0;0:1*[20.2,0]}', 6);
+DEALLOCATE nearest;
 -- Some of the columns, and the distance.
 CREATE TYPE hit AS ("the Name" text, distance double precision, id int);
 SELECT * FROM coop_search(NULL::hit, 'emb', '2x2@0000002a:{0;0:1*[20.25,0]}', 3, rel => '"Pieces"');
