@@ -544,6 +544,51 @@ END $$;
 COMMENT ON FUNCTION coopembed.search_statement(regtype, name, bigint, text, regclass) IS
     'internal: the statement that coop_search() runs, with the query as parameter $1';
 
+-- The statement of a search for variety: of the `n` rows nearest to the query $1, one for each value of a column (rows in which it is null each for
+-- themselves), and of these k that differ. With k = 0 it counts instead: the rows, and those that are one for each value. Like the statement
+-- above, it names everything but the filter with its schema.
+CREATE FUNCTION coopembed.varied_statement(row_type regtype, emb_column name, k bigint, filter text, rel regclass, distinct_on name, n bigint,
+        diversity double precision)
+    RETURNS text LANGUAGE plpgsql STABLE SET search_path TO pg_catalog, pg_temp AS $$
+DECLARE
+    alias text := (SELECT quote_ident(relname) FROM pg_class WHERE oid = rel);
+    emb text := alias || '.' || coopembed.embedding_column(rel, emb_column);
+    distance text := format('%s OPERATOR(%s.<->) $1', emb, '@extschema@');
+    columns text[] := coopembed.search_columns(row_type, rel);
+    names text := (SELECT string_agg('c' || i, ', ') FROM generate_series(1, cardinality(columns)) i);
+    nearest text;
+BEGIN
+    IF distinct_on IS NOT NULL AND NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = rel AND attname = distinct_on AND attnum > 0 AND NOT attisdropped) THEN
+        RAISE undefined_column USING MESSAGE = format('column "%s" of relation %s does not exist', distinct_on, rel),
+            HINT = 'distinct_on is the column of which each value is to come once, such as the id of a product that several images show.';
+    END IF;
+    nearest := format(E'WITH nearest AS MATERIALIZED (SELECT %s, %s AS key, %s AS emb, %s AS d FROM %s AS %s%s\nORDER BY %s LIMIT %s), '
+            'ranked AS (SELECT *, pg_catalog.row_number() OVER (ORDER BY d) AS i FROM nearest), '
+            'firsts AS (%s)',
+        (SELECT string_agg(format('%s AS c%s', COALESCE(alias || '.' || name, distance), i), ', ' ORDER BY i) FROM unnest(columns) WITH ORDINALITY c (name, i)),
+        COALESCE(alias || '.' || quote_ident(distinct_on), 'NULL'), emb, distance, coopembed.qualified(rel), alias,
+        COALESCE(E'\nWHERE (' || filter || E'\n)', ''), distance, n,
+        CASE WHEN distinct_on IS NULL THEN 'SELECT * FROM ranked'
+            ELSE 'SELECT DISTINCT ON (key, CASE WHEN key IS NULL THEN i END) * FROM ranked ORDER BY key, CASE WHEN key IS NULL THEN i END, i' END);
+    IF k = 0 THEN
+        RETURN nearest || ' SELECT (SELECT pg_catalog.count(*) FROM nearest), (SELECT pg_catalog.count(*) FROM firsts)';
+    ELSIF diversity = 0 THEN
+        RETURN format('%s SELECT %s FROM firsts ORDER BY i LIMIT %s', nearest, names, k);
+    END IF;
+    -- Rows without an embedding differ from none, and are left out.
+    RETURN format('%s, picks AS MATERIALIZED (SELECT coopembed.diverse(pg_catalog.array_agg(emb ORDER BY i), pg_catalog.array_agg(d ORDER BY i), %s, %s) AS p,
+            pg_catalog.array_agg(i ORDER BY i) AS numbers FROM firsts WHERE emb IS NOT NULL)
+        SELECT %s FROM picks, pg_catalog.unnest(p) WITH ORDINALITY u (pick, place) JOIN firsts ON true
+        WHERE firsts.i OPERATOR(pg_catalog.=) numbers[pick] ORDER BY place', nearest, least(k, 2147483647), diversity, names);
+END $$;
+COMMENT ON FUNCTION coopembed.varied_statement(regtype, name, bigint, text, regclass, name, bigint, double precision) IS
+    'internal: the statement that coop_search() runs for variety, with the query as parameter $1';
+
+CREATE FUNCTION coopembed.diverse(embeddings coopvec[], distances double precision[], k integer, diversity double precision) RETURNS integer[]
+    AS 'MODULE_PATHNAME', 'coop_diverse_wrapper' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 100000;
+COMMENT ON FUNCTION coopembed.diverse(coopvec[], double precision[], integer, double precision) IS
+    'internal: the numbers of k embeddings that are near a query and far from each other, by maximal marginal relevance';
+
 -- A cursor over a SELECT with the query as $1, in which the given foreign partitions of its table are treated as empty. That holds for
 -- this one statement: its plan is made with the caller's rights and not cached.
 CREATE FUNCTION coopembed.open_search(statement text, query coopquery, absent oid[]) RETURNS refcursor
@@ -588,18 +633,43 @@ COMMENT ON FUNCTION coopembed.search_unreachable(text, coopquery, regclass) IS
 
 -- The k nearest rows, nearest first. A filter is an SQL condition, as in WHERE. Not STRICT, because filter and rel are null by default;
 -- and without a search_path of its own, because the filter is parsed with the caller's.
+--
+-- For variety, as many rows are read as it takes: the nearest few hundred to choose from, and four times as many again and again until there
+-- are enough different ones.
 CREATE FUNCTION coop_search(row_type anyelement, emb_column name, query coopquery, k bigint DEFAULT 10, filter text DEFAULT NULL,
-        rel regclass DEFAULT NULL, skip_unreachable boolean DEFAULT false)
+        rel regclass DEFAULT NULL, skip_unreachable boolean DEFAULT false, distinct_on name DEFAULT NULL, diversity double precision DEFAULT 0)
     RETURNS SETOF anyelement LANGUAGE plpgsql STABLE COST 100000 ROWS 10 AS $$
 DECLARE
     row_type_of pg_catalog.regtype := pg_catalog.pg_typeof(row_type);
     tab pg_catalog.regclass := COALESCE(rel, (SELECT c.oid FROM pg_catalog.pg_class c
         WHERE c.reltype OPERATOR(pg_catalog.=) row_type_of AND c.relkind OPERATOR(pg_catalog.<>) 'c'));
     statement pg_catalog.text := coopembed.search_statement(row_type_of, emb_column, k, filter, tab);
+    is_varied pg_catalog.bool := distinct_on IS NOT NULL OR (diversity OPERATOR(pg_catalog.=) 0::pg_catalog.float8) IS NOT TRUE;
     nearest pg_catalog.refcursor;
     hit pg_catalog.record;
+    -- No table has more rows, and no product below overflows.
+    most pg_catalog.int8 := LEAST(k, 1000000000000000);
+    wanted pg_catalog.int8;
+    n pg_catalog.int8;
+    seen pg_catalog.int8;
+    different pg_catalog.int8;
 BEGIN
-    IF query IS NULL THEN
+    IF (diversity OPERATOR(pg_catalog.>=) 0::pg_catalog.float8 AND diversity OPERATOR(pg_catalog.<=) 1::pg_catalog.float8) IS NOT TRUE THEN
+        RAISE invalid_parameter_value USING MESSAGE = pg_catalog.format('diversity must be between 0 and 1, not %s', COALESCE(diversity::pg_catalog.text, 'null')),
+            HINT = '0 is the nearest rows, 1 rows that are as different as can be; 0.3 is a start.';
+    ELSIF is_varied AND skip_unreachable THEN
+        RAISE feature_not_supported USING MESSAGE = 'skip_unreachable cannot be combined with distinct_on or diversity';
+    ELSIF query IS NULL OR k OPERATOR(pg_catalog.=) 0::pg_catalog.int8 THEN
+        RETURN;
+    ELSIF is_varied THEN
+        wanted := CASE WHEN diversity OPERATOR(pg_catalog.>) 0::pg_catalog.float8 THEN GREATEST(200::pg_catalog.int8, 10::pg_catalog.int8 OPERATOR(pg_catalog.*) most) ELSE most END;
+        n := wanted;
+        WHILE distinct_on IS NOT NULL LOOP
+            n := 4::pg_catalog.int8 OPERATOR(pg_catalog.*) n;
+            EXECUTE coopembed.varied_statement(row_type_of, emb_column, 0, filter, tab, distinct_on, n, diversity) INTO seen, different USING query;
+            EXIT WHEN seen OPERATOR(pg_catalog.<) n OR different OPERATOR(pg_catalog.>=) wanted;
+        END LOOP;
+        RETURN QUERY EXECUTE coopembed.varied_statement(row_type_of, emb_column, k, filter, tab, distinct_on, n, diversity) USING query;
         RETURN;
     ELSIF skip_unreachable IS NOT TRUE THEN
         RETURN QUERY EXECUTE statement USING query;
@@ -614,8 +684,8 @@ BEGIN
     END LOOP;
     CLOSE nearest;
 END $$;
-COMMENT ON FUNCTION coop_search(anyelement, name, coopquery, bigint, text, regclass, boolean) IS
-    'the k rows nearest to a query, nearest first; with skip_unreachable, partitions whose servers are down are left out with a warning';
+COMMENT ON FUNCTION coop_search(anyelement, name, coopquery, bigint, text, regclass, boolean, name, double precision) IS
+    'the k rows nearest to a query, nearest first; with distinct_on, one for each value of a column; with a diversity between 0 and 1, rows that differ; with skip_unreachable, partitions whose servers are down are left out with a warning';
 
 -- coop_search() of version 0.2.0, to which k was an integer: views of users depend on it. Calls by its name reach the one above.
 CREATE OR REPLACE FUNCTION coopembed.coop_search(row_type anyelement, emb_column name, query coopquery, k integer DEFAULT 10, filter text DEFAULT NULL,

@@ -10,12 +10,14 @@
 //! | `embedding` | [`Embedding`], the value of a `coopvec` |
 //! | `query` | [`Query`], the value of a `coopquery`, and its algebra: sums, scales, replaced attributes |
 //! | `distance` | the distance between them, with SIMD kernels |
+//! | `diversity` | [`diverse`]: variety among the nearest |
 //! | `mean` | [`EmbeddingMean`], the state of `avg(coopvec)` |
 //! | `text_format`, `binary_format` | how both are written and read |
 //! | `task_layout` | [`TaskLayout`]: which part of an embedding answers which question, for training and evaluation |
 
 mod binary_format;
 mod distance;
+mod diversity;
 mod embedding;
 mod layout;
 mod mean;
@@ -26,6 +28,7 @@ mod text_format;
 pub use distance::{
     distance, embedding_distance, prefetch, prefetch_embedding, squared_l2_f16, squared_l2_f16_f32,
 };
+pub use diversity::diverse;
 pub use embedding::{normalize_subspaces, Embedding, EmbeddingRef};
 pub use layout::{Layout, MAX_DIMENSIONS};
 pub use mean::EmbeddingMean;

@@ -26,6 +26,7 @@ SELECT * FROM :ext.coop_attribute_values('hue', 'emoji');
 SELECT * FROM :ext.coop_categories();
 SELECT name, fingerprint, is_default FROM :ext.coop_models();
 SELECT id FROM :ext.coop_search(CAST(NULL AS shop.products), 'emb', :green, 5, 'id OPERATOR(pg_catalog.>) 3');
+SELECT id FROM :ext.coop_search(CAST(NULL AS shop.products), 'emb', :green, 5, 'id OPERATOR(pg_catalog.>) 3', distinct_on => 'category', diversity => 0.3);
 SELECT * FROM :ext.coop_typicality('shop.products', 'id', 'emb', 'category') ORDER BY label, rank, id;
 SELECT * FROM :ext.coop_duplicates('shop.products', 'id', 'emb', 3) ORDER BY id, other;
 SELECT * FROM :ext.coop_transition('shop.products', 'id', 'emb', 1, 60, k => 8) ORDER BY step;

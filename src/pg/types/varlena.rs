@@ -282,21 +282,28 @@ macro_rules! as_postgres_type {
     };
 }
 
-// SAFETY: elements of an array of this type are varlenas that `from_raw` reads, and live as long as the array.
-unsafe impl UnboxDatum for CoopQuery<'_> {
-    type As<'src>
-        = CoopQuery<'src>
-    where
-        Self: 'src;
+/// Lets functions take arrays of the type.
+macro_rules! as_array_element {
+    ($name:ident) => {
+        // SAFETY: elements of an array of this type are varlenas that `from_raw` reads, and live as long as the array.
+        unsafe impl UnboxDatum for $name<'_> {
+            type As<'src>
+                = $name<'src>
+            where
+                Self: 'src;
 
-    unsafe fn unbox<'src>(datum: pgrx::datum::Datum<'src>) -> CoopQuery<'src>
-    where
-        Self: 'src,
-    {
-        // SAFETY: pgrx passes an element of an array of this type, which lives as long as the result.
-        unsafe { Self::from_raw(datum.sans_lifetime()) }
-    }
+            unsafe fn unbox<'src>(datum: pgrx::datum::Datum<'src>) -> $name<'src>
+            where
+                Self: 'src,
+            {
+                // SAFETY: pgrx passes an element of an array of this type, which lives as long as the result.
+                unsafe { Self::from_raw(datum.sans_lifetime()) }
+            }
+        }
+    };
 }
 
+as_array_element!(CoopVec);
+as_array_element!(CoopQuery);
 as_postgres_type!(CoopVec, "coopvec");
 as_postgres_type!(CoopQuery, "coopquery");

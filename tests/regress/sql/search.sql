@@ -61,6 +61,33 @@ CREATE TABLE roads (id int, distance double precision, emb coopvec);
 INSERT INTO roads VALUES (1, 17, '2x2@0000002a:[1,0,1,0]');
 SELECT * FROM coop_search(NULL::roads, 'emb', '2x2@0000002a:{0;0:1*[20.2,0]}');
 
+-- One hit per product, and variety. Products 1 to 3 have four images each, which are nearly the same; rows without a product count each.
+CREATE TABLE images (id int, product text, emb coopvec);
+INSERT INTO images SELECT i, CASE WHEN i <= 12 THEN 'P' || 1 + i % 3 END, format('2x2@0000002a:[%s,%s,0,1]', 20 + i % 3 + i / 100.0, CASE WHEN i = 14 THEN 8 ELSE 0 END)::coopvec FROM generate_series(1, 14) i;
+INSERT INTO images VALUES (15, 'P1', NULL), (16, 'P9', NULL);
+SELECT id, product FROM coop_search(NULL::images, 'emb', '2x2@0000002a:{0;0:1*[20.1,0]}', 4);
+SELECT id, product FROM coop_search(NULL::images, 'emb', '2x2@0000002a:{0;0:1*[20.1,0]}', 4, distinct_on => 'product');
+SELECT id, product FROM coop_search(NULL::images, 'emb', '2x2@0000002a:{0;0:1*[20.1,0]}', 100, 'id > 3 -- of them', distinct_on => 'product');
+SELECT * FROM coop_search(NULL::hit, 'e', '2x2@0000002a:{0;0:1*[20.25,0]}', 2, rel => 'round_ones', distinct_on => 'the Name');
+SELECT id, product FROM coop_search(NULL::images, 'emb', '2x2@0000002a:{0;0:1*[20.1,0]}', 3, diversity => 0.5);
+SELECT id, product FROM coop_search(NULL::images, 'emb', '2x2@0000002a:{0;0:1*[20.1,0]}', 3, diversity => 0.5, distinct_on => 'product');
+SELECT id FROM coop_search(NULL::images, 'emb', '2x2@0000002a:{0;0:1*[20.1,0]}', 100, diversity => 1) LIMIT 3;
+SELECT count(*) FROM coop_search(NULL::images, 'emb', '2x2@0000002a:{0;0:1*[20.1,0]}', 9223372036854775807, distinct_on => 'product');
+SELECT count(*) FROM coop_search(NULL::images, 'emb', '2x2@0000002a:{0;0:1*[20.1,0]}', 0, distinct_on => 'product', diversity => 0.5);
+-- A product of 300 images that are all nearer than others: as many rows are read as it takes, and no more.
+INSERT INTO images SELECT 100 + i, 'P0', format('2x2@0000002a:[%s,0,0,1]', 20.1 + i / 10000.0)::coopvec FROM generate_series(1, 300) i;
+CREATE INDEX images_emb ON images USING coop (emb);
+ANALYZE images;
+SET enable_seqscan = off;
+SELECT id, product FROM coop_search(NULL::images, 'emb', '2x2@0000002a:{0;0:1*[20.1,0]}', 2, distinct_on => 'product');
+RESET enable_seqscan;
+SELECT * FROM coop_search(NULL::images, 'emb', '2x2@0000002a:{0;0:1*[20.1,0]}', distinct_on => 'produkt');
+SELECT * FROM coop_search(NULL::images, 'emb', '2x2@0000002a:{0;0:1*[20.1,0]}', diversity => 1.5);
+SELECT * FROM coop_search(NULL::images, 'emb', '2x2@0000002a:{0;0:1*[20.1,0]}', diversity => 'NaN');
+SELECT * FROM coop_search(NULL::images, 'emb', '2x2@0000002a:{0;0:1*[20.1,0]}', diversity => NULL);
+SELECT * FROM coop_search(NULL::images, 'emb', '2x2@0000002a:{0;0:1*[20.1,0]}', diversity => 0.5, skip_unreachable => true);
+DROP TABLE images;
+
 -- The table's rights and policies apply: a user who may read the table, and not its partitions, gets the same rows.
 CREATE ROLE clerk;
 GRANT USAGE ON SCHEMA "Shop" TO clerk;
