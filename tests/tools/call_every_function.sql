@@ -21,7 +21,7 @@ INSERT INTO samples VALUES
     ('attribute', 'text', '''hue'''), ('attributes', 'text[]', '''{hue}'''), ('value', 'text', '''green'''), ('category', 'text', '''tool'''),
     ('model', 'text', '''emoji'''), ('id', 'text', '''1'''), ('start', 'text', '''1'''), ('goal', 'text', '''60'''), ('filter', 'text', '''true'''),
     ('cond', 'text', '''true'''), ('target', 'text', '''b.emb'''), ('mode', 'text', '''SHARE'''), ('key', 'text[]', '''{id}'''), ('k', 'integer', '8'),
-    ('fingerprint', 'bigint', '0'), ('position', 'bigint', '0'), ('batch', 'integer', '8'), ('threshold', 'double precision', '3'),
+    ('fingerprint', 'bigint', '(SELECT coopembed.fingerprint(emb) FROM shop.products WHERE id OPERATOR(pg_catalog.=) 1)'), ('position', 'bigint', '0'), ('batch', 'integer', '8'), ('threshold', 'double precision', '3'),
     ('neighbours', 'text[]', '''{2}'''), ('distances', 'double precision[]', '''{1}'''), ('name', 'text', '''tool'''),
     ('statement', 'text', '''SELECT id FROM shop.parts AS parts ORDER BY parts.emb OPERATOR(EXT.<->) $1 LIMIT 1''');
 CREATE TEMP TABLE special (function text, arguments text);
@@ -37,6 +37,7 @@ INSERT INTO special VALUES
     ('coop_define_category(text, coopquery)', '''mine'', (SELECT query FROM shop.query)'),
     ('coop_drop_attribute_value(text, text)', '''hue'', ''ours'''), ('coop_drop_attribute_value(text, text, text)', '''hue'', ''ours'', ''emoji'''),
     ('coop_drop_category(text)', '''ours'''), ('coop_drop_category(text, text)', '''ours'', ''emoji'''), ('coop_drop_model(text)', '''emoji'''),
+    ('coop_set_default_model(text)', '''emoji'''),
     ('coop_load_model(text, text)', '''other'', ''MODEL'''), ('coop_load_model(text, text, bytea)', NULL),
     ('coop_vector(real[], text)', 'shop.numbers(), ''emoji'''),
     ('coopembed.full_name(text)', '''shop.products'''), ('coopembed.search_unreachable(text, coopquery, regclass)',

@@ -6,6 +6,7 @@
 //! | file | what is in it |
 //! |---|---|
 //! | `model_entry.rs` | a model's row: which model is meant, by name, by default, or by an embedding's fingerprint |
+//! | `default_model.rs` | `coop_set_default_model()`, and the database's default |
 //! | `lookup.rs` | from names to queries and subspaces; tags; a model's files |
 //! | `list_functions.rs` | `coop_models()`, `coop_attributes()`, `coop_attribute_values()`, `coop_categories()` |
 //! | `load_model.rs` | `coop_load_model()`, `coop_drop_model()` |
@@ -16,6 +17,7 @@
 
 mod catalog_select;
 mod change;
+mod default_model;
 mod list_functions;
 mod load_model;
 mod lookup;

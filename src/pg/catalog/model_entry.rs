@@ -1,6 +1,7 @@
 //! A model's row in the catalogue, and which model is meant: by name, by default, or by an embedding's fingerprint.
 
 use super::catalog_select::CatalogSelect;
+use super::default_model::default_model;
 use crate::error::{Error, Kind, Result};
 use crate::model::{ModelConfig, ModelDigest};
 use crate::pg::spi_row::SpiRow;
@@ -42,10 +43,10 @@ static NAMES: CatalogSelect = CatalogSelect::new(c"SELECT name FROM coopembed.mo
 static CONFIG: CatalogSelect =
     CatalogSelect::new(c"SELECT config FROM coopembed.models WHERE name OPERATOR(pg_catalog.=) $1", &[TEXT]);
 
-/// The model called `name`; without a name, the one that `coopembed.model` names; if that is empty, the only loaded model.
+/// The model called `name`; without a name, the one that `coopembed.model` names; if that is empty, the database's default.
 ///
 /// # Errors
-/// [`Kind::UnknownName`] with the nearest names, [`Kind::InvalidParameter`] if several are loaded and none is named.
+/// [`Kind::UnknownName`] with the nearest names, [`Kind::InvalidParameter`] if several are loaded and none is the default.
 pub fn model(name: Option<&str>) -> Result<ModelEntry> {
     if let Some(name) = name {
         return find(name)?.ok_or_else(|| unknown_model(name));
@@ -57,15 +58,26 @@ pub fn model(name: Option<&str>) -> Result<ModelEntry> {
             error.detail(detail)
         });
     }
-    let mut entries = ANY_TWO.rows(&[], entry).into_iter().collect::<Result<Vec<_>>>()?;
-    match entries.len() {
-        0 => Err(Error::new(Kind::UnknownName, "no model is loaded")
-            .hint("Load one with coop_load_model(name, directory).")),
-        1 => Ok(entries.remove(0)),
-        _ => Err(Error::new(Kind::InvalidParameter, "several models are loaded and none is chosen")
-            .detail(format!("Loaded: {}.", quoted(&model_names())))
-            .hint("Name the model in the call, or choose a default: SET coopembed.model = '...'.")),
+    default_model()?.ok_or_else(without_default)
+}
+
+fn without_default() -> Error {
+    let names = model_names();
+    if names.is_empty() {
+        return Error::new(Kind::UnknownName, "no model is loaded")
+            .hint("Load one with coop_load_model(name, directory).");
     }
+    Error::new(Kind::InvalidParameter, "several models are loaded and none is the default")
+        .detail(format!("Loaded: {}.", quoted(&names)))
+        .hint("Name the model in the call, or choose a default: SELECT coop_set_default_model('...').")
+}
+
+/// Up to two of the loaded models.
+///
+/// # Errors
+/// [`Kind::Internal`] for a row that is no model's.
+pub fn any_two() -> Result<Vec<ModelEntry>> {
+    ANY_TWO.rows(&[], entry).into_iter().collect()
 }
 
 /// The model called `name`, or `None`.
@@ -148,13 +160,17 @@ fn model_names() -> Vec<String> {
     NAMES.rows(&[], |row| row.text(1))
 }
 
-fn quoted(names: &[String]) -> String {
+/// Names in quotation marks, the first eight of them.
+pub fn quoted(names: &[String]) -> String {
     let shown: Vec<String> = names.iter().take(8).map(|n| format!("\"{n}\"")).collect();
     shown.join(", ") + if names.len() > shown.len() { ", ..." } else { "" }
 }
 
 /// Makes an entry of the columns `name, digest, subspaces, subspace_dim, loaded_at`.
-fn entry(row: &SpiRow) -> Result<ModelEntry> {
+///
+/// # Errors
+/// [`Kind::Internal`] or [`Kind::LimitExceeded`] for values that no model has.
+pub fn entry(row: &SpiRow) -> Result<ModelEntry> {
     let name = row.text(1);
     let digest: Vec<u8> = row.expect(2);
     let digest = ModelDigest(digest.try_into().map_err(|_| {

@@ -34,13 +34,14 @@ pub fn spi_error(e: pgrx::spi::Error) -> Error {
     Error::new(Kind::Internal, format!("could not change the catalogue: {e}"))
 }
 
+/// Whether schema `coopembed` has a table of this name.
+pub fn has_relation(name: &CStr) -> bool {
+    find_relation(name) != pg_sys::InvalidOid
+}
+
 /// The oid of a table of schema `coopembed`.
 pub fn relation_oid(name: &CStr) -> pg_sys::Oid {
-    // SAFETY: two lookups in the system caches, by C strings that live during the calls.
-    let oid = unsafe {
-        let schema = pg_sys::get_namespace_oid(c"coopembed".as_ptr(), true);
-        pg_sys::get_relname_relid(name.as_ptr(), schema)
-    };
+    let oid = find_relation(name);
     if oid == pg_sys::InvalidOid {
         raise(
             Error::new(Kind::Unavailable, "coopembed's tables are not in this database")
@@ -48,6 +49,14 @@ pub fn relation_oid(name: &CStr) -> pg_sys::Oid {
         );
     }
     oid
+}
+
+fn find_relation(name: &CStr) -> pg_sys::Oid {
+    // SAFETY: two lookups in the system caches, by C strings that live during the calls.
+    unsafe {
+        let schema = pg_sys::get_namespace_oid(c"coopembed".as_ptr(), true);
+        pg_sys::get_relname_relid(name.as_ptr(), schema)
+    }
 }
 
 fn owner_of(relation: pg_sys::Oid) -> pg_sys::Oid {
