@@ -2,7 +2,7 @@
 -- list, define and drop them. The folder src/pg/catalog implements the functions.
 --
 -- Everything but the weights is readable by everybody. Only the functions below write: coop_load_model(), coop_drop_model(),
--- coop_set_default_model(), and those that define or drop users' own attribute values and categories. Attributes and values are numbered from 1; the subspace of
+-- coop_set_default_model(), those that define or drop users' own attribute values and categories, and a restore. Attributes and values are numbered from 1; the subspace of
 -- attribute k has the dimensions (k-1) n + 1 to k n.
 --
 -- There are no foreign keys: pg_restore -j fills an extension's tables in any order, with their constraints already in place, and
@@ -130,6 +130,10 @@ SELECT pg_catalog.pg_extension_config_dump('coopembed.proxies', '');
 GRANT USAGE ON SCHEMA coopembed TO PUBLIC;
 GRANT SELECT ON coopembed.models, coopembed.default_model, coopembed.attributes, coopembed.attribute_values, coopembed.categories,
     coopembed.proxies TO PUBLIC;
+-- The owner of the database may add rows, as its pg_restore does. Rows come table by table and in any order, so they are checked when they are
+-- used: against each other, and weights against the digest. Nobody gains more than to choose what is found in this database.
+GRANT INSERT ON coopembed.models, coopembed.default_model, coopembed.model_weights, coopembed.attributes, coopembed.attribute_values,
+    coopembed.categories, coopembed.proxies TO pg_database_owner;
 
 -- Load and drop models, and choose the default.
 

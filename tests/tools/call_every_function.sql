@@ -83,7 +83,7 @@ SELECT signature AS what, format(CASE WHEN prokind = 'p' THEN 'CALL %s(%s)' WHEN
     cardinality(types) = 0 OR COALESCE(special, found) IS NOT NULL AS known
 FROM arguments
 -- Those that only PostgreSQL itself can call: with values of type internal, as triggers, for text.
-WHERE NOT EXISTS (SELECT FROM unnest(types) t WHERE t IN ('internal'::regtype, 'cstring'::regtype)) AND signature <> 'coop_embed_trigger()'
+WHERE NOT EXISTS (SELECT FROM unnest(types) t WHERE t IN ('internal'::regtype, 'cstring'::regtype)) AND signature NOT IN ('coop_embed_trigger()', 'coopembed.knn_check_row()')
 UNION ALL
 SELECT oid::regoperator::text, format('SELECT %s OPERATOR(%I.%s) %s', l.value, (SELECT nspname FROM pg_namespace n WHERE n.oid = oprnamespace), oprname, r.value), true
 FROM members m JOIN pg_operator o ON m.classid = 'pg_operator'::regclass AND o.oid = m.objid
@@ -98,4 +98,6 @@ SELECT c.oid::regclass::text, format('SELECT pg_catalog.count(t.*) FROM %I.%I t'
 FROM members m JOIN pg_class c ON m.classid = 'pg_class'::regclass AND c.oid = m.objid JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE relkind IN ('r', 'v')
 UNION ALL
-SELECT 'coop_embed_trigger()', 'UPDATE shop.products SET image = image WHERE id OPERATOR(pg_catalog.=) 2', true;
+SELECT 'coop_embed_trigger()', 'UPDATE shop.products SET image = image WHERE id OPERATOR(pg_catalog.=) 2', true
+UNION ALL
+SELECT 'coopembed.knn_check_row()', 'INSERT INTO coopembed.knn_graphs VALUES (''shop.not_a_graph'', ''shop.products'', ''id'', ''emb'', 8, NULL)', true;

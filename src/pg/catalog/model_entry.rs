@@ -5,7 +5,7 @@ use super::default_model::default_model;
 use crate::error::{Error, Kind, Result};
 use crate::model::{ModelConfig, ModelDigest};
 use crate::pg::spi_row::SpiRow;
-use crate::pg::{guc, text};
+use crate::pg::{guc, statement, text};
 use crate::space::Layout;
 use pgrx::pg_sys;
 use std::cell::RefCell;
@@ -64,8 +64,13 @@ pub fn model(name: Option<&str>) -> Result<ModelEntry> {
 fn without_default() -> Error {
     let names = model_names();
     if names.is_empty() {
-        return Error::new(Kind::UnknownName, "no model is loaded")
-            .hint("Load one with coop_load_model(name, directory).");
+        // PostgreSQL checks the rows of a table while it copies them, and knows of no order among tables.
+        return Error::new(Kind::UnknownName, "no model is loaded").hint(if statement::is_copy() {
+            "If this is a restore, restore the data of schema coopembed first (pg_restore --section=data -n coopembed), or dump the check \
+             as NOT VALID: see \"Backup and restore\" in sql/operations.md."
+        } else {
+            "Load one with coop_load_model(name, directory)."
+        });
     }
     Error::new(Kind::InvalidParameter, "several models are loaded and none is the default")
         .detail(format!("Loaded: {}.", quoted(&names)))
@@ -108,10 +113,25 @@ pub fn model_with_fingerprint(layout: Layout) -> Result<ModelEntry> {
 /// The parsed `config.json` of a model.
 ///
 /// # Errors
-/// As [`ModelConfig::from_json`]; [`Kind::UnknownName`] if the model is gone.
+/// As [`ModelConfig::from_json`]; [`Kind::InvalidModel`] if it has another shape than the row; [`Kind::UnknownName`] if the model is gone.
 pub fn config(entry: &ModelEntry) -> Result<Rc<ModelConfig>> {
     static CACHE: ModelCache<ModelConfig> = ModelCache::new();
-    CACHE.get_or_make(entry, || ModelConfig::from_json(&config_text(entry)?))
+    CACHE.get_or_make(entry, || {
+        let config = ModelConfig::from_json(&config_text(entry)?)?;
+        let found = (config.attributes.len(), config.subspace_dim);
+        let expected = (entry.layout.subspaces(), entry.layout.subspace_dim());
+        if found != expected {
+            return Err(spoilt(entry, "config")
+                .detail(format!("Found {}x{}, expected {}x{}.", found.0, found.1, expected.0, expected.1)));
+        }
+        Ok(config)
+    })
+}
+
+/// The error that rows of a model do not fit its row in `coopembed.models`: not `coop_load_model()` wrote them, but a restore or somebody's hand.
+pub fn spoilt(entry: &ModelEntry, what: &str) -> Error {
+    Error::new(Kind::InvalidModel, format!("the stored {what} of model \"{}\" does not fit it", entry.name))
+        .hint("Drop the model and load it again.")
 }
 
 /// Something that this session derived from a model, for the model that it used last.

@@ -132,7 +132,7 @@ fn define_value(attribute: &str, value: &str, query: QueryRef<'_>) -> Result<()>
     let row = [
         Text::from(model.name.as_str()).into(),
         k.into(),
-        (last.unwrap_or(0) + 1).into(),
+        last.unwrap_or(0).saturating_add(1).into(),
         Text::from(value).into(),
         query_parameter(Some(defined)),
     ];
@@ -152,7 +152,7 @@ fn define_category(name: &str, query: QueryRef<'_>) -> Result<()> {
                VALUES ($1, $2, $3, 0, $4, true)";
     let row = [
         Text::from(model.name.as_str()).into(),
-        (last.unwrap_or(0) + 1).into(),
+        last.unwrap_or(0).saturating_add(1).into(),
         Text::from(name).into(),
         query_parameter(Some(query.to_query())),
     ];
