@@ -15,6 +15,10 @@ CREATE TABLE boutique.rows AS SELECT id, image, emb FROM products;
 ALTER TABLE boutique.rows ADD CHECK (emb <-> coop_attr_query('hue', 'green') < 9) $2;
 CREATE TABLE rows AS SELECT r.* FROM boutique.rows r, generate_series(1, 4);
 ALTER TABLE rows ADD CHECK (emb <-> coop_attr_query('hue', 'green') < 9) $2, ADD CHECK (coop_tags(emb) IS NOT NULL) $2;
+CREATE TABLE boutique.named AS SELECT emb FROM products;
+ALTER TABLE boutique.named ADD CHECK (emb <-> coop_attr_query('hue', 'green', 'emoji') < 9) $2;
+CREATE TABLE boutique.tagged AS SELECT emb FROM products;
+ALTER TABLE boutique.tagged ADD CHECK (coop_tags(emb) IS NOT NULL) $2;
 SQL
   "$BIN/pg_dump" -Fc -f "$SCRATCH/$1.dump" "$1"
 }
@@ -42,6 +46,7 @@ new
 "$BIN/pg_restore" -d restored "$SCRATCH/eager.dump" 2>"$SCRATCH/error" || true
 expect_in 'valid: PostgreSQL checks rows before the model is there' 'no model is loaded' "$SCRATCH/error"
 expect_in 'and the error says what to do' 'pg_restore --section=data -n coopembed' "$SCRATCH/error"
+expect 'each of them does' "$(grep -c 'COPY failed' "$SCRATCH/error")" "$(grep -c 'HINT: .*restore the data of schema coopembed first' "$SCRATCH/error")"
 for try in 1 2 3; do
   new
   restore() { "$BIN/pg_restore" -e -d restored "$@" "$SCRATCH/eager.dump"; }

@@ -1,13 +1,15 @@
-//! The database's default model, which functions take where none is named: the only row of `coopembed.default_model`. The first model that is
-//! loaded becomes it, and `coop_set_default_model()` changes it. It is read in the snapshot of each statement, so a change takes effect
-//! in all sessions when it is committed.
+//! Which model is meant, and the database's default: the only row of `coopembed.default_model`. The first model that is loaded becomes it,
+//! and `coop_set_default_model()` changes it. It is read in the snapshot of each statement, so a change takes effect in all sessions when
+//! it is committed.
 
 use super::catalog_select::CatalogSelect;
 use super::change::{lock_catalog, with_latest_snapshot};
-use super::model_entry::{any_two, entry, find, quoted, unknown_model, ModelEntry};
+use super::model_entry::{
+    any_two, entry, find, hint_in_restore, model_names, quoted, unknown_model, ModelEntry,
+};
 use super::owner::{has_relation, spi_error, AsCatalogOwner};
 use crate::error::{Error, Kind, Result};
-use crate::pg::{OrReport, Text};
+use crate::pg::{guc, OrReport, Text};
 use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 
@@ -26,6 +28,38 @@ fn coop_set_default_model(name: Text<'_>) {
         Err(unknown_model(&name)).or_report()
     }
     Spi::connect_mut(|client| set(client, &name)).or_report()
+}
+
+/// The model called `name`; without a name, the one that `coopembed.model` names; if that is empty, the database's default.
+///
+/// # Errors
+/// [`Kind::UnknownName`] with the nearest names, [`Kind::InvalidParameter`] if several are loaded and none is the default.
+pub fn model(name: Option<&str>) -> Result<ModelEntry> {
+    if let Some(name) = name {
+        return find(name)?.ok_or_else(|| unknown_model(name));
+    }
+    if let Some(default) = guc::model()? {
+        return find(&default)?.ok_or_else(|| {
+            let error = unknown_model(&default);
+            let detail = error.detail.clone().unwrap_or_else(|| "It is the setting coopembed.model.".into());
+            error.detail(detail)
+        });
+    }
+    default_model()?.ok_or_else(without_default)
+}
+
+fn without_default() -> Error {
+    let names = model_names();
+    if names.is_empty() {
+        let error = Error::new(Kind::UnknownName, "no model is loaded");
+        return hint_in_restore(error.hint("Load one with coop_load_model(name, directory)."));
+    }
+    let error = Error::new(Kind::InvalidParameter, "several models are loaded and none is the default");
+    hint_in_restore(
+        error
+            .detail(format!("Loaded: {}.", quoted(&names)))
+            .hint("Name the model in the call, or choose a default: SELECT coop_set_default_model('...')."),
+    )
 }
 
 /// The stored default; without one, the only model that is loaded; `None` if there are none or several.

@@ -1,9 +1,8 @@
 //! Functions that list what is loaded: `coop_models()`, `coop_attributes()`, `coop_attribute_values()`, `coop_categories()`.
 
 use super::catalog_select::CatalogSelect;
-use super::default_model::default_model;
+use super::default_model::{default_model, model};
 use super::lookup::check_attribute;
-use super::model_entry::model;
 use crate::model::backbone_and_input_size;
 use crate::pg::{guc, text, OrReport, Text};
 use pgrx::datum::TimestampWithTimeZone;

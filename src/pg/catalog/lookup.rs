@@ -1,9 +1,8 @@
 //! From names to queries and subspaces; a model's tagger and its files.
 
 use super::catalog_select::CatalogSelect;
-use super::model_entry::{
-    config, config_text, model, model_with_fingerprint, spoilt, ModelCache, ModelEntry,
-};
+use super::default_model::model;
+use super::model_entry::{config, config_text, model_with_fingerprint, spoilt, ModelCache, ModelEntry};
 use crate::error::{Error, Kind, Result};
 use crate::memory;
 use crate::model::{ModelConfig, Proxies, Tagger};

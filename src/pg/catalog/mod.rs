@@ -5,8 +5,8 @@
 //!
 //! | file | what is in it |
 //! |---|---|
-//! | `model_entry.rs` | a model's row: which model is meant, by name, by default, or by an embedding's fingerprint |
-//! | `default_model.rs` | `coop_set_default_model()`, and the database's default |
+//! | `model_entry.rs` | a model's row, found by its name or by an embedding's fingerprint |
+//! | `default_model.rs` | which model is meant: the named one, the setting's, or the database's default; `coop_set_default_model()` |
 //! | `lookup.rs` | from names to queries and subspaces; tags; a model's files |
 //! | `list_functions.rs` | `coop_models()`, `coop_attributes()`, `coop_attribute_values()`, `coop_categories()` |
 //! | `load_model.rs` | `coop_load_model()`, `coop_drop_model()` |
@@ -27,10 +27,11 @@ mod owner;
 mod tests;
 mod user_vocabulary;
 
+pub use default_model::model;
 pub use lookup::{
     attribute_names, attribute_query, attribute_query_of, category_query, model_files, subspaces_of, tagger,
 };
-pub use model_entry::{config, model, ModelEntry};
+pub use model_entry::{config, ModelEntry};
 pub use owner::{execute_as_owner, spi_error};
 
 use pgrx::prelude::*;

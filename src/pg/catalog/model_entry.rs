@@ -1,11 +1,10 @@
-//! A model's row in the catalogue, and which model is meant: by name, by default, or by an embedding's fingerprint.
+//! A model's row in the catalogue, found by its name or by an embedding's fingerprint.
 
 use super::catalog_select::CatalogSelect;
-use super::default_model::default_model;
 use crate::error::{Error, Kind, Result};
 use crate::model::{ModelConfig, ModelDigest};
 use crate::pg::spi_row::SpiRow;
-use crate::pg::{guc, statement, text};
+use crate::pg::{statement, text};
 use crate::space::Layout;
 use pgrx::pg_sys;
 use std::cell::RefCell;
@@ -43,40 +42,6 @@ static NAMES: CatalogSelect = CatalogSelect::new(c"SELECT name FROM coopembed.mo
 static CONFIG: CatalogSelect =
     CatalogSelect::new(c"SELECT config FROM coopembed.models WHERE name OPERATOR(pg_catalog.=) $1", &[TEXT]);
 
-/// The model called `name`; without a name, the one that `coopembed.model` names; if that is empty, the database's default.
-///
-/// # Errors
-/// [`Kind::UnknownName`] with the nearest names, [`Kind::InvalidParameter`] if several are loaded and none is the default.
-pub fn model(name: Option<&str>) -> Result<ModelEntry> {
-    if let Some(name) = name {
-        return find(name)?.ok_or_else(|| unknown_model(name));
-    }
-    if let Some(default) = guc::model()? {
-        return find(&default)?.ok_or_else(|| {
-            let error = unknown_model(&default);
-            let detail = error.detail.clone().unwrap_or_else(|| "It is the setting coopembed.model.".into());
-            error.detail(detail)
-        });
-    }
-    default_model()?.ok_or_else(without_default)
-}
-
-fn without_default() -> Error {
-    let names = model_names();
-    if names.is_empty() {
-        // PostgreSQL checks the rows of a table while it copies them, and knows of no order among tables.
-        return Error::new(Kind::UnknownName, "no model is loaded").hint(if statement::is_copy() {
-            "If this is a restore, restore the data of schema coopembed first (pg_restore --section=data -n coopembed), or dump the check \
-             as NOT VALID: see \"Backup and restore\" in sql/operations.md."
-        } else {
-            "Load one with coop_load_model(name, directory)."
-        });
-    }
-    Error::new(Kind::InvalidParameter, "several models are loaded and none is the default")
-        .detail(format!("Loaded: {}.", quoted(&names)))
-        .hint("Name the model in the call, or choose a default: SELECT coop_set_default_model('...').")
-}
-
 /// Up to two of the loaded models.
 ///
 /// # Errors
@@ -101,12 +66,12 @@ pub fn model_with_fingerprint(layout: Layout) -> Result<ModelEntry> {
         Some(found) if found.layout == layout => Ok(found),
         Some(other) => Err(Error::new(Kind::Mismatch, format!("the embedding is not one of model \"{}\"", other.name))
             .detail(format!("The embedding is of model {layout}, \"{}\" is model {}.", other.name, other.layout))),
-        None => Err(Error::new(Kind::UnknownName, format!("the embedding's model {layout} is not loaded"))
+        None => Err(hint_in_restore(Error::new(Kind::UnknownName, format!("the embedding's model {layout} is not loaded"))
             .detail(match model_names() {
                 names if names.is_empty() => "No model is loaded.".to_owned(),
                 names => format!("Loaded: {}.", quoted(&names)),
             })
-            .hint("Load that model again with coop_load_model(); its name does not matter, its fingerprint does.")),
+            .hint("Load that model again with coop_load_model(); its name does not matter, its fingerprint does."))),
     }
 }
 
@@ -173,10 +138,23 @@ pub fn config_text(entry: &ModelEntry) -> Result<String> {
 
 /// The error that no model has this name, with the nearest names.
 pub fn unknown_model(name: &str) -> Error {
-    Error::unknown("model", name, model_names())
+    hint_in_restore(Error::unknown("model", name, model_names()))
 }
 
-fn model_names() -> Vec<String> {
+/// Says in an error that a model is missing what to do in a restore, if that is what happens: PostgreSQL checks rows while it copies them, and
+/// knows of no order among the tables of a dump.
+pub fn hint_in_restore(error: Error) -> Error {
+    if !statement::is_copy() {
+        return error;
+    }
+    error.hint(
+        "If this is a restore, restore the data of schema coopembed first (pg_restore --section=data -n coopembed), or make the check \
+         NOT VALID before the dump: see \"Backup and restore\" in sql/operations.md.",
+    )
+}
+
+/// The names of all loaded models.
+pub fn model_names() -> Vec<String> {
     NAMES.rows(&[], |row| row.text(1))
 }
 

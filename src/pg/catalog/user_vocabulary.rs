@@ -3,8 +3,9 @@
 
 use super::catalog_select::CatalogSelect;
 use super::change::{check_name, insert, lock_catalog, query_parameter, with_latest_snapshot};
+use super::default_model::model;
 use super::lookup::{check_attribute, in_model};
-use super::model_entry::{model, model_with_fingerprint, unknown_model, ModelEntry};
+use super::model_entry::{model_with_fingerprint, unknown_model, ModelEntry};
 use super::owner::{spi_error, AsCatalogOwner};
 use crate::error::{abridged, Error, Kind, Result};
 use crate::pg::{text, CoopQuery, CoopVec, OrReport, Text};
