@@ -111,7 +111,7 @@ COMMENT ON FUNCTION coop_load_model(text, text) IS
 COMMENT ON FUNCTION coop_load_model(text, text, bytea) IS
     'loads a model from the contents of its config.json and model.safetensors under a name that is not in use; returns its fingerprint. For superusers, until EXECUTE is granted';
 COMMENT ON FUNCTION coop_drop_model(text) IS
-    'drops a model; its embeddings stay, and can still be compared with each other. For superusers, until EXECUTE is granted';
+    'drops a model; its embeddings stay, and can still be compared with each other. The default model can be dropped only if no other is loaded. For superusers, until EXECUTE is granted';
 COMMENT ON FUNCTION coop_models() IS
     'the loaded models: fingerprint, number and dimension of subspaces, number of attributes and categories, backbone, input size in pixels, whether it is the default, size of its weights in bytes';
 COMMENT ON FUNCTION coop_attributes() IS 'the attributes of the default model, in the order of their subspaces';
@@ -186,6 +186,27 @@ COMMENT ON FUNCTION coop_synonyms(text) IS 'the synonyms of a model, with the sa
 REVOKE ALL ON FUNCTION coop_define_synonym(text, text, text), coop_define_synonym(text, text, text, text),
     coop_define_category_synonym(text, text), coop_define_category_synonym(text, text, text), coop_drop_synonym(text),
     coop_drop_synonym(text, text) FROM PUBLIC;
+CREATE TABLE coopembed.default_model (
+    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    model    text COLLATE pg_catalog."C" NOT NULL
+);
+COMMENT ON TABLE coopembed.default_model IS 'the model that functions take where none is named and coopembed.model is empty; coop_set_default_model() changes it';
+COMMENT ON COLUMN coopembed.default_model.only_row IS 'true: there is one row at most';
+COMMENT ON COLUMN coopembed.default_model.model IS 'name of the model';
+SELECT pg_catalog.pg_extension_config_dump('coopembed.default_model', '');
+GRANT SELECT ON coopembed.default_model TO PUBLIC;
+-- The owner of the database may add rows, as its pg_restore does. Rows come table by table and in any order, so they are checked when they are
+-- used: against each other, and weights against the digest. Nobody gains more than to choose what is found in this database.
+GRANT INSERT ON coopembed.models, coopembed.default_model, coopembed.model_weights, coopembed.attributes, coopembed.attribute_values,
+    coopembed.categories, coopembed.proxies, coopembed.synonyms TO pg_database_owner;
+CREATE FUNCTION coop_set_default_model(name text) RETURNS void
+    AS 'MODULE_PATHNAME', 'coop_set_default_model_wrapper' LANGUAGE C STRICT COST 10000;
+COMMENT ON FUNCTION coop_set_default_model(text) IS
+    'makes a loaded model the default of the database, which functions take where none is named and coopembed.model is empty. For superusers, until EXECUTE is granted';
+REVOKE ALL ON FUNCTION coop_set_default_model(text) FROM PUBLIC;
+-- The only model was the default. Where there are several, none was, and none becomes it.
+INSERT INTO coopembed.default_model (model)
+    SELECT m.name FROM coopembed.models m WHERE (SELECT pg_catalog.count(*) FROM coopembed.models) OPERATOR(pg_catalog.=) 1;
 
 -- current/queries.sql
 
@@ -424,6 +445,29 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION coopembed.embed_targets(regclass, name, name) IS 'internal: the tables that store the rows of a relation, with their primary keys';
 
+-- An error if rows of a table have embeddings of another model in an index, which holds those of one model: said before any image is
+-- embedded. Partial indexes may leave such rows out; there the row that is not left out is an error.
+CREATE FUNCTION coopembed.embed_check_index(part regclass, emb_column name, fingerprint bigint) RETURNS void
+    LANGUAGE plpgsql STABLE STRICT SET search_path TO pg_catalog, pg_temp AS $$
+DECLARE
+    index regclass := (SELECT i.indexrelid FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am m ON m.oid = c.relam
+        JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+        WHERE i.indrelid = part AND m.amname = 'coop' AND a.attname = emb_column AND i.indpred IS NULL ORDER BY 1 LIMIT 1);
+    others bigint;
+BEGIN
+    IF index IS NULL THEN
+        RETURN;
+    END IF;
+    EXECUTE format('SELECT count(*) FROM ONLY %1$s WHERE %2$I IS NOT NULL AND coopembed.fingerprint(%2$I) <> %3$s',
+        coopembed.qualified(part), emb_column, fingerprint) INTO others;
+    IF others > 0 THEN
+        RAISE data_exception USING MESSAGE = format('index %s holds embeddings of another model', index),
+            DETAIL = format('%s rows of %s have an embedding of another model in column "%s"; an index holds embeddings of one model.', others, part, emb_column),
+            HINT = 'Without downtime: add a second column, embed and index that one, and swap the two ("Change the model" in sql/operations.md). Otherwise drop the index, call coop_embed_table() again, and create the index again.';
+    END IF;
+END $$;
+COMMENT ON FUNCTION coopembed.embed_check_index(regclass, name, bigint) IS 'internal: an error if an index holds embeddings of another model';
+
 -- The number of rows that have an image and no embedding of this model.
 CREATE OR REPLACE FUNCTION coopembed.embed_missing(part regclass, image_column name, emb_column name, fingerprint bigint)
     RETURNS bigint LANGUAGE plpgsql STABLE STRICT SET search_path TO pg_catalog, pg_temp AS $$
@@ -437,6 +481,9 @@ BEGIN
     EXECUTE format(
         'SELECT count(*) FROM ONLY %1$s WHERE %2$I IS NOT NULL AND (%3$I IS NULL OR coopembed.fingerprint(%3$I) <> %4$s)',
         coopembed.qualified(part), image_column, emb_column, fingerprint) INTO missing;
+    IF missing > 0 THEN
+        PERFORM coopembed.embed_check_index(part, emb_column, fingerprint);
+    END IF;
     RETURN missing;
 END $$;
 COMMENT ON FUNCTION coopembed.embed_missing(regclass, name, name, bigint) IS 'internal: number of rows with an image and no embedding of a model';
@@ -716,6 +763,20 @@ CREATE FUNCTION coopembed.knn_remove_gone() RETURNS void
 COMMENT ON FUNCTION coopembed.knn_add_graph(regclass, regclass, name, name, integer, text) IS
     'internal: adds a table of the caller to the list of graphs';
 COMMENT ON FUNCTION coopembed.knn_remove_gone() IS 'internal: removes dropped graphs from the list';
+-- The owner of the database may add rows, too, as its pg_restore does: of tables that are its own. Others are left out, so that the restore goes on.
+GRANT INSERT ON coopembed.knn_graphs TO pg_database_owner;
+CREATE FUNCTION coopembed.knn_check_row() RETURNS trigger
+    LANGUAGE plpgsql SET search_path TO pg_catalog, pg_temp AS $$
+BEGIN
+    IF EXISTS (SELECT FROM pg_class WHERE oid IN (NEW.graph, TG_RELID) AND pg_has_role(current_user, relowner, 'USAGE')) THEN
+        RETURN NEW;
+    END IF;
+    RAISE WARNING '% is not added to the list of neighbour graphs', NEW.graph
+        USING DETAIL = 'It belongs to another role.', HINT = 'Its owner can drop the table and call coop_build_knn() again.';
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION coopembed.knn_check_row() IS 'internal: leaves out rows of the list of graphs whose table is not the inserting role''s';
+CREATE TRIGGER check_row BEFORE INSERT ON coopembed.knn_graphs FOR EACH ROW EXECUTE FUNCTION coopembed.knn_check_row();
 
 -- Whether a graph is as coop_build_knn() makes it: an ordinary table of plain columns, with no code attached that would run with the
 -- rights of whoever reads or refreshes it. (Index expressions count as well: even planning a query runs their functions.)

@@ -38,6 +38,8 @@ pub enum Kind {
     Unavailable,
     /// The inference service is overloaded: its queue is full, or the request has waited too long in it.
     Busy,
+    /// An object that others need, which must not be removed.
+    InUse,
     /// A concurrent change was in the way: another try may succeed.
     Conflict,
     /// The system refused an allocation whose size depends on a user's data (see `src/memory.rs`); SQLSTATE 53200.

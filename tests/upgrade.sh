@@ -63,7 +63,7 @@ SQL
 
 # All rows, without a word about empty tables: an upgrade may add some.
 rows() { # DATABASE
-  "$BIN/pg_dump" --data-only "$1" | grep -v '^\\\(un\)\?restrict\|^--\|^$' |
+  "$BIN/pg_dump" --data-only --exclude-table-data=coopembed.default_model "$1" | grep -v '^\\\(un\)\?restrict\|^--\|^$' |
     awk '/^COPY / { copy = $0; next } copy { if ($0 != "\\.") print copy; else { copy = ""; next } copy = "" } { print }'
 }
 
@@ -76,6 +76,7 @@ check_upgrade() { # DATABASE FROM
   ask -d "$1" -c 'ALTER EXTENSION coopembed UPDATE'
   rows "$1" >"$SCRATCH/rows_after"
   answers "$1" >"$SCRATCH/answers_after"
+  expect "from $2: the only model is the default" emoji "$(ask -d "$1" -c "SELECT model FROM coopembed.default_model")"
   check "from $2: the data is the same" cmp "$SCRATCH/rows" "$SCRATCH/rows_after"
   check "from $2: answers are the same, and the index is sound" diff "$SCRATCH/answers" "$SCRATCH/answers_after"
   ask -d "$1" -c "REVOKE EXECUTE ON FUNCTION coop_drop_model(text) FROM pg_monitor"
@@ -138,6 +139,17 @@ expect 'a view on coop_search() of 0.2.0 still works' 1 "$(ask -d holes -c 'SELE
 expect 'the upgrade removes from the list what is not a graph, and no user can write to the list' '1 0 f f f 0' "$(ask -d holes -c "$search" -c 'SELECT count(*) FROM coopembed.knn_graphs' -c "
   SELECT relrowsecurity, has_table_privilege('neighbour', oid, 'INSERT'), has_table_privilege('neighbour', oid, 'DELETE'),
     (SELECT count(*) FROM pg_policy WHERE polrelid = c.oid) FROM pg_class c WHERE oid = 'coopembed.knn_graphs'::regclass" | tr '|' ' ' | xargs)"
+
+# The default model is a row from 0.3.0 on. Where several are loaded none was the default, and the upgrade chooses none.
+"$BIN/createdb" several
+ask -d several -c "CREATE EXTENSION coopembed VERSION '0.2.0'" -c "SELECT coop_load_model('emoji', '$SCRATCH/emoji')" >/dev/null
+ask -d several -c "SELECT coop_load_model('b', '$(twin_of "$SCRATCH/emoji")')" >/dev/null
+for version in 0.2.0 0.3.0; do
+  expect_error "with several models of 0.2.0 one has to be chosen, in $version" 'several models are loaded and none is the default' -d several -c "SELECT coop_attr_query('hue', 'green')"
+  ask -d several -c "ALTER EXTENSION coopembed UPDATE"
+done
+ask -d several -c "SELECT coop_set_default_model('b')" >/dev/null
+expect 'and can be chosen for good' b "$(ask -d several -c 'SELECT name FROM coop_models() WHERE is_default')"
 
 if [ $# = 0 ]; then
   for version in "${snapshots[@]}"; do

@@ -1,8 +1,8 @@
 -- Models as rows of the schema coopembed, so that they travel with pg_dump, replication and failover, and the functions that load,
 -- list, define and drop them. The folder src/pg/catalog implements the functions.
 --
--- Everything but the weights is readable by everybody. Only the functions below write: coop_load_model(), coop_drop_model(), and
--- those that define or drop users' own attribute values and categories. Attributes and values are numbered from 1; the subspace of
+-- Everything but the weights is readable by everybody. Only the functions below write: coop_load_model(), coop_drop_model(),
+-- coop_set_default_model(), those that define or drop users' own attribute values and categories, and a restore. Attributes and values are numbered from 1; the subspace of
 -- attribute k has the dimensions (k-1) n + 1 to k n.
 --
 -- There are no foreign keys: pg_restore -j fills an extension's tables in any order, with their constraints already in place, and
@@ -29,6 +29,15 @@ COMMENT ON COLUMN coopembed.models.subspaces IS 'K: number of subspaces, one for
 COMMENT ON COLUMN coopembed.models.subspace_dim IS 'n: dimensions of each subspace';
 COMMENT ON COLUMN coopembed.models.config IS 'config.json; characters that the encoding of the database lacks are escaped';
 COMMENT ON COLUMN coopembed.models.loaded_at IS 'when the model was loaded into this database';
+
+-- At most one row. A table of its own, so that a restore beside models that are there already keeps their default and fails on this row only.
+CREATE TABLE coopembed.default_model (
+    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    model    text COLLATE pg_catalog."C" NOT NULL
+);
+COMMENT ON TABLE coopembed.default_model IS 'the model that functions take where none is named and coopembed.model is empty; coop_set_default_model() changes it';
+COMMENT ON COLUMN coopembed.default_model.only_row IS 'true: there is one row at most';
+COMMENT ON COLUMN coopembed.default_model.model IS 'name of the model';
 
 -- model.safetensors in consecutive parts: a single value of more than half a gigabyte could be stored but not dumped.
 CREATE TABLE coopembed.model_weights (
@@ -125,6 +134,7 @@ COMMENT ON COLUMN coopembed.synonyms.value IS 'name of the value or category; nu
 
 -- pg_dump dumps the rows of all of them.
 SELECT pg_catalog.pg_extension_config_dump('coopembed.models', '');
+SELECT pg_catalog.pg_extension_config_dump('coopembed.default_model', '');
 SELECT pg_catalog.pg_extension_config_dump('coopembed.model_weights', '');
 SELECT pg_catalog.pg_extension_config_dump('coopembed.attributes', '');
 SELECT pg_catalog.pg_extension_config_dump('coopembed.attribute_values', '');
@@ -133,10 +143,14 @@ SELECT pg_catalog.pg_extension_config_dump('coopembed.proxies', '');
 SELECT pg_catalog.pg_extension_config_dump('coopembed.synonyms', '');
 
 GRANT USAGE ON SCHEMA coopembed TO PUBLIC;
-GRANT SELECT ON coopembed.models, coopembed.attributes, coopembed.attribute_values, coopembed.categories,
+GRANT SELECT ON coopembed.models, coopembed.default_model, coopembed.attributes, coopembed.attribute_values, coopembed.categories,
     coopembed.proxies, coopembed.synonyms TO PUBLIC;
+-- The owner of the database may add rows, as its pg_restore does. Rows come table by table and in any order, so they are checked when they are
+-- used: against each other, and weights against the digest. Nobody gains more than to choose what is found in this database.
+GRANT INSERT ON coopembed.models, coopembed.default_model, coopembed.model_weights, coopembed.attributes, coopembed.attribute_values,
+    coopembed.categories, coopembed.proxies, coopembed.synonyms TO pg_database_owner;
 
--- Load and drop models.
+-- Load and drop models, and choose the default.
 
 CREATE FUNCTION coop_load_model(name text, directory text) RETURNS text
     AS 'MODULE_PATHNAME', 'coop_load_model_directory_wrapper' LANGUAGE C STRICT COST 1000000;
@@ -144,18 +158,23 @@ CREATE FUNCTION coop_load_model(name text, config text, weights bytea) RETURNS t
     AS 'MODULE_PATHNAME', 'coop_load_model_values_wrapper' LANGUAGE C STRICT COST 1000000;
 CREATE FUNCTION coop_drop_model(name text) RETURNS void
     AS 'MODULE_PATHNAME', 'coop_drop_model_wrapper' LANGUAGE C STRICT COST 10000;
+CREATE FUNCTION coop_set_default_model(name text) RETURNS void
+    AS 'MODULE_PATHNAME', 'coop_set_default_model_wrapper' LANGUAGE C STRICT COST 10000;
 COMMENT ON FUNCTION coop_load_model(text, text) IS
     'loads the model in a directory of the server (an absolute path) under a name that is not in use; returns its fingerprint, 8 hexadecimal digits. For superusers and members of pg_read_server_files';
 COMMENT ON FUNCTION coop_load_model(text, text, bytea) IS
     'loads a model from the contents of its config.json and model.safetensors under a name that is not in use; returns its fingerprint. For superusers, until EXECUTE is granted';
 COMMENT ON FUNCTION coop_drop_model(text) IS
-    'drops a model; its embeddings stay, and can still be compared with each other. For superusers, until EXECUTE is granted';
+    'drops a model; its embeddings stay, and can still be compared with each other. The default model can be dropped only if no other is loaded. For superusers, until EXECUTE is granted';
+COMMENT ON FUNCTION coop_set_default_model(text) IS
+    'makes a loaded model the default of the database, which functions take where none is named and coopembed.model is empty. For superusers, until EXECUTE is granted';
 
 -- They act with the rights of the tables' owner, so EXECUTE is all that an administrator has to grant:
 -- GRANT EXECUTE ON FUNCTION coop_drop_model(text) TO catalogue_team.
 REVOKE ALL ON FUNCTION coop_load_model(text, text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION coop_load_model(text, text, bytea) FROM PUBLIC;
 REVOKE ALL ON FUNCTION coop_drop_model(text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION coop_set_default_model(text) FROM PUBLIC;
 -- The function itself checks, too, that the caller may read the server's files.
 GRANT EXECUTE ON FUNCTION coop_load_model(text, text) TO pg_read_server_files;
 

@@ -106,6 +106,29 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION coopembed.embed_targets(regclass, name, name) IS 'internal: the tables that store the rows of a relation, with their primary keys';
 
+-- An error if rows of a table have embeddings of another model in an index, which holds those of one model: said before any image is
+-- embedded. Partial indexes may leave such rows out; there the row that is not left out is an error.
+CREATE FUNCTION coopembed.embed_check_index(part regclass, emb_column name, fingerprint bigint) RETURNS void
+    LANGUAGE plpgsql STABLE STRICT SET search_path TO pg_catalog, pg_temp AS $$
+DECLARE
+    index regclass := (SELECT i.indexrelid FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am m ON m.oid = c.relam
+        JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+        WHERE i.indrelid = part AND m.amname = 'coop' AND a.attname = emb_column AND i.indpred IS NULL ORDER BY 1 LIMIT 1);
+    others bigint;
+BEGIN
+    IF index IS NULL THEN
+        RETURN;
+    END IF;
+    EXECUTE format('SELECT count(*) FROM ONLY %1$s WHERE %2$I IS NOT NULL AND coopembed.fingerprint(%2$I) <> %3$s',
+        coopembed.qualified(part), emb_column, fingerprint) INTO others;
+    IF others > 0 THEN
+        RAISE data_exception USING MESSAGE = format('index %s holds embeddings of another model', index),
+            DETAIL = format('%s rows of %s have an embedding of another model in column "%s"; an index holds embeddings of one model.', others, part, emb_column),
+            HINT = 'Without downtime: add a second column, embed and index that one, and swap the two ("Change the model" in sql/operations.md). Otherwise drop the index, call coop_embed_table() again, and create the index again.';
+    END IF;
+END $$;
+COMMENT ON FUNCTION coopembed.embed_check_index(regclass, name, bigint) IS 'internal: an error if an index holds embeddings of another model';
+
 -- The number of rows that have an image and no embedding of this model.
 CREATE FUNCTION coopembed.embed_missing(part regclass, image_column name, emb_column name, fingerprint bigint)
     RETURNS bigint LANGUAGE plpgsql STABLE STRICT SET search_path TO pg_catalog, pg_temp AS $$
@@ -119,6 +142,9 @@ BEGIN
     EXECUTE format(
         'SELECT count(*) FROM ONLY %1$s WHERE %2$I IS NOT NULL AND (%3$I IS NULL OR coopembed.fingerprint(%3$I) <> %4$s)',
         coopembed.qualified(part), image_column, emb_column, fingerprint) INTO missing;
+    IF missing > 0 THEN
+        PERFORM coopembed.embed_check_index(part, emb_column, fingerprint);
+    END IF;
     RETURN missing;
 END $$;
 COMMENT ON FUNCTION coopembed.embed_missing(regclass, name, name, bigint) IS 'internal: number of rows with an image and no embedding of a model';

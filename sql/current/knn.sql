@@ -49,6 +49,20 @@ CREATE FUNCTION coopembed.knn_remove_gone() RETURNS void
 COMMENT ON FUNCTION coopembed.knn_add_graph(regclass, regclass, name, name, integer, text) IS
     'internal: adds a table of the caller to the list of graphs';
 COMMENT ON FUNCTION coopembed.knn_remove_gone() IS 'internal: removes dropped graphs from the list';
+-- The owner of the database may add rows, too, as its pg_restore does: of tables that are its own. Others are left out, so that the restore goes on.
+GRANT INSERT ON coopembed.knn_graphs TO pg_database_owner;
+CREATE FUNCTION coopembed.knn_check_row() RETURNS trigger
+    LANGUAGE plpgsql SET search_path TO pg_catalog, pg_temp AS $$
+BEGIN
+    IF EXISTS (SELECT FROM pg_class WHERE oid IN (NEW.graph, TG_RELID) AND pg_has_role(current_user, relowner, 'USAGE')) THEN
+        RETURN NEW;
+    END IF;
+    RAISE WARNING '% is not added to the list of neighbour graphs', NEW.graph
+        USING DETAIL = 'It belongs to another role.', HINT = 'Its owner can drop the table and call coop_build_knn() again.';
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION coopembed.knn_check_row() IS 'internal: leaves out rows of the list of graphs whose table is not the inserting role''s';
+CREATE TRIGGER check_row BEFORE INSERT ON coopembed.knn_graphs FOR EACH ROW EXECUTE FUNCTION coopembed.knn_check_row();
 
 -- Whether a graph is as coop_build_knn() makes it: an ordinary table of plain columns, with no code attached that would run with the
 -- rights of whoever reads or refreshes it. (Index expressions count as well: even planning a query runs their functions.)

@@ -145,7 +145,7 @@ async fn find_model(
         let list = names().map(|n| format!("\"{n}\"")).collect::<Vec<_>>().join(", ");
         Error::new(Kind::InvalidParameter, "several models are loaded, and none is the default")
             .detail(format!("They are {list}."))
-            .hint("Name one with --model, or set \"coopembed.model\".")
+            .hint("Name one with --model, or choose a default: SELECT coop_set_default_model('...').")
     })
 }
 

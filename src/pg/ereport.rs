@@ -110,6 +110,7 @@ fn sqlstate(kind: Kind) -> PgSqlErrorCode {
         Kind::InvalidParameter => PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
         Kind::Unavailable => PgSqlErrorCode::ERRCODE_CONNECTION_FAILURE,
         Kind::Busy => PgSqlErrorCode::ERRCODE_INSUFFICIENT_RESOURCES,
+        Kind::InUse => PgSqlErrorCode::ERRCODE_OBJECT_IN_USE,
         Kind::Conflict => PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE,
         Kind::OutOfMemory => PgSqlErrorCode::ERRCODE_OUT_OF_MEMORY,
         Kind::Io => PgSqlErrorCode::ERRCODE_IO_ERROR,

@@ -43,7 +43,7 @@ pub enum Output {
     Hex,
 }
 
-/// `coopembed.model`: the name of the model that functions use when none is named; `None` if it is empty, which means the only loaded model.
+/// `coopembed.model`: the name of the model that functions use when none is named; `None` if it is empty, which means the database's default.
 /// Set by every role.
 ///
 /// # Errors
@@ -131,7 +131,7 @@ pub fn define() {
     GucRegistry::define_string_guc(
         c"coopembed.model",
         c"The model that functions use when none is named.",
-        c"Empty means the only loaded model; with several loaded it has to be named.",
+        c"Empty means the default of the database: the first model that was loaded, or the one that coop_set_default_model() chose.",
         &MODEL,
         GucContext::Userset,
         GucFlags::default(),

@@ -19,6 +19,7 @@
 //! | `fmgr` | functions that PostgreSQL calls directly, without pgrx's conversion of arguments |
 //! | `run_as` | runs code as another role |
 //! | `spi_row` | a row of an SPI result |
+//! | `statement` | which statement the session runs |
 //! | `allocator` | the memory allocator, with a reserve for when memory is short |
 //! | `compat` | what differs between PostgreSQL's versions |
 #![allow(unsafe_code)]
@@ -38,6 +39,7 @@ mod inference;
 mod planner;
 mod run_as;
 mod spi_row;
+mod statement;
 mod text;
 mod types;
 

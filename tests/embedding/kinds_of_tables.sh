@@ -37,7 +37,8 @@ expect_error 'and a partition that is a foreign table' 'partition .*split_far is
 ask -c "CREATE TABLE few AS SELECT * FROM shop WHERE image IS NOT NULL ORDER BY id LIMIT 12" -c "CALL coop_embed_table('few', 'image', 'emb')"
 twin=$(twin_of "$SCRATCH/emoji")
 ask -c "SELECT coop_load_model('twin', '$twin')" >/dev/null
-expect_error 'with two models loaded one has to be chosen' 'several models are loaded' -c "CALL coop_embed_table('few', 'image', 'emb')"
+ask -c "CALL coop_embed_table('few', 'image', 'emb')"
+expect 'with two models loaded the default is meant, and nothing is left to do' 12 "$(value "count(*) FROM few WHERE emb <-> coop_embed(image, 'emoji') < 0.02")"
 ask -c "CALL coop_embed_table('few', 'image', 'emb', 'twin')"
 expect 'embeddings of another model are replaced' '12' "$(value "count(*) FROM few WHERE emb <-> coop_embed(image, 'twin') < 0.02")"
 finish

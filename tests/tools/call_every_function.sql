@@ -21,7 +21,7 @@ INSERT INTO samples VALUES
     ('attribute', 'text', '''hue'''), ('attributes', 'text[]', '''{hue}'''), ('value', 'text', '''green'''), ('category', 'text', '''tool'''),
     ('model', 'text', '''emoji'''), ('id', 'text', '''1'''), ('start', 'text', '''1'''), ('goal', 'text', '''60'''), ('filter', 'text', '''true'''),
     ('cond', 'text', '''true'''), ('target', 'text', '''b.emb'''), ('mode', 'text', '''SHARE'''), ('key', 'text[]', '''{id}'''), ('k', 'integer', '8'),
-    ('fingerprint', 'bigint', '0'), ('position', 'bigint', '0'), ('batch', 'integer', '8'), ('threshold', 'double precision', '3'),
+    ('fingerprint', 'bigint', '(SELECT coopembed.fingerprint(emb) FROM shop.products WHERE id OPERATOR(pg_catalog.=) 1)'), ('position', 'bigint', '0'), ('batch', 'integer', '8'), ('threshold', 'double precision', '3'),
     ('phrase', 'text', '''crimson'''), ('description', 'text', '''green hue'''), ('neighbours', 'text[]', '''{2}'''), ('distances', 'double precision[]', '''{1}'''), ('name', 'text', '''tool'''),
     ('statement', 'text', '''SELECT id FROM shop.parts AS parts ORDER BY parts.emb OPERATOR(EXT.<->) $1 LIMIT 1''');
 CREATE TEMP TABLE special (function text, arguments text);
@@ -37,6 +37,7 @@ INSERT INTO special VALUES
     ('coop_define_category(text, coopquery)', '''mine'', (SELECT query FROM shop.query)'),
     ('coop_drop_attribute_value(text, text)', '''hue'', ''ours'''), ('coop_drop_attribute_value(text, text, text)', '''hue'', ''ours'', ''emoji'''),
     ('coop_drop_category(text)', '''ours'''), ('coop_drop_category(text, text)', '''ours'', ''emoji'''), ('coop_drop_model(text)', '''emoji'''),
+    ('coop_set_default_model(text)', '''emoji'''),
     ('coop_load_model(text, text)', '''other'', ''MODEL'''), ('coop_load_model(text, text, bytea)', NULL),
     ('coop_vector(real[], text)', 'shop.numbers(), ''emoji'''),
     ('coop_attr_query(text, bigint)', '''skin_tone'', 5'), ('coop_attr_query(text, bigint, text)', '''skin_tone'', 5, ''emoji'''),
@@ -88,7 +89,7 @@ SELECT signature AS what, format(CASE WHEN prokind = 'p' THEN 'CALL %s(%s)' WHEN
     cardinality(types) = 0 OR COALESCE(special, found) IS NOT NULL AS known
 FROM arguments
 -- Those that only PostgreSQL itself can call: with values of type internal, as triggers, for text.
-WHERE NOT EXISTS (SELECT FROM unnest(types) t WHERE t IN ('internal'::regtype, 'cstring'::regtype)) AND signature <> 'coop_embed_trigger()'
+WHERE NOT EXISTS (SELECT FROM unnest(types) t WHERE t IN ('internal'::regtype, 'cstring'::regtype)) AND signature NOT IN ('coop_embed_trigger()', 'coopembed.knn_check_row()')
 UNION ALL
 SELECT oid::regoperator::text, format('SELECT %s OPERATOR(%I.%s) %s', l.value, (SELECT nspname FROM pg_namespace n WHERE n.oid = oprnamespace), oprname, r.value), true
 FROM members m JOIN pg_operator o ON m.classid = 'pg_operator'::regclass AND o.oid = m.objid
@@ -103,4 +104,6 @@ SELECT c.oid::regclass::text, format('SELECT pg_catalog.count(t.*) FROM %I.%I t'
 FROM members m JOIN pg_class c ON m.classid = 'pg_class'::regclass AND c.oid = m.objid JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE relkind IN ('r', 'v')
 UNION ALL
-SELECT 'coop_embed_trigger()', 'UPDATE shop.products SET image = image WHERE id OPERATOR(pg_catalog.=) 2', true;
+SELECT 'coop_embed_trigger()', 'UPDATE shop.products SET image = image WHERE id OPERATOR(pg_catalog.=) 2', true
+UNION ALL
+SELECT 'coopembed.knn_check_row()', 'INSERT INTO coopembed.knn_graphs VALUES (''shop.not_a_graph'', ''shop.products'', ''id'', ''emb'', 8, NULL)', true;

@@ -31,7 +31,7 @@ pub fn check_model(index: &IndexRelation, ours: Layout, theirs: Layout) -> Resul
 fn mismatch(index: &IndexRelation, ours: Layout, theirs: Layout, more: &str) -> Error {
     index.error(ErrorKind::Mismatch, "holds embeddings of another model")
         .detail(format!("The index: model {ours}. The new row: model {theirs}.{more}"))
-        .hint("Embed all rows of a column with one model; coop_models() lists the models and their fingerprints. To change the model, drop the index, replace all rows, and create it again.")
+        .hint("Embed all rows of a column with one model; coop_models() lists the models and their fingerprints. To change the model, embed a second column, index it, and swap the two; or drop the index, replace all rows, and create it again.")
 }
 
 /// Refuses a model whose embeddings are too large for an index.

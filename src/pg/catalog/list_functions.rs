@@ -1,8 +1,8 @@
 //! Functions that list what is loaded: `coop_models()`, `coop_attributes()`, `coop_attribute_values()`, `coop_categories()`.
 
 use super::catalog_select::CatalogSelect;
+use super::default_model::{default_model, model};
 use super::lookup::check_attribute;
-use super::model_entry::model;
 use crate::model::backbone_and_input_size;
 use crate::pg::{guc, text, OrReport, Text};
 use pgrx::datum::TimestampWithTimeZone;
@@ -61,8 +61,9 @@ fn coop_models() -> TableIterator<
         name!(loaded_at, TimestampWithTimeZone),
     ),
 > {
-    let default = guc::model().or_report();
-    let mut rows = MODELS.rows(&[], |row| {
+    let setting = guc::model().or_report();
+    let default = setting.or_else(|| default_model().or_report().map(|model| model.name));
+    let rows = MODELS.rows(&[], |row| {
         let name = row.text(1);
         let is_default = default.as_ref() == Some(&name);
         // The config is not parsed in SQL: PostgreSQL's JSON functions fail on a \u escape of a character that the database's encoding
@@ -82,9 +83,6 @@ fn coop_models() -> TableIterator<
             row.expect(9),
         )
     });
-    if let ([only], None) = (rows.as_mut_slice(), default) {
-        only.8 = true;
-    }
     TableIterator::new(rows)
 }
 

@@ -2,8 +2,9 @@
 
 use super::catalog_select::CatalogSelect;
 use super::change::{check_name, insert, lock_catalog, query_parameter, with_latest_snapshot};
+use super::default_model::{self, check_not_default, default_when_loaded};
 use super::model_entry::{find, unknown_model};
-use super::owner::{relation_exists, spi_error, AsCatalogOwner};
+use super::owner::{has_relation, spi_error, AsCatalogOwner};
 use crate::error::{abridged, Error, Kind, Result};
 use crate::model::{read_directory, Model, ModelConfig, Proxies};
 use crate::pg::encoding::to_server;
@@ -80,10 +81,12 @@ fn coop_load_model_values(name: Text<'_>, config: Text<'_>, weights: &[u8]) -> T
 }
 
 /// Deletes a model: its weights, vocabulary and queries. Embeddings that it made stay as they are and keep its fingerprint. They can still
-/// be compared with each other, and work with the model again once it is loaded again.
+/// be compared with each other, and work with the model again once it is loaded again. The default can be dropped only if it is the last one.
 #[pg_extern(sql = false)]
 fn coop_drop_model(name: Text<'_>) {
     let _owner = AsCatalogOwner::enter();
+    lock_catalog().or_report();
+    with_latest_snapshot(|| check_not_default(&name)).or_report();
     if Spi::connect_mut(|client| remove(client, &name)).or_report() == 0 {
         Err(unknown_model(&name)).or_report()
     }
@@ -95,13 +98,17 @@ fn load(name: &str, config: &str, weights: &[u8]) -> Result<String> {
     check_encodable(model.config())?;
     let _owner = AsCatalogOwner::enter();
     lock_catalog()?;
-    with_latest_snapshot(|| check_new(name, &model))?;
+    let default = with_latest_snapshot(|| {
+        check_new(name, &model)?;
+        default_when_loaded(name)
+    })?;
     Spi::connect_mut(|client| {
         remove(client, name)?;
         store_files(client, name, config, weights, &model)?;
         store_attributes(client, name, &model)?;
         store_categories(client, name, &model)?;
-        store_proxies(client, name, proxies)
+        store_proxies(client, name, proxies)?;
+        default.map_or(Ok(()), |default| default_model::set(client, &default))
     })?;
     Ok(fingerprint(&model))
 }
@@ -153,10 +160,11 @@ fn remove(client: &mut SpiClient<'_>, name: &str) -> Result<usize> {
     ] {
         client.update(sql, None, &[Text::from(name).into()]).map_err(spi_error)?;
     }
-    if relation_exists(c"synonyms") {
+    if has_relation(c"synonyms") {
         let sql = "DELETE FROM coopembed.synonyms WHERE model OPERATOR(pg_catalog.=) $1";
         client.update(sql, None, &[Text::from(name).into()]).map_err(spi_error)?;
     }
+    default_model::unset(client, name)?;
     let sql = "DELETE FROM coopembed.models WHERE name OPERATOR(pg_catalog.=) $1";
     client.update(sql, None, &[Text::from(name).into()]).map(|rows| rows.len()).map_err(spi_error)
 }

@@ -1,7 +1,8 @@
 //! From names to queries and subspaces; a model's tagger and its files.
 
 use super::catalog_select::CatalogSelect;
-use super::model_entry::{config, config_text, model, model_with_fingerprint, ModelCache, ModelEntry};
+use super::default_model::model;
+use super::model_entry::{config, config_text, model_with_fingerprint, spoilt, ModelCache, ModelEntry};
 use crate::error::{Error, Kind, Result};
 use crate::memory;
 use crate::model::{ModelConfig, Proxies, Tagger};
@@ -144,6 +145,13 @@ pub fn subspaces_of(layout: Layout, attributes: &[String]) -> Result<Vec<usize>>
             .position(|k| k == name)
             .ok_or_else(|| in_model(Error::unknown("attribute", name, &known), &model))
     };
+    if known.len() != layout.subspaces() {
+        return Err(spoilt(&model, "list of attributes").detail(format!(
+            "Found {}, expected {}.",
+            known.len(),
+            layout.subspaces()
+        )));
+    }
     let mut subspaces = memory::with_capacity(attributes.len())?;
     for attribute in attributes {
         subspaces.push(find(attribute)?);
@@ -193,7 +201,10 @@ pub fn model_files(model: &ModelEntry) -> Result<(String, Vec<u8>)> {
     let mut weights = Vec::new();
     for part in 1.. {
         let key = [text::datum(&model.name), part.into_datum()];
-        match WEIGHTS.first(&key, |row| row.with_bytes(1, |bytes| weights.extend_from_slice(bytes))) {
+        match WEIGHTS
+            .first(&key, |row| row.with_bytes(1, |bytes| memory::extend(&mut weights, bytes)))
+            .transpose()?
+        {
             Some(()) => {}
             None if part == 1 => {
                 return Err(Error::new(

@@ -5,7 +5,8 @@
 //!
 //! | file | what is in it |
 //! |---|---|
-//! | `model_entry.rs` | a model's row: which model is meant, by name, by default, or by an embedding's fingerprint |
+//! | `model_entry.rs` | a model's row, found by its name or by an embedding's fingerprint |
+//! | `default_model.rs` | which model is meant: the named one, the setting's, or the database's default; `coop_set_default_model()` |
 //! | `lookup.rs` | from names to queries and subspaces; tags; a model's files |
 //! | `list_functions.rs` | `coop_models()`, `coop_attributes()`, `coop_attribute_values()`, `coop_categories()` |
 //! | `load_model.rs` | `coop_load_model()`, `coop_drop_model()` |
@@ -18,6 +19,7 @@
 
 mod catalog_select;
 mod change;
+mod default_model;
 mod list_functions;
 mod load_model;
 mod lookup;
@@ -30,10 +32,11 @@ mod tests;
 mod user_vocabulary;
 mod vocabulary;
 
+pub use default_model::model;
 pub use lookup::{
     attribute_names, attribute_query, attribute_query_of, category_query, model_files, subspaces_of, tagger,
 };
-pub use model_entry::{config, model, ModelEntry};
+pub use model_entry::{config, ModelEntry};
 pub use negation::{absence_query, with_other_value};
 pub use owner::{execute_as_owner, spi_error};
 pub use synonyms::meaning_columns;

@@ -1,10 +1,10 @@
-//! A model's row in the catalogue, and which model is meant: by name, by default, or by an embedding's fingerprint.
+//! A model's row in the catalogue, found by its name or by an embedding's fingerprint.
 
 use super::catalog_select::CatalogSelect;
 use crate::error::{Error, Kind, Result};
 use crate::model::{ModelConfig, ModelDigest};
 use crate::pg::spi_row::SpiRow;
-use crate::pg::{guc, text};
+use crate::pg::{statement, text};
 use crate::space::Layout;
 use pgrx::pg_sys;
 use std::cell::RefCell;
@@ -42,30 +42,12 @@ static NAMES: CatalogSelect = CatalogSelect::new(c"SELECT name FROM coopembed.mo
 static CONFIG: CatalogSelect =
     CatalogSelect::new(c"SELECT config FROM coopembed.models WHERE name OPERATOR(pg_catalog.=) $1", &[TEXT]);
 
-/// The model called `name`; without a name, the one that `coopembed.model` names; if that is empty, the only loaded model.
+/// Up to two of the loaded models.
 ///
 /// # Errors
-/// [`Kind::UnknownName`] with the nearest names, [`Kind::InvalidParameter`] if several are loaded and none is named.
-pub fn model(name: Option<&str>) -> Result<ModelEntry> {
-    if let Some(name) = name {
-        return find(name)?.ok_or_else(|| unknown_model(name));
-    }
-    if let Some(default) = guc::model()? {
-        return find(&default)?.ok_or_else(|| {
-            let error = unknown_model(&default);
-            let detail = error.detail.clone().unwrap_or_else(|| "It is the setting coopembed.model.".into());
-            error.detail(detail)
-        });
-    }
-    let mut entries = ANY_TWO.rows(&[], entry).into_iter().collect::<Result<Vec<_>>>()?;
-    match entries.len() {
-        0 => Err(Error::new(Kind::UnknownName, "no model is loaded")
-            .hint("Load one with coop_load_model(name, directory).")),
-        1 => Ok(entries.remove(0)),
-        _ => Err(Error::new(Kind::InvalidParameter, "several models are loaded and none is chosen")
-            .detail(format!("Loaded: {}.", quoted(&model_names())))
-            .hint("Name the model in the call, or choose a default: SET coopembed.model = '...'.")),
-    }
+/// [`Kind::Internal`] for a row that is no model's.
+pub fn any_two() -> Result<Vec<ModelEntry>> {
+    ANY_TWO.rows(&[], entry).into_iter().collect()
 }
 
 /// The model called `name`, or `None`.
@@ -84,22 +66,37 @@ pub fn model_with_fingerprint(layout: Layout) -> Result<ModelEntry> {
         Some(found) if found.layout == layout => Ok(found),
         Some(other) => Err(Error::new(Kind::Mismatch, format!("the embedding is not one of model \"{}\"", other.name))
             .detail(format!("The embedding is of model {layout}, \"{}\" is model {}.", other.name, other.layout))),
-        None => Err(Error::new(Kind::UnknownName, format!("the embedding's model {layout} is not loaded"))
+        None => Err(hint_in_restore(Error::new(Kind::UnknownName, format!("the embedding's model {layout} is not loaded"))
             .detail(match model_names() {
                 names if names.is_empty() => "No model is loaded.".to_owned(),
                 names => format!("Loaded: {}.", quoted(&names)),
             })
-            .hint("Load that model again with coop_load_model(); its name does not matter, its fingerprint does.")),
+            .hint("Load that model again with coop_load_model(); its name does not matter, its fingerprint does."))),
     }
 }
 
 /// The parsed `config.json` of a model.
 ///
 /// # Errors
-/// As [`ModelConfig::from_json`]; [`Kind::UnknownName`] if the model is gone.
+/// As [`ModelConfig::from_json`]; [`Kind::InvalidModel`] if it has another shape than the row; [`Kind::UnknownName`] if the model is gone.
 pub fn config(entry: &ModelEntry) -> Result<Rc<ModelConfig>> {
     static CACHE: ModelCache<ModelConfig> = ModelCache::new();
-    CACHE.get_or_make(entry, || ModelConfig::from_json(&config_text(entry)?))
+    CACHE.get_or_make(entry, || {
+        let config = ModelConfig::from_json(&config_text(entry)?)?;
+        let found = (config.attributes.len(), config.subspace_dim);
+        let expected = (entry.layout.subspaces(), entry.layout.subspace_dim());
+        if found != expected {
+            return Err(spoilt(entry, "config")
+                .detail(format!("Found {}x{}, expected {}x{}.", found.0, found.1, expected.0, expected.1)));
+        }
+        Ok(config)
+    })
+}
+
+/// The error that rows of a model do not fit its row in `coopembed.models`: not `coop_load_model()` wrote them, but a restore or somebody's hand.
+pub fn spoilt(entry: &ModelEntry, what: &str) -> Error {
+    Error::new(Kind::InvalidModel, format!("the stored {what} of model \"{}\" does not fit it", entry.name))
+        .hint("Drop the model and load it again.")
 }
 
 /// Something that this session derived from a model, for the model that it used last.
@@ -141,20 +138,37 @@ pub fn config_text(entry: &ModelEntry) -> Result<String> {
 
 /// The error that no model has this name, with the nearest names.
 pub fn unknown_model(name: &str) -> Error {
-    Error::unknown("model", name, model_names())
+    hint_in_restore(Error::unknown("model", name, model_names()))
 }
 
-fn model_names() -> Vec<String> {
+/// Says in an error that a model is missing what to do in a restore, if that is what happens: PostgreSQL checks rows while it copies them, and
+/// knows of no order among the tables of a dump.
+pub fn hint_in_restore(error: Error) -> Error {
+    if !statement::is_copy() {
+        return error;
+    }
+    error.hint(
+        "If this is a restore, restore the data of schema coopembed first (pg_restore --section=data -n coopembed), or make the check \
+         NOT VALID before the dump: see \"Backup and restore\" in sql/operations.md.",
+    )
+}
+
+/// The names of all loaded models.
+pub fn model_names() -> Vec<String> {
     NAMES.rows(&[], |row| row.text(1))
 }
 
-fn quoted(names: &[String]) -> String {
+/// Names in quotation marks, the first eight of them.
+pub fn quoted(names: &[String]) -> String {
     let shown: Vec<String> = names.iter().take(8).map(|n| format!("\"{n}\"")).collect();
     shown.join(", ") + if names.len() > shown.len() { ", ..." } else { "" }
 }
 
 /// Makes an entry of the columns `name, digest, subspaces, subspace_dim, loaded_at`.
-fn entry(row: &SpiRow) -> Result<ModelEntry> {
+///
+/// # Errors
+/// [`Kind::Internal`] or [`Kind::LimitExceeded`] for values that no model has.
+pub fn entry(row: &SpiRow) -> Result<ModelEntry> {
     let name = row.text(1);
     let digest: Vec<u8> = row.expect(2);
     let digest = ModelDigest(digest.try_into().map_err(|_| {

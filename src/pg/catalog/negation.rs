@@ -1,8 +1,9 @@
 //! What an image does not show: the query for no value of an attribute, and an embedding's nearest other value.
 
 use super::catalog_select::CatalogSelect;
+use super::default_model::model;
 use super::lookup::{attribute_query_of, check_attribute, query_column};
-use super::model_entry::{model, model_with_fingerprint, ModelEntry};
+use super::model_entry::{model_with_fingerprint, ModelEntry};
 use crate::error::{Error, Kind, Result};
 use crate::pg::text;
 use crate::space::{normalize_subspaces, Embedding, EmbeddingRef, Layout, Query};

@@ -34,6 +34,11 @@ pub fn spi_error(e: pgrx::spi::Error) -> Error {
     Error::new(Kind::Internal, format!("could not change the catalogue: {e}"))
 }
 
+/// Whether schema `coopembed` has a table of this name: a database of an earlier version may not have it until ALTER EXTENSION UPDATE.
+pub fn has_relation(name: &CStr) -> bool {
+    find_relation(name) != pg_sys::InvalidOid
+}
+
 /// The oid of a table of schema `coopembed`.
 pub fn relation_oid(name: &CStr) -> pg_sys::Oid {
     let oid = find_relation(name);
@@ -44,11 +49,6 @@ pub fn relation_oid(name: &CStr) -> pg_sys::Oid {
         );
     }
     oid
-}
-
-/// Whether schema `coopembed` has this table: a database that an earlier version made may not have it until ALTER EXTENSION UPDATE.
-pub fn relation_exists(name: &CStr) -> bool {
-    find_relation(name) != pg_sys::InvalidOid
 }
 
 fn find_relation(name: &CStr) -> pg_sys::Oid {

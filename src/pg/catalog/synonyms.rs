@@ -2,8 +2,9 @@
 
 use super::catalog_select::CatalogSelect;
 use super::change::{check_name, insert, lock_catalog, with_latest_snapshot};
+use super::default_model::model;
 use super::lookup::in_model;
-use super::model_entry::{model, ModelEntry};
+use super::model_entry::ModelEntry;
 use super::owner::{spi_error, AsCatalogOwner};
 use super::vocabulary::{meaning_query, optional_text};
 use crate::error::{Error, Kind, Result};

@@ -4,14 +4,14 @@
 mod tests {
     use crate::model::tensor_names;
     use crate::pg::catalog::change::with_latest_snapshot;
-    use crate::pg::catalog::{lookup, model_entry};
+    use crate::pg::catalog::{lookup, model, model_entry};
     use crate::pg::fixture::model::{failure, text, Folder, Garments};
     use candle_core::{DType, Device, Tensor};
     use pgrx::prelude::*;
 
     /// The only model there is.
     fn only_model() -> model_entry::ModelEntry {
-        with_latest_snapshot(|| model_entry::model(None)).unwrap()
+        with_latest_snapshot(|| model(None)).unwrap()
     }
 
     /// The weights as stored.

@@ -3,8 +3,9 @@
 
 use super::catalog_select::CatalogSelect;
 use super::change::{check_name, insert, lock_catalog, query_parameter, with_latest_snapshot};
+use super::default_model::model;
 use super::lookup::{check_attribute, in_model};
-use super::model_entry::{model, model_with_fingerprint, unknown_model, ModelEntry};
+use super::model_entry::{model_with_fingerprint, unknown_model, ModelEntry};
 use super::owner::{spi_error, AsCatalogOwner};
 use crate::error::{abridged, Error, Kind, Result};
 use crate::pg::{text, CoopQuery, CoopVec, OrReport, Text};
@@ -132,7 +133,7 @@ fn define_value(attribute: &str, value: &str, query: QueryRef<'_>) -> Result<()>
     let row = [
         Text::from(model.name.as_str()).into(),
         k.into(),
-        (last.unwrap_or(0) + 1).into(),
+        last.unwrap_or(0).saturating_add(1).into(),
         Text::from(value).into(),
         query_parameter(Some(defined)),
     ];
@@ -152,7 +153,7 @@ fn define_category(name: &str, query: QueryRef<'_>) -> Result<()> {
                VALUES ($1, $2, $3, 0, $4, true)";
     let row = [
         Text::from(model.name.as_str()).into(),
-        (last.unwrap_or(0) + 1).into(),
+        last.unwrap_or(0).saturating_add(1).into(),
         Text::from(name).into(),
         query_parameter(Some(query.to_query())),
     ];

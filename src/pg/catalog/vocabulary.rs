@@ -1,8 +1,9 @@
 //! The words in which a model's descriptions are written: its own, and users' synonyms of them.
 
 use super::catalog_select::CatalogSelect;
+use super::default_model::model;
 use super::lookup::{attribute_query, category_query, in_model};
-use super::model_entry::{model, ModelEntry};
+use super::model_entry::ModelEntry;
 use super::negation::absence_query_in;
 use super::synonyms::synonyms;
 use crate::error::{abridged, Error, Kind, Result};

@@ -4,7 +4,7 @@ use super::embed::embed;
 use crate::error::{Error, Kind, Result};
 use crate::pg::encoding;
 use crate::pg::fmgr::{fmgr_functions, Call};
-use crate::pg::{text, CoopVec, OrReport};
+use crate::pg::{statement, text, CoopVec, OrReport};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 use std::ffi::CStr;
@@ -84,7 +84,8 @@ fn trigger_event(call: Call) -> Result<TriggerEvent> {
 }
 
 impl TriggerEvent {
-    /// The new row with its embedding. It is the row as it is if an UPDATE has not changed the image.
+    /// The new row with its embedding. It is the row as it is if an UPDATE has not changed the image, or if COPY brings an embedding along: a
+    /// restore of data alone gets what was dumped, and needs no model.
     ///
     /// # Safety
     /// The columns must have been checked against the relation.
@@ -106,6 +107,8 @@ impl TriggerEvent {
             if unchanged {
                 return pg_sys::Datum::from(self.new);
             }
+        } else if statement::is_copy() && value(self.new, self.emb).is_some() {
+            return pg_sys::Datum::from(self.new);
         }
         let emb = image.and_then(|image| {
             // SAFETY: a value of a bytea column, and so a varlena; it lives as long as the row.

@@ -22,6 +22,19 @@ SELECT coop_attr_query('hue', 'red', 'emojy');
 SELECT coop_drop_model('emojy');
 SELECT coop_attr_query(NULL, 'red') IS NULL AS a, coop_category_query(NULL) IS NULL AS b, coop_embed(NULL) IS NULL AS c;
 SELECT coop_attribute_values('hues');
+-- The first model that was loaded is the default, also beside a second one.
+SELECT coop_load_model('second', pg_read_file(:'emoji' || '/config.json'), set_byte(weights, length(weights) / 2, get_byte(weights, length(weights) / 2) # 1)) IS NOT NULL AS loaded
+FROM pg_read_binary_file(:'emoji' || '/model.safetensors') weights;
+SELECT name, is_default FROM coop_models() ORDER BY name;
+SELECT coop_attr_query('hue', 'red')::text = coop_attr_query('hue', 'red', 'emoji')::text AS of_the_first;
+SELECT coop_set_default_model('secnd');
+SELECT coop_set_default_model(NULL) IS NULL AS nothing;
+SELECT coop_set_default_model('second');
+SELECT name, is_default FROM coop_models() ORDER BY name;
+SELECT coop_attr_query('hue', 'red')::text = coop_attr_query('hue', 'red', 'second')::text AS of_the_second;
+SELECT coop_drop_model('second');
+SELECT coop_set_default_model('emoji');
+SELECT coop_drop_model('second');
 SET coopembed.model = 'fonts';
 SELECT coop_attr_query('hue', 'red');
 RESET coopembed.model;

@@ -76,17 +76,21 @@ mod tests {
     }
 
     #[pg_test]
-    fn the_default_is_the_setting_or_the_only_model() {
+    fn the_default_is_the_setting_or_the_first_model_that_was_loaded() {
         let (summer, winter) = (Garments::new("summer"), Garments::new("winter"));
         let asked = "SELECT coop_attr_query('neckline', 'v-neck')::text";
         assert_eq!(failure(asked), "no model is loaded\nLoad one with coop_load_model(name, directory).");
         summer.load_as("summer");
         assert_eq!(text(asked), Some(summer.attribute_query("neckline", "v-neck")));
         winter.load_as("winter");
+        assert_eq!(text(asked), Some(summer.attribute_query("neckline", "v-neck")));
+        Spi::run("SELECT coop_set_default_model('winter')").unwrap();
+        assert_eq!(text(asked), Some(winter.attribute_query("neckline", "v-neck")));
+        Spi::run("DELETE FROM coopembed.default_model").unwrap();
         assert_eq!(
             failure(asked),
-            "several models are loaded and none is chosen\nLoaded: \"summer\", \"winter\".\n\
-             Name the model in the call, or choose a default: SET coopembed.model = '...'."
+            "several models are loaded and none is the default\nLoaded: \"summer\", \"winter\".\n\
+             Name the model in the call, or choose a default: SELECT coop_set_default_model('...')."
         );
         for (name, model) in [("summer", &summer), ("winter", &winter)] {
             let expected = Some(model.attribute_query("neckline", "v-neck"));
