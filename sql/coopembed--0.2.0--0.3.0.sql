@@ -191,6 +191,12 @@ COMMENT ON CAST (coopvec AS real[]) IS 'the numbers of an embedding; exact, but 
 
 COMMENT ON AGGREGATE avg(coopvec) IS 'the mean of embeddings of one model, not normalised; ignores NULLs, is NULL for no rows';
 
+-- The sum of no rows is NULL, and NULLs are skipped, as coop_plus() is STRICT. SSPACE: a query in all subspaces of 400 dimensions.
+CREATE AGGREGATE sum(coopquery) (
+    SFUNC = coop_plus, STYPE = coopquery, SSPACE = 1700, COMBINEFUNC = coop_plus, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE sum(coopquery) IS 'the sum of queries of one model, as by +; ignores NULLs, is NULL for no rows';
+
 -- current/am.sql
 
 COMMENT ON ACCESS METHOD coop IS 'exact nearest neighbours of embeddings, over any subspaces with any weights';
@@ -239,6 +245,11 @@ COMMENT ON FUNCTION coop_drop_model(text) IS
     'drops a model; its embeddings stay, and can still be compared with each other. For superusers, until EXECUTE is granted';
 COMMENT ON FUNCTION coop_models() IS
     'the loaded models: fingerprint, number and dimension of subspaces, number of attributes and categories, backbone, input size in pixels, whether it is the default, size of its weights in bytes';
+
+-- For tables whose rows were made by several models. A model that is not loaded has no name here: NULL, so that such rows can be counted.
+CREATE FUNCTION coop_model(embedding coopvec) RETURNS text
+    AS 'MODULE_PATHNAME', 'coop_model_wrapper' LANGUAGE C STABLE STRICT PARALLEL SAFE COST 1000;
+COMMENT ON FUNCTION coop_model(coopvec) IS 'the name of the model that made an embedding; null if that model is not loaded';
 COMMENT ON FUNCTION coop_attributes() IS 'the attributes of the default model, in the order of their subspaces';
 COMMENT ON FUNCTION coop_attributes(text) IS 'the attributes of a model, in the order of their subspaces';
 COMMENT ON FUNCTION coop_attribute_values(text) IS

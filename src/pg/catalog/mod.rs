@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `model_entry.rs` | a model's row: which model is meant, by name, by default, or by an embedding's fingerprint |
 //! | `lookup.rs` | from names to queries and subspaces; tags; a model's files |
-//! | `list_functions.rs` | `coop_models()`, `coop_attributes()`, `coop_attribute_values()`, `coop_categories()` |
+//! | `list_functions.rs` | `coop_models()`, `coop_model()`, `coop_attributes()`, `coop_attribute_values()`, `coop_categories()` |
 //! | `load_model.rs` | `coop_load_model()`, `coop_drop_model()` |
 //! | `user_vocabulary.rs` | `coop_define_attribute_value()`, `coop_define_category()` and their opposites |
 //! | `change.rs` | what all changes of the catalogue share: the lock, a fresh snapshot, INSERT |
