@@ -18,10 +18,36 @@ DROP FUNCTION coopembed.search_unreachable(text, coopquery, regclass);
 
 -- current/types.sql
 
+-- Input is STABLE because '[0.1,0.2,...]' is an embedding of the default model.
+CREATE FUNCTION coopvec_in(cstring, oid, integer) RETURNS coopvec
+    AS 'MODULE_PATHNAME', 'coopvec_in_wrapper' LANGUAGE C STABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION coopvec_recv(internal, oid, integer) RETURNS coopvec
+    AS 'MODULE_PATHNAME', 'coopvec_recv_wrapper' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION coopvec_typmod_in(cstring[]) RETURNS integer
+    AS 'MODULE_PATHNAME', 'coopvec_typmod_in' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION coopvec_in(cstring, oid, integer) IS 'I/O';
+COMMENT ON FUNCTION coopvec_recv(internal, oid, integer) IS 'I/O';
+COMMENT ON FUNCTION coopvec_typmod_in(cstring[]) IS 'I/O typmod';
+-- ALTER TYPE cannot set INPUT, nor RECEIVE while there are two functions of that name. When it sets something, it records anew all that the
+-- type depends on, these two functions included.
+UPDATE pg_catalog.pg_type
+SET typinput = '@extschema@.coopvec_in(pg_catalog.cstring,pg_catalog.oid,pg_catalog.int4)'::pg_catalog.regprocedure,
+    typreceive = '@extschema@.coopvec_recv(pg_catalog.internal,pg_catalog.oid,pg_catalog.int4)'::pg_catalog.regprocedure
+WHERE oid OPERATOR(pg_catalog.=) '@extschema@.coopvec'::pg_catalog.regtype;
+ALTER TYPE coopvec SET (TYPMOD_IN = coopvec_typmod_in);
+DROP FUNCTION coopvec_in(cstring);
+DROP FUNCTION coopvec_recv(internal);
 COMMENT ON TYPE coopvec IS
-    'embedding of an image: for each attribute of its model a subspace of n half-precision numbers, of unit length; it carries the fingerprint of the model; 16 + 2 K n bytes for K subspaces';
+    'embedding of an image: for each attribute of its model a subspace of n half-precision numbers, of unit length; it carries the fingerprint of the model; 16 + 2 K n bytes for K subspaces; coopvec(N) takes those of N = K n dimensions';
 COMMENT ON TYPE coopquery IS
     'query over embeddings: a target and a weight for each subspace (weight 0: the subspace does not count), and a constant c; distance^2 = c + sum of w ||target - embedding||^2';
+
+-- coopvec(650) takes embeddings of 650 dimensions only.
+CREATE FUNCTION coopvec(coopvec, integer, boolean) RETURNS coopvec
+    AS 'MODULE_PATHNAME', 'coopvec_check_dimensions' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE CAST (coopvec AS coopvec) WITH FUNCTION coopvec(coopvec, integer, boolean) AS IMPLICIT;
+COMMENT ON FUNCTION coopvec(coopvec, integer, boolean) IS 'the embedding, if it has as many dimensions as the type modifier says';
+COMMENT ON CAST (coopvec AS coopvec) IS 'checks the dimensions that coopvec(n) asks for';
 
 -- current/initplan.sql
 
@@ -185,7 +211,6 @@ COMMENT ON OPERATOR * (double precision, coopquery) IS 'a query with its weights
 COMMENT ON OPERATOR * (coopquery, double precision) IS 'a query with its weights multiplied by a number, which must be positive and finite';
 COMMENT ON FUNCTION coopquery(coopvec) IS 'query: like this embedding in every subspace, each with weight 1';
 COMMENT ON CAST (coopvec AS coopquery) IS 'like this embedding in every subspace; exact';
-COMMENT ON CAST (coopvec AS real[]) IS 'the numbers of an embedding; exact, but without the fingerprint of its model';
 
 -- current/aggregates.sql
 
@@ -282,11 +307,94 @@ COMMENT ON FUNCTION coop_attr_query(text, text) IS
 COMMENT ON FUNCTION coop_attr_query(text, text, text) IS 'query: this value of this attribute of a model; all else does not matter';
 COMMENT ON FUNCTION coop_like(coopvec) IS 'query: like this embedding in every attribute';
 COMMENT ON FUNCTION coop_like(coopvec, text[]) IS 'query: like this embedding in these attributes; all else does not matter';
-COMMENT ON FUNCTION coop_vector(real[]) IS
+-- Renamed, not dropped: views may call them.
+DROP CAST (real[] AS coopvec);
+ALTER FUNCTION coop_vector(real[]) RENAME TO coopvec;
+ALTER FUNCTION coop_vector(real[], text) SET SCHEMA coopembed;
+CREATE FUNCTION coop_vector(numbers double precision[]) RETURNS coopvec
+    AS 'MODULE_PATHNAME', 'coop_vector_float8_wrapper' LANGUAGE C STABLE STRICT PARALLEL SAFE COST 1000
+    SUPPORT coop_fold_support;
+CREATE FUNCTION coop_vector(numbers double precision[], model text) RETURNS coopvec
+    AS 'MODULE_PATHNAME', 'coop_vector_float8_of_wrapper' LANGUAGE C STABLE STRICT PARALLEL SAFE COST 1000
+    SUPPORT coop_fold_support;
+COMMENT ON FUNCTION coop_vector(double precision[]) IS
     'the embedding of the default model with these numbers, which are stored as they are, without normalising; as many as all subspaces have dimensions';
-COMMENT ON FUNCTION coop_vector(real[], text) IS
+COMMENT ON FUNCTION coop_vector(double precision[], text) IS
     'the embedding of a model with these numbers, which are stored as they are, without normalising; as many as all subspaces have dimensions';
-COMMENT ON CAST (real[] AS coopvec) IS 'an embedding of the default model, as by coop_vector(real[]); explicit only';
+
+-- current/casts.sql
+
+-- From arrays, on assignment or by an explicit cast: never implicitly, or `numbers = numbers` would have two meanings. The embedding is one
+-- of the default model.
+COMMENT ON FUNCTION coopvec(real[]) IS 'the embedding of the default model with these numbers, as by coop_vector()';
+COMMENT ON FUNCTION coopembed.coop_vector(real[], text) IS 'internal: coop_vector() of version 0.2.0, for views that call it';
+-- The rest in SQL that the planner inlines, so that their embedding, too, is made once for a statement.
+CREATE FUNCTION coopvec(numbers numeric[]) RETURNS coopvec LANGUAGE sql STABLE STRICT PARALLEL SAFE COST 1000
+    RETURN coop_vector(numbers);
+CREATE FUNCTION coopvec(numbers integer[]) RETURNS coopvec LANGUAGE sql STABLE STRICT PARALLEL SAFE COST 1000
+    RETURN coop_vector(numbers);
+CREATE FUNCTION coopvec(numbers smallint[]) RETURNS coopvec LANGUAGE sql STABLE STRICT PARALLEL SAFE COST 1000
+    RETURN coop_vector(numbers);
+CREATE FUNCTION coopvec(numbers bigint[]) RETURNS coopvec LANGUAGE sql STABLE STRICT PARALLEL SAFE COST 1000
+    RETURN coop_vector(numbers);
+COMMENT ON FUNCTION coopvec(numeric[]) IS 'the embedding of the default model with these numbers, as by coop_vector()';
+COMMENT ON FUNCTION coopvec(integer[]) IS 'the embedding of the default model with these numbers, as by coop_vector()';
+COMMENT ON FUNCTION coopvec(smallint[]) IS 'the embedding of the default model with these numbers, as by coop_vector()';
+COMMENT ON FUNCTION coopvec(bigint[]) IS 'the embedding of the default model with these numbers, as by coop_vector()';
+
+CREATE CAST (real[] AS coopvec) WITH FUNCTION coopvec(real[]) AS ASSIGNMENT;
+CREATE CAST (double precision[] AS coopvec) WITH FUNCTION coop_vector(double precision[]) AS ASSIGNMENT;
+CREATE CAST (numeric[] AS coopvec) WITH FUNCTION coopvec(numeric[]) AS ASSIGNMENT;
+CREATE CAST (integer[] AS coopvec) WITH FUNCTION coopvec(integer[]) AS ASSIGNMENT;
+CREATE CAST (smallint[] AS coopvec) WITH FUNCTION coopvec(smallint[]) AS ASSIGNMENT;
+CREATE CAST (bigint[] AS coopvec) WITH FUNCTION coopvec(bigint[]) AS ASSIGNMENT;
+COMMENT ON CAST (real[] AS coopvec) IS 'an embedding of the default model, as by coop_vector()';
+COMMENT ON CAST (double precision[] AS coopvec) IS 'an embedding of the default model, as by coop_vector()';
+COMMENT ON CAST (numeric[] AS coopvec) IS 'an embedding of the default model, as by coop_vector()';
+COMMENT ON CAST (integer[] AS coopvec) IS 'an embedding of the default model, as by coop_vector()';
+COMMENT ON CAST (smallint[] AS coopvec) IS 'an embedding of the default model, as by coop_vector()';
+COMMENT ON CAST (bigint[] AS coopvec) IS 'an embedding of the default model, as by coop_vector()';
+
+-- `emb <-> '{0.1,0.2,...}'::float8[]`, as drivers send a list. The planner inlines them, so that they use the index like `emb <-> emb`.
+CREATE FUNCTION coop_distance(coopvec, double precision[]) RETURNS double precision LANGUAGE sql STABLE STRICT PARALLEL SAFE COST 1000
+    RETURN $1 <-> coop_vector($2);
+CREATE FUNCTION coop_distance(double precision[], coopvec) RETURNS double precision LANGUAGE sql STABLE STRICT PARALLEL SAFE COST 1000
+    RETURN coop_vector($1) <-> $2;
+COMMENT ON FUNCTION coop_distance(coopvec, double precision[]) IS 'implementation of the <-> operator';
+COMMENT ON FUNCTION coop_distance(double precision[], coopvec) IS 'implementation of the <-> operator';
+CREATE OPERATOR <-> (LEFTARG = coopvec, RIGHTARG = double precision[], FUNCTION = coop_distance, COMMUTATOR = <->);
+CREATE OPERATOR <-> (LEFTARG = double precision[], RIGHTARG = coopvec, FUNCTION = coop_distance, COMMUTATOR = <->);
+COMMENT ON OPERATOR <-> (coopvec, double precision[]) IS
+    'distance from the embedding of the default model with these numbers, as by coop_vector(). Indexes USING coop serve it';
+COMMENT ON OPERATOR <-> (double precision[], coopvec) IS
+    'distance from the embedding of the default model with these numbers, as by coop_vector()';
+
+-- To arrays, on assignment or by an explicit cast. The numbers are exact, but the fingerprint of the model is lost.
+CREATE FUNCTION coopvec_to_float8_array(coopvec) RETURNS double precision[]
+    AS 'MODULE_PATHNAME', 'coopvec_to_float8_array_wrapper' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 10;
+CREATE FUNCTION coopvec_to_numeric_array(coopvec) RETURNS numeric[] LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE COST 10
+    RETURN coopvec_to_float8_array($1)::numeric[];
+CREATE CAST (coopvec AS double precision[]) WITH FUNCTION coopvec_to_float8_array(coopvec) AS ASSIGNMENT;
+CREATE CAST (coopvec AS numeric[]) WITH FUNCTION coopvec_to_numeric_array(coopvec) AS ASSIGNMENT;
+COMMENT ON FUNCTION coopvec_to_float8_array(coopvec) IS 'the K n numbers of an embedding, subspace after subspace';
+COMMENT ON FUNCTION coopvec_to_numeric_array(coopvec) IS 'the K n numbers of an embedding, subspace after subspace';
+COMMENT ON CAST (coopvec AS real[]) IS 'the numbers of an embedding; exact, but without the fingerprint of its model';
+COMMENT ON CAST (coopvec AS double precision[]) IS 'the numbers of an embedding; exact, but without the fingerprint of its model';
+COMMENT ON CAST (coopvec AS numeric[]) IS 'the numbers of an embedding; exact, but without the fingerprint of its model';
+
+-- To jsonb; and so to json, by emb::jsonb::json. There is no cast to json, which to_json() and row_to_json() would use: they go on to write the
+-- text form, which can be read again.
+CREATE FUNCTION coopvec_to_jsonb(coopvec) RETURNS jsonb
+    AS 'MODULE_PATHNAME', 'coopvec_to_jsonb' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 10;
+CREATE FUNCTION coopquery_to_jsonb(coopquery) RETURNS jsonb
+    AS 'MODULE_PATHNAME', 'coopquery_to_jsonb' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 10;
+CREATE CAST (coopvec AS jsonb) WITH FUNCTION coopvec_to_jsonb(coopvec) AS ASSIGNMENT;
+CREATE CAST (coopquery AS jsonb) WITH FUNCTION coopquery_to_jsonb(coopquery) AS ASSIGNMENT;
+COMMENT ON FUNCTION coopvec_to_jsonb(coopvec) IS 'the K n numbers of an embedding as a JSON array';
+COMMENT ON FUNCTION coopquery_to_jsonb(coopquery) IS
+    'a query as a JSON object: model, constant and subspaces, each with ordinal (as in coop_attributes()), weight and target';
+COMMENT ON CAST (coopvec AS jsonb) IS 'an array of the numbers of an embedding; without the fingerprint of its model';
+COMMENT ON CAST (coopquery AS jsonb) IS 'an object with model, constant and subspaces of a query';
 
 -- current/algebra.sql
 

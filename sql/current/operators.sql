@@ -1,4 +1,4 @@
--- Equality and order, distances, the algebra of queries, and casts; src/pg/types/operators.rs implements what is not PostgreSQL's own.
+-- Equality and order, distances, the algebra of queries, and the cast of embeddings to queries; src/pg/types/operators.rs implements what is not PostgreSQL's own.
 
 -- Equality means the same model and the same bits, so -0 differs from 0. PostgreSQL's functions on binary strings test exactly
 -- that for two values of one format version (they do not compare the length word), and hash what they compare. A second format
@@ -224,10 +224,3 @@ CREATE FUNCTION coopquery(coopvec) RETURNS coopquery
 CREATE CAST (coopvec AS coopquery) WITH FUNCTION coopquery(coopvec) AS ASSIGNMENT;
 COMMENT ON FUNCTION coopquery(coopvec) IS 'query: like this embedding in every subspace, each with weight 1';
 COMMENT ON CAST (coopvec AS coopquery) IS 'like this embedding in every subspace; exact';
-
--- The numbers are exact, but the fingerprint of the model is lost: on assignment or by an explicit cast only.
-CREATE FUNCTION coopvec_to_float4_array(coopvec) RETURNS real[]
-    AS 'MODULE_PATHNAME', 'coopvec_to_float4_array_wrapper' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 10;
-CREATE CAST (coopvec AS real[]) WITH FUNCTION coopvec_to_float4_array(coopvec) AS ASSIGNMENT;
-COMMENT ON FUNCTION coopvec_to_float4_array(coopvec) IS 'the K n numbers of an embedding, subspace after subspace';
-COMMENT ON CAST (coopvec AS real[]) IS 'the numbers of an embedding; exact, but without the fingerprint of its model';

@@ -12,11 +12,13 @@
 //! | `distance` | the distance between them, with SIMD kernels |
 //! | `mean` | [`EmbeddingMean`], the state of `avg(coopvec)` |
 //! | `text_format`, `binary_format` | how both are written and read |
+//! | `json_format` | how both are written as JSON |
 //! | `task_layout` | [`TaskLayout`]: which part of an embedding answers which question, for training and evaluation |
 
 mod binary_format;
 mod distance;
 mod embedding;
+mod json_format;
 mod layout;
 mod mean;
 mod query;
@@ -27,6 +29,7 @@ pub use distance::{
     distance, embedding_distance, prefetch, prefetch_embedding, squared_l2_f16, squared_l2_f16_f32,
 };
 pub use embedding::{normalize_subspaces, Embedding, EmbeddingRef};
+pub use json_format::{EmbeddingJson, QueryJson};
 pub use layout::{Layout, MAX_DIMENSIONS};
 pub use mean::EmbeddingMean;
 pub use query::{Query, QueryRef};

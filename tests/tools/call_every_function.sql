@@ -8,7 +8,9 @@ INSERT INTO samples VALUES
     ('', 'coopquery', '(SELECT query FROM shop.query)'),
     ('', 'coopquery[]', 'ARRAY[(SELECT query FROM shop.query)]'),
     ('', 'cstring', NULL), ('', 'boolean', 'true'), ('', 'integer', '1'), ('', 'bigint', '1'), ('', 'double precision', '2'),
-    ('', 'integer[]', '''{1,1,1}'''), ('', 'double precision[]', '''{1,1,1}'''), ('', 'text[]', '''{hue}'''), ('', 'real[]', 'shop.numbers()'),
+    ('', 'integer[]', 'CAST(shop.numbers() AS pg_catalog.int4[])'), ('', 'smallint[]', 'CAST(shop.numbers() AS pg_catalog.int2[])'),
+    ('', 'bigint[]', 'CAST(shop.numbers() AS pg_catalog.int8[])'), ('', 'numeric[]', 'CAST(shop.numbers() AS pg_catalog.numeric[])'),
+    ('', 'double precision[]', 'CAST(shop.numbers() AS pg_catalog.float8[])'), ('', 'text[]', '''{hue}'''), ('', 'real[]', 'shop.numbers()'),
     ('', 'oid[]', '''{}'''), ('', 'interval', '''1 s'''), ('', 'anyelement', 'CAST(NULL AS shop.products)'), ('', 'regtype', '''shop.products'''),
     ('', 'anycompatible', '60'), ('from_id', 'anycompatible', '1'), ('state', 'double precision[]', '''{1,1,1}'''),
     ('rel', 'regclass', '''shop.products'''), ('tab', 'regclass', '''shop.products'''), ('part', 'regclass', '''shop.products'''),
@@ -38,7 +40,9 @@ INSERT INTO special VALUES
     ('coop_drop_attribute_value(text, text)', '''hue'', ''ours'''), ('coop_drop_attribute_value(text, text, text)', '''hue'', ''ours'', ''emoji'''),
     ('coop_drop_category(text)', '''ours'''), ('coop_drop_category(text, text)', '''ours'', ''emoji'''), ('coop_drop_model(text)', '''emoji'''),
     ('coop_load_model(text, text)', '''other'', ''MODEL'''), ('coop_load_model(text, text, bytea)', NULL),
-    ('coop_vector(real[], text)', 'shop.numbers(), ''emoji'''),
+    ('coopvec(coopvec, integer, boolean)', '(SELECT emb FROM shop.products WHERE id OPERATOR(pg_catalog.=) 1), 650, true'),
+    ('coop_vector(double precision[], text)', 'shop.numbers(), ''emoji'''),
+    ('coopembed.coop_vector(real[], text)', 'shop.numbers(), ''emoji'''),
     ('coopembed.full_name(text)', '''shop.products'''), ('coopembed.search_unreachable(text, coopquery, regclass)',
         '''SELECT id FROM shop.parts AS parts ORDER BY parts.emb OPERATOR(EXT.<->) $1 LIMIT 0'', (SELECT query FROM shop.query), ''shop.parts'''),
     ('coopembed.knn_open(regclass, name, name, text, integer, text)', '''shop.products'', ''id'', ''emb'', ''shop.graph'', 8, NULL'),
@@ -82,7 +86,7 @@ SELECT signature AS what, format(CASE WHEN prokind = 'p' THEN 'CALL %s(%s)' WHEN
     cardinality(types) = 0 OR COALESCE(special, found) IS NOT NULL AS known
 FROM arguments
 -- Those that only PostgreSQL itself can call: with values of type internal, as triggers, for text.
-WHERE NOT EXISTS (SELECT FROM unnest(types) t WHERE t IN ('internal'::regtype, 'cstring'::regtype)) AND signature <> 'coop_embed_trigger()'
+WHERE NOT EXISTS (SELECT FROM unnest(types) t WHERE t IN ('internal'::regtype, 'cstring'::regtype, 'cstring[]'::regtype)) AND signature <> 'coop_embed_trigger()'
 UNION ALL
 SELECT oid::regoperator::text, format('SELECT %s OPERATOR(%I.%s) %s', l.value, (SELECT nspname FROM pg_namespace n WHERE n.oid = oprnamespace), oprname, r.value), true
 FROM members m JOIN pg_operator o ON m.classid = 'pg_operator'::regclass AND o.oid = m.objid
