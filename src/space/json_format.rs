@@ -50,6 +50,9 @@ mod tests {
             serde_json::json!({"ordinal": 1, "weight": 2, "target": [0.5]}),
             serde_json::json!({"ordinal": 3, "weight": 1, "target": [-1]}),
         ];
-        assert_eq!(json, serde_json::json!({"model": "3x1@0000002a", "constant": 0.25, "subspaces": subspaces}));
+        assert_eq!(
+            json,
+            serde_json::json!({"model": "3x1@0000002a", "constant": 0.25, "subspaces": subspaces})
+        );
     }
 }

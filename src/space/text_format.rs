@@ -125,8 +125,8 @@ impl Embedding {
     /// [`Kind::InvalidText`] for another form, or another number of numbers.
     pub fn from_bare_list(layout: Layout, text: &str) -> Result<Self> {
         let malformed = || malformed("coopvec", text, BARE_LIST);
-        let values =
-            parse_numbers(text.trim(), layout, layout.dimensions(), f16::from_f64).ok_or_else(malformed)??;
+        let values = parse_numbers(text.trim(), layout, layout.dimensions(), f16::from_f64)
+            .ok_or_else(malformed)??;
         Self::from_f16(layout, values).map_err(of_text)
     }
 }

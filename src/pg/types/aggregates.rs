@@ -11,7 +11,11 @@ use crate::space::{EmbeddingMean, Layout};
 use pgrx::pg_sys::{self, Datum};
 use pgrx::prelude::*;
 
-pgrx::extension_sql_file!("../../../sql/current/aggregates.sql", name = "aggregates", requires = ["operators"]);
+pgrx::extension_sql_file!(
+    "../../../sql/current/aggregates.sql",
+    name = "aggregates",
+    requires = ["operators"]
+);
 
 fmgr_functions! {
     /// SFUNC: adds one row to the state.

@@ -61,8 +61,11 @@ fn embedding_of_text(text: &CStr) -> Result<Embedding> {
 fn default_layout() -> Result<Layout> {
     // SAFETY: reads the session's state.
     if !unsafe { pg_sys::ActiveSnapshotSet() } {
-        return Err(Error::new(Kind::InvalidParameter, "the default model cannot be looked up outside of a statement")
-            .hint(NAME_THE_MODEL));
+        return Err(Error::new(
+            Kind::InvalidParameter,
+            "the default model cannot be looked up outside of a statement",
+        )
+        .hint(NAME_THE_MODEL));
     }
     model(None).map(|model| model.layout).map_err(|error| {
         let hint = error.hint.as_deref().map_or_else(String::new, |hint| format!("{hint} "));
