@@ -22,10 +22,36 @@ DROP FUNCTION coopembed.search_statement(regtype, name, integer, text, regclass)
 
 -- current/types.sql
 
+-- Input is STABLE because '[0.1,0.2,...]' is an embedding of the default model.
+CREATE FUNCTION coopvec_in(cstring, oid, integer) RETURNS coopvec
+    AS 'MODULE_PATHNAME', 'coopvec_in_wrapper' LANGUAGE C STABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION coopvec_recv(internal, oid, integer) RETURNS coopvec
+    AS 'MODULE_PATHNAME', 'coopvec_recv_wrapper' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION coopvec_typmod_in(cstring[]) RETURNS integer
+    AS 'MODULE_PATHNAME', 'coopvec_typmod_in' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION coopvec_in(cstring, oid, integer) IS 'I/O';
+COMMENT ON FUNCTION coopvec_recv(internal, oid, integer) IS 'I/O';
+COMMENT ON FUNCTION coopvec_typmod_in(cstring[]) IS 'I/O typmod';
+-- ALTER TYPE cannot set INPUT, nor RECEIVE while there are two functions of that name. When it sets something, it records anew all that the
+-- type depends on, these two functions included.
+UPDATE pg_catalog.pg_type
+SET typinput = '@extschema@.coopvec_in(pg_catalog.cstring,pg_catalog.oid,pg_catalog.int4)'::pg_catalog.regprocedure,
+    typreceive = '@extschema@.coopvec_recv(pg_catalog.internal,pg_catalog.oid,pg_catalog.int4)'::pg_catalog.regprocedure
+WHERE oid OPERATOR(pg_catalog.=) '@extschema@.coopvec'::pg_catalog.regtype;
+ALTER TYPE coopvec SET (TYPMOD_IN = coopvec_typmod_in);
+DROP FUNCTION coopvec_in(cstring);
+DROP FUNCTION coopvec_recv(internal);
 COMMENT ON TYPE coopvec IS
-    'embedding of an image: for each attribute of its model a subspace of n half-precision numbers, of unit length; it carries the fingerprint of the model; 16 + 2 K n bytes for K subspaces';
+    'embedding of an image: for each attribute of its model a subspace of n half-precision numbers, of unit length; it carries the fingerprint of the model; 16 + 2 K n bytes for K subspaces; coopvec(N) takes those of N = K n dimensions';
 COMMENT ON TYPE coopquery IS
     'query over embeddings: a target and a weight for each subspace (weight 0: the subspace does not count), and a constant c; distance^2 = c + sum of w ||target - embedding||^2';
+
+-- coopvec(650) takes embeddings of 650 dimensions only.
+CREATE FUNCTION coopvec(coopvec, integer, boolean) RETURNS coopvec
+    AS 'MODULE_PATHNAME', 'coopvec_check_dimensions' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE CAST (coopvec AS coopvec) WITH FUNCTION coopvec(coopvec, integer, boolean) AS IMPLICIT;
+COMMENT ON FUNCTION coopvec(coopvec, integer, boolean) IS 'the embedding, if it has as many dimensions as the type modifier says';
+COMMENT ON CAST (coopvec AS coopvec) IS 'checks the dimensions that coopvec(n) asks for';
 
 -- current/initplan.sql
 
@@ -38,6 +64,146 @@ COMMENT ON OPERATOR = (coopvec, coopvec) IS 'equal: the same model and the same 
 COMMENT ON OPERATOR <> (coopvec, coopvec) IS 'not equal: another model or other bits';
 COMMENT ON OPERATOR FAMILY coopvec_hash_ops USING hash IS 'equality of embeddings';
 COMMENT ON OPERATOR CLASS coopvec_hash_ops USING hash IS 'equality of embeddings, for hash joins, GROUP BY and DISTINCT';
+
+-- The same for queries. No weight or constant is -0, so queries that say the same have the same bits, but for a -0 in a target.
+CREATE FUNCTION coopquery_eq(coopquery, coopquery) RETURNS boolean
+    AS 'byteaeq' LANGUAGE internal IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE;
+CREATE FUNCTION coopquery_ne(coopquery, coopquery) RETURNS boolean
+    AS 'byteane' LANGUAGE internal IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE;
+CREATE FUNCTION coopquery_hash(coopquery) RETURNS integer
+    AS 'hashvarlena' LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION coopquery_hash_extended(coopquery, bigint) RETURNS bigint
+    AS 'hashvarlenaextended' LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION coopquery_eq(coopquery, coopquery) IS 'implementation of the = operator';
+COMMENT ON FUNCTION coopquery_ne(coopquery, coopquery) IS 'implementation of the <> operator';
+COMMENT ON FUNCTION coopquery_hash(coopquery) IS 'hash';
+COMMENT ON FUNCTION coopquery_hash_extended(coopquery, bigint) IS 'hash';
+
+CREATE OPERATOR = (
+    LEFTARG = coopquery, RIGHTARG = coopquery, FUNCTION = coopquery_eq, COMMUTATOR = =, NEGATOR = <>,
+    RESTRICT = eqsel, JOIN = eqjoinsel, HASHES, MERGES
+);
+CREATE OPERATOR <> (
+    LEFTARG = coopquery, RIGHTARG = coopquery, FUNCTION = coopquery_ne, COMMUTATOR = <>, NEGATOR = =,
+    RESTRICT = neqsel, JOIN = neqjoinsel
+);
+COMMENT ON OPERATOR = (coopquery, coopquery) IS 'equal: the same model and the same bits';
+COMMENT ON OPERATOR <> (coopquery, coopquery) IS 'not equal: another model or other bits';
+CREATE OPERATOR CLASS coopquery_hash_ops DEFAULT FOR TYPE coopquery USING hash AS
+    OPERATOR 1 =,
+    FUNCTION 1 coopquery_hash(coopquery),
+    FUNCTION 2 coopquery_hash_extended(coopquery, bigint);
+COMMENT ON OPERATOR FAMILY coopquery_hash_ops USING hash IS 'equality of queries';
+COMMENT ON OPERATOR CLASS coopquery_hash_ops USING hash IS 'equality of queries, for hash joins, GROUP BY and DISTINCT';
+
+-- An order, for UNIQUE, count(DISTINCT), ORDER BY and merge joins: that of the bytes, shape and model first. It means nothing, and is not
+-- the order of distances.
+CREATE FUNCTION coopvec_lt(coopvec, coopvec) RETURNS boolean
+    AS 'bytealt' LANGUAGE internal IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE;
+CREATE FUNCTION coopvec_le(coopvec, coopvec) RETURNS boolean
+    AS 'byteale' LANGUAGE internal IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE;
+CREATE FUNCTION coopvec_ge(coopvec, coopvec) RETURNS boolean
+    AS 'byteage' LANGUAGE internal IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE;
+CREATE FUNCTION coopvec_gt(coopvec, coopvec) RETURNS boolean
+    AS 'byteagt' LANGUAGE internal IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE;
+CREATE FUNCTION coopvec_cmp(coopvec, coopvec) RETURNS integer
+    AS 'byteacmp' LANGUAGE internal IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE;
+CREATE FUNCTION coopvec_sortsupport(internal) RETURNS void
+    AS 'bytea_sortsupport' LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION coopvec_lt(coopvec, coopvec) IS 'implementation of the < operator';
+COMMENT ON FUNCTION coopvec_le(coopvec, coopvec) IS 'implementation of the <= operator';
+COMMENT ON FUNCTION coopvec_ge(coopvec, coopvec) IS 'implementation of the >= operator';
+COMMENT ON FUNCTION coopvec_gt(coopvec, coopvec) IS 'implementation of the > operator';
+COMMENT ON FUNCTION coopvec_cmp(coopvec, coopvec) IS 'less-equal-greater';
+COMMENT ON FUNCTION coopvec_sortsupport(internal) IS 'sort support';
+
+CREATE OPERATOR < (
+    LEFTARG = coopvec, RIGHTARG = coopvec, FUNCTION = coopvec_lt, COMMUTATOR = >, NEGATOR = >=,
+    RESTRICT = scalarltsel, JOIN = scalarltjoinsel
+);
+CREATE OPERATOR <= (
+    LEFTARG = coopvec, RIGHTARG = coopvec, FUNCTION = coopvec_le, COMMUTATOR = >=, NEGATOR = >,
+    RESTRICT = scalarlesel, JOIN = scalarlejoinsel
+);
+CREATE OPERATOR >= (
+    LEFTARG = coopvec, RIGHTARG = coopvec, FUNCTION = coopvec_ge, COMMUTATOR = <=, NEGATOR = <,
+    RESTRICT = scalargesel, JOIN = scalargejoinsel
+);
+CREATE OPERATOR > (
+    LEFTARG = coopvec, RIGHTARG = coopvec, FUNCTION = coopvec_gt, COMMUTATOR = <, NEGATOR = <=,
+    RESTRICT = scalargtsel, JOIN = scalargtjoinsel
+);
+COMMENT ON OPERATOR < (coopvec, coopvec) IS 'before, byte by byte';
+COMMENT ON OPERATOR <= (coopvec, coopvec) IS 'before or equal, byte by byte';
+COMMENT ON OPERATOR >= (coopvec, coopvec) IS 'after or equal, byte by byte';
+COMMENT ON OPERATOR > (coopvec, coopvec) IS 'after, byte by byte';
+CREATE OPERATOR CLASS coopvec_btree_ops DEFAULT FOR TYPE coopvec USING btree AS
+    OPERATOR 1 <,
+    OPERATOR 2 <=,
+    OPERATOR 3 =,
+    OPERATOR 4 >=,
+    OPERATOR 5 >,
+    FUNCTION 1 coopvec_cmp(coopvec, coopvec),
+    FUNCTION 2 (coopvec, coopvec) coopvec_sortsupport(internal),
+    FUNCTION 4 (coopvec, coopvec) pg_catalog.btequalimage(oid);
+COMMENT ON OPERATOR FAMILY coopvec_btree_ops USING btree IS 'bytewise order of embeddings';
+COMMENT ON OPERATOR CLASS coopvec_btree_ops USING btree IS 'bytewise order of embeddings, for UNIQUE, count(DISTINCT), ORDER BY and merge joins';
+
+-- ALTER OPERATOR can set MERGES from version 17 on only.
+UPDATE pg_catalog.pg_operator SET oprcanmerge = true
+WHERE oid OPERATOR(pg_catalog.=) '@extschema@.=(@extschema@.coopvec,@extschema@.coopvec)'::pg_catalog.regoperator;
+
+CREATE FUNCTION coopquery_lt(coopquery, coopquery) RETURNS boolean
+    AS 'bytealt' LANGUAGE internal IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE;
+CREATE FUNCTION coopquery_le(coopquery, coopquery) RETURNS boolean
+    AS 'byteale' LANGUAGE internal IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE;
+CREATE FUNCTION coopquery_ge(coopquery, coopquery) RETURNS boolean
+    AS 'byteage' LANGUAGE internal IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE;
+CREATE FUNCTION coopquery_gt(coopquery, coopquery) RETURNS boolean
+    AS 'byteagt' LANGUAGE internal IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE;
+CREATE FUNCTION coopquery_cmp(coopquery, coopquery) RETURNS integer
+    AS 'byteacmp' LANGUAGE internal IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE;
+CREATE FUNCTION coopquery_sortsupport(internal) RETURNS void
+    AS 'bytea_sortsupport' LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION coopquery_lt(coopquery, coopquery) IS 'implementation of the < operator';
+COMMENT ON FUNCTION coopquery_le(coopquery, coopquery) IS 'implementation of the <= operator';
+COMMENT ON FUNCTION coopquery_ge(coopquery, coopquery) IS 'implementation of the >= operator';
+COMMENT ON FUNCTION coopquery_gt(coopquery, coopquery) IS 'implementation of the > operator';
+COMMENT ON FUNCTION coopquery_cmp(coopquery, coopquery) IS 'less-equal-greater';
+COMMENT ON FUNCTION coopquery_sortsupport(internal) IS 'sort support';
+
+CREATE OPERATOR < (
+    LEFTARG = coopquery, RIGHTARG = coopquery, FUNCTION = coopquery_lt, COMMUTATOR = >, NEGATOR = >=,
+    RESTRICT = scalarltsel, JOIN = scalarltjoinsel
+);
+CREATE OPERATOR <= (
+    LEFTARG = coopquery, RIGHTARG = coopquery, FUNCTION = coopquery_le, COMMUTATOR = >=, NEGATOR = >,
+    RESTRICT = scalarlesel, JOIN = scalarlejoinsel
+);
+CREATE OPERATOR >= (
+    LEFTARG = coopquery, RIGHTARG = coopquery, FUNCTION = coopquery_ge, COMMUTATOR = <=, NEGATOR = <,
+    RESTRICT = scalargesel, JOIN = scalargejoinsel
+);
+CREATE OPERATOR > (
+    LEFTARG = coopquery, RIGHTARG = coopquery, FUNCTION = coopquery_gt, COMMUTATOR = <, NEGATOR = <=,
+    RESTRICT = scalargtsel, JOIN = scalargtjoinsel
+);
+COMMENT ON OPERATOR < (coopquery, coopquery) IS 'before, byte by byte';
+COMMENT ON OPERATOR <= (coopquery, coopquery) IS 'before or equal, byte by byte';
+COMMENT ON OPERATOR >= (coopquery, coopquery) IS 'after or equal, byte by byte';
+COMMENT ON OPERATOR > (coopquery, coopquery) IS 'after, byte by byte';
+CREATE OPERATOR CLASS coopquery_btree_ops DEFAULT FOR TYPE coopquery USING btree AS
+    OPERATOR 1 <,
+    OPERATOR 2 <=,
+    OPERATOR 3 =,
+    OPERATOR 4 >=,
+    OPERATOR 5 >,
+    FUNCTION 1 coopquery_cmp(coopquery, coopquery),
+    FUNCTION 2 (coopquery, coopquery) coopquery_sortsupport(internal),
+    FUNCTION 4 (coopquery, coopquery) pg_catalog.btequalimage(oid);
+COMMENT ON OPERATOR FAMILY coopquery_btree_ops USING btree IS 'bytewise order of queries';
+COMMENT ON OPERATOR CLASS coopquery_btree_ops USING btree IS 'bytewise order of queries, for UNIQUE, count(DISTINCT), ORDER BY and merge joins';
+
 COMMENT ON OPERATOR <-> (coopvec, coopvec) IS
     'distance between two embeddings over all subspaces; an error (22000) if their models differ. Indexes USING coop serve it';
 COMMENT ON OPERATOR <-> (coopvec, coopquery) IS
@@ -49,11 +215,16 @@ COMMENT ON OPERATOR * (double precision, coopquery) IS 'a query with its weights
 COMMENT ON OPERATOR * (coopquery, double precision) IS 'a query with its weights multiplied by a number, which must be positive and finite';
 COMMENT ON FUNCTION coopquery(coopvec) IS 'query: like this embedding in every subspace, each with weight 1';
 COMMENT ON CAST (coopvec AS coopquery) IS 'like this embedding in every subspace; exact';
-COMMENT ON CAST (coopvec AS real[]) IS 'the numbers of an embedding; exact, but without the fingerprint of its model';
 
 -- current/aggregates.sql
 
 COMMENT ON AGGREGATE avg(coopvec) IS 'the mean of embeddings of one model, not normalised; ignores NULLs, is NULL for no rows';
+
+-- The sum of no rows is NULL, and NULLs are skipped, as coop_plus() is STRICT. SSPACE: a query in all subspaces of 400 dimensions.
+CREATE AGGREGATE sum(coopquery) (
+    SFUNC = coop_plus, STYPE = coopquery, SSPACE = 1700, COMBINEFUNC = coop_plus, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE sum(coopquery) IS 'the sum of queries of one model, as by +; ignores NULLs, is NULL for no rows';
 
 -- current/am.sql
 
@@ -114,6 +285,11 @@ COMMENT ON FUNCTION coop_drop_model(text) IS
     'drops a model; its embeddings stay, and can still be compared with each other. The default model can be dropped only if no other is loaded. For superusers, until EXECUTE is granted';
 COMMENT ON FUNCTION coop_models() IS
     'the loaded models: fingerprint, number and dimension of subspaces, number of attributes and categories, backbone, input size in pixels, whether it is the default, size of its weights in bytes';
+
+-- For tables whose rows were made by several models. A model that is not loaded has no name here: NULL, so that such rows can be counted.
+CREATE FUNCTION coop_model(embedding coopvec) RETURNS text
+    AS 'MODULE_PATHNAME', 'coop_model_wrapper' LANGUAGE C STABLE STRICT PARALLEL SAFE COST 1000;
+COMMENT ON FUNCTION coop_model(coopvec) IS 'the name of the model that made an embedding; null if that model is not loaded';
 COMMENT ON FUNCTION coop_attributes() IS 'the attributes of the default model, in the order of their subspaces';
 COMMENT ON FUNCTION coop_attributes(text) IS 'the attributes of a model, in the order of their subspaces';
 COMMENT ON FUNCTION coop_attribute_values(text) IS
@@ -239,11 +415,94 @@ COMMENT ON FUNCTION coop_absent(text, text) IS
     'query: no value of this attribute of a model; an error (22023) if the model has not learned what that looks like';
 COMMENT ON FUNCTION coop_like(coopvec) IS 'query: like this embedding in every attribute';
 COMMENT ON FUNCTION coop_like(coopvec, text[]) IS 'query: like this embedding in these attributes; all else does not matter';
-COMMENT ON FUNCTION coop_vector(real[]) IS
+-- Renamed, not dropped: views may call them.
+DROP CAST (real[] AS coopvec);
+ALTER FUNCTION coop_vector(real[]) RENAME TO coopvec;
+ALTER FUNCTION coop_vector(real[], text) SET SCHEMA coopembed;
+CREATE FUNCTION coop_vector(numbers double precision[]) RETURNS coopvec
+    AS 'MODULE_PATHNAME', 'coop_vector_float8_wrapper' LANGUAGE C STABLE STRICT PARALLEL SAFE COST 1000
+    SUPPORT coop_fold_support;
+CREATE FUNCTION coop_vector(numbers double precision[], model text) RETURNS coopvec
+    AS 'MODULE_PATHNAME', 'coop_vector_float8_of_wrapper' LANGUAGE C STABLE STRICT PARALLEL SAFE COST 1000
+    SUPPORT coop_fold_support;
+COMMENT ON FUNCTION coop_vector(double precision[]) IS
     'the embedding of the default model with these numbers, which are stored as they are, without normalising; as many as all subspaces have dimensions';
-COMMENT ON FUNCTION coop_vector(real[], text) IS
+COMMENT ON FUNCTION coop_vector(double precision[], text) IS
     'the embedding of a model with these numbers, which are stored as they are, without normalising; as many as all subspaces have dimensions';
-COMMENT ON CAST (real[] AS coopvec) IS 'an embedding of the default model, as by coop_vector(real[]); explicit only';
+
+-- current/casts.sql
+
+-- From arrays, on assignment or by an explicit cast: never implicitly, or `numbers = numbers` would have two meanings. The embedding is one
+-- of the default model.
+COMMENT ON FUNCTION coopvec(real[]) IS 'the embedding of the default model with these numbers, as by coop_vector()';
+COMMENT ON FUNCTION coopembed.coop_vector(real[], text) IS 'internal: coop_vector() of version 0.2.0, for views that call it';
+-- The rest in SQL that the planner inlines, so that their embedding, too, is made once for a statement.
+CREATE FUNCTION coopvec(numbers numeric[]) RETURNS coopvec LANGUAGE sql STABLE STRICT PARALLEL SAFE COST 1000
+    RETURN coop_vector(numbers);
+CREATE FUNCTION coopvec(numbers integer[]) RETURNS coopvec LANGUAGE sql STABLE STRICT PARALLEL SAFE COST 1000
+    RETURN coop_vector(numbers);
+CREATE FUNCTION coopvec(numbers smallint[]) RETURNS coopvec LANGUAGE sql STABLE STRICT PARALLEL SAFE COST 1000
+    RETURN coop_vector(numbers);
+CREATE FUNCTION coopvec(numbers bigint[]) RETURNS coopvec LANGUAGE sql STABLE STRICT PARALLEL SAFE COST 1000
+    RETURN coop_vector(numbers);
+COMMENT ON FUNCTION coopvec(numeric[]) IS 'the embedding of the default model with these numbers, as by coop_vector()';
+COMMENT ON FUNCTION coopvec(integer[]) IS 'the embedding of the default model with these numbers, as by coop_vector()';
+COMMENT ON FUNCTION coopvec(smallint[]) IS 'the embedding of the default model with these numbers, as by coop_vector()';
+COMMENT ON FUNCTION coopvec(bigint[]) IS 'the embedding of the default model with these numbers, as by coop_vector()';
+
+CREATE CAST (real[] AS coopvec) WITH FUNCTION coopvec(real[]) AS ASSIGNMENT;
+CREATE CAST (double precision[] AS coopvec) WITH FUNCTION coop_vector(double precision[]) AS ASSIGNMENT;
+CREATE CAST (numeric[] AS coopvec) WITH FUNCTION coopvec(numeric[]) AS ASSIGNMENT;
+CREATE CAST (integer[] AS coopvec) WITH FUNCTION coopvec(integer[]) AS ASSIGNMENT;
+CREATE CAST (smallint[] AS coopvec) WITH FUNCTION coopvec(smallint[]) AS ASSIGNMENT;
+CREATE CAST (bigint[] AS coopvec) WITH FUNCTION coopvec(bigint[]) AS ASSIGNMENT;
+COMMENT ON CAST (real[] AS coopvec) IS 'an embedding of the default model, as by coop_vector()';
+COMMENT ON CAST (double precision[] AS coopvec) IS 'an embedding of the default model, as by coop_vector()';
+COMMENT ON CAST (numeric[] AS coopvec) IS 'an embedding of the default model, as by coop_vector()';
+COMMENT ON CAST (integer[] AS coopvec) IS 'an embedding of the default model, as by coop_vector()';
+COMMENT ON CAST (smallint[] AS coopvec) IS 'an embedding of the default model, as by coop_vector()';
+COMMENT ON CAST (bigint[] AS coopvec) IS 'an embedding of the default model, as by coop_vector()';
+
+-- `emb <-> '{0.1,0.2,...}'::float8[]`, as drivers send a list. The planner inlines them, so that they use the index like `emb <-> emb`.
+CREATE FUNCTION coop_distance(coopvec, double precision[]) RETURNS double precision LANGUAGE sql STABLE STRICT PARALLEL SAFE COST 1000
+    RETURN $1 <-> coop_vector($2);
+CREATE FUNCTION coop_distance(double precision[], coopvec) RETURNS double precision LANGUAGE sql STABLE STRICT PARALLEL SAFE COST 1000
+    RETURN coop_vector($1) <-> $2;
+COMMENT ON FUNCTION coop_distance(coopvec, double precision[]) IS 'implementation of the <-> operator';
+COMMENT ON FUNCTION coop_distance(double precision[], coopvec) IS 'implementation of the <-> operator';
+CREATE OPERATOR <-> (LEFTARG = coopvec, RIGHTARG = double precision[], FUNCTION = coop_distance, COMMUTATOR = <->);
+CREATE OPERATOR <-> (LEFTARG = double precision[], RIGHTARG = coopvec, FUNCTION = coop_distance, COMMUTATOR = <->);
+COMMENT ON OPERATOR <-> (coopvec, double precision[]) IS
+    'distance from the embedding of the default model with these numbers, as by coop_vector(). Indexes USING coop serve it';
+COMMENT ON OPERATOR <-> (double precision[], coopvec) IS
+    'distance from the embedding of the default model with these numbers, as by coop_vector()';
+
+-- To arrays, on assignment or by an explicit cast. The numbers are exact, but the fingerprint of the model is lost.
+CREATE FUNCTION coopvec_to_float8_array(coopvec) RETURNS double precision[]
+    AS 'MODULE_PATHNAME', 'coopvec_to_float8_array_wrapper' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 10;
+CREATE FUNCTION coopvec_to_numeric_array(coopvec) RETURNS numeric[] LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE COST 10
+    RETURN coopvec_to_float8_array($1)::numeric[];
+CREATE CAST (coopvec AS double precision[]) WITH FUNCTION coopvec_to_float8_array(coopvec) AS ASSIGNMENT;
+CREATE CAST (coopvec AS numeric[]) WITH FUNCTION coopvec_to_numeric_array(coopvec) AS ASSIGNMENT;
+COMMENT ON FUNCTION coopvec_to_float8_array(coopvec) IS 'the K n numbers of an embedding, subspace after subspace';
+COMMENT ON FUNCTION coopvec_to_numeric_array(coopvec) IS 'the K n numbers of an embedding, subspace after subspace';
+COMMENT ON CAST (coopvec AS real[]) IS 'the numbers of an embedding; exact, but without the fingerprint of its model';
+COMMENT ON CAST (coopvec AS double precision[]) IS 'the numbers of an embedding; exact, but without the fingerprint of its model';
+COMMENT ON CAST (coopvec AS numeric[]) IS 'the numbers of an embedding; exact, but without the fingerprint of its model';
+
+-- To jsonb; and so to json, by emb::jsonb::json. There is no cast to json, which to_json() and row_to_json() would use: they go on to write the
+-- text form, which can be read again.
+CREATE FUNCTION coopvec_to_jsonb(coopvec) RETURNS jsonb
+    AS 'MODULE_PATHNAME', 'coopvec_to_jsonb' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 10;
+CREATE FUNCTION coopquery_to_jsonb(coopquery) RETURNS jsonb
+    AS 'MODULE_PATHNAME', 'coopquery_to_jsonb' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 10;
+CREATE CAST (coopvec AS jsonb) WITH FUNCTION coopvec_to_jsonb(coopvec) AS ASSIGNMENT;
+CREATE CAST (coopquery AS jsonb) WITH FUNCTION coopquery_to_jsonb(coopquery) AS ASSIGNMENT;
+COMMENT ON FUNCTION coopvec_to_jsonb(coopvec) IS 'the K n numbers of an embedding as a JSON array';
+COMMENT ON FUNCTION coopquery_to_jsonb(coopquery) IS
+    'a query as a JSON object: model, constant and subspaces, each with ordinal (as in coop_attributes()), weight and target';
+COMMENT ON CAST (coopvec AS jsonb) IS 'an array of the numbers of an embedding; without the fingerprint of its model';
+COMMENT ON CAST (coopquery AS jsonb) IS 'an object with model, constant and subspaces of a query';
 
 -- current/description.sql
 

@@ -37,6 +37,8 @@ CREATE TABLE old_answers AS SELECT id, coop_tags(emb) AS tags FROM products;
 CREATE VIEW greens AS SELECT id FROM products ORDER BY emb <-> coop_attr_query('hue', 'green'), id;
 CREATE FUNCTION balls() RETURNS SETOF integer LANGUAGE sql STABLE
     BEGIN ATOMIC SELECT id FROM products ORDER BY emb <-> coop_category_query('ball'), id LIMIT 5; END;
+CREATE VIEW given AS SELECT id, coop_vector(emb::real[]) = emb AND coop_vector(emb::real[], 'emoji') = emb AND emb::real[]::coopvec = emb AS same
+    FROM products WHERE id <= 60;
 CREATE AGGREGATE my_average(coopvec) (SFUNC = coopvec_avg_accum, STYPE = internal, FINALFUNC = coopvec_avg_final);
 GRANT EXECUTE ON FUNCTION coop_drop_model(text) TO pg_monitor;
 SQL
@@ -50,6 +52,7 @@ SELECT balls();
 SELECT id, emb <-> query, emb <-> ball, coop_tags(emb) IS NOT DISTINCT FROM tags FROM products JOIN old_answers USING (id), asked ORDER BY id;
 SELECT id, e.* FROM products, coop_explain(emb, coop_attr_query('hue', 'of a ball') + 2 * coop_attr_query('gender', 'woman')) e ORDER BY id, attribute;
 SELECT my_average(emb), avg(emb) FROM products;
+SELECT count(*), bool_and(same) FROM given;
 SELECT * FROM coop_transition('products', 'id', 'emb', 1, 60) ORDER BY step;
 SELECT graph, relation, k, images, waiting FROM coop_knn_graphs();
 SELECT * FROM coop_categories() ORDER BY name;
@@ -133,7 +136,8 @@ CREATE VIEW looks AS SELECT 1 AS id, ''::bytea AS digest, '{1}'::integer[] AS ne
 INSERT INTO coopembed.knn_graphs VALUES ('looks', 'things', 'id', 'emb', 5);
 SQL
 search="SELECT count(*) FROM coop_search(NULL::things, 'emb', '2x2@0000002a:[1,0,0,1]'::coopvec::coopquery, skip_unreachable => true)"
-expect 'functions of 0.2.0 work with the new library' '1 1' "$(ask -d holes -c "$search" -c 'SELECT count(*) FROM coopembed.knn_graphs' | xargs)"
+expect 'functions of 0.2.0 work with the new library' '1 1 1' "$(ask -d holes -c "$search" -c 'SELECT count(*) FROM coopembed.knn_graphs' \
+  -c "SELECT count(*) FROM things WHERE emb = coopvec_in('2x2@0000002a:[1,0,0,1]')" | xargs)"
 ask -d holes -c 'ALTER EXTENSION coopembed UPDATE'
 expect 'a view on coop_search() of 0.2.0 still works' 1 "$(ask -d holes -c 'SELECT id FROM hits')"
 expect 'the upgrade removes from the list what is not a graph, and no user can write to the list' '1 0 f f f 0' "$(ask -d holes -c "$search" -c 'SELECT count(*) FROM coopembed.knn_graphs' -c "

@@ -1,5 +1,5 @@
 -- avg(coopvec): the arithmetic mean, not normalised. It ignores NULLs, and the mean of no rows is NULL. src/pg/types/aggregates.rs
--- implements it.
+-- implements it. sum(coopquery): what the operator + makes of the rows' queries.
 
 CREATE FUNCTION coopvec_avg_accum(internal, coopvec) RETURNS internal
     AS 'MODULE_PATHNAME', 'coopvec_avg_accum' LANGUAGE C IMMUTABLE PARALLEL SAFE;
@@ -24,3 +24,9 @@ CREATE AGGREGATE avg(coopvec) (
     PARALLEL = SAFE
 );
 COMMENT ON AGGREGATE avg(coopvec) IS 'the mean of embeddings of one model, not normalised; ignores NULLs, is NULL for no rows';
+
+-- The sum of no rows is NULL, and NULLs are skipped, as coop_plus() is STRICT. SSPACE: a query in all subspaces of 400 dimensions.
+CREATE AGGREGATE sum(coopquery) (
+    SFUNC = coop_plus, STYPE = coopquery, SSPACE = 1700, COMBINEFUNC = coop_plus, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE sum(coopquery) IS 'the sum of queries of one model, as by +; ignores NULLs, is NULL for no rows';

@@ -190,6 +190,11 @@ CREATE FUNCTION coop_models() RETURNS TABLE (
 COMMENT ON FUNCTION coop_models() IS
     'the loaded models: fingerprint, number and dimension of subspaces, number of attributes and categories, backbone, input size in pixels, whether it is the default, size of its weights in bytes';
 
+-- For tables whose rows were made by several models. A model that is not loaded has no name here: NULL, so that such rows can be counted.
+CREATE FUNCTION coop_model(embedding coopvec) RETURNS text
+    AS 'MODULE_PATHNAME', 'coop_model_wrapper' LANGUAGE C STABLE STRICT PARALLEL SAFE COST 1000;
+COMMENT ON FUNCTION coop_model(coopvec) IS 'the name of the model that made an embedding; null if that model is not loaded';
+
 CREATE FUNCTION coop_attributes()
     RETURNS TABLE (ordinal integer, name text, ordered boolean, value_count bigint)
     AS 'MODULE_PATHNAME', 'coop_attributes_wrapper' LANGUAGE C STABLE STRICT PARALLEL SAFE COST 1000 ROWS 10;

@@ -1,4 +1,4 @@
--- Equality, distances, the algebra of queries, and casts; src/pg/types/operators.rs implements what is not PostgreSQL's own.
+-- Equality and order, distances, the algebra of queries, and the cast of embeddings to queries; src/pg/types/operators.rs implements what is not PostgreSQL's own.
 
 -- Equality means the same model and the same bits, so -0 differs from 0. PostgreSQL's functions on binary strings test exactly
 -- that for two values of one format version (they do not compare the length word), and hash what they compare. A second format
@@ -18,7 +18,7 @@ COMMENT ON FUNCTION coopvec_hash_extended(coopvec, bigint) IS 'hash';
 
 CREATE OPERATOR = (
     LEFTARG = coopvec, RIGHTARG = coopvec, FUNCTION = coopvec_eq, COMMUTATOR = =, NEGATOR = <>,
-    RESTRICT = eqsel, JOIN = eqjoinsel, HASHES
+    RESTRICT = eqsel, JOIN = eqjoinsel, HASHES, MERGES
 );
 CREATE OPERATOR <> (
     LEFTARG = coopvec, RIGHTARG = coopvec, FUNCTION = coopvec_ne, COMMUTATOR = <>, NEGATOR = =,
@@ -32,6 +32,141 @@ CREATE OPERATOR CLASS coopvec_hash_ops DEFAULT FOR TYPE coopvec USING hash AS
     FUNCTION 2 coopvec_hash_extended(coopvec, bigint);
 COMMENT ON OPERATOR FAMILY coopvec_hash_ops USING hash IS 'equality of embeddings';
 COMMENT ON OPERATOR CLASS coopvec_hash_ops USING hash IS 'equality of embeddings, for hash joins, GROUP BY and DISTINCT';
+
+-- The same for queries. No weight or constant is -0, so queries that say the same have the same bits, but for a -0 in a target.
+CREATE FUNCTION coopquery_eq(coopquery, coopquery) RETURNS boolean
+    AS 'byteaeq' LANGUAGE internal IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE;
+CREATE FUNCTION coopquery_ne(coopquery, coopquery) RETURNS boolean
+    AS 'byteane' LANGUAGE internal IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE;
+CREATE FUNCTION coopquery_hash(coopquery) RETURNS integer
+    AS 'hashvarlena' LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION coopquery_hash_extended(coopquery, bigint) RETURNS bigint
+    AS 'hashvarlenaextended' LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION coopquery_eq(coopquery, coopquery) IS 'implementation of the = operator';
+COMMENT ON FUNCTION coopquery_ne(coopquery, coopquery) IS 'implementation of the <> operator';
+COMMENT ON FUNCTION coopquery_hash(coopquery) IS 'hash';
+COMMENT ON FUNCTION coopquery_hash_extended(coopquery, bigint) IS 'hash';
+
+CREATE OPERATOR = (
+    LEFTARG = coopquery, RIGHTARG = coopquery, FUNCTION = coopquery_eq, COMMUTATOR = =, NEGATOR = <>,
+    RESTRICT = eqsel, JOIN = eqjoinsel, HASHES, MERGES
+);
+CREATE OPERATOR <> (
+    LEFTARG = coopquery, RIGHTARG = coopquery, FUNCTION = coopquery_ne, COMMUTATOR = <>, NEGATOR = =,
+    RESTRICT = neqsel, JOIN = neqjoinsel
+);
+COMMENT ON OPERATOR = (coopquery, coopquery) IS 'equal: the same model and the same bits';
+COMMENT ON OPERATOR <> (coopquery, coopquery) IS 'not equal: another model or other bits';
+CREATE OPERATOR CLASS coopquery_hash_ops DEFAULT FOR TYPE coopquery USING hash AS
+    OPERATOR 1 =,
+    FUNCTION 1 coopquery_hash(coopquery),
+    FUNCTION 2 coopquery_hash_extended(coopquery, bigint);
+COMMENT ON OPERATOR FAMILY coopquery_hash_ops USING hash IS 'equality of queries';
+COMMENT ON OPERATOR CLASS coopquery_hash_ops USING hash IS 'equality of queries, for hash joins, GROUP BY and DISTINCT';
+
+-- An order, for UNIQUE, count(DISTINCT), ORDER BY and merge joins: that of the bytes, shape and model first. It means nothing, and is not
+-- the order of distances.
+CREATE FUNCTION coopvec_lt(coopvec, coopvec) RETURNS boolean
+    AS 'bytealt' LANGUAGE internal IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE;
+CREATE FUNCTION coopvec_le(coopvec, coopvec) RETURNS boolean
+    AS 'byteale' LANGUAGE internal IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE;
+CREATE FUNCTION coopvec_ge(coopvec, coopvec) RETURNS boolean
+    AS 'byteage' LANGUAGE internal IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE;
+CREATE FUNCTION coopvec_gt(coopvec, coopvec) RETURNS boolean
+    AS 'byteagt' LANGUAGE internal IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE;
+CREATE FUNCTION coopvec_cmp(coopvec, coopvec) RETURNS integer
+    AS 'byteacmp' LANGUAGE internal IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE;
+CREATE FUNCTION coopvec_sortsupport(internal) RETURNS void
+    AS 'bytea_sortsupport' LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION coopvec_lt(coopvec, coopvec) IS 'implementation of the < operator';
+COMMENT ON FUNCTION coopvec_le(coopvec, coopvec) IS 'implementation of the <= operator';
+COMMENT ON FUNCTION coopvec_ge(coopvec, coopvec) IS 'implementation of the >= operator';
+COMMENT ON FUNCTION coopvec_gt(coopvec, coopvec) IS 'implementation of the > operator';
+COMMENT ON FUNCTION coopvec_cmp(coopvec, coopvec) IS 'less-equal-greater';
+COMMENT ON FUNCTION coopvec_sortsupport(internal) IS 'sort support';
+
+CREATE OPERATOR < (
+    LEFTARG = coopvec, RIGHTARG = coopvec, FUNCTION = coopvec_lt, COMMUTATOR = >, NEGATOR = >=,
+    RESTRICT = scalarltsel, JOIN = scalarltjoinsel
+);
+CREATE OPERATOR <= (
+    LEFTARG = coopvec, RIGHTARG = coopvec, FUNCTION = coopvec_le, COMMUTATOR = >=, NEGATOR = >,
+    RESTRICT = scalarlesel, JOIN = scalarlejoinsel
+);
+CREATE OPERATOR >= (
+    LEFTARG = coopvec, RIGHTARG = coopvec, FUNCTION = coopvec_ge, COMMUTATOR = <=, NEGATOR = <,
+    RESTRICT = scalargesel, JOIN = scalargejoinsel
+);
+CREATE OPERATOR > (
+    LEFTARG = coopvec, RIGHTARG = coopvec, FUNCTION = coopvec_gt, COMMUTATOR = <, NEGATOR = <=,
+    RESTRICT = scalargtsel, JOIN = scalargtjoinsel
+);
+COMMENT ON OPERATOR < (coopvec, coopvec) IS 'before, byte by byte';
+COMMENT ON OPERATOR <= (coopvec, coopvec) IS 'before or equal, byte by byte';
+COMMENT ON OPERATOR >= (coopvec, coopvec) IS 'after or equal, byte by byte';
+COMMENT ON OPERATOR > (coopvec, coopvec) IS 'after, byte by byte';
+CREATE OPERATOR CLASS coopvec_btree_ops DEFAULT FOR TYPE coopvec USING btree AS
+    OPERATOR 1 <,
+    OPERATOR 2 <=,
+    OPERATOR 3 =,
+    OPERATOR 4 >=,
+    OPERATOR 5 >,
+    FUNCTION 1 coopvec_cmp(coopvec, coopvec),
+    FUNCTION 2 (coopvec, coopvec) coopvec_sortsupport(internal),
+    FUNCTION 4 (coopvec, coopvec) pg_catalog.btequalimage(oid);
+COMMENT ON OPERATOR FAMILY coopvec_btree_ops USING btree IS 'bytewise order of embeddings';
+COMMENT ON OPERATOR CLASS coopvec_btree_ops USING btree IS 'bytewise order of embeddings, for UNIQUE, count(DISTINCT), ORDER BY and merge joins';
+
+CREATE FUNCTION coopquery_lt(coopquery, coopquery) RETURNS boolean
+    AS 'bytealt' LANGUAGE internal IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE;
+CREATE FUNCTION coopquery_le(coopquery, coopquery) RETURNS boolean
+    AS 'byteale' LANGUAGE internal IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE;
+CREATE FUNCTION coopquery_ge(coopquery, coopquery) RETURNS boolean
+    AS 'byteage' LANGUAGE internal IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE;
+CREATE FUNCTION coopquery_gt(coopquery, coopquery) RETURNS boolean
+    AS 'byteagt' LANGUAGE internal IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE;
+CREATE FUNCTION coopquery_cmp(coopquery, coopquery) RETURNS integer
+    AS 'byteacmp' LANGUAGE internal IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE;
+CREATE FUNCTION coopquery_sortsupport(internal) RETURNS void
+    AS 'bytea_sortsupport' LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION coopquery_lt(coopquery, coopquery) IS 'implementation of the < operator';
+COMMENT ON FUNCTION coopquery_le(coopquery, coopquery) IS 'implementation of the <= operator';
+COMMENT ON FUNCTION coopquery_ge(coopquery, coopquery) IS 'implementation of the >= operator';
+COMMENT ON FUNCTION coopquery_gt(coopquery, coopquery) IS 'implementation of the > operator';
+COMMENT ON FUNCTION coopquery_cmp(coopquery, coopquery) IS 'less-equal-greater';
+COMMENT ON FUNCTION coopquery_sortsupport(internal) IS 'sort support';
+
+CREATE OPERATOR < (
+    LEFTARG = coopquery, RIGHTARG = coopquery, FUNCTION = coopquery_lt, COMMUTATOR = >, NEGATOR = >=,
+    RESTRICT = scalarltsel, JOIN = scalarltjoinsel
+);
+CREATE OPERATOR <= (
+    LEFTARG = coopquery, RIGHTARG = coopquery, FUNCTION = coopquery_le, COMMUTATOR = >=, NEGATOR = >,
+    RESTRICT = scalarlesel, JOIN = scalarlejoinsel
+);
+CREATE OPERATOR >= (
+    LEFTARG = coopquery, RIGHTARG = coopquery, FUNCTION = coopquery_ge, COMMUTATOR = <=, NEGATOR = <,
+    RESTRICT = scalargesel, JOIN = scalargejoinsel
+);
+CREATE OPERATOR > (
+    LEFTARG = coopquery, RIGHTARG = coopquery, FUNCTION = coopquery_gt, COMMUTATOR = <, NEGATOR = <=,
+    RESTRICT = scalargtsel, JOIN = scalargtjoinsel
+);
+COMMENT ON OPERATOR < (coopquery, coopquery) IS 'before, byte by byte';
+COMMENT ON OPERATOR <= (coopquery, coopquery) IS 'before or equal, byte by byte';
+COMMENT ON OPERATOR >= (coopquery, coopquery) IS 'after or equal, byte by byte';
+COMMENT ON OPERATOR > (coopquery, coopquery) IS 'after, byte by byte';
+CREATE OPERATOR CLASS coopquery_btree_ops DEFAULT FOR TYPE coopquery USING btree AS
+    OPERATOR 1 <,
+    OPERATOR 2 <=,
+    OPERATOR 3 =,
+    OPERATOR 4 >=,
+    OPERATOR 5 >,
+    FUNCTION 1 coopquery_cmp(coopquery, coopquery),
+    FUNCTION 2 (coopquery, coopquery) coopquery_sortsupport(internal),
+    FUNCTION 4 (coopquery, coopquery) pg_catalog.btequalimage(oid);
+COMMENT ON OPERATOR FAMILY coopquery_btree_ops USING btree IS 'bytewise order of queries';
+COMMENT ON OPERATOR CLASS coopquery_btree_ops USING btree IS 'bytewise order of queries, for UNIQUE, count(DISTINCT), ORDER BY and merge joins';
 
 -- Distances, in both orders of arguments: `a <-> b` and `b <-> a` mean the same.
 -- COST 3: one distance takes about three quarters of the time of the bare scan of a row (cpu_tuple_cost, 0.01), so that a cheaper
@@ -89,10 +224,3 @@ CREATE FUNCTION coopquery(coopvec) RETURNS coopquery
 CREATE CAST (coopvec AS coopquery) WITH FUNCTION coopquery(coopvec) AS ASSIGNMENT;
 COMMENT ON FUNCTION coopquery(coopvec) IS 'query: like this embedding in every subspace, each with weight 1';
 COMMENT ON CAST (coopvec AS coopquery) IS 'like this embedding in every subspace; exact';
-
--- The numbers are exact, but the fingerprint of the model is lost: on assignment or by an explicit cast only.
-CREATE FUNCTION coopvec_to_float4_array(coopvec) RETURNS real[]
-    AS 'MODULE_PATHNAME', 'coopvec_to_float4_array_wrapper' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 10;
-CREATE CAST (coopvec AS real[]) WITH FUNCTION coopvec_to_float4_array(coopvec) AS ASSIGNMENT;
-COMMENT ON FUNCTION coopvec_to_float4_array(coopvec) IS 'the K n numbers of an embedding, subspace after subspace';
-COMMENT ON CAST (coopvec AS real[]) IS 'the numbers of an embedding; exact, but without the fingerprint of its model';

@@ -57,17 +57,14 @@ CREATE FUNCTION coop_like(embedding coopvec, VARIADIC attributes text[]) RETURNS
 COMMENT ON FUNCTION coop_like(coopvec) IS 'query: like this embedding in every attribute';
 COMMENT ON FUNCTION coop_like(coopvec, text[]) IS 'query: like this embedding in these attributes; all else does not matter';
 
-CREATE FUNCTION coop_vector(numbers real[]) RETURNS coopvec
-    AS 'MODULE_PATHNAME', 'coop_vector_wrapper' LANGUAGE C STABLE STRICT PARALLEL SAFE COST 1000
+-- Arrays of all numbers become a double precision[] implicitly. With a second function for real[], an untyped parameter would be ambiguous.
+CREATE FUNCTION coop_vector(numbers double precision[]) RETURNS coopvec
+    AS 'MODULE_PATHNAME', 'coop_vector_float8_wrapper' LANGUAGE C STABLE STRICT PARALLEL SAFE COST 1000
     SUPPORT coop_fold_support;
-CREATE FUNCTION coop_vector(numbers real[], model text) RETURNS coopvec
-    AS 'MODULE_PATHNAME', 'coop_vector_of_wrapper' LANGUAGE C STABLE STRICT PARALLEL SAFE COST 1000
+CREATE FUNCTION coop_vector(numbers double precision[], model text) RETURNS coopvec
+    AS 'MODULE_PATHNAME', 'coop_vector_float8_of_wrapper' LANGUAGE C STABLE STRICT PARALLEL SAFE COST 1000
     SUPPORT coop_fold_support;
-COMMENT ON FUNCTION coop_vector(real[]) IS
+COMMENT ON FUNCTION coop_vector(double precision[]) IS
     'the embedding of the default model with these numbers, which are stored as they are, without normalising; as many as all subspaces have dimensions';
-COMMENT ON FUNCTION coop_vector(real[], text) IS
+COMMENT ON FUNCTION coop_vector(double precision[], text) IS
     'the embedding of a model with these numbers, which are stored as they are, without normalising; as many as all subspaces have dimensions';
-
--- Explicit only, because only the user knows which model the numbers come from.
-CREATE CAST (real[] AS coopvec) WITH FUNCTION coop_vector(real[]);
-COMMENT ON CAST (real[] AS coopvec) IS 'an embedding of the default model, as by coop_vector(real[]); explicit only';

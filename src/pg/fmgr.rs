@@ -53,6 +53,12 @@ impl Call {
         (!arg.isnull).then_some(arg.value)
     }
 
+    /// How many arguments were passed.
+    pub fn count(self) -> i16 {
+        // SAFETY: the call's record lives until the function has returned.
+        unsafe { (*self.0).nargs }
+    }
+
     /// Makes the result NULL.
     pub fn null(self) -> pg_sys::Datum {
         // SAFETY: the call's record lives until the function has returned; PostgreSQL reads the flag then.

@@ -13,12 +13,14 @@
 //! | `diversity` | [`diverse`]: variety among the nearest |
 //! | `mean` | [`EmbeddingMean`], the state of `avg(coopvec)` |
 //! | `text_format`, `binary_format` | how both are written and read |
+//! | `json_format` | how both are written as JSON |
 //! | `task_layout` | [`TaskLayout`]: which part of an embedding answers which question, for training and evaluation |
 
 mod binary_format;
 mod distance;
 mod diversity;
 mod embedding;
+mod json_format;
 mod layout;
 mod mean;
 mod query;
@@ -30,6 +32,7 @@ pub use distance::{
 };
 pub use diversity::diverse;
 pub use embedding::{normalize_subspaces, Embedding, EmbeddingRef};
+pub use json_format::{EmbeddingJson, QueryJson};
 pub use layout::{Layout, MAX_DIMENSIONS};
 pub use mean::EmbeddingMean;
 pub use query::{Query, QueryRef};

@@ -1,6 +1,6 @@
 //! The text formats of embeddings and queries, which round-trip exactly.
 //!
-//! An embedding is `KxN@fingerprint:[v,v,...]`, say `2x2@0000002a:[0.6,0.8,1,0]`. A query names its constant and,
+//! An embedding is `KxN@fingerprint:[v,v,...]`, say `2x2@0000002a:[0.6,0.8,1,0]`, or the numbers alone where the model is known. A query names its constant and,
 //! for each subspace of positive weight, weight and target: `2x2@0000002a:{0;1:2*[0.6,0.8]}`.
 //!
 //! Both can also be written as `\x` and the hexadecimal digits of their binary format, as PostgreSQL's bytea: illegible, but many
@@ -20,6 +20,9 @@ mod tests;
 
 /// The prefix of the hexadecimal format.
 const HEX: &str = "\\x";
+
+/// The form of an embedding without its model.
+const BARE_LIST: &str = "[0.1,0.2,...]";
 
 impl EmbeddingRef<'_> {
     /// Encodes the hexadecimal format.
@@ -54,7 +57,7 @@ impl fmt::Display for QueryRef<'_> {
 }
 
 /// Writes `[v,v,...]`.
-fn write_list<T>(
+pub(super) fn write_list<T>(
     f: &mut fmt::Formatter<'_>,
     values: &[T],
     one: impl Fn(&mut fmt::Formatter<'_>, &T) -> fmt::Result,
@@ -71,7 +74,7 @@ fn write_list<T>(
 
 /// Writes the shortest decimal that reads back as the same half-precision number. It is half as long as that of the same
 /// number in single precision, because five digits tell any two half-precision numbers apart.
-fn write_half(f: &mut fmt::Formatter<'_>, value: f16) -> fmt::Result {
+pub(super) fn write_half(f: &mut fmt::Formatter<'_>, value: f16) -> fmt::Result {
     let bits = value.to_bits() & 0x7fff;
     let magnitude = f64::from(f16::from_bits(bits));
     // Start with as many decimals as are still coarser than the number's last bit, 2^(exponent - 25): of these at most one
@@ -110,6 +113,24 @@ fn write_half(f: &mut fmt::Formatter<'_>, value: f16) -> fmt::Result {
     f.write_str(str::from_utf8(&text[at..]).map_err(|_| fmt::Error)?)
 }
 
+impl Embedding {
+    /// Whether a text is of the form `[v,v,...]`, without a model.
+    pub fn is_bare_list(text: &str) -> bool {
+        text.trim_start().starts_with('[')
+    }
+
+    /// Parses `[v,v,...]` as an embedding of this layout.
+    ///
+    /// # Errors
+    /// [`Kind::InvalidText`] for another form, or another number of numbers.
+    pub fn from_bare_list(layout: Layout, text: &str) -> Result<Self> {
+        let malformed = || malformed("coopvec", text, BARE_LIST);
+        let values = parse_numbers(text.trim(), layout, layout.dimensions(), f16::from_f64)
+            .ok_or_else(malformed)??;
+        Self::from_f16(layout, values).map_err(of_text)
+    }
+}
+
 impl FromStr for Embedding {
     type Err = Error;
 
@@ -117,7 +138,11 @@ impl FromStr for Embedding {
         if let Some(digits) = text.trim().strip_prefix(HEX) {
             return from_hex("coopvec", digits, Embedding::from_bytes);
         }
-        let malformed = || malformed("coopvec", text, "8x50@1a2b3c4d:[0.1,0.2,...]");
+        let malformed = || match text.trim_start().starts_with('{') {
+            true => malformed("coopvec", text, BARE_LIST)
+                .hint("Pass an array as what it is: ARRAY[0.1,0.2,...], or $1::float8[]."),
+            false => malformed("coopvec", text, "8x50@1a2b3c4d:[0.1,0.2,...]"),
+        };
         let (layout, body) = parse_layout(text.trim()).ok_or_else(malformed)?;
         let layout = layout?;
         let values =

@@ -15,8 +15,8 @@ if ! has "$python" "$@"; then
     python=$PWD/target/bench-venv/bin/python
     if ! has "$python" "$@"; then
         [ -x "$python" ] || python3 -m venv target/bench-venv >&2
-        # The module PIL comes with the package pillow.
-        "$python" -m pip install --quiet $(echo "$*" | sed 's/\bPIL\b/pillow/') >&2
+        # The module PIL comes with the package pillow; psycopg with its own copy of libpq.
+        "$python" -m pip install --quiet $(echo "$*" | sed 's/\bPIL\b/pillow/; s/\bpsycopg\b/psycopg[binary]/') >&2
     fi
 fi
 echo "$python"

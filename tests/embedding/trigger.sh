@@ -19,6 +19,12 @@ expect 'a changed one is' '10' "$(right kept)"
 ask -c "UPDATE kept SET image = NULL WHERE id = 5"
 expect 'without an image there is no embedding' '' "$(value 'emb FROM kept WHERE id = 5')"
 expect_error 'a bad image is an error of the statement' 'not an image in a known format' -c "INSERT INTO kept VALUES (1001, 'no image')"
+ask -c "CREATE TABLE sized (image bytea, emb coopvec(650))" -c "CREATE DOMAIN small AS coopvec(10)" -c "CREATE TABLE smaller (image bytea, emb small)" \
+  -c "CREATE TRIGGER embed BEFORE INSERT ON sized FOR EACH ROW EXECUTE FUNCTION coop_embed_trigger('image', 'emb')" \
+  -c "CREATE TRIGGER embed BEFORE INSERT ON smaller FOR EACH ROW EXECUTE FUNCTION coop_embed_trigger('image', 'emb')" \
+  -c "INSERT INTO sized SELECT image FROM products LIMIT 1"
+expect 'a column of coopvec(650) takes embeddings of 650 dimensions' 1 "$(value 'count(emb) FROM sized')"
+expect_error 'and one of another number, of a domain too, refuses them' 'expected 10 dimensions, not 650' -c "INSERT INTO smaller SELECT image FROM products LIMIT 1"
 trigger() { echo "BEGIN; CREATE OR REPLACE TRIGGER wrong $1 EXECUTE FUNCTION coop_embed_trigger($2); INSERT INTO few (id, image) VALUES (0, '')"; }
 expect_error 'a trigger without two columns is an error' 'takes the names of two columns' -c "$(trigger 'BEFORE INSERT ON few FOR EACH ROW' "'image'")"
 expect_error 'so is one with a column that does not exist' 'column "photo" of relation "few" does not exist' -c "$(trigger 'BEFORE INSERT ON few FOR EACH ROW' "'photo', 'emb'")"

@@ -15,12 +15,12 @@ ALTER TABLE products SET SCHEMA shop;
 SELECT coop_define_category('ball', avg(emb)) FROM shop.products WHERE name ~ 'ball';
 CREATE TABLE texts (id int PRIMARY KEY, emb coopvec, query coopquery, note text);
 CREATE TABLE binaries (LIKE texts INCLUDING ALL);
-CREATE TABLE whole (id int, emb coopvec);
+CREATE TABLE whole (id int, emb coopvec, query coopquery);
 ALTER TABLE whole REPLICA IDENTITY FULL;
 INSERT INTO texts SELECT id, emb, 2 * emb::coopquery, name FROM shop.products WHERE id <= 40;
 INSERT INTO texts VALUES (1000, NULL, NULL, NULL);
 INSERT INTO binaries SELECT * FROM texts;
-INSERT INTO whole SELECT id, emb FROM texts;
+INSERT INTO whole SELECT id, emb, query FROM texts;
 CREATE PUBLICATION as_text FOR TABLE texts, whole;
 CREATE PUBLICATION as_binary FOR TABLE binaries;
 SQL
@@ -34,15 +34,15 @@ subscriber <<SQL
 CREATE EXTENSION coopembed;
 CREATE TABLE texts (id int PRIMARY KEY, emb coopvec, query coopquery, note text);
 CREATE TABLE binaries (LIKE texts INCLUDING ALL);
-CREATE TABLE whole (id int, emb coopvec);
+CREATE TABLE whole (id int, emb coopvec, query coopquery);
 CREATE INDEX texts_emb ON texts USING coop (emb) WITH (tail_rows = 64);
 CREATE INDEX binaries_emb ON binaries USING coop (emb) WITH (tail_rows = 64);
 CREATE SUBSCRIPTION as_text CONNECTION 'host=$SCRATCH dbname=postgres user=postgres' PUBLICATION as_text WITH (binary = false);
 CREATE SUBSCRIPTION as_binary CONNECTION 'host=$SCRATCH dbname=postgres user=postgres' PUBLICATION as_binary WITH (binary = true);
 SQL
 rows() { # TABLE: every byte of it
-  echo "SELECT md5(string_agg(id || ' ' || coalesce(coopvec_send(emb)::text, '') $([ "$1" = whole ] ||
-    echo "|| coalesce(coopquery_send(query)::text, '') || coalesce(note, '')"), ',' ORDER BY id)) FROM $1"
+  echo "SELECT md5(string_agg(id || ' ' || coalesce(coopvec_send(emb)::text, '') || coalesce(coopquery_send(query)::text, '') $([ "$1" = whole ] ||
+    echo "|| coalesce(note, '')"), ',' ORDER BY id)) FROM $1"
 }
 alike() { [ "$(ask -c "$(rows "$1")")" = "$(subscriber -c "$(rows "$1")")" ]; }
 for table in texts binaries whole; do until_true "the first rows of $table" alike "$table"; done
@@ -55,12 +55,15 @@ INSERT INTO binaries SELECT 2000 + i, emb, emb, 'new' FROM binaries, generate_se
 UPDATE texts t SET emb = p.emb, query = coop_category_query('ball') FROM shop.products p WHERE p.id = t.id + 20 AND t.id < 20;
 UPDATE binaries t SET emb = p.emb, query = coop_category_query('ball') FROM shop.products p WHERE p.id = t.id + 20 AND t.id < 20;
 UPDATE whole w SET emb = p.emb FROM shop.products p WHERE p.id = w.id + 20 AND w.id < 20;
+UPDATE whole SET query = query + coop_category_query('ball') WHERE id BETWEEN 15 AND 24;
+UPDATE whole SET query = NULL WHERE id = 5;
+UPDATE whole SET query = coop_like(emb, 'hue') WHERE query IS NULL AND id < 1000;
 DELETE FROM texts WHERE id BETWEEN 25 AND 30;
 DELETE FROM binaries WHERE id BETWEEN 25 AND 30;
 DELETE FROM whole WHERE id BETWEEN 25 AND 30;
 SQL
 for table in texts binaries whole; do until_true "the changes of $table" alike "$table"; done
-ok 'changes follow, with a key and by the whole row'
+ok 'changes follow, with a key and by the whole row, which is found by its embedding and its query'
 expect 'the indexes of the subscriber are sound' 't|t' "$(subscriber -c "SELECT coop_index_check('texts_emb') = (SELECT count(*) FROM texts),
   coop_index_check('binaries_emb') = (SELECT count(*) FROM binaries)")"
 expect 'without a model embeddings can be compared, and attribute values are an error' 'no model is loaded' \

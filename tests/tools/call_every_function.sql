@@ -8,7 +8,9 @@ INSERT INTO samples VALUES
     ('', 'coopquery', '(SELECT query FROM shop.query)'),
     ('', 'coopquery[]', 'ARRAY[(SELECT query FROM shop.query)]'),
     ('', 'cstring', NULL), ('', 'boolean', 'true'), ('', 'integer', '1'), ('', 'bigint', '1'), ('', 'double precision', '2'),
-    ('', 'integer[]', '''{1,1,1}'''), ('', 'double precision[]', '''{1,1,1}'''), ('', 'text[]', '''{hue}'''), ('', 'real[]', 'shop.numbers()'),
+    ('', 'integer[]', 'CAST(shop.numbers() AS pg_catalog.int4[])'), ('', 'smallint[]', 'CAST(shop.numbers() AS pg_catalog.int2[])'),
+    ('', 'bigint[]', 'CAST(shop.numbers() AS pg_catalog.int8[])'), ('', 'numeric[]', 'CAST(shop.numbers() AS pg_catalog.numeric[])'),
+    ('', 'double precision[]', 'CAST(shop.numbers() AS pg_catalog.float8[])'), ('', 'text[]', '''{hue}'''), ('', 'real[]', 'shop.numbers()'),
     ('', 'oid[]', '''{}'''), ('', 'interval', '''1 s'''), ('', 'anyelement', 'CAST(NULL AS shop.products)'), ('', 'regtype', '''shop.products'''),
     ('', 'anycompatible', '60'), ('from_id', 'anycompatible', '1'), ('state', 'double precision[]', '''{1,1,1}'''),
     ('rel', 'regclass', '''shop.products'''), ('tab', 'regclass', '''shop.products'''), ('part', 'regclass', '''shop.products'''),
@@ -39,7 +41,9 @@ INSERT INTO special VALUES
     ('coop_drop_category(text)', '''ours'''), ('coop_drop_category(text, text)', '''ours'', ''emoji'''), ('coop_drop_model(text)', '''emoji'''),
     ('coop_set_default_model(text)', '''emoji'''),
     ('coop_load_model(text, text)', '''other'', ''MODEL'''), ('coop_load_model(text, text, bytea)', NULL),
-    ('coop_vector(real[], text)', 'shop.numbers(), ''emoji'''),
+    ('coopvec(coopvec, integer, boolean)', '(SELECT emb FROM shop.products WHERE id OPERATOR(pg_catalog.=) 1), 650, true'),
+    ('coop_vector(double precision[], text)', 'shop.numbers(), ''emoji'''),
+    ('coopembed.coop_vector(real[], text)', 'shop.numbers(), ''emoji'''),
     ('coop_attr_query(text, bigint)', '''skin_tone'', 5'), ('coop_attr_query(text, bigint, text)', '''skin_tone'', 5, ''emoji'''),
     ('coop_replace(coopvec, text, bigint)', '(SELECT emb FROM shop.products WHERE id OPERATOR(pg_catalog.=) 1), ''skin_tone'', 5'),
     ('coop_drop_synonym(text)', '''ours'''), ('coop_drop_synonym(text, text)', '''ours'', ''emoji'''),
@@ -89,7 +93,7 @@ SELECT signature AS what, format(CASE WHEN prokind = 'p' THEN 'CALL %s(%s)' WHEN
     cardinality(types) = 0 OR COALESCE(special, found) IS NOT NULL AS known
 FROM arguments
 -- Those that only PostgreSQL itself can call: with values of type internal, as triggers, for text.
-WHERE NOT EXISTS (SELECT FROM unnest(types) t WHERE t IN ('internal'::regtype, 'cstring'::regtype)) AND signature NOT IN ('coop_embed_trigger()', 'coopembed.knn_check_row()')
+WHERE NOT EXISTS (SELECT FROM unnest(types) t WHERE t IN ('internal'::regtype, 'cstring'::regtype, 'cstring[]'::regtype)) AND signature NOT IN ('coop_embed_trigger()', 'coopembed.knn_check_row()')
 UNION ALL
 SELECT oid::regoperator::text, format('SELECT %s OPERATOR(%I.%s) %s', l.value, (SELECT nspname FROM pg_namespace n WHERE n.oid = oprnamespace), oprname, r.value), true
 FROM members m JOIN pg_operator o ON m.classid = 'pg_operator'::regclass AND o.oid = m.objid

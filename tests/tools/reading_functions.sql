@@ -14,7 +14,11 @@ SELECT pg_catalog.md5(pg_catalog.concat_ws(' ', :ext.coop_like(emb), :ext.coop_l
     :ext.coop_replace(emb, :green), :ext.coop_blend(emb, emb, 'hue'), :ext.coop_subspace(emb, 'hue'), :ext.coop_tags(emb),
     CAST(emb AS :ext.coopquery), CAST(emb AS pg_catalog.float4[]), :ext.coop_vector(CAST(emb AS pg_catalog.float4[])),
     :ext.coop_vector(CAST(emb AS pg_catalog.float4[]), 'emoji'), :green OPERATOR(:ext.+) (2.0::pg_catalog.float8 OPERATOR(:ext.*) :green),
-    emb OPERATOR(:ext.=) emb)) FROM shop.products ORDER BY id LIMIT 2;
+    emb OPERATOR(:ext.=) emb, CAST(emb AS pg_catalog.jsonb), CAST(:green AS pg_catalog.jsonb), CAST(CAST(emb AS pg_catalog.float8[]) AS :ext.coopvec),
+    CAST(CAST(emb AS pg_catalog.numeric[]) AS :ext.coopvec), CAST(emb AS :ext.coopvec(650)), CAST('[' OPERATOR(pg_catalog.||)
+    pg_catalog.array_to_string(CAST(emb AS pg_catalog.float4[]), ',') OPERATOR(pg_catalog.||) ']' AS :ext.coopvec), :ext.coop_model(emb))) FROM shop.products ORDER BY id LIMIT 2;
+SELECT id, emb OPERATOR(:ext.<->) CAST(emb AS pg_catalog.float8[]) FROM shop.products ORDER BY emb USING OPERATOR(:ext.<) LIMIT 2;
+SELECT pg_catalog.count(DISTINCT emb), pg_catalog.md5(CAST(:ext.sum(CAST(emb AS :ext.coopquery) ORDER BY id) AS pg_catalog.text)) FROM shop.products;
 SELECT id, e.* FROM shop.products, :ext.coop_explain(emb, :green) e ORDER BY id LIMIT 5;
 SELECT id, e.* FROM shop.products, :ext.coop_explain(emb, emb) e ORDER BY id LIMIT 5;
 SELECT id, p.* FROM shop.products, :ext.coop_predict(emb, 'hue') p ORDER BY id LIMIT 5;

@@ -1,10 +1,12 @@
-//! Functions that list what is loaded: `coop_models()`, `coop_attributes()`, `coop_attribute_values()`, `coop_categories()`.
+//! Functions that list what is loaded: `coop_models()`, `coop_attributes()`, `coop_attribute_values()`, `coop_categories()`; and
+//! `coop_model()`, the model of an embedding.
 
 use super::catalog_select::CatalogSelect;
 use super::default_model::{default_model, model};
 use super::lookup::check_attribute;
+use super::model_entry::name_of_model;
 use crate::model::backbone_and_input_size;
-use crate::pg::{guc, text, OrReport, Text};
+use crate::pg::{guc, text, CoopVec, OrReport, Text};
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
@@ -84,6 +86,12 @@ fn coop_models() -> TableIterator<
         )
     });
     TableIterator::new(rows)
+}
+
+/// The name of the model that made an embedding; NULL if it is not loaded.
+#[pg_extern(sql = false)]
+fn coop_model(embedding: CoopVec<'_>) -> Option<Text<'static>> {
+    name_of_model(embedding.view().layout).or_report().map(Text::from)
 }
 
 fn attributes(model_name: Option<&str>) -> Vec<(i32, Text<'static>, bool, i64)> {

@@ -8,7 +8,7 @@
 //! | `model_entry.rs` | a model's row, found by its name or by an embedding's fingerprint |
 //! | `default_model.rs` | which model is meant: the named one, the setting's, or the database's default; `coop_set_default_model()` |
 //! | `lookup.rs` | from names to queries and subspaces; tags; a model's files |
-//! | `list_functions.rs` | `coop_models()`, `coop_attributes()`, `coop_attribute_values()`, `coop_categories()` |
+//! | `list_functions.rs` | `coop_models()`, `coop_model()`, `coop_attributes()`, `coop_attribute_values()`, `coop_categories()` |
 //! | `load_model.rs` | `coop_load_model()`, `coop_drop_model()` |
 //! | `user_vocabulary.rs` | `coop_define_attribute_value()`, `coop_define_category()` and their opposites |
 //! | `vocabulary.rs`, `synonyms.rs` | words of descriptions, and users' synonyms of them: `coop_define_synonym()` |

@@ -55,14 +55,23 @@ pub fn find(name: &str) -> Result<Option<ModelEntry>> {
     BY_NAME.first(&[text::datum(name)], entry).transpose()
 }
 
+/// The loaded model with the fingerprint of this layout, or `None`.
+fn find_by_fingerprint(layout: Layout) -> Result<Option<ModelEntry>> {
+    let fingerprint = format!("{:08x}", layout.fingerprint());
+    BY_FINGERPRINT.first(&[text::datum(&fingerprint)], entry).transpose()
+}
+
+/// The name of the loaded model that made an embedding with this layout; `None` if it is not loaded.
+pub fn name_of_model(layout: Layout) -> Result<Option<String>> {
+    Ok(find_by_fingerprint(layout)?.filter(|found| found.layout == layout).map(|found| found.name))
+}
+
 /// The loaded model that made an embedding with this layout, found by its fingerprint.
 ///
 /// # Errors
 /// [`Kind::UnknownName`] if it is not loaded.
 pub fn model_with_fingerprint(layout: Layout) -> Result<ModelEntry> {
-    let fingerprint = format!("{:08x}", layout.fingerprint());
-    let found = BY_FINGERPRINT.first(&[text::datum(&fingerprint)], entry).transpose()?;
-    match found {
+    match find_by_fingerprint(layout)? {
         Some(found) if found.layout == layout => Ok(found),
         Some(other) => Err(Error::new(Kind::Mismatch, format!("the embedding is not one of model \"{}\"", other.name))
             .detail(format!("The embedding is of model {layout}, \"{}\" is model {}.", other.name, other.layout))),

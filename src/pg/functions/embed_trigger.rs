@@ -4,6 +4,7 @@ use super::embed::embed;
 use crate::error::{Error, Kind, Result};
 use crate::pg::encoding;
 use crate::pg::fmgr::{fmgr_functions, Call};
+use crate::pg::types::check_dimensions;
 use crate::pg::{statement, text, CoopVec, OrReport};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
@@ -33,6 +34,8 @@ struct TriggerEvent {
     image: i32,
     /// Number of the embedding's column, of type coopvec.
     emb: i32,
+    /// The type modifier of that column, or of the type under its domain.
+    emb_modifier: i32,
     model: Option<String>,
 }
 
@@ -73,12 +76,14 @@ fn trigger_event(call: Call) -> Result<TriggerEvent> {
     let (relation, descriptor) = unsafe { ((*data.tg_relation).rd_id, (*data.tg_relation).rd_att) };
     // SAFETY: `flinfo` describes the function that is called, whose schema is looked up by oid.
     let schema = unsafe { pg_sys::get_func_namespace((*(*call.0).flinfo).fn_oid) };
+    let emb = column(relation, descriptor, emb, coopvec_type(schema), "embeddings", "coopvec")?;
     Ok(TriggerEvent {
         old: if update { data.tg_trigtuple } else { std::ptr::null_mut() },
         new: if update { data.tg_newtuple } else { data.tg_trigtuple },
         descriptor,
         image: column(relation, descriptor, image, pg_sys::BYTEAOID, "images", "bytea")?,
-        emb: column(relation, descriptor, emb, coopvec_type(schema), "embeddings", "coopvec")?,
+        emb,
+        emb_modifier: modifier(relation, emb),
         model,
     })
 }
@@ -113,7 +118,9 @@ impl TriggerEvent {
         let emb = image.and_then(|image| {
             // SAFETY: a value of a bytea column, and so a varlena; it lives as long as the row.
             let bytes = unsafe { pgrx::varlena::varlena_to_byte_slice(detoasted(image)) };
-            CoopVec::from(embed(bytes, self.model.as_deref()).or_report()).into_datum()
+            let emb = embed(bytes, self.model.as_deref()).or_report();
+            check_dimensions(emb.layout(), self.emb_modifier).or_report();
+            CoopVec::from(emb).into_datum()
         });
         let (mut column, mut null) = (self.emb, emb.is_none());
         let mut emb = emb.unwrap_or_else(pg_sys::Datum::null);
@@ -192,6 +199,24 @@ fn column(
     Err(Error::new(Kind::Mismatch, message)
         .detail(format!("Its type is {found}, expected {type_name}."))
         .hint(USAGE))
+}
+
+/// The type modifier of a column, or of the type under its domain.
+fn modifier(relation: pg_sys::Oid, column: i32) -> i32 {
+    let (mut type_oid, mut modifier, mut collation) = (pg_sys::InvalidOid, -1, pg_sys::InvalidOid);
+    // SAFETY: two lookups in system caches, of a column that exists.
+    unsafe {
+        let number = column as pg_sys::AttrNumber;
+        pg_sys::get_atttypetypmodcoll(
+            relation,
+            number,
+            &raw mut type_oid,
+            &raw mut modifier,
+            &raw mut collation,
+        );
+        pg_sys::getBaseTypeAndTypmod(type_oid, &raw mut modifier);
+    }
+    modifier
 }
 
 /// The type `coopvec` of the schema in which the extension's functions are.

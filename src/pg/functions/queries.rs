@@ -7,6 +7,8 @@ use crate::memory;
 use crate::pg::catalog::{absence_query, attribute_query, category_query, model, subspaces_of};
 use crate::pg::{CoopQuery, CoopVec, OrReport, Text};
 use crate::space::{Embedding, Query};
+use half::f16;
+use pgrx::datum::UnboxDatum;
 use pgrx::prelude::*;
 
 extension_sql_file!(
@@ -69,28 +71,41 @@ fn like(embedding: &CoopVec<'_>, attributes: &VariadicArray<'_, Text<'_>>) -> Re
     Query::like(embedding, &subspaces_of(embedding.layout, &attribute_list(attributes)?)?)
 }
 
-/// Makes an embedding of the default model from K·n numbers. They are not normalised: the network's embeddings have subspaces of unit
+/// Makes an embedding of the default model from K·n numbers, which are rounded to half precision. They are not normalised: the network's embeddings have subspaces of unit
 /// length, and whoever calls this decides whether theirs do.
+#[pg_extern(sql = false)]
+fn coop_vector_float8(numbers: Array<'_, f64>) -> CoopVec<'static> {
+    vector(&numbers, None).or_report().into()
+}
+
+/// [`coop_vector_float8`] for a named model.
+#[pg_extern(sql = false)]
+fn coop_vector_float8_of(numbers: Array<'_, f64>, model: Text<'_>) -> CoopVec<'static> {
+    vector(&numbers, Some(&model)).or_report().into()
+}
+
+/// The cast of a `real[]`.
 #[pg_extern(sql = false)]
 fn coop_vector(numbers: Array<'_, f32>) -> CoopVec<'static> {
     vector(&numbers, None).or_report().into()
 }
 
-/// [`coop_vector`] for a named model.
+/// The cast of a `real[]` for a named model: `coop_vector()` of version 0.2.0.
 #[pg_extern(sql = false)]
 fn coop_vector_of(numbers: Array<'_, f32>, model: Text<'_>) -> CoopVec<'static> {
     vector(&numbers, Some(&model)).or_report().into()
 }
 
-fn vector(numbers: &Array<'_, f32>, model_name: Option<&str>) -> Result<Embedding> {
+fn vector<T>(numbers: &Array<'_, T>, model_name: Option<&str>) -> Result<Embedding>
+where
+    T: Into<f64> + for<'a> UnboxDatum<As<'a> = T> + 'static,
+{
     let null = || Error::new(Kind::InvalidParameter, "numbers of an embedding must not be null");
     let mut list = memory::with_capacity(numbers.len())?;
     for number in numbers.iter() {
-        list.push(number.ok_or_else(null)?);
+        list.push(f16::from_f64(number.ok_or_else(null)?.into()));
     }
-    // For the copy in half precision.
-    memory::headroom(numbers.len() * size_of::<f32>())?;
-    Embedding::from_f32(model(model_name)?.layout, &list)
+    Embedding::from_f16(model(model_name)?.layout, list)
 }
 
 #[cfg(any(test, feature = "pg_test"))]

@@ -1,4 +1,4 @@
-//! The aggregate `avg(coopvec)`. `sql/current/aggregates.sql` declares it.
+//! The aggregate `avg(coopvec)`. `sql/current/aggregates.sql` declares it, and `sum(coopquery)`, which needs no code of its own.
 //!
 //! The state, a running sum, lies in the aggregate's memory context, where PostgreSQL counts it against `work_mem` and frees it with
 //! the group, error or not.
@@ -11,7 +11,11 @@ use crate::space::{EmbeddingMean, Layout};
 use pgrx::pg_sys::{self, Datum};
 use pgrx::prelude::*;
 
-pgrx::extension_sql_file!("../../../sql/current/aggregates.sql", name = "aggregates", requires = ["types"]);
+pgrx::extension_sql_file!(
+    "../../../sql/current/aggregates.sql",
+    name = "aggregates",
+    requires = ["operators"]
+);
 
 fmgr_functions! {
     /// SFUNC: adds one row to the state.

@@ -3,32 +3,81 @@
 //! That script comes first in the extension's script (`bootstrap`), with its functions declared by hand, so that every `#[pg_extern]` of
 //! the crate may name the types without a `requires`.
 
+use super::check_dimensions;
 use crate::error::{Error, Kind, Result};
+use crate::pg::catalog::model;
 use crate::pg::ereport::raise;
+use crate::pg::fmgr::{fmgr_functions, Call};
 use crate::pg::guc::{self, Output};
 use crate::pg::{CoopQuery, CoopVec, OrReport};
-use crate::space::{Embedding, Query};
+use crate::space::{Embedding, Layout, Query};
 use pgrx::datum::Internal;
-use pgrx::pg_sys;
+use pgrx::pg_sys::{self, Datum};
 use pgrx::prelude::*;
 use std::ffi::{CStr, CString};
 
 pgrx::extension_sql_file!("../../../sql/current/types.sql", name = "types", bootstrap);
 
-#[pg_extern(sql = false)]
-fn coopvec_in(text: &CStr) -> CoopVec<'static> {
-    ascii(text, "coopvec").and_then(str::parse::<Embedding>).or_report().into()
+fmgr_functions! {
+    /// Declared with a cstring, an oid and the type modifier.
+    fn coopvec_in_wrapper(call) {
+        // SAFETY: declared STRICT with a cstring first, which outlives the call.
+        let text = unsafe { CStr::from_ptr(call.arg(0).cast_mut_ptr()) };
+        fitting(embedding_of_text(text), call).or_report()
+    }
+
+    /// Declared with an internal, an oid and the type modifier.
+    fn coopvec_recv_wrapper(call) {
+        // SAFETY: PostgreSQL calls a type's receive function with a StringInfo first, which outlives the call.
+        let embedding = Embedding::from_bytes(unsafe { message_bytes(call.arg(0)) });
+        fitting(embedding, call).or_report()
+    }
 }
+
+/// The embedding as a datum, if it fits the type modifier of the call of an input or receive function.
+fn fitting(embedding: Result<Embedding>, call: Call) -> Result<Datum> {
+    let embedding = embedding?;
+    // PostgreSQL passes three arguments to these functions. Only who calls that of version 0.2.0, declared with one argument, as a function
+    // passes no modifier.
+    if call.count() > 2 {
+        // SAFETY: there is a third argument: PostgreSQL passes the modifier, an integer.
+        check_dimensions(embedding.layout(), unsafe { call.arg(2) }.value() as i32)?;
+    }
+    Ok(CoopVec::from(embedding).into_datum().unwrap_or_else(|| call.null()))
+}
+
+/// Parses the text form, or the bare numbers of an embedding of the default model: `[0.1,0.2,...]`. What is written out always names its
+/// model, so that a dump can be read into any database.
+fn embedding_of_text(text: &CStr) -> Result<Embedding> {
+    let text = ascii(text, "coopvec")?;
+    if Embedding::is_bare_list(text) {
+        Embedding::from_bare_list(default_layout()?, text)
+    } else {
+        text.parse()
+    }
+}
+
+/// The layout of the default model, which text without a model is of.
+fn default_layout() -> Result<Layout> {
+    // SAFETY: reads the session's state.
+    if !unsafe { pg_sys::ActiveSnapshotSet() } {
+        return Err(Error::new(
+            Kind::InvalidParameter,
+            "the default model cannot be looked up outside of a statement",
+        )
+        .hint(NAME_THE_MODEL));
+    }
+    model(None).map(|model| model.layout).map_err(|error| {
+        let hint = error.hint.as_deref().map_or_else(String::new, |hint| format!("{hint} "));
+        error.hint(format!("{hint}{NAME_THE_MODEL}"))
+    })
+}
+
+const NAME_THE_MODEL: &str = "Or name the model with the numbers: 8x50@1a2b3c4d:[0.1,0.2,...].";
 
 #[pg_extern(sql = false)]
 fn coopvec_out(v: CoopVec<'_>) -> CString {
     output(|| v.view().to_string(), || v.view().to_hex())
-}
-
-#[pg_extern(sql = false)]
-fn coopvec_recv(message: Internal) -> CoopVec<'static> {
-    // SAFETY: PostgreSQL calls a type's receive function with a StringInfo.
-    Embedding::from_bytes(unsafe { message_bytes(message) }).or_report().into()
 }
 
 #[pg_extern(sql = false)]
@@ -48,6 +97,9 @@ fn coopquery_out(q: CoopQuery<'_>) -> CString {
 
 #[pg_extern(sql = false)]
 fn coopquery_recv(message: Internal) -> CoopQuery<'static> {
+    let Some(message) = message.unwrap() else {
+        raise(Error::new(Kind::Internal, "a receive function was called without a message"))
+    };
     // SAFETY: PostgreSQL calls a type's receive function with a StringInfo.
     Query::from_bytes(unsafe { message_bytes(message) }).or_report().into()
 }
@@ -77,13 +129,10 @@ fn output(decimal: impl Fn() -> String, hex: impl Fn() -> String) -> CString {
 ///
 /// # Safety
 /// `message` must be the StringInfo that PostgreSQL passes to a receive function, and outlive the result.
-unsafe fn message_bytes<'a>(message: Internal) -> &'a [u8] {
-    let Some(datum) = message.unwrap() else {
-        raise(Error::new(Kind::Internal, "a receive function was called without a message"))
-    };
+unsafe fn message_bytes<'a>(message: Datum) -> &'a [u8] {
     // SAFETY: the caller promises a StringInfo that outlives the result; it has `len` bytes at `data`, and `cursor` lies within.
     unsafe {
-        let buffer = &mut *datum.cast_mut_ptr::<pg_sys::StringInfoData>();
+        let buffer = &mut *message.cast_mut_ptr::<pg_sys::StringInfoData>();
         let rest = buffer.data.cast::<u8>().add(buffer.cursor as usize);
         let length = buffer.len - buffer.cursor;
         buffer.cursor = buffer.len;

@@ -1,4 +1,4 @@
-//! Distances, the algebra of queries, and casts. `sql/current/operators.sql` declares them.
+//! Distances, the algebra of queries, and the cast of an embedding to a query. `sql/current/operators.sql` declares them.
 //!
 //! A distance is computed once for each row of a scan: it takes its arguments where they lie, allocates nothing and
 //! calls into PostgreSQL only to fetch a value that is stored out of line.
@@ -103,11 +103,6 @@ fn coopquery_scaled(q: CoopQuery<'_>, s: f64) -> CoopQuery<'static> {
 fn coopvec_to_query(e: CoopVec<'_>) -> CoopQuery<'static> {
     let e = e.view();
     Query::superspace(e.layout, e.to_f32()).or_report().into()
-}
-
-#[pg_extern(sql = false)]
-fn coopvec_to_float4_array(e: CoopVec<'_>) -> Vec<f32> {
-    e.view().to_f32()
 }
 
 #[cfg(any(test, feature = "pg_test"))]

@@ -78,6 +78,9 @@ FROM (VALUES
 DELETE FROM products;
 DROP INDEX products_emb;
 
+-- The model that made an embedding, where it is loaded.
+SELECT coop_model(emb), count(*) FROM (VALUES (coop_vector(array_fill(0::real, ARRAY[650]))), ('1x1@00000001:[1]'), (NULL)) t(emb) GROUP BY 1 ORDER BY 1;
+
 -- Embeddings of a model that is not loaded.
 SELECT coop_like('1x1@00000001:[1]', 'hue');
 SELECT coop_like(coop_vector(array_fill(0::real, ARRAY[650])), 'hues');

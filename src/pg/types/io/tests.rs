@@ -36,7 +36,7 @@ mod tests {
     fn malformed_text_is_an_error_that_shows_the_form() {
         let e = failure("SELECT '2x2@0000002a:[1,2,3]'::coopvec");
         assert_eq!((e.state.as_str(), e.message.as_str()), ("22P02", "expected 4 numbers, not 3"));
-        let e = failure("SELECT '[1,2,3]'::coopvec");
+        let e = failure("SELECT '1,2,3'::coopvec");
         assert_eq!(e.state, "22P02");
         assert!(e.hint.contains("8x50@1a2b3c4d:[0.1,0.2,...]"));
         assert_eq!(failure("SELECT '2x2@0000002a:{0}'::coopquery").state, "22P02");
