@@ -110,7 +110,7 @@ impl TriggerEvent {
         let emb = image.and_then(|image| {
             // SAFETY: a value of a bytea column, and so a varlena; it lives as long as the row.
             let bytes = unsafe { pgrx::varlena::varlena_to_byte_slice(detoasted(image)) };
-            CoopVec::from(embed(bytes, self.model.as_deref()).or_report()).into_datum()
+            CoopVec::from(embed(bytes, None, self.model.as_deref()).or_report()).into_datum()
         });
         let (mut column, mut null) = (self.emb, emb.is_none());
         let mut emb = emb.unwrap_or_else(pg_sys::Datum::null);
