@@ -6,6 +6,7 @@ use crate::pg::catalog::ModelEntry;
 use crate::pg::crop_box::crop_box;
 use crate::pg::inference::embed_request::embed_request;
 use crate::pg::spi_row::SpiRow;
+use crate::pg::text;
 use pgrx::pg_sys;
 
 /// The names of a table's columns.
@@ -51,4 +52,19 @@ pub fn row_request(row: &SpiRow, first: i32, model: &ModelEntry, priority: Prior
 pub fn row_error(columns: &str, key: &str, table: &str, error: Error) -> Error {
     let message = format!("row ({columns})=({key}) of {table} gets no embedding: {}", error.message);
     Error { message, ..error }
+}
+
+/// The name of an open relation for use in a statement: quoted and with its schema.
+pub fn qualified_name(relation: &pg_sys::RelationData) -> String {
+    // SAFETY: the relation is open, and its name is a C string. The schema's name is a copy, or null if the schema was dropped, which
+    // `catalog_name` accepts.
+    let (schema, name) = unsafe {
+        let class = &*relation.rd_rel;
+        (
+            text::catalog_name(pg_sys::get_namespace_name(class.relnamespace)),
+            text::catalog_name(class.relname.data.as_ptr()),
+        )
+    };
+    // Quoting only looks at ASCII characters, which are the same bytes in UTF-8 and in the database's encoding.
+    pgrx::spi::quote_qualified_identifier(schema, name)
 }

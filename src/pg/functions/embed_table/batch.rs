@@ -11,11 +11,10 @@ use crate::inference::{EmbedRequest, Priority};
 use crate::memory;
 use crate::pg::catalog::ModelEntry;
 use crate::pg::ereport::warn;
-use crate::pg::functions::row_image::{row_error, row_request, ImageColumns};
+use crate::pg::functions::row_image::{qualified_name, row_error, row_request, ImageColumns};
 use crate::pg::inference::embed_request::answer_timeout;
 use crate::pg::inference::pipeline::Pipeline;
 use crate::pg::prepared_statement::{server_c_string, PreparedStatement};
-use crate::pg::text;
 use crate::pg::CoopVec;
 use crate::space::Embedding;
 use pgrx::itemptr::u64_to_item_pointer;
@@ -73,8 +72,8 @@ impl<'m> EmbedBatch<'m> {
     ) -> Self {
         // SAFETY: the relation is closed and unlocked at the end of this function; the statements lock the table themselves.
         let relation = unsafe { PgRelation::with_lock(table, pg_sys::RowExclusiveLock as pg_sys::LOCKMODE) };
-        // Quoting only looks at ASCII characters, which are the same bytes in UTF-8 and in the database's encoding.
-        let name = pgrx::spi::quote_qualified_identifier(&schema_of(&relation), &name_of(&relation));
+        // SAFETY: the relation is open.
+        let name = qualified_name(unsafe { &*relation.as_ptr() });
         // SAFETY: the relation is open; the column is looked up by a C string that lives during the call.
         let (pages, image_type, emb_type) = unsafe {
             let fork = pg_sys::ForkNumber::MAIN_FORKNUM;
@@ -207,16 +206,6 @@ impl<'m> EmbedBatch<'m> {
         self.counts.failed += 1;
         warn(row_error(&self.key_names, &row.key, &self.table, error));
     }
-}
-
-fn name_of(relation: &PgRelation) -> String {
-    // SAFETY: the relation is open, and its name is a C string.
-    unsafe { text::catalog_name((*(*relation.as_ptr()).rd_rel).relname.data.as_ptr()) }
-}
-
-fn schema_of(relation: &PgRelation) -> String {
-    // SAFETY: the relation is open. The schema's name is a copy, or null if the schema was dropped, which `name` accepts.
-    unsafe { text::catalog_name(pg_sys::get_namespace_name((*(*relation.as_ptr()).rd_rel).relnamespace)) }
 }
 
 /// The ctid of a position.
