@@ -173,11 +173,6 @@ CREATE FUNCTION coop_embed_lo(lo oid, model text DEFAULT NULL, box box DEFAULT N
 COMMENT ON FUNCTION coop_embed_lo(oid, text, box) IS
     'the embedding of an image in a large object, which the caller must be allowed to read; model and box as for coop_embed()';
 
--- current/embed_trigger.sql
-
-COMMENT ON FUNCTION coop_embed_trigger() IS
-    'CREATE TRIGGER ... BEFORE INSERT OR UPDATE ... FOR EACH ROW, or AFTER INSERT ... REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT, EXECUTE FUNCTION coop_embed_trigger(image_column, emb_column [, model] [, ''box_column=...''] [, ''keep_given=on'']): embeds new and changed images';
-
 -- current/retrieval.sql
 
 -- The name of a relation for use in a statement: quoted and with its schema, whatever the search_path is.
@@ -268,7 +263,10 @@ COMMENT ON FUNCTION coopembed.recall(integer[]) IS 'internal: aggregate final fu
 COMMENT ON AGGREGATE coop_recall_at(boolean, integer) IS
     'recall at K of a ranking: coop_recall_at(relevant, K ORDER BY emb <-> query) is 1 if one of the first K rows is relevant, else 0; null if no row is relevant';
 
--- current/embed_trigger.sql, which uses what is above
+-- current/embed_trigger.sql
+
+COMMENT ON FUNCTION coop_embed_trigger() IS
+    'CREATE TRIGGER ... BEFORE INSERT OR UPDATE ... FOR EACH ROW, or AFTER INSERT ... REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT, EXECUTE FUNCTION coop_embed_trigger(image_column, emb_column [, model] [, ''box_column=...''] [, ''keep_given=on'']): embeds new and changed images';
 
 -- The columns of a table's primary key, each with its base type and the operator that means "equal" in the key's index. No rows for a
 -- deferrable key, in which two rows may be equal for a while.

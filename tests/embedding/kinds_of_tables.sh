@@ -37,7 +37,7 @@ expect_error 'and a partition that is a foreign table' 'partition .*split_far is
 ask -c "CREATE TABLE few AS SELECT * FROM shop WHERE image IS NOT NULL ORDER BY id LIMIT 12" -c "CALL coop_embed_table('few', 'image', 'emb')"
 for in in 'BEGIN; %s' "DO \$\$ BEGIN %s; EXCEPTION WHEN division_by_zero THEN NULL; END \$\$" \
   "CREATE OR REPLACE FUNCTION f() RETURNS void LANGUAGE plpgsql AS \$\$ BEGIN %s; END \$\$; SELECT f()"; do
-  for call in "CALL coop_embed_table('few', 'image', 'emb')" "CALL coop_build_knn('few', 'id', 'emb', 'few_knn')"; do
+  for call in "CALL coop_embed_table('few', 'image', 'emb')" "CALL coop_build_knn('products', 'id', 'emb', 'products_knn')"; do
     # shellcheck disable=SC2059
     printf "$in\n" "$call" >"$SCRATCH/call.sql"
     expect_error "${call%%(*} cannot run in ${in%%%s*}" 'cannot run in a transaction block' -f "$SCRATCH/call.sql"
