@@ -555,11 +555,20 @@ COMMENT ON FUNCTION coop_predict_category(coopvec) IS
 COMMENT ON FUNCTION coop_embed(bytea) IS
     'the embedding of an image (JPEG, PNG, WebP, AVIF, JPEG XL, GIF, TIFF, BMP, PNM, ICO) by the default model; errors: 22000 the image cannot be decoded, 54000 it is too large, 53000 the queue of the inference service is full or coopembed.queue_timeout has passed';
 COMMENT ON FUNCTION coop_embed(bytea, text) IS 'the embedding of an image by the model of that name; errors as for the default model';
+-- A box is required where it can be given: with a default, coop_embed(image, model => ...) would fit two functions.
+CREATE FUNCTION coop_embed(image bytea, box box, model text DEFAULT NULL) RETURNS coopvec
+    AS 'MODULE_PATHNAME', 'coop_embed_box_wrapper' LANGUAGE C STABLE PARALLEL SAFE COST 100000
+    SUPPORT coop_fold_support;
+COMMENT ON FUNCTION coop_embed(bytea, box, text) IS
+    'the embedding of an image''s part in a box (null: of the whole image), in pixels of the upright image from its top left corner, by a model (null: the default model)';
 
--- current/embed_trigger.sql
-
-COMMENT ON FUNCTION coop_embed_trigger() IS
-    'CREATE TRIGGER ... BEFORE INSERT OR UPDATE ... FOR EACH ROW EXECUTE FUNCTION coop_embed_trigger(image_column, emb_column [, model]): embeds new and changed images';
+-- Not an overload of coop_embed(): with coop_embed(oid), PostgreSQL could not tell what coop_embed('\x...') and coop_embed($1) of a driver that
+-- names no types mean.
+CREATE FUNCTION coop_embed_lo(lo oid, model text DEFAULT NULL, box box DEFAULT NULL) RETURNS coopvec
+    LANGUAGE sql STABLE PARALLEL RESTRICTED COST 100000 SUPPORT coop_fold_support
+    RETURN coop_embed(pg_catalog.lo_get(lo), box, model);
+COMMENT ON FUNCTION coop_embed_lo(oid, text, box) IS
+    'the embedding of an image in a large object, which the caller must be allowed to read; model and box as for coop_embed()';
 
 -- current/retrieval.sql
 
@@ -569,6 +578,13 @@ CREATE FUNCTION coopembed.qualified(rel regclass) RETURNS text
     SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = rel $$;
 COMMENT ON FUNCTION coopembed.qualified(regclass) IS 'internal: the name of a relation for use in a statement, quoted and with its schema';
 
+-- The type under a domain, or the type itself.
+CREATE FUNCTION coopembed.base_type(type regtype) RETURNS regtype LANGUAGE sql STABLE STRICT PARALLEL SAFE SET search_path TO pg_catalog, pg_temp AS $$
+    WITH RECURSIVE under AS (
+        SELECT type::oid AS oid UNION ALL SELECT t.typbasetype FROM pg_type t JOIN under u ON t.oid = u.oid WHERE t.typtype = 'd')
+    SELECT u.oid::regtype FROM under u JOIN pg_type t ON t.oid = u.oid WHERE t.typtype <> 'd' $$;
+COMMENT ON FUNCTION coopembed.base_type(regtype) IS 'internal: the type under a domain, or the type itself';
+
 -- The quoted name of a column of type coopvec, or an error whose hint names those that the relation has.
 CREATE OR REPLACE FUNCTION coopembed.embedding_column(rel regclass, name name) RETURNS text
     LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE SET search_path TO pg_catalog, pg_temp AS $$
@@ -577,12 +593,12 @@ DECLARE
     found regtype := (SELECT atttypid FROM pg_attribute WHERE attrelid = rel AND attname = name AND attnum > 0 AND NOT attisdropped);
     hint text;
 BEGIN
-    IF found = embeddings THEN
+    IF coopembed.base_type(found) = embeddings THEN
         RETURN quote_ident(name);
     END IF;
     SELECT COALESCE('Its columns of type coopvec: ' || string_agg(quote_ident(attname), ', ' ORDER BY attnum) || '.',
         'It has no column of type coopvec.') INTO hint
-    FROM pg_attribute WHERE attrelid = rel AND atttypid = embeddings AND attnum > 0 AND NOT attisdropped;
+    FROM pg_attribute WHERE attrelid = rel AND coopembed.base_type(atttypid) = embeddings AND attnum > 0 AND NOT attisdropped;
     IF found IS NULL THEN
         RAISE undefined_column USING MESSAGE = format('column "%s" of relation %s does not exist', name, rel), HINT = hint;
     END IF;
@@ -644,10 +660,40 @@ COMMENT ON FUNCTION coopembed.recall(integer[]) IS 'internal: aggregate final fu
 COMMENT ON AGGREGATE coop_recall_at(boolean, integer) IS
     'recall at K of a ranking: coop_recall_at(relevant, K ORDER BY emb <-> query) is 1 if one of the first K rows is relevant, else 0; null if no row is relevant';
 
+-- current/embed_trigger.sql
+
+COMMENT ON FUNCTION coop_embed_trigger() IS
+    'CREATE TRIGGER ... BEFORE INSERT OR UPDATE ... FOR EACH ROW, or AFTER INSERT ... REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT, EXECUTE FUNCTION coop_embed_trigger(image_column, emb_column [, model] [, ''box_column=...''] [, ''keep_given=on'']): embeds new and changed images';
+
+-- The columns of a table's primary key, each with its base type and the operator that means "equal" in the key's index. No rows for a
+-- deferrable key, in which two rows may be equal for a while.
+CREATE FUNCTION coopembed.primary_key(rel regclass) RETURNS TABLE (name text, number integer, type oid, equals text)
+    LANGUAGE sql STABLE STRICT SET search_path TO pg_catalog, pg_temp AS $$
+    SELECT a.attname::text, a.attnum::integer, coopembed.base_type(a.atttypid)::oid, format('OPERATOR(%I.%s)', n.nspname, o.oprname)
+    FROM pg_index i
+    CROSS JOIN LATERAL unnest(i.indkey::smallint[], i.indclass::oid[]) WITH ORDINALITY AS k (attnum, opclass, place)
+    JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+    JOIN pg_opclass c ON c.oid = k.opclass
+    JOIN pg_am m ON m.oid = c.opcmethod AND m.amname = 'btree'
+    JOIN pg_amop p ON p.amopfamily = c.opcfamily AND p.amopstrategy = 3 AND p.amoplefttype = c.opcintype AND p.amoprighttype = c.opcintype
+    JOIN pg_operator o ON o.oid = p.amopopr
+    JOIN pg_namespace n ON n.oid = o.oprnamespace
+    WHERE i.indrelid = rel AND i.indisprimary AND i.indimmediate AND k.place <= i.indnkeyatts ORDER BY k.place $$;
+COMMENT ON FUNCTION coopembed.primary_key(regclass) IS 'internal: the columns of a primary key';
+
 -- current/embed_table.sql
 
 COMMENT ON FUNCTION coopembed.fingerprint(coopvec) IS 'internal: fingerprint of the model that made an embedding, as a number';
 COMMENT ON FUNCTION coopembed.embed_model(text) IS 'internal: name and fingerprint of the model that coop_embed_table() uses';
+DROP FUNCTION coopembed.embed_step(regclass, text, text, text[], text, bigint, integer);
+CREATE FUNCTION coopembed.embed_step(
+        tab regclass, image text, emb text, box text, key text[], model text, "position" bigint, batch integer)
+    RETURNS TABLE (next bigint, done bigint, failed bigint, locked bigint)
+    AS 'MODULE_PATHNAME', 'embed_step_cropped_wrapper' LANGUAGE C VOLATILE ROWS 1;
+CREATE FUNCTION coopembed.may_commit() RETURNS boolean
+    AS 'MODULE_PATHNAME', 'may_commit_wrapper' LANGUAGE C VOLATILE STRICT;
+COMMENT ON FUNCTION coopembed.embed_step(regclass, text, text, text, text[], text, bigint, integer) IS 'internal: one batch of coop_embed_table()';
+COMMENT ON FUNCTION coopembed.may_commit() IS 'internal: whether a procedure may commit where it was called';
 COMMENT ON FUNCTION coopembed.embed_begin(regclass, text, bigint) IS 'internal: records that coop_embed_table() begins';
 COMMENT ON FUNCTION coopembed.embed_end() IS 'internal: records that coop_embed_table() has finished';
 COMMENT ON TABLE coopembed.embedding_runs IS 'runs of coop_embed_table(); the view coop_embed_progress shows them';
@@ -668,9 +714,34 @@ COMMENT ON COLUMN coop_embed_progress.locked IS 'number of rows skipped because 
 COMMENT ON COLUMN coop_embed_progress.updated IS 'when the run last committed a batch, or finished';
 COMMENT ON COLUMN coop_embed_progress.per_second IS 'rows embedded per second, on average';
 
+-- The error of a procedure for which coopembed.may_commit() is false.
+CREATE FUNCTION coopembed.cannot_commit(procedure text) RETURNS void LANGUAGE plpgsql STRICT SET search_path TO pg_catalog, pg_temp AS $$
+BEGIN
+    RAISE active_sql_transaction USING
+        MESSAGE = format('%s cannot run in a transaction block, in a function, or in a block with EXCEPTION', procedure),
+        DETAIL = 'It commits as it goes.',
+        HINT = 'CALL it as a statement of its own: without BEGIN, and from a driver in autocommit mode.';
+END $$;
+COMMENT ON FUNCTION coopembed.cannot_commit(text) IS 'internal: the error of a procedure that may not commit where it was called';
+
+-- The base type of a column; an error if there is none of that name.
+CREATE FUNCTION coopembed.column_type(rel regclass, name name) RETURNS regtype
+    LANGUAGE plpgsql STABLE STRICT SET search_path TO pg_catalog, pg_temp AS $$
+DECLARE
+    found regtype := (SELECT coopembed.base_type(atttypid) FROM pg_attribute
+                      WHERE attrelid = rel AND attname = name AND attnum > 0 AND NOT attisdropped);
+BEGIN
+    IF found IS NULL THEN
+        RAISE undefined_column USING MESSAGE = format('column "%s" of relation %s does not exist', name, rel);
+    END IF;
+    RETURN found;
+END $$;
+COMMENT ON FUNCTION coopembed.column_type(regclass, name) IS 'internal: the base type of a column, or an error';
+
 -- The tables that store the rows of rel (itself, its partitions, its children), each with the columns of its primary key; or an error
 -- that says why rel cannot be embedded.
-CREATE OR REPLACE FUNCTION coopembed.embed_targets(rel regclass, image_column name, emb_column name)
+DROP FUNCTION coopembed.embed_targets(regclass, name, name);
+CREATE FUNCTION coopembed.embed_targets(rel regclass, image_column name, emb_column name, box_column name)
     RETURNS TABLE (part regclass, key text[]) LANGUAGE plpgsql STABLE SET search_path TO pg_catalog, pg_temp AS $$
 DECLARE
     found regtype;
@@ -683,14 +754,15 @@ BEGIN
             HINT = 'Name the table that stores the rows. For a view or a foreign table, embed the table behind it.';
     END IF;
     PERFORM coopembed.embedding_column(rel, emb_column);
-    found := (SELECT CASE t.typtype WHEN 'd' THEN t.typbasetype ELSE t.oid END
-              FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
-              WHERE a.attrelid = rel AND a.attname = image_column AND a.attnum > 0 AND NOT a.attisdropped);
-    IF found IS NULL THEN
-        RAISE undefined_column USING MESSAGE = format('column "%s" of relation %s does not exist', image_column, rel);
-    ELSIF found <> 'bytea'::regtype THEN
+    found := coopembed.column_type(rel, image_column);
+    IF found NOT IN ('bytea'::regtype, 'oid'::regtype) THEN
         RAISE datatype_mismatch USING MESSAGE = format('column "%s" of relation %s does not contain images', image_column, rel),
-            DETAIL = format('Its type is %s.', found), HINT = 'Name a column of type bytea.';
+            DETAIL = format('Its type is %s.', found), HINT = 'Name a column of type bytea, or one of type oid with large objects.';
+    END IF;
+    found := coopembed.column_type(rel, box_column);
+    IF found <> 'box'::regtype THEN
+        RAISE datatype_mismatch USING MESSAGE = format('column "%s" of relation %s does not contain crop boxes', box_column, rel),
+            DETAIL = format('Its type is %s.', found), HINT = 'Name a column of type box. Make one of numbers as box(point(x1, y1), point(x2, y2)).';
     END IF;
     RETURN QUERY
         WITH RECURSIVE tree AS (
@@ -702,7 +774,7 @@ BEGIN
             WHERE i.indrelid = c.oid AND i.indisprimary AND k.place <= i.indnkeyatts ORDER BY k.place)
         FROM tree JOIN pg_class c ON c.oid = tree.tab WHERE c.relkind <> 'p' ORDER BY c.oid;
 END $$;
-COMMENT ON FUNCTION coopembed.embed_targets(regclass, name, name) IS 'internal: the tables that store the rows of a relation, with their primary keys';
+COMMENT ON FUNCTION coopembed.embed_targets(regclass, name, name, name) IS 'internal: the tables that store the rows of a relation, with their primary keys';
 
 -- An error if rows of a table have embeddings of another model in an index, which holds those of one model: said before any image is
 -- embedded. Partial indexes may leave such rows out; there the row that is not left out is an error.
@@ -748,8 +820,10 @@ END $$;
 COMMENT ON FUNCTION coopembed.embed_missing(regclass, name, name, bigint) IS 'internal: number of rows with an image and no embedding of a model';
 COMMENT ON FUNCTION coopembed.embed_rate(bigint, interval) IS 'internal: rows per second, rounded for messages';
 
-CREATE OR REPLACE PROCEDURE coop_embed_table(
-        rel regclass, image_column name, emb_column name, model text DEFAULT NULL, batch integer DEFAULT 256)
+DROP PROCEDURE coop_embed_table(regclass, name, name, text, integer);
+CREATE PROCEDURE coop_embed_table(
+        rel regclass, image_column name, emb_column name, model text DEFAULT NULL, batch integer DEFAULT 256,
+        box_column name DEFAULT NULL)
     LANGUAGE plpgsql AS $$
 DECLARE
     chosen pg_catalog.record;
@@ -768,14 +842,17 @@ BEGIN
     END IF;
     SELECT m.name, m.fingerprint INTO chosen FROM coopembed.embed_model(model) m;
     SELECT pg_catalog.sum(coopembed.embed_missing(t.part, image_column, emb_column, chosen.fingerprint)) INTO total
-        FROM coopembed.embed_targets(rel, image_column, emb_column) t;
+        FROM coopembed.embed_targets(rel, image_column, emb_column, box_column) t;
+    IF NOT coopembed.may_commit() THEN
+        PERFORM coopembed.cannot_commit('coop_embed_table');
+    END IF;
     PERFORM coopembed.embed_begin(rel, chosen.name, coalesce(total, 0));
     COMMIT;
-    FOR target IN SELECT t.part, t.key FROM coopembed.embed_targets(rel, image_column, emb_column) t LOOP
+    FOR target IN SELECT t.part, t.key FROM coopembed.embed_targets(rel, image_column, emb_column, box_column) t LOOP
         "position" := 0;
         WHILE "position" IS NOT NULL LOOP
             SELECT s.next, s.done, s.failed, s.locked INTO step
-                FROM coopembed.embed_step(target.part, image_column, emb_column, target.key, chosen.name, "position", batch) s;
+                FROM coopembed.embed_step(target.part, image_column, emb_column, box_column, target.key, chosen.name, "position", batch) s;
             COMMIT;
             "position" := step.next;
             done := done OPERATOR(pg_catalog.+) step.done;
@@ -794,8 +871,8 @@ BEGIN
         done, rel, pg_catalog.round(pg_catalog.date_part('epoch', told OPERATOR(pg_catalog.-) started)::numeric, 1),
         coopembed.embed_rate(done, told OPERATOR(pg_catalog.-) started), failed, locked;
 END $$;
-COMMENT ON PROCEDURE coop_embed_table(regclass, name, name, text, integer) IS
-    'embeds the rows that have an image and no embedding of the model (null: the default model) and commits after each batch of rows; images that cannot be decoded are reported as warnings. It can be cancelled and called again at any time';
+COMMENT ON PROCEDURE coop_embed_table(regclass, name, name, text, integer, name) IS
+    'embeds the rows that have an image (bytea, or the oid of a large object) and no embedding of the model (null: the default model), cropped to the box in box_column if it is named, and commits after each batch of rows; images that cannot be decoded are reported as warnings. It can be cancelled and called again at any time';
 
 -- current/shards.sql
 
@@ -1314,6 +1391,9 @@ DECLARE
     told pg_catalog.timestamptz := pg_catalog.clock_timestamp();
     progress pg_catalog.record;
 BEGIN
+    IF NOT coopembed.may_commit() THEN
+        PERFORM coopembed.cannot_commit('coop_build_knn');
+    END IF;
     LOOP
         COMMIT;
         SET TRANSACTION ISOLATION LEVEL READ COMMITTED;

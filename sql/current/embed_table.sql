@@ -8,16 +8,20 @@ CREATE FUNCTION coopembed.fingerprint(embedding coopvec) RETURNS bigint
     AS 'MODULE_PATHNAME', 'coopvec_fingerprint' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 CREATE FUNCTION coopembed.embed_model(model text) RETURNS TABLE (name text, fingerprint bigint)
     AS 'MODULE_PATHNAME', 'embed_model_wrapper' LANGUAGE C STABLE ROWS 1;
-CREATE FUNCTION coopembed.embed_step(tab regclass, image text, emb text, key text[], model text, "position" bigint, batch integer)
+CREATE FUNCTION coopembed.embed_step(
+        tab regclass, image text, emb text, box text, key text[], model text, "position" bigint, batch integer)
     RETURNS TABLE (next bigint, done bigint, failed bigint, locked bigint)
-    AS 'MODULE_PATHNAME', 'embed_step_wrapper' LANGUAGE C VOLATILE STRICT ROWS 1;
+    AS 'MODULE_PATHNAME', 'embed_step_cropped_wrapper' LANGUAGE C VOLATILE ROWS 1;
+CREATE FUNCTION coopembed.may_commit() RETURNS boolean
+    AS 'MODULE_PATHNAME', 'may_commit_wrapper' LANGUAGE C VOLATILE STRICT;
 CREATE FUNCTION coopembed.embed_begin(tab regclass, model text, total bigint) RETURNS void
     AS 'MODULE_PATHNAME', 'embed_begin_wrapper' LANGUAGE C VOLATILE STRICT;
 CREATE FUNCTION coopembed.embed_end() RETURNS void
     AS 'MODULE_PATHNAME', 'embed_end_wrapper' LANGUAGE C VOLATILE STRICT;
 COMMENT ON FUNCTION coopembed.fingerprint(coopvec) IS 'internal: fingerprint of the model that made an embedding, as a number';
 COMMENT ON FUNCTION coopembed.embed_model(text) IS 'internal: name and fingerprint of the model that coop_embed_table() uses';
-COMMENT ON FUNCTION coopembed.embed_step(regclass, text, text, text[], text, bigint, integer) IS 'internal: one batch of coop_embed_table()';
+COMMENT ON FUNCTION coopembed.embed_step(regclass, text, text, text, text[], text, bigint, integer) IS 'internal: one batch of coop_embed_table()';
+COMMENT ON FUNCTION coopembed.may_commit() IS 'internal: whether a procedure may commit where it was called';
 COMMENT ON FUNCTION coopembed.embed_begin(regclass, text, bigint) IS 'internal: records that coop_embed_table() begins';
 COMMENT ON FUNCTION coopembed.embed_end() IS 'internal: records that coop_embed_table() has finished';
 
@@ -70,9 +74,33 @@ COMMENT ON COLUMN coop_embed_progress.started IS 'when the run began';
 COMMENT ON COLUMN coop_embed_progress.updated IS 'when the run last committed a batch, or finished';
 COMMENT ON COLUMN coop_embed_progress.per_second IS 'rows embedded per second, on average';
 
+-- The error of a procedure for which coopembed.may_commit() is false.
+CREATE FUNCTION coopembed.cannot_commit(procedure text) RETURNS void LANGUAGE plpgsql STRICT SET search_path TO pg_catalog, pg_temp AS $$
+BEGIN
+    RAISE active_sql_transaction USING
+        MESSAGE = format('%s cannot run in a transaction block, in a function, or in a block with EXCEPTION', procedure),
+        DETAIL = 'It commits as it goes.',
+        HINT = 'CALL it as a statement of its own: without BEGIN, and from a driver in autocommit mode.';
+END $$;
+COMMENT ON FUNCTION coopembed.cannot_commit(text) IS 'internal: the error of a procedure that may not commit where it was called';
+
+-- The base type of a column; an error if there is none of that name.
+CREATE FUNCTION coopembed.column_type(rel regclass, name name) RETURNS regtype
+    LANGUAGE plpgsql STABLE STRICT SET search_path TO pg_catalog, pg_temp AS $$
+DECLARE
+    found regtype := (SELECT coopembed.base_type(atttypid) FROM pg_attribute
+                      WHERE attrelid = rel AND attname = name AND attnum > 0 AND NOT attisdropped);
+BEGIN
+    IF found IS NULL THEN
+        RAISE undefined_column USING MESSAGE = format('column "%s" of relation %s does not exist', name, rel);
+    END IF;
+    RETURN found;
+END $$;
+COMMENT ON FUNCTION coopembed.column_type(regclass, name) IS 'internal: the base type of a column, or an error';
+
 -- The tables that store the rows of rel (itself, its partitions, its children), each with the columns of its primary key; or an error
 -- that says why rel cannot be embedded.
-CREATE FUNCTION coopembed.embed_targets(rel regclass, image_column name, emb_column name)
+CREATE FUNCTION coopembed.embed_targets(rel regclass, image_column name, emb_column name, box_column name)
     RETURNS TABLE (part regclass, key text[]) LANGUAGE plpgsql STABLE SET search_path TO pg_catalog, pg_temp AS $$
 DECLARE
     found regtype;
@@ -85,14 +113,15 @@ BEGIN
             HINT = 'Name the table that stores the rows. For a view or a foreign table, embed the table behind it.';
     END IF;
     PERFORM coopembed.embedding_column(rel, emb_column);
-    found := (SELECT CASE t.typtype WHEN 'd' THEN t.typbasetype ELSE t.oid END
-              FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
-              WHERE a.attrelid = rel AND a.attname = image_column AND a.attnum > 0 AND NOT a.attisdropped);
-    IF found IS NULL THEN
-        RAISE undefined_column USING MESSAGE = format('column "%s" of relation %s does not exist', image_column, rel);
-    ELSIF found <> 'bytea'::regtype THEN
+    found := coopembed.column_type(rel, image_column);
+    IF found NOT IN ('bytea'::regtype, 'oid'::regtype) THEN
         RAISE datatype_mismatch USING MESSAGE = format('column "%s" of relation %s does not contain images', image_column, rel),
-            DETAIL = format('Its type is %s.', found), HINT = 'Name a column of type bytea.';
+            DETAIL = format('Its type is %s.', found), HINT = 'Name a column of type bytea, or one of type oid with large objects.';
+    END IF;
+    found := coopembed.column_type(rel, box_column);
+    IF found <> 'box'::regtype THEN
+        RAISE datatype_mismatch USING MESSAGE = format('column "%s" of relation %s does not contain crop boxes', box_column, rel),
+            DETAIL = format('Its type is %s.', found), HINT = 'Name a column of type box. Make one of numbers as box(point(x1, y1), point(x2, y2)).';
     END IF;
     RETURN QUERY
         WITH RECURSIVE tree AS (
@@ -104,7 +133,7 @@ BEGIN
             WHERE i.indrelid = c.oid AND i.indisprimary AND k.place <= i.indnkeyatts ORDER BY k.place)
         FROM tree JOIN pg_class c ON c.oid = tree.tab WHERE c.relkind <> 'p' ORDER BY c.oid;
 END $$;
-COMMENT ON FUNCTION coopembed.embed_targets(regclass, name, name) IS 'internal: the tables that store the rows of a relation, with their primary keys';
+COMMENT ON FUNCTION coopembed.embed_targets(regclass, name, name, name) IS 'internal: the tables that store the rows of a relation, with their primary keys';
 
 -- An error if rows of a table have embeddings of another model in an index, which holds those of one model: said before any image is
 -- embedded. Partial indexes may leave such rows out; there the row that is not left out is an error.
@@ -154,7 +183,8 @@ CREATE FUNCTION coopembed.embed_rate(done bigint, took interval) RETURNS numeric
 COMMENT ON FUNCTION coopembed.embed_rate(bigint, interval) IS 'internal: rows per second, rounded for messages';
 
 CREATE PROCEDURE coop_embed_table(
-        rel regclass, image_column name, emb_column name, model text DEFAULT NULL, batch integer DEFAULT 256)
+        rel regclass, image_column name, emb_column name, model text DEFAULT NULL, batch integer DEFAULT 256,
+        box_column name DEFAULT NULL)
     LANGUAGE plpgsql AS $$
 DECLARE
     chosen pg_catalog.record;
@@ -173,14 +203,17 @@ BEGIN
     END IF;
     SELECT m.name, m.fingerprint INTO chosen FROM coopembed.embed_model(model) m;
     SELECT pg_catalog.sum(coopembed.embed_missing(t.part, image_column, emb_column, chosen.fingerprint)) INTO total
-        FROM coopembed.embed_targets(rel, image_column, emb_column) t;
+        FROM coopembed.embed_targets(rel, image_column, emb_column, box_column) t;
+    IF NOT coopembed.may_commit() THEN
+        PERFORM coopembed.cannot_commit('coop_embed_table');
+    END IF;
     PERFORM coopembed.embed_begin(rel, chosen.name, coalesce(total, 0));
     COMMIT;
-    FOR target IN SELECT t.part, t.key FROM coopembed.embed_targets(rel, image_column, emb_column) t LOOP
+    FOR target IN SELECT t.part, t.key FROM coopembed.embed_targets(rel, image_column, emb_column, box_column) t LOOP
         "position" := 0;
         WHILE "position" IS NOT NULL LOOP
             SELECT s.next, s.done, s.failed, s.locked INTO step
-                FROM coopembed.embed_step(target.part, image_column, emb_column, target.key, chosen.name, "position", batch) s;
+                FROM coopembed.embed_step(target.part, image_column, emb_column, box_column, target.key, chosen.name, "position", batch) s;
             COMMIT;
             "position" := step.next;
             done := done OPERATOR(pg_catalog.+) step.done;
@@ -199,5 +232,5 @@ BEGIN
         done, rel, pg_catalog.round(pg_catalog.date_part('epoch', told OPERATOR(pg_catalog.-) started)::numeric, 1),
         coopembed.embed_rate(done, told OPERATOR(pg_catalog.-) started), failed, locked;
 END $$;
-COMMENT ON PROCEDURE coop_embed_table(regclass, name, name, text, integer) IS
-    'embeds the rows that have an image and no embedding of the model (null: the default model) and commits after each batch of rows; images that cannot be decoded are reported as warnings. It can be cancelled and called again at any time';
+COMMENT ON PROCEDURE coop_embed_table(regclass, name, name, text, integer, name) IS
+    'embeds the rows that have an image (bytea, or the oid of a large object) and no embedding of the model (null: the default model), cropped to the box in box_column if it is named, and commits after each batch of rows; images that cannot be decoded are reported as warnings. It can be cancelled and called again at any time';

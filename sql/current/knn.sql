@@ -380,6 +380,9 @@ DECLARE
     told pg_catalog.timestamptz := pg_catalog.clock_timestamp();
     progress pg_catalog.record;
 BEGIN
+    IF NOT coopembed.may_commit() THEN
+        PERFORM coopembed.cannot_commit('coop_build_knn');
+    END IF;
     LOOP
         COMMIT;
         SET TRANSACTION ISOLATION LEVEL READ COMMITTED;

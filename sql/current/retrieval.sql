@@ -7,6 +7,13 @@ CREATE FUNCTION coopembed.qualified(rel regclass) RETURNS text
     SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = rel $$;
 COMMENT ON FUNCTION coopembed.qualified(regclass) IS 'internal: the name of a relation for use in a statement, quoted and with its schema';
 
+-- The type under a domain, or the type itself.
+CREATE FUNCTION coopembed.base_type(type regtype) RETURNS regtype LANGUAGE sql STABLE STRICT PARALLEL SAFE SET search_path TO pg_catalog, pg_temp AS $$
+    WITH RECURSIVE under AS (
+        SELECT type::oid AS oid UNION ALL SELECT t.typbasetype FROM pg_type t JOIN under u ON t.oid = u.oid WHERE t.typtype = 'd')
+    SELECT u.oid::regtype FROM under u JOIN pg_type t ON t.oid = u.oid WHERE t.typtype <> 'd' $$;
+COMMENT ON FUNCTION coopembed.base_type(regtype) IS 'internal: the type under a domain, or the type itself';
+
 -- The quoted name of a column of type coopvec, or an error whose hint names those that the relation has.
 CREATE FUNCTION coopembed.embedding_column(rel regclass, name name) RETURNS text
     LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE SET search_path TO pg_catalog, pg_temp AS $$
@@ -15,12 +22,12 @@ DECLARE
     found regtype := (SELECT atttypid FROM pg_attribute WHERE attrelid = rel AND attname = name AND attnum > 0 AND NOT attisdropped);
     hint text;
 BEGIN
-    IF found = embeddings THEN
+    IF coopembed.base_type(found) = embeddings THEN
         RETURN quote_ident(name);
     END IF;
     SELECT COALESCE('Its columns of type coopvec: ' || string_agg(quote_ident(attname), ', ' ORDER BY attnum) || '.',
         'It has no column of type coopvec.') INTO hint
-    FROM pg_attribute WHERE attrelid = rel AND atttypid = embeddings AND attnum > 0 AND NOT attisdropped;
+    FROM pg_attribute WHERE attrelid = rel AND coopembed.base_type(atttypid) = embeddings AND attnum > 0 AND NOT attisdropped;
     IF found IS NULL THEN
         RAISE undefined_column USING MESSAGE = format('column "%s" of relation %s does not exist', name, rel), HINT = hint;
     END IF;

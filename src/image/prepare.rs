@@ -27,6 +27,19 @@ pub struct CropBox {
     pub y2: i32,
 }
 
+impl CropBox {
+    /// The box of corners `[x1, y1, x2, y2]`, widened to whole pixels; `None` if it has no area, or a corner is NaN or beyond ±10⁹.
+    pub fn from_corners([x1, y1, x2, y2]: [f64; 4]) -> Option<Self> {
+        let is_coordinate = |c: f64| c.abs() < 1e9;
+        ([x1, y1, x2, y2].into_iter().all(is_coordinate) && x1 < x2 && y1 < y2).then_some(Self {
+            x1: x1.floor() as i32,
+            y1: y1.floor() as i32,
+            x2: x2.ceil() as i32,
+            y2: y2.ceil() as i32,
+        })
+    }
+}
+
 /// Turns an image file into network input, `[size, size, 3]` 8-bit RGB: see [`Decoded::prepare`].
 ///
 /// # Errors

@@ -18,7 +18,8 @@
 //! | `encoding`, `text` | conversion between the database's encoding and UTF-8; SQL's `text` and `jsonb` |
 //! | `fmgr` | functions that PostgreSQL calls directly, without pgrx's conversion of arguments |
 //! | `run_as` | runs code as another role |
-//! | `spi_row` | a row of an SPI result |
+//! | `spi_row`, `prepared_statement` | a row of an SPI result; a statement that runs for each of many rows |
+//! | `crop_box` | SQL's `box` as the part of an image |
 //! | `statement` | which statement the session runs |
 //! | `allocator` | the memory allocator, with a reserve for when memory is short |
 //! | `compat` | what differs between PostgreSQL's versions |
@@ -28,6 +29,7 @@ mod allocator;
 mod am;
 mod catalog;
 mod compat;
+mod crop_box;
 mod encoding;
 mod ereport;
 #[cfg(any(test, feature = "pg_test"))]
@@ -37,6 +39,7 @@ mod functions;
 mod guc;
 mod inference;
 mod planner;
+mod prepared_statement;
 mod run_as;
 mod spi_row;
 mod statement;

@@ -35,6 +35,15 @@ expect_error 'and a foreign table' 'ERROR:  .*abroad is not a table' -c "CALL co
 expect_error 'and a partition that is a foreign table' 'partition .*split_far is a foreign table' -c "CALL coop_embed_table('split', 'image', 'emb')"
 
 ask -c "CREATE TABLE few AS SELECT * FROM shop WHERE image IS NOT NULL ORDER BY id LIMIT 12" -c "CALL coop_embed_table('few', 'image', 'emb')"
+for in in 'BEGIN; %s' "DO \$\$ BEGIN %s; EXCEPTION WHEN division_by_zero THEN NULL; END \$\$" \
+  "CREATE OR REPLACE FUNCTION f() RETURNS void LANGUAGE plpgsql AS \$\$ BEGIN %s; END \$\$; SELECT f()"; do
+  for call in "CALL coop_embed_table('few', 'image', 'emb')" "CALL coop_build_knn('products', 'id', 'emb', 'products_knn')"; do
+    # shellcheck disable=SC2059
+    printf "$in\n" "$call" >"$SCRATCH/call.sql"
+    expect_error "${call%%(*} cannot run in ${in%%%s*}" 'cannot run in a transaction block' -f "$SCRATCH/call.sql"
+  done
+done
+expect 'a DO block outside of a transaction may call it' 12 "$(ask -c "DO \$\$ BEGIN CALL coop_embed_table('few', 'image', 'emb'); END \$\$" -c 'SELECT count(emb) FROM few')"
 twin=$(twin_of "$SCRATCH/emoji")
 ask -c "SELECT coop_load_model('twin', '$twin')" >/dev/null
 ask -c "CALL coop_embed_table('few', 'image', 'emb')"

@@ -72,5 +72,36 @@ expect 'without a model embeddings can be compared, and attribute values are an 
 subscriber -c "SELECT coop_load_model('emoji', '$SCRATCH/emoji')" >/dev/null
 nearest="SELECT string_agg(id::text, ' ') FROM (SELECT id FROM texts ORDER BY emb <-> coop_attr_query('hue', 'green'), id LIMIT 5) t"
 expect 'with the model queries get the same answers' "$(ask -c "$nearest")" "$(subscriber -c "$nearest")"
-subscriber -c 'DROP SUBSCRIPTION as_text' -c 'DROP SUBSCRIPTION as_binary'
+
+# Triggers: a publisher that embeds, and one that has only images.
+ask <<'SQL'
+CREATE TABLE photos (id int PRIMARY KEY, image bytea, emb coopvec);
+CREATE TRIGGER embed BEFORE INSERT OR UPDATE OF image ON photos FOR EACH ROW EXECUTE FUNCTION coop_embed_trigger('image', 'emb', 'keep_given=on');
+CREATE TABLE bare (id int PRIMARY KEY, image bytea);
+CREATE PUBLICATION of_photos FOR TABLE photos, bare;
+INSERT INTO photos SELECT id, image FROM shop.products WHERE id <= 5;
+INSERT INTO bare SELECT id, image FROM photos WHERE id <= 2;
+SQL
+subscriber <<SQL
+CREATE TABLE photos (id int PRIMARY KEY, image bytea, emb coopvec);
+CREATE TRIGGER embed BEFORE INSERT OR UPDATE OF image ON photos FOR EACH ROW EXECUTE FUNCTION coop_embed_trigger('image', 'emb');
+CREATE TRIGGER kept BEFORE INSERT OR UPDATE OF image ON photos FOR EACH ROW EXECUTE FUNCTION coop_embed_trigger('image', 'emb', 'keep_given=on');
+ALTER TABLE photos ENABLE ALWAYS TRIGGER kept;
+CREATE TABLE bare (id int PRIMARY KEY, image bytea, emb coopvec);
+CREATE TRIGGER embed BEFORE INSERT OR UPDATE OF image ON bare FOR EACH ROW EXECUTE FUNCTION coop_embed_trigger('image', 'emb');
+ALTER TABLE bare ENABLE REPLICA TRIGGER embed;
+CREATE SUBSCRIPTION of_photos CONNECTION 'host=$SCRATCH dbname=postgres user=postgres' PUBLICATION of_photos;
+SQL
+both_have() { [ "$(subscriber -c 'SELECT count(p.emb) FROM photos p' -c 'SELECT count(b.emb) FROM bare b' | xargs)" = "$1" ]; }
+until_true 'the first photos' both_have '5 2'
+ask -c 'INSERT INTO photos SELECT id, image FROM shop.products WHERE id BETWEEN 6 AND 8' -c 'INSERT INTO bare SELECT id, image FROM photos WHERE id > 5'
+ask -c 'UPDATE photos SET image = (SELECT image FROM shop.products WHERE id = 20) WHERE id = 1'
+until_true 'more photos' both_have '8 5'
+sums="SELECT md5(string_agg(coopvec_send(emb)::text, ',' ORDER BY id)) FROM photos"
+alike_photos() { [ "$(ask -c "$sums")" = "$(subscriber -c "$sums")" ]; }
+until_true 'the changed photo' alike_photos
+ok 'embeddings arrive as the publisher has them: a trigger does not fire on a subscriber, or keeps them'
+expect 'a trigger that is enabled there embeds what has no embedding, and nothing else' '5 5' "$(subscriber -c 'SELECT images FROM coop_stat_worker' \
+  -c 'SELECT count(*) FROM bare b JOIN photos p USING (id) WHERE id = 1 OR b.emb <-> p.emb < 0.02' | xargs)"
+subscriber -c 'DROP SUBSCRIPTION of_photos' -c 'DROP SUBSCRIPTION as_text' -c 'DROP SUBSCRIPTION as_binary'
 finish

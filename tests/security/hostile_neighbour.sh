@@ -19,6 +19,7 @@ CREATE TRIGGER embed BEFORE UPDATE OF image ON shop.products FOR EACH ROW EXECUT
 CREATE TABLE shop.query AS SELECT coop_attr_query('hue', 'green') AS query;
 CREATE FUNCTION shop.numbers() RETURNS real[] LANGUAGE sql RETURN (SELECT emb::real[] FROM shop.products WHERE id = 1);
 CREATE TABLE shop.not_a_graph AS SELECT 1 AS id;
+SELECT lo_from_bytea(0, image) FROM shop.products WHERE id = 1;
 SELECT coop_define_category('ours', avg(emb)), coop_define_attribute_value('hue', 'ours', avg(emb)), coop_define_synonym('ours', 'hue', 'green') FROM shop.products;
 CALL coop_build_knn('shop.products', 'id', 'emb', 'shop.graph', 8);
 CREATE EXTENSION postgres_fdw;

@@ -173,12 +173,9 @@ impl LabelTable {
 pub fn parse_crop_box(texts: [&str; 4]) -> Option<CropBox> {
     let mut corners = [0f64; 4];
     for (corner, text) in corners.iter_mut().zip(texts) {
-        *corner = text.parse().ok().filter(|c: &f64| c.abs() < 1e9)?;
+        *corner = text.parse().ok()?;
     }
-    let [x1, y1, x2, y2] = corners;
-    let widened =
-        CropBox { x1: x1.floor() as i32, y1: y1.floor() as i32, x2: x2.ceil() as i32, y2: y2.ceil() as i32 };
-    (x1 < x2 && y1 < y2).then_some(widened)
+    CropBox::from_corners(corners)
 }
 
 /// The group of each instance; one without a group becomes a group of its own, numbered from `groups` on.

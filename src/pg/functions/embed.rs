@@ -1,8 +1,10 @@
 //! `coop_embed()`: the embedding of an image, computed by the inference service.
 
 use crate::error::Result;
+use crate::image::CropBox;
 use crate::inference::Priority;
 use crate::pg::catalog::{self, model_files};
+use crate::pg::crop_box::crop_box;
 use crate::pg::inference::embed_request::{answer_timeout, embed_request};
 use crate::pg::inference::service_connection::with_service;
 use crate::pg::{CoopVec, OrReport, Text};
@@ -22,29 +24,40 @@ const BULK_FROM: u32 = 4;
 /// its own connection to the service.
 #[pg_extern(sql = false)]
 fn coop_embed(image: &[u8]) -> CoopVec<'static> {
-    embed(image, None).or_report().into()
+    embed(image, None, None).or_report().into()
 }
 
 /// The embedding of an image by a named model.
 #[pg_extern(sql = false)]
 fn coop_embed_with(image: &[u8], model: Text<'_>) -> CoopVec<'static> {
-    embed(image, Some(&model)).or_report().into()
+    embed(image, None, Some(&model)).or_report().into()
 }
 
-/// The embedding of an image, by a named model or the default one.
+/// The embedding of an image's part in a box (null: of the whole image), by a named model or the default one (null).
+#[pg_extern(sql = false)]
+fn coop_embed_box(
+    image: Option<&[u8]>,
+    area: Option<pg_sys::BOX>,
+    model: Option<Text<'_>>,
+) -> Option<CoopVec<'static>> {
+    let crop = area.map(crop_box).transpose().or_report();
+    Some(embed(image?, crop, model.as_deref()).or_report().into())
+}
+
+/// The embedding of an image's part in `crop` (`None`: of all of it), by a named model or the default one.
 ///
 /// # Errors
-/// Those of decoding the image, of finding the model, and of the service.
-pub fn embed(image: &[u8], model: Option<&str>) -> Result<Embedding> {
+/// Those of decoding and cropping the image, of finding the model, and of the service.
+pub fn embed(image: &[u8], crop: Option<CropBox>, model: Option<&str>) -> Result<Embedding> {
     let model = catalog::model(model)?;
-    let request = embed_request(image, &model, priority())?;
+    let request = embed_request(image, crop, &model, priority())?;
     let raw = with_service(answer_timeout(), |service| service.embed(&request, || model_files(&model)))?;
     Embedding::from_raw(model.layout, &raw)
 }
 
 /// The priority of the next request. A statement that embeds image after image is a bulk load, and requests that somebody waits for
 /// overtake those of a bulk load.
-fn priority() -> Priority {
+pub fn priority() -> Priority {
     // When the current statement started, and how many images it has embedded.
     thread_local!(static IMAGES: Cell<(i64, u32)> = const { Cell::new((0, 0)) });
     // SAFETY: reads a variable of this process. Parallel workers have their leader's value.

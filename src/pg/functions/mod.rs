@@ -13,6 +13,7 @@
 //! | `transition.rs` | `coop_transition()`: the shortest path from image to image |
 //! | `retrieval.rs` | functions on a whole table, in SQL alone: duplicates, typicality, measures of rankings |
 //! | `version.rs` | `coop_version()` |
+//! | `row_image.rs` | the image and crop box of a row |
 //! | `arguments.rs` | arguments that several functions take |
 //!
 //! Functions elsewhere: types and operators in `../types/`, models and vocabulary in `../catalog/`, the index in `../am/`, the service's
@@ -27,6 +28,7 @@ mod embed_trigger;
 mod knn;
 mod queries;
 mod retrieval;
+mod row_image;
 mod tags;
 mod transition;
 mod version;

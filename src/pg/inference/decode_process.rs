@@ -9,7 +9,7 @@
 use super::fork::{self, ChildOptions};
 use super::latch_socket::LatchSocket;
 use crate::error::{Error, Kind, Result};
-use crate::image::{self, Estimate, Limits, Preprocessing, MEGAPIXEL};
+use crate::image::{self, CropBox, Estimate, Limits, Preprocessing, MEGAPIXEL};
 use crate::inference::{read_error, write_error};
 use crate::memory;
 use pgrx::pg_sys;
@@ -37,23 +37,28 @@ const ERROR: u8 = b'E';
 /// Process id of this session's decode process; 0 if there is none.
 static CHILD_PID: AtomicI32 = AtomicI32::new(0);
 
-/// Decodes an image and prepares its pixels, `[size, size, 3]`; see [`image::prepare`].
+/// Decodes an image and prepares the pixels of its part in `crop` (`None`: all of it), `[size, size, 3]`; see [`image::prepare`].
 ///
 /// # Errors
 /// Those of [`image::prepare`]. Also [`Kind::OutOfMemory`] if the process was killed, and [`Kind::Busy`] if none could be started.
-pub fn prepare(bytes: &[u8], preprocessing: &Preprocessing, limits: &Limits) -> Result<Vec<u8>> {
+pub fn prepare(
+    bytes: &[u8],
+    crop: Option<CropBox>,
+    preprocessing: &Preprocessing,
+    limits: &Limits,
+) -> Result<Vec<u8>> {
     let estimate = image::estimate(bytes, limits)?;
     let small = estimate.memory <= SMALL.memory
         && estimate.work <= SMALL.work
         && !estimate.isolated
         && bytes.len() <= SMALL_FILE;
     if small {
-        return image::prepare(bytes, None, preprocessing, limits);
+        return image::prepare(bytes, crop, preprocessing, limits);
     }
     let memory = estimate.memory + 2 * bytes.len() as u64 + MEMORY_MARGIN;
     let mut pixels = memory::filled(0, preprocessing.pixel_bytes())?;
     let (mut socket, child) =
-        DecodeProcess::start(bytes, memory, |bytes| image::prepare(bytes, None, preprocessing, limits))?;
+        DecodeProcess::start(bytes, memory, |bytes| image::prepare(bytes, crop, preprocessing, limits))?;
     let answer = receive(&mut socket, &mut pixels);
     let status = child.wait_for_exit();
     match answer {

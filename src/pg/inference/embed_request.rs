@@ -2,6 +2,7 @@
 
 use super::decode_process::prepare;
 use crate::error::Result;
+use crate::image::CropBox;
 use crate::inference::{EmbedRequest, Priority};
 use crate::pg::catalog::{self, ModelEntry};
 use crate::pg::guc;
@@ -10,14 +11,19 @@ use std::time::{Duration, Instant};
 /// How long a request may take after its time in the queue: to send the model, and to compute the batch that the image is part of.
 const COMPUTE_TIME: Duration = Duration::from_secs(300);
 
-/// Decodes an image and prepares its pixels for a model.
+/// Decodes an image and prepares the pixels of its part in `crop` (`None`: all of it) for a model.
 ///
 /// # Errors
 /// Those of [`prepare`] and of [`catalog::config`].
-pub fn embed_request(image: &[u8], model: &ModelEntry, priority: Priority) -> Result<EmbedRequest> {
+pub fn embed_request(
+    image: &[u8],
+    crop: Option<CropBox>,
+    model: &ModelEntry,
+    priority: Priority,
+) -> Result<EmbedRequest> {
     let start = Instant::now();
     let config = catalog::config(model)?;
-    let pixels = prepare(image, &config.preprocessing, &guc::image_limits())?;
+    let pixels = prepare(image, crop, &config.preprocessing, &guc::image_limits())?;
     Ok(EmbedRequest {
         model: model.digest,
         priority,

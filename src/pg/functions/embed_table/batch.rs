@@ -6,15 +6,15 @@
 //!
 //! A position is a row's ctid as one number: its page shifted left by 32 bits, and its place on the page.
 
-use super::prepared_statement::{server_c_string, PreparedStatement};
 use crate::error::{Error, Kind, Result};
 use crate::inference::{EmbedRequest, Priority};
 use crate::memory;
 use crate::pg::catalog::ModelEntry;
 use crate::pg::ereport::warn;
-use crate::pg::inference::embed_request::{answer_timeout, embed_request};
+use crate::pg::functions::row_image::{qualified_name, row_error, row_request, ImageColumns};
+use crate::pg::inference::embed_request::answer_timeout;
 use crate::pg::inference::pipeline::Pipeline;
-use crate::pg::text;
+use crate::pg::prepared_statement::{server_c_string, PreparedStatement};
 use crate::pg::CoopVec;
 use crate::space::Embedding;
 use pgrx::itemptr::u64_to_item_pointer;
@@ -53,7 +53,7 @@ pub struct EmbedBatch<'m> {
     key_names: String,
     /// Finds the rows from position `$1` to before `$2` that have an image and no embedding of this model.
     find: PreparedStatement,
-    /// Locks the row at `$1` if it is still such a row and nobody else has locked it, and returns its image and key.
+    /// Locks the row at `$1` if it is still such a row and nobody else has locked it, and returns its image, key and crop box.
     lock: PreparedStatement,
     /// Tells whether the row at `$1` is still such a row, also if somebody else has locked it.
     check: PreparedStatement,
@@ -64,37 +64,46 @@ pub struct EmbedBatch<'m> {
 
 impl<'m> EmbedBatch<'m> {
     /// Prepares the statements. `key` are columns by which warnings name a row; if there are none, its ctid does.
-    pub fn new(table: pg_sys::Oid, image: &str, emb: &str, key: &[String], model: &'m ModelEntry) -> Self {
+    pub fn new(
+        table: pg_sys::Oid,
+        columns: &ImageColumns<'_>,
+        key: &[String],
+        model: &'m ModelEntry,
+    ) -> Self {
         // SAFETY: the relation is closed and unlocked at the end of this function; the statements lock the table themselves.
         let relation = unsafe { PgRelation::with_lock(table, pg_sys::RowExclusiveLock as pg_sys::LOCKMODE) };
-        // Quoting only looks at ASCII characters, which are the same bytes in UTF-8 and in the database's encoding.
-        let name = pgrx::spi::quote_qualified_identifier(&schema_of(&relation), &name_of(&relation));
+        // SAFETY: the relation is open.
+        let name = qualified_name(unsafe { &*relation.as_ptr() });
         // SAFETY: the relation is open; the column is looked up by a C string that lives during the call.
-        let (pages, emb_type) = unsafe {
+        let (pages, image_type, emb_type) = unsafe {
             let fork = pg_sys::ForkNumber::MAIN_FORKNUM;
-            let number = pg_sys::get_attnum(table, server_c_string(emb).as_ptr());
+            let base_type = |name| {
+                let number = pg_sys::get_attnum(table, server_c_string(name).as_ptr());
+                pg_sys::getBaseType(pg_sys::get_atttype(table, number))
+            };
             let pages = pg_sys::RelationGetNumberOfBlocksInFork(relation.as_ptr(), fork);
-            (u64::from(pages), pg_sys::get_atttype(table, number))
+            (u64::from(pages), base_type(columns.image), base_type(columns.emb))
         };
-        let [image, emb] = [image, emb].map(pgrx::spi::quote_identifier);
-        let columns: Vec<String> = key.iter().map(pgrx::spi::quote_identifier).collect();
-        let key_value = match columns.as_slice() {
+        let [image, emb] = [columns.image, columns.emb].map(pgrx::spi::quote_identifier);
+        let key: Vec<String> = key.iter().map(pgrx::spi::quote_identifier).collect();
+        let key_value = match key.as_slice() {
             [] => "ctid::pg_catalog.text".to_owned(),
-            columns => format!("pg_catalog.concat_ws(', ', {})", columns.join(", ")),
+            key => format!("pg_catalog.concat_ws(', ', {})", key.join(", ")),
         };
-        let key_names = if columns.is_empty() { "ctid".to_owned() } else { columns.join(", ") };
+        let key_names = if key.is_empty() { "ctid".to_owned() } else { key.join(", ") };
         let missing = format!(
             "{image} IS NOT NULL AND ({emb} IS NULL OR \
              coopembed.fingerprint({emb}) OPERATOR(pg_catalog.<>) {}::pg_catalog.int8)",
             model.layout.fingerprint()
         );
         let tid = pg_sys::TIDOID;
-        let of_row = format!("FROM ONLY {name} WHERE ctid OPERATOR(pg_catalog.=) $1 AND {missing}");
+        let of_row = format!("FROM ONLY {name} t WHERE ctid OPERATOR(pg_catalog.=) $1 AND {missing}");
         let find = format!(
             "SELECT ctid FROM ONLY {name} WHERE ctid OPERATOR(pg_catalog.>=) $1 AND ctid OPERATOR(pg_catalog.<) $2 AND {missing}"
         );
         let lock = format!(
-            "SELECT ctid, {image}::pg_catalog.bytea, {key_value} {of_row} FOR NO KEY UPDATE SKIP LOCKED"
+            "SELECT ctid, {key_value}, {} {of_row} FOR NO KEY UPDATE SKIP LOCKED",
+            columns.sql(image_type)
         );
         let store = format!("UPDATE ONLY {name} SET {emb} = $1 WHERE ctid OPERATOR(pg_catalog.=) $2");
         Self {
@@ -164,8 +173,8 @@ impl<'m> EmbedBatch<'m> {
     fn lock_and_prepare(&mut self, position: u64) -> Option<(LockedRow, Result<EmbedRequest>)> {
         let mut tid = item_pointer(position);
         let locked = self.lock.run(&[tid_datum(&mut tid)], |row| {
-            let locked = LockedRow { tid: item_pointer(row.tid(1)), key: row.text(3) };
-            (locked, row.with_bytes(2, |bytes| embed_request(bytes, self.model, Priority::Bulk)))
+            let locked = LockedRow { tid: item_pointer(row.tid(1)), key: row.text(2) };
+            (locked, row_request(row, 3, self.model, Priority::Bulk))
         });
         if locked.is_empty() {
             self.counts.locked += self.check.run(&[tid_datum(&mut tid)], |_| ()).len() as u64;
@@ -195,22 +204,8 @@ impl<'m> EmbedBatch<'m> {
 
     fn warn_of_failure(&mut self, row: &LockedRow, error: Error) {
         self.counts.failed += 1;
-        let message = format!(
-            "row ({})=({}) of {} gets no embedding: {}",
-            self.key_names, row.key, self.table, error.message
-        );
-        warn(Error { message, ..error });
+        warn(row_error(&self.key_names, &row.key, &self.table, error));
     }
-}
-
-fn name_of(relation: &PgRelation) -> String {
-    // SAFETY: the relation is open, and its name is a C string.
-    unsafe { text::catalog_name((*(*relation.as_ptr()).rd_rel).relname.data.as_ptr()) }
-}
-
-fn schema_of(relation: &PgRelation) -> String {
-    // SAFETY: the relation is open. The schema's name is a copy, or null if the schema was dropped, which `name` accepts.
-    unsafe { text::catalog_name(pg_sys::get_namespace_name((*(*relation.as_ptr()).rd_rel).relnamespace)) }
 }
 
 /// The ctid of a position.

@@ -1,11 +1,11 @@
-//! A statement that a batch of `coop_embed_table()` runs for each row.
+//! A statement that runs for each of many rows.
 
+use super::encoding::to_server;
+use super::ereport::{raise, with_readable_errors};
+use super::spi_row::SpiRow;
+use super::OrReport;
 use crate::error::{Error, Kind};
 use crate::memory;
-use crate::pg::encoding::to_server;
-use crate::pg::ereport::{raise, with_readable_errors};
-use crate::pg::spi_row::SpiRow;
-use crate::pg::OrReport;
 use pgrx::pg_sys;
 use std::ffi::CString;
 
