@@ -621,33 +621,38 @@ END $$;
 COMMENT ON FUNCTION coop_typicality(regclass, name, name, name) IS
     'the distance of each row from the mean of its label, and its rank within the label: typical rows first, atypical ones last; rows without a label or an embedding are left out';
 
--- The planner does not know that each search ends early: without enable_sort = off it would sort a large table for each row.
+CREATE FUNCTION coopembed.selective_subspace(embeddings coopvec[], distance double precision) RETURNS integer
+    AS 'MODULE_PATHNAME', 'coop_selective_subspace_wrapper' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 100000;
+CREATE FUNCTION coopembed.like_subspace(embedding coopvec, subspace integer) RETURNS coopquery
+    AS 'MODULE_PATHNAME', 'coop_like_subspace_wrapper' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 10
+    SUPPORT coop_fold_support;
+COMMENT ON FUNCTION coopembed.selective_subspace(coopvec[], double precision) IS
+    'internal: the number, from 0, of the subspace in which the fewest pairs of embeddings are within a distance';
+COMMENT ON FUNCTION coopembed.like_subspace(coopvec, integer) IS 'internal: the query for what is like an embedding in one subspace, by its number from 0';
+
+-- No distance in a subspace is larger than the whole: so the index finds the rows within the threshold in the subspace that leaves fewest, as
+-- a sample tells, and only those are compared. OFFSET 0 keeps the search a subquery, which has one value of `a.emb` at a time. The planner does
+-- not know how few rows each search returns: without enable_sort = off it would sort a large table for each row.
 CREATE OR REPLACE FUNCTION coop_duplicates(rel regclass, id_column name, emb_column name, threshold double precision)
     RETURNS TABLE (id text, other text, distance double precision)
     LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE COST 1000000 SET search_path TO pg_catalog, pg_temp
     SET enable_sort TO off SET jit TO off AS $$
 DECLARE
     emb text := coopembed.embedding_column(rel, emb_column);
-    rows text := format('SELECT %I::text AS id, %s AS emb FROM %s WHERE %s IS NOT NULL', id_column, emb, coopembed.qualified(rel), emb);
-    nearest text := format('SELECT %1$I::text AS id, %2$s OPERATOR(%4$s.<->) $1 AS distance FROM %3$s
-        ORDER BY %2$s OPERATOR(%4$s.<->) $1', id_column, emb, coopembed.qualified(rel), '@extschema@');
-    a record;
-    b record;
+    subspace integer;
 BEGIN
     IF threshold < 0 OR threshold = 'NaN' THEN
         RAISE invalid_parameter_value USING MESSAGE = format('threshold must be zero or more, not %s', threshold);
     END IF;
-    FOR a IN EXECUTE rows LOOP
-        -- The index returns the other rows nearest first, so the first one beyond the threshold ends the search.
-        FOR b IN EXECUTE nearest USING a.emb LOOP
-            EXIT WHEN b.distance IS NULL OR b.distance > threshold;
-            CONTINUE WHEN (b.id COLLATE "C" > a.id COLLATE "C") IS NOT TRUE;
-            id := a.id;
-            other := b.id;
-            distance := b.distance;
-            RETURN NEXT;
-        END LOOP;
-    END LOOP;
+    EXECUTE format('SELECT coopembed.selective_subspace(array_agg(emb), $1) FROM (SELECT %1$s AS emb FROM %2$s WHERE %1$s IS NOT NULL LIMIT 200) s',
+        emb, coopembed.qualified(rel)) INTO subspace USING threshold;
+    RETURN QUERY EXECUTE format('SELECT a.id, b.id, b.distance
+        FROM (SELECT %1$I::text AS id, %2$s AS emb FROM %3$s WHERE %2$s IS NOT NULL) a, LATERAL (
+            SELECT c.%1$I::text AS id, c.%2$s OPERATOR(%4$s.<->) a.emb AS distance FROM %3$s c
+            WHERE c.%2$s OPERATOR(%4$s.<->) coopembed.like_subspace(a.emb, $1) <= $3 OFFSET 0) b
+        WHERE b.distance <= $2 AND b.id COLLATE "C" > a.id COLLATE "C"', id_column, emb, coopembed.qualified(rel), '@extschema@')
+        -- Both distances are rounded.
+        USING subspace, threshold, threshold * (1 + 1e-6) + 1e-6;
 END $$;
 COMMENT ON FUNCTION coop_duplicates(regclass, name, name, double precision) IS
     'pairs of rows whose distance is at most the threshold, each pair once; rows without an id are left out. Needs an index USING coop on large tables';
