@@ -102,6 +102,35 @@ pub fn disable_path(path: &mut pg_sys::IndexPath) {
     let _ = path;
 }
 
+/// Whether a column of a table cannot be null. From 17 on the planner has looked that up, and in 18 a constraint may not be valid yet.
+///
+/// # Safety
+/// `table` must be a base relation of the query that is being planned, and `oid` the table's.
+pub unsafe fn is_not_null(table: &pg_sys::RelOptInfo, oid: pg_sys::Oid, column: pg_sys::AttrNumber) -> bool {
+    #[cfg(any(feature = "pg17", feature = "pg18"))]
+    {
+        let _ = oid;
+        // SAFETY: the caller promises a base relation, whose set of columns is complete.
+        unsafe { pg_sys::bms_is_member(column.into(), table.notnullattnums) }
+    }
+    #[cfg(not(any(feature = "pg17", feature = "pg18")))]
+    {
+        let _ = table;
+        // SAFETY: looks up the catalogue. A row of it begins with the struct's fields.
+        unsafe {
+            let cache = pg_sys::SysCacheIdentifier::ATTNUM as i32;
+            let key = (pg_sys::Datum::from(oid), pg_sys::Datum::from(column));
+            let tuple = pg_sys::SearchSysCache2(cache, key.0, key.1);
+            if tuple.is_null() {
+                return false;
+            }
+            let is_not_null = (*pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_attribute>()).attnotnull;
+            pg_sys::ReleaseSysCache(tuple);
+            is_not_null
+        }
+    }
+}
+
 /// Whether a path key asks for ascending order.
 pub fn is_ascending(key: &pg_sys::PathKey) -> bool {
     #[cfg(feature = "pg18")]

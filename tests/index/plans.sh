@@ -55,4 +55,16 @@ for from in 'SELECT x.id FROM items x, asked q' 'WITH q AS MATERIALIZED (SELECT 
   query="$from ORDER BY x.emb <-> q.v LIMIT 10"
   expect "not where q may have more rows: $query" 0 "$(ask -c "EXPLAIN (COSTS off) $query" | grep -c 'Index Scan using items_emb' || true)"
 done
+
+# A partial index of all rows.
+ask -c 'DROP INDEX items_emb' -c 'CREATE INDEX items_part ON items USING coop (emb) WHERE emb IS NOT NULL'
+expect 'a partial index WHERE emb IS NOT NULL is for queries that say so' 'Index Scan using items_part' "$(scan 'emb IS NOT NULL')"
+expect 'and not for others' 'Seq Scan' "$(scan true)"
+expect 'a distance says so, too' 'Index Scan using items_part' "$(scan "emb <-> $one < 0.1")"
+ask -c 'ALTER TABLE items ALTER emb SET NOT NULL'
+expect 'unless the column is NOT NULL' 'Index Scan using items_part' "$(scan true)"
+ask -c 'ALTER TABLE items ALTER emb DROP NOT NULL' -c 'DROP INDEX items_part' -c "CREATE INDEX items_part ON items USING coop (emb) WHERE emb IS NOT NULL AND common = 1"
+ask -c 'ALTER TABLE items ALTER emb SET NOT NULL'
+expect 'another predicate has to be in the query' 'Seq Scan' "$(scan true)"
+expect 'where it is, the index serves' 'Index Scan using items_part' "$(scan 'common = 1')"
 finish

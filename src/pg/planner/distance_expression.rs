@@ -97,18 +97,16 @@ impl Distance {
     }
 }
 
-/// The first path key of a query, if it asks for the order in which an index can return rows: ascending, nulls last; and whether there are more.
+/// The first path key of a query, if it asks for the order in which an index can return rows: ascending, nulls last.
 ///
 /// # Safety
 /// `root` must be the planner's state.
-pub unsafe fn first_order(root: *mut PlannerInfo) -> Option<(*mut PathKey, bool)> {
+pub unsafe fn first_order(root: *mut PlannerInfo) -> Option<*mut PathKey> {
     // SAFETY: the planner's path keys have equivalence classes.
     unsafe {
-        let mut keys = items::<PathKey>((*root).query_pathkeys);
-        let key = keys.next()?;
-        let is_served =
-            compat::is_ascending(&*key) && !(*key).pk_nulls_first && !(*(*key).pk_eclass).ec_has_volatile;
-        is_served.then_some((key, keys.next().is_some()))
+        items::<PathKey>((*root).query_pathkeys).next().filter(|&key| {
+            compat::is_ascending(&*key) && !(*key).pk_nulls_first && !(*(*key).pk_eclass).ec_has_volatile
+        })
     }
 }
 

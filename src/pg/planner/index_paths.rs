@@ -1,6 +1,6 @@
 //! Offers the planner index paths that PostgreSQL does not find by itself: two planner hooks.
 
-use super::{distance_limit, one_row_join, tie_breaker};
+use super::{distance_limit, one_row_join, ordered_paths};
 use pgrx::pg_sys::ffi::pg_guard_ffi_boundary;
 use pgrx::pg_sys::{self, PlannerInfo, RelOptInfo};
 use pgrx::prelude::*;
@@ -37,7 +37,7 @@ unsafe extern "C-unwind" fn add_table_paths(
         }
         let is_table = (*entry).rtekind == pg_sys::RTEKind::RTE_RELATION && !(*entry).inh;
         if is_table && !pg_sys::is_dummy_rel(table) {
-            tie_breaker::add_paths(root, table);
+            ordered_paths::add_paths(root, table, entry);
             distance_limit::add_paths(root, table);
         }
     }

@@ -8,7 +8,7 @@
 //! | `skipped_partitions` | plans a search as if unreachable partitions were empty: `coop_search(skip_unreachable => true)` |
 //! | `index_paths` | index paths that PostgreSQL does not find by itself: two planner hooks |
 //! | `distance_limit` | those that end at r, for `emb <-> query < r` |
-//! | `tie_breaker` | those for `ORDER BY emb <-> query, id` |
+//! | `ordered_paths` | those for `ORDER BY emb <-> query, id`, and over partial indexes of NOT NULL columns |
 //! | `one_row_join` | those for `FROM products, q ORDER BY emb <-> q.v`, where q has one row |
 //! | `distance_expression` | distances in the expressions of a query, and which indexes serve them |
 //! | `initplan_lookup` | what is known of the values that InitPlans will compute |
@@ -24,6 +24,6 @@ mod initplan_lookup;
 mod limit_pushdown;
 pub mod nodes;
 mod one_row_join;
+mod ordered_paths;
 pub mod shards;
 pub mod skipped_partitions;
-mod tie_breaker;

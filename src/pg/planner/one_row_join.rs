@@ -33,7 +33,7 @@ pub unsafe fn add_paths(
         let outer_path = (*outer).cheapest_total_path;
         let is_base = (*inner).reloptkind == pg_sys::RelOptKind::RELOPT_BASEREL;
         let is_simple = is_base && (*inner).lateral_relids.is_null() && (*outer_path).param_info.is_null();
-        let Some((key, _)) = first_order(root).filter(|_| is_simple) else { return };
+        let Some(key) = first_order(root).filter(|_| is_simple) else { return };
         for index in usable_indexes(inner) {
             let given = Distance::of_key(index, key).find(|(_, distance)| is_given_by(root, outer, distance));
             let Some((_, distance)) = given else { continue };
