@@ -70,6 +70,14 @@ def binary_copy(db):
     with db.cursor().copy("COPY taken (id, emb) FROM STDIN (FORMAT binary)") as copy:
         copy.write(data)
     assert db.execute("SELECT count(*) FROM taken JOIN products USING (id, emb)").fetchone()[0] == 3
+    db.execute("CREATE TEMP TABLE narrow (id int, emb coopvec(10))")
+    try:
+        with db.cursor().copy("COPY narrow (id, emb) FROM STDIN (FORMAT binary)") as copy:
+            copy.write(data)
+    except psycopg.Error as e:
+        assert e.diag.message_primary == "expected 10 dimensions, not 650", e
+    else:
+        raise AssertionError("no error")
 
 
 def results(db):

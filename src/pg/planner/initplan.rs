@@ -115,6 +115,11 @@ impl QueryLevel {
                 NodeTag::T_CoerceViaIO => {
                     self.is_same_for_all_rows((*node.cast::<pg_sys::CoerceViaIO>()).arg.cast())
                 }
+                NodeTag::T_ArrayCoerceExpr => {
+                    let coercion = &*node.cast::<pg_sys::ArrayCoerceExpr>();
+                    !pg_sys::contain_volatile_functions(coercion.elemexpr.cast())
+                        && self.is_same_for_all_rows(coercion.arg.cast())
+                }
                 NodeTag::T_ArrayExpr => items((*node.cast::<pg_sys::ArrayExpr>()).elements)
                     .all(|arg| self.is_same_for_all_rows(arg)),
                 NodeTag::T_SubLink => {

@@ -59,21 +59,18 @@ fn embedding_of_text(text: &CStr) -> Result<Embedding> {
 
 /// The layout of the default model, which text without a model is of.
 fn default_layout() -> Result<Layout> {
+    const FORM: &str = "8x50@1a2b3c4d:[0.1,0.2,...]";
     // SAFETY: reads the session's state.
     if !unsafe { pg_sys::ActiveSnapshotSet() } {
-        return Err(Error::new(
-            Kind::InvalidParameter,
-            "the default model cannot be looked up outside of a statement",
-        )
-        .hint(NAME_THE_MODEL));
+        let message = "the default model cannot be looked up outside of a statement";
+        return Err(Error::new(Kind::InvalidParameter, message)
+            .hint(format!("Name the model with the numbers: {FORM}.")));
     }
     model(None).map(|model| model.layout).map_err(|error| {
-        let hint = error.hint.as_deref().map_or_else(String::new, |hint| format!("{hint} "));
-        error.hint(format!("{hint}{NAME_THE_MODEL}"))
+        let hint = error.hint.clone().unwrap_or_default();
+        error.hint(format!("{hint} Or name the model with the numbers: {FORM}.").trim_start())
     })
 }
-
-const NAME_THE_MODEL: &str = "Or name the model with the numbers: 8x50@1a2b3c4d:[0.1,0.2,...].";
 
 #[pg_extern(sql = false)]
 fn coopvec_out(v: CoopVec<'_>) -> CString {

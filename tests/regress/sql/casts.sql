@@ -91,6 +91,12 @@ END $$;
 SELECT type, plan_of FROM (VALUES ('double precision[]'), ('real[]'), ('numeric[]'), ('integer[]')) types(type),
     plan_of(format('SELECT id FROM gallery ORDER BY emb <-> array_fill(1, ARRAY[650])::%s LIMIT 5', type));
 SELECT plan_of('SELECT id FROM gallery ORDER BY ARRAY[0.1, 0.2] <-> emb LIMIT 5');
+SET plan_cache_mode = force_generic_plan;
+PREPARE by_doubles(double precision[]) AS SELECT id FROM gallery ORDER BY emb <-> $1 LIMIT 5;
+PREPARE by_numerics(numeric[]) AS SELECT id FROM gallery ORDER BY $1::coopvec <-> emb LIMIT 5;
+SELECT plan_of('EXECUTE by_doubles(NULL)');
+SELECT plan_of('EXECUTE by_numerics(NULL)');
+RESET plan_cache_mode;
 SELECT id FROM gallery ORDER BY emb <-> array_fill(0.0101, ARRAY[650]), id LIMIT 2;
 SELECT emb <-> ARRAY[0.1, 0.2] FROM gallery LIMIT 1;
 PREPARE untyped AS SELECT count(*) FROM gallery WHERE emb <-> $1 = 0;
