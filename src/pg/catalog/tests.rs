@@ -234,6 +234,12 @@ mod tests {
         let garments = Garments::new("summer");
         garments.load_as("garments");
         garments.load_as("others");
+        assert_eq!(
+            failure("SELECT coop_drop_model('garments')"),
+            "model \"garments\" is the default of this database\nOthers are loaded, as \"others\".\n\
+             Choose another default first, for instance SELECT coop_set_default_model('others')."
+        );
+        Spi::run("SELECT coop_set_default_model('others')").unwrap();
         Spi::run("SELECT coop_drop_model('garments')").unwrap();
         assert_eq!(rows(), "1 1 3 8 3");
         assert_eq!(

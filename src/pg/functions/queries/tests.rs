@@ -167,6 +167,7 @@ mod tests {
         assert_eq!(like("NULL"), "an attribute's name must not be null");
         assert!(like("VARIADIC '{}'")
             .starts_with("no attribute is named\ncoop_like(embedding) without attributes"));
+        Spi::run("SELECT coop_set_default_model('winter')").unwrap();
         Spi::run("SELECT coop_drop_model('any name will do')").unwrap();
         assert_eq!(
             like("'prints'"),
