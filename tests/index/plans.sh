@@ -87,6 +87,9 @@ no|SELECT id FROM items ORDER BY id, $d LIMIT 10
 no|SELECT id FROM items ORDER BY emb <-> random_query() LIMIT 10
 no|SELECT a.v, b.id FROM asked a JOIN items b ON a.v <-> b.emb < $r
 no|SELECT id FROM items WHERE emb = $one
+no|SELECT id FROM items TABLESAMPLE BERNOULLI (50) ORDER BY $d, id LIMIT 10
+no|SELECT id FROM items TABLESAMPLE BERNOULLI (50) WHERE $d < $r
+no|SELECT x.id FROM items x TABLESAMPLE BERNOULLI (50), items q WHERE q.id = 1 ORDER BY x.emb <-> q.emb LIMIT 10
 SQL
 
 # A partial index of all rows.
