@@ -56,6 +56,42 @@ for from in 'SELECT x.id FROM items x, asked q' 'WITH q AS MATERIALIZED (SELECT 
   expect "not where q may have more rows: $query" 0 "$(ask -c "EXPLAIN (COSTS off) $query" | grep -c 'Index Scan using items_emb' || true)"
 done
 
+# The guide's table of what the index serves (sql/README.md). The distance is $d, and the radius is one that few rows are within.
+d="emb <-> $one" r=$(ask -c "SELECT (array_agg(d ORDER BY d))[20] FROM (SELECT emb <-> $one AS d FROM items) t")
+served() { ask -c "EXPLAIN (COSTS off) $1" | grep -q 'Index Scan using items_emb' && echo yes || echo no; } # QUERY
+while IFS='|' read -r answer query; do
+  expect "$answer: $query" "$answer" "$(served "$query")"
+done <<SQL
+yes|SELECT id FROM items ORDER BY $d LIMIT 10
+yes|SELECT id FROM items ORDER BY $one <-> emb LIMIT 10
+yes|SELECT id, $d AS distance FROM items ORDER BY distance LIMIT 10 OFFSET 20
+yes|SELECT id FROM items WHERE common = 1 ORDER BY $d LIMIT 10
+yes|SELECT id FROM items ORDER BY $d, id LIMIT 10
+yes|SELECT id FROM items WHERE ($d, id) > ($r / 2, 7) ORDER BY $d, id LIMIT 10
+yes|SELECT id FROM items WHERE $d < $r
+yes|SELECT id FROM items WHERE $d <= $r ORDER BY $d
+yes|SELECT id FROM items WHERE $r > $d ORDER BY id
+yes|SELECT count(*) FROM items WHERE $d BETWEEN 0.01 AND $r
+yes|SELECT id FROM items WHERE $d < $r AND common = 1
+yes|UPDATE items SET rare = 1 WHERE $d < $r
+yes|DELETE FROM items WHERE $d < $r
+yes|SELECT min($d) FROM items
+yes|SELECT a.v, b.id FROM asked a, LATERAL (SELECT id FROM items ORDER BY emb <-> a.v LIMIT 3) b
+yes|SELECT x.id FROM items x, items q WHERE q.id = 1 ORDER BY x.emb <-> q.emb LIMIT 10
+no|SELECT id FROM items ORDER BY $d DESC LIMIT 10
+no|SELECT id FROM items ORDER BY $d NULLS FIRST LIMIT 10
+no|SELECT id FROM items ORDER BY 1 - ($d) DESC LIMIT 10
+no|SELECT id FROM items ORDER BY ($d) * rare LIMIT 10
+no|SELECT id FROM items WHERE $d > $r
+no|SELECT id FROM items ORDER BY id, $d LIMIT 10
+no|SELECT id FROM items ORDER BY emb <-> random_query() LIMIT 10
+no|SELECT a.v, b.id FROM asked a JOIN items b ON a.v <-> b.emb < $r
+no|SELECT id FROM items WHERE emb = $one
+no|SELECT id FROM items TABLESAMPLE BERNOULLI (50) ORDER BY $d, id LIMIT 10
+no|SELECT id FROM items TABLESAMPLE BERNOULLI (50) WHERE $d < $r
+no|SELECT x.id FROM items x TABLESAMPLE BERNOULLI (50), items q WHERE q.id = 1 ORDER BY x.emb <-> q.emb LIMIT 10
+SQL
+
 # A partial index of all rows.
 ask -c 'DROP INDEX items_emb' -c 'CREATE INDEX items_part ON items USING coop (emb) WHERE emb IS NOT NULL'
 expect 'a partial index WHERE emb IS NOT NULL is for queries that say so' 'Index Scan using items_part' "$(scan 'emb IS NOT NULL')"

@@ -229,7 +229,9 @@ unsafe fn start_search(scan: &pg_sys::IndexScanDescData, index: &IndexRelation, 
                 None => return,
             },
         };
-        state.cursor = Some(Cursor::new(query, mode()).up_to(limit));
+        // Without ORDER BY the condition says which rows there are, and a setting must not.
+        let mode = if scan.numberOfOrderBys > 0 { mode() } else { SearchMode::Exact };
+        state.cursor = Some(Cursor::new(query, mode).up_to(limit));
     }
 }
 

@@ -35,8 +35,7 @@ unsafe extern "C-unwind" fn add_table_paths(
         if let Some(Some(previous)) = PREVIOUS_TABLE_HOOK.get() {
             pg_guard_ffi_boundary(|| previous(root, table, index, entry));
         }
-        let is_table = (*entry).rtekind == pg_sys::RTEKind::RTE_RELATION && !(*entry).inh;
-        if is_table && !pg_sys::is_dummy_rel(table) {
+        if may_use_indexes(&*entry) && !pg_sys::is_dummy_rel(table) {
             ordered_paths::add_paths(root, table, entry);
             distance_limit::add_paths(root, table);
         }
@@ -58,8 +57,17 @@ unsafe extern "C-unwind" fn add_join_paths(
         if let Some(Some(previous)) = PREVIOUS_JOIN_HOOK.get() {
             pg_guard_ffi_boundary(|| previous(root, join, outer, inner, kind, extra));
         }
-        if kind == pg_sys::JoinType::JOIN_INNER {
+        let is_base = (*inner).reloptkind == pg_sys::RelOptKind::RELOPT_BASEREL;
+        if kind == pg_sys::JoinType::JOIN_INNER
+            && is_base
+            && may_use_indexes(&**(*root).simple_rte_array.add((*inner).relid as usize))
+        {
             one_row_join::add_paths(root, join, outer, inner, extra);
         }
     }
+}
+
+/// Whether an index may stand for a relation: a table, without its children, of which no sample is wanted.
+fn may_use_indexes(entry: &pg_sys::RangeTblEntry) -> bool {
+    entry.rtekind == pg_sys::RTEKind::RTE_RELATION && !entry.inh && entry.tablesample.is_null()
 }

@@ -20,7 +20,7 @@ use std::ptr::null_mut;
 /// Adds the paths of an inner join in the order of the distance of `inner`'s embeddings from a query that `outer`'s only row gives.
 ///
 /// # Safety
-/// The planner must be making the paths of `join`, of these two relations.
+/// The planner must be making the paths of `join`, of these two relations, the second of which is a table.
 pub unsafe fn add_paths(
     root: *mut PlannerInfo,
     join: *mut RelOptInfo,
@@ -31,8 +31,7 @@ pub unsafe fn add_paths(
     // SAFETY: relations and paths are the planner's, of this query. Path keys have equivalence classes of expressions.
     unsafe {
         let outer_path = (*outer).cheapest_total_path;
-        let is_base = (*inner).reloptkind == pg_sys::RelOptKind::RELOPT_BASEREL;
-        let is_simple = is_base && (*inner).lateral_relids.is_null() && (*outer_path).param_info.is_null();
+        let is_simple = (*inner).lateral_relids.is_null() && (*outer_path).param_info.is_null();
         let Some(key) = first_order(root).filter(|_| is_simple) else { return };
         for index in usable_indexes(inner) {
             let given = Distance::of_key(index, key).find(|(_, distance)| is_given_by(root, outer, distance));
