@@ -13,7 +13,7 @@ INSERT INTO samples VALUES
     ('', 'double precision[]', 'CAST(shop.numbers() AS pg_catalog.float8[])'), ('', 'text[]', '''{hue}'''), ('', 'real[]', 'shop.numbers()'),
     ('', 'oid[]', '''{}'''), ('', 'interval', '''1 s'''), ('', 'anyelement', 'CAST(NULL AS shop.products)'), ('', 'regtype', '''shop.products'''),
     ('', 'anycompatible', '60'), ('', 'box', '''(1,1),(9,9)'''), ('lo', 'oid', '(SELECT pg_catalog.min(m.oid) FROM pg_catalog.pg_largeobject_metadata m)'),
-    ('box', 'text', 'NULL'), ('box_column', 'name', 'NULL'), ('procedure', 'text', '''p'''), ('from_id', 'anycompatible', '1'), ('state', 'double precision[]', '''{1,1,1}'''),
+    ('box', 'text', 'NULL'), ('box_column', 'name', 'NULL'), ('procedure', 'text', 'NULL'), ('', 'ball', 'CAST(ROW((SELECT query FROM shop.query), 1) AS coopembed.ball)'), ('', 'coopembed.ball', 'CAST(ROW((SELECT query FROM shop.query), 1) AS coopembed.ball)'), ('from_id', 'anycompatible', '1'), ('state', 'double precision[]', '''{1,1,1}'''),
     ('rel', 'regclass', '''shop.products'''), ('tab', 'regclass', '''shop.products'''), ('part', 'regclass', '''shop.products'''),
     ('relation', 'regclass', '''shop.products'''), ('graph', 'regclass', '''shop.graph'''), ('index', 'regclass', '''shop.products_emb_idx'''),
     ('image', 'bytea', '(SELECT image FROM shop.products WHERE id OPERATOR(pg_catalog.=) 1)'), ('image', 'text', '''image'''),
