@@ -107,7 +107,7 @@ impl TriggerEvent {
             if unchanged {
                 return pg_sys::Datum::from(self.new);
             }
-        } else if statement::is_copy() && value(self.new, self.emb).is_some() {
+        } else if statement::is_copy_from() && value(self.new, self.emb).is_some() {
             return pg_sys::Datum::from(self.new);
         }
         let emb = image.and_then(|image| {
