@@ -40,4 +40,7 @@ ask -c "COPY (SELECT id + 2000, name, designer, category, image FROM products WH
   -c "COPY products (id, name, designer, category, image) FROM '$SCRATCH/data/row'"
 ask -c 'INSERT INTO products SELECT id + 3000, name, designer, category, image, (SELECT emb FROM products WHERE id = 9) FROM products WHERE id = 8'
 expect 'and embeds an image without one, as INSERT does in any case' 't t' "$(ask -c 'SELECT a.emb <-> b.emb < 0.02 FROM products a, products b WHERE a.id = 8 AND b.id IN (2008, 3008)' | xargs)"
+ask -c 'CREATE FUNCTION buy() RETURNS int LANGUAGE sql AS $$INSERT INTO products SELECT id + 4000, name, designer, category, image, (SELECT emb FROM products WHERE id = 9) FROM products WHERE id = 8 RETURNING id$$' \
+  -c 'COPY (SELECT buy()) TO STDOUT' >/dev/null
+expect 'also where a COPY TO inserts' t "$(ask -c 'SELECT a.emb <-> b.emb < 0.02 FROM products a, products b WHERE a.id = 8 AND b.id = 4008')"
 finish

@@ -153,7 +153,7 @@ pub fn unknown_model(name: &str) -> Error {
 /// Says in an error that a model is missing what to do in a restore, if that is what happens: PostgreSQL checks rows while it copies them, and
 /// knows of no order among the tables of a dump.
 pub fn hint_in_restore(error: Error) -> Error {
-    if !statement::is_copy() {
+    if !statement::is_copy_from() {
         return error;
     }
     error.hint(

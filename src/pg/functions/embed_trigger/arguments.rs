@@ -134,7 +134,7 @@ impl TriggerColumns {
         unsafe {
             let Some(old) = old else {
                 // What COPY brings along is kept in any case: a restore of data alone gets what was dumped, and needs no model.
-                return new.emb.is_none() || !(self.keep_given || statement::is_copy());
+                return new.emb.is_none() || !(self.keep_given || statement::is_copy_from());
             };
             let same_image = both(old.image, new.image, |a, b| match self.image.base_type {
                 pg_sys::OIDOID => a == b,
