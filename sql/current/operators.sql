@@ -170,8 +170,8 @@ COMMENT ON OPERATOR CLASS coopquery_btree_ops USING btree IS 'bytewise order of 
 
 -- Distances, in both orders of arguments: `a <-> b` and `b <-> a` mean the same.
 -- COST 3: one distance takes about three quarters of the time of the bare scan of a row (cpu_tuple_cost, 0.01), so that a cheaper
--- condition on the same row is tested first. SUPPORT also makes sure that the library, and with it the planner hook of
--- src/pg/planner/shards.rs, is loaded before a query is planned.
+-- condition on the same row is tested first. SUPPORT also makes sure that the library, and with it the planner hooks of
+-- src/pg/planner/, is loaded before a query is planned.
 CREATE FUNCTION coop_distance(coopvec, coopvec) RETURNS double precision
     AS 'MODULE_PATHNAME', 'coopvec_distance' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 3
     SUPPORT coop_fold_support;
