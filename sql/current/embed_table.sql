@@ -74,15 +74,18 @@ COMMENT ON COLUMN coop_embed_progress.started IS 'when the run began';
 COMMENT ON COLUMN coop_embed_progress.updated IS 'when the run last committed a batch, or finished';
 COMMENT ON COLUMN coop_embed_progress.per_second IS 'rows embedded per second, on average';
 
--- The error of a procedure for which coopembed.may_commit() is false.
-CREATE FUNCTION coopembed.cannot_commit(procedure text) RETURNS void LANGUAGE plpgsql STRICT SET search_path TO pg_catalog, pg_temp AS $$
+-- An error unless a procedure may commit: the second argument is coopembed.may_commit(), which has to be called by the procedure itself.
+CREATE FUNCTION coopembed.check_commit(procedure text, may boolean) RETURNS void
+    LANGUAGE plpgsql STRICT SET search_path TO pg_catalog, pg_temp AS $$
 BEGIN
-    RAISE active_sql_transaction USING
-        MESSAGE = format('%s cannot run in a transaction block, in a function, or in a block with EXCEPTION', procedure),
-        DETAIL = 'It commits as it goes.',
-        HINT = 'CALL it as a statement of its own: without BEGIN, and from a driver in autocommit mode.';
+    IF NOT may THEN
+        RAISE active_sql_transaction USING
+            MESSAGE = format('%s cannot run in a transaction block, in a function, or in a block with EXCEPTION', procedure),
+            DETAIL = 'It commits as it goes.',
+            HINT = 'CALL it as a statement of its own: without BEGIN, and from a driver in autocommit mode.';
+    END IF;
 END $$;
-COMMENT ON FUNCTION coopembed.cannot_commit(text) IS 'internal: the error of a procedure that may not commit where it was called';
+COMMENT ON FUNCTION coopembed.check_commit(text, boolean) IS 'internal: an error unless a procedure may commit';
 
 -- The base type of a column; an error if there is none of that name.
 CREATE FUNCTION coopembed.column_type(rel regclass, name name) RETURNS regtype
@@ -204,9 +207,7 @@ BEGIN
     SELECT m.name, m.fingerprint INTO chosen FROM coopembed.embed_model(model) m;
     SELECT pg_catalog.sum(coopembed.embed_missing(t.part, image_column, emb_column, chosen.fingerprint)) INTO total
         FROM coopembed.embed_targets(rel, image_column, emb_column, box_column) t;
-    IF NOT coopembed.may_commit() THEN
-        PERFORM coopembed.cannot_commit('coop_embed_table');
-    END IF;
+    PERFORM coopembed.check_commit('coop_embed_table', coopembed.may_commit());
     PERFORM coopembed.embed_begin(rel, chosen.name, coalesce(total, 0));
     COMMIT;
     FOR target IN SELECT t.part, t.key FROM coopembed.embed_targets(rel, image_column, emb_column, box_column) t LOOP

@@ -380,9 +380,7 @@ DECLARE
     told pg_catalog.timestamptz := pg_catalog.clock_timestamp();
     progress pg_catalog.record;
 BEGIN
-    IF NOT coopembed.may_commit() THEN
-        PERFORM coopembed.cannot_commit('coop_build_knn');
-    END IF;
+    PERFORM coopembed.check_commit('coop_build_knn', coopembed.may_commit());
     LOOP
         COMMIT;
         SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
