@@ -100,9 +100,13 @@ impl NetworkWriter<'_> {
                 (map, shape) = self.block(&network.blocks[passed - 1], &map, shape)?;
             }
             if let Some(columns) = layout.tap(passed) {
-                let [mean, deviation] = self.map_statistics(&format!("level{}", deviations.len()), &map);
-                means.extend((!columns.mean.is_empty()).then_some(mean));
-                deviations.push(deviation);
+                let name = format!("level{}", deviations.len());
+                let Moments { mean, variance, .. } = self.moments(&name, &map, &[2, 3]);
+                let graph = &mut self.graph;
+                if !columns.mean.is_empty() {
+                    means.push(graph.node(&format!("{name}.flat_mean"), "Flatten", &[&mean], vec![]));
+                }
+                deviations.push(graph.node(&format!("{name}.deviation"), "Sqrt", &[&variance], vec![]));
             }
         }
         if let Some(head) = &network.head {
@@ -181,14 +185,6 @@ impl NetworkWriter<'_> {
         let half = |size: usize| size.div_ceil(2);
         let after = MapShape { height: half(shape.height), width: half(shape.width), ..shape };
         (self.graph.node("max_pool", "MaxPool", &[map], options), after)
-    }
-
-    /// Mean and deviation of each channel over the positions of a map, `[batch, channels]` each.
-    fn map_statistics(&mut self, name: &str, map: &Value) -> [Value; 2] {
-        let Moments { mean, variance, .. } = self.moments(name, map, &[2, 3]);
-        let graph = &mut self.graph;
-        let deviation = graph.node(&format!("{name}.deviation"), "Sqrt", &[&variance], vec![]);
-        [graph.node(&format!("{name}.flat_mean"), "Flatten", &[&mean], vec![]), deviation]
     }
 
     /// [`standardize::standardized`]: features `[batch, F]` to mean 0 and variance 1.
