@@ -3,6 +3,7 @@
 use clap::{Parser, Subcommand};
 use coopembed::commands::eval::{self, EvalArgs};
 use coopembed::commands::experiment::{self, ExperimentArgs};
+use coopembed::commands::export::{self, ExportArgs};
 use coopembed::commands::import_backbone::{self, ImportArgs};
 use coopembed::commands::report::{self, ReportArgs};
 use coopembed::commands::train::{self, TrainArgs};
@@ -33,6 +34,7 @@ Examples:
   coopembed train --data data/emoji --backbone lite0.safetensors --size 128 --out model/emoji
   coopembed eval --model model/emoji --data data/emoji --json figures.json
   coopembed report --model model/emoji --data data/emoji --out emoji.html
+  coopembed export --model model/emoji --onnx emoji.onnx
   coopembed serve --db postgres://localhost/shop --table products";
 
 const TRAIN_EXAMPLES: &str = "\
@@ -70,6 +72,13 @@ Examples:
 The page shows queries of each kind with their nearest images, the figures of eval, a confusion matrix of each ordered
 attribute, a map of each attribute's subspace, and the training losses. It is one file that works offline.";
 
+const EXPORT_EXAMPLES: &str = "\
+Examples:
+  coopembed export --model model/emoji --onnx emoji.onnx
+
+The graph takes 8-bit RGB pixels [batch, size, size, 3] and returns embeddings, each subspace of unit length. emoji.onnx.json
+says how images become pixels, and which columns belong to which attribute; the graph's metadata has the same text.";
+
 const SERVE_EXAMPLES: &str = "\
 Examples:
   coopembed serve --db postgres://me@localhost/shop --table products
@@ -99,6 +108,9 @@ enum Command {
     /// Write a report on a model as one HTML file: example queries, figures, maps and training curves
     #[command(after_help = REPORT_EXAMPLES)]
     Report(ReportArgs),
+    /// Write a model for programs without coopembed: as an ONNX graph from pixels to embeddings
+    #[command(after_help = EXPORT_EXAMPLES)]
+    Export(ExportArgs),
     /// Run the inference service of a database cluster; started by the extension to use a GPU
     #[command(hide = true)]
     Engine(EngineArgs),
@@ -143,6 +155,7 @@ fn run(command: Command) -> Result<()> {
         Command::Eval(args) => eval::run(&args),
         Command::Experiment(args) => experiment::run(&args),
         Command::Report(args) => report::run(&args),
+        Command::Export(args) => export::run(&args),
         Command::Engine(args) => std::process::exit(args.run().code()),
         Command::Serve(args) => explorer::run(&args),
     }

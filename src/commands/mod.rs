@@ -6,6 +6,7 @@
 //! | `eval` | `coopembed eval` |
 //! | `experiment/` | `coopembed experiment` |
 //! | `report` | `coopembed report` |
+//! | `export` | `coopembed export` |
 //! | `import_backbone` | `coopembed import-backbone` |
 //! | `evaluate_method` | evaluates what a method has learned, for `train` and `experiment` |
 //! | `inputs` | reads data sets and backbones, for several commands |
@@ -17,6 +18,7 @@
 pub mod eval;
 mod evaluate_method;
 pub mod experiment;
+pub mod export;
 pub mod import_backbone;
 mod inputs;
 pub mod report;

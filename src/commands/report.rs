@@ -85,7 +85,7 @@ pub fn run(args: &ReportArgs) -> Result<()> {
 }
 
 /// Refuses a path that cannot be written before the work, rather than after it.
-fn check_writable(path: &Path) -> Result<()> {
+pub(super) fn check_writable(path: &Path) -> Result<()> {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let problem = if path.is_dir() {
         "it is a directory"

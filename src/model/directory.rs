@@ -73,10 +73,19 @@ pub fn write_directory(directory: &Path, config: &ModelConfig, tensors: &Tensors
     let config = config.to_json();
     Model::from_parts(&config, &weights)?;
     std::fs::create_dir_all(directory).map_err(|e| Error::io("create", directory, &e))?;
-    let written = [(WEIGHTS, weights.as_slice()), (CONFIG, config.as_bytes()), (CARD, card.as_bytes())]
+    replace_files(directory, &[(WEIGHTS, &weights), (CONFIG, config.as_bytes()), (CARD, card.as_bytes())])
+}
+
+/// Writes files of a directory, or replaces them atomically.
+///
+/// # Errors
+/// [`Kind::Io`]. What does not fit on the disk leaves all files as they were.
+pub fn replace_files(directory: &Path, files: &[(&str, &[u8])]) -> Result<()> {
+    let written = files
+        .iter()
         .map(|(name, bytes)| Ok((TemporaryFile::write(directory, name, bytes)?, directory.join(name))));
-    // Write all three to disk before the first one takes its place.
-    for file in written.into_iter().collect::<Result<Vec<_>>>()? {
+    // Write all to disk before the first one takes its place.
+    for file in written.collect::<Result<Vec<_>>>()? {
         let (temporary, path) = file;
         temporary.rename(&path)?;
     }

@@ -28,6 +28,7 @@
 //! | `pixels` | 8-bit pixels to normalised network input |
 //! | `standardize` | LayerNorm of feature vectors |
 //! | `import/` | PyTorch checkpoints of backbones |
+//! | `onnx/` | a model as an ONNX graph |
 //! | `synthetic` | weights and images from a formula, for tests |
 
 pub(crate) mod architectures;
@@ -48,6 +49,8 @@ mod import;
 pub(crate) mod layers;
 mod load_backbone;
 pub(crate) mod map_shape;
+#[cfg(feature = "cli")]
+mod onnx;
 mod pixels;
 mod prototypes;
 mod standardize;
@@ -68,11 +71,15 @@ pub use config::{
 };
 pub use description::{Description, Meaning, Term, Vocabulary};
 pub use device::open_device;
+#[cfg(feature = "cli")]
+pub use directory::replace_files;
 pub use directory::{read_directory, write_directory};
 pub use feature_layout::FeatureSet;
 #[cfg(feature = "cli")]
 pub use import::{import_backbone, read_backbone};
 pub use load_backbone::load_backbone;
+#[cfg(feature = "cli")]
+pub use onnx::{export_onnx, OnnxModel};
 pub use pixels::normalize_pixels;
 pub use prototypes::{Prototypes, Proxies};
 pub use standardize::standardized;

@@ -4,7 +4,7 @@ use crate::error::Result;
 use candle_core::{Tensor, D};
 
 /// Added to the variance; the default of PyTorch's LayerNorm.
-const EPSILON: f64 = 1e-5;
+pub(super) const EPSILON: f64 = 1e-5;
 
 /// Scales each row of `x` (`[batch, F]`) to mean 0 and variance 1. There is no gain and bias: the linear layer that follows can express
 /// them.

@@ -1,5 +1,6 @@
 //! A trained model in memory: pixels to raw embeddings.
 
+use super::architectures::Arch;
 use super::backbone::Backbone;
 use super::config::{ModelConfig, ModelDigest};
 use super::cpu::{Linear, BEST};
@@ -34,6 +35,36 @@ struct Projection {
     standardize: bool,
 }
 
+/// Config and weights that have been checked against each other.
+pub(super) struct CheckedParts<'a> {
+    pub(super) config: ModelConfig,
+    pub(super) digest: ModelDigest,
+    pub(super) arch: Arch,
+    pub(super) file: TensorFile<'a>,
+}
+
+/// Checks config and weights, and that there is memory to load the network.
+///
+/// # Errors
+/// As [`Model::from_parts`].
+pub(super) fn check_parts<'a>(config_json: &str, weights: &'a [u8]) -> Result<CheckedParts<'a>> {
+    let config = ModelConfig::from_json(config_json)?;
+    let (arch, description) = tensor_names::architecture(&config)?;
+    let file = TensorFile::parse(weights)?;
+    let expected = [
+        tensor_names::expected_network(&config, &description),
+        tensor_names::expected_queries(&config),
+        tensor_names::expected_proxies(&config, &file),
+    ]
+    .concat();
+    file.check(tensor_names::MISMATCH_MESSAGE, &expected, |_| false)?;
+    tensor_names::check_written_together(&config, &file)?;
+    file.headroom_for_network(|name| {
+        name.starts_with(tensor_names::BACKBONE_PREFIX) || name.starts_with(tensor_names::PROJECTION_PREFIX)
+    })?;
+    Ok(CheckedParts { digest: config.digest(weights), config, arch, file })
+}
+
 impl Model {
     /// Reads and checks `config.json` and `model.safetensors`.
     ///
@@ -50,22 +81,7 @@ impl Model {
     /// # Errors
     /// As [`Model::from_parts`], and [`Kind::Internal`] if the device fails.
     pub fn from_parts_on(config_json: &str, weights: &[u8], device: &Device) -> Result<Self> {
-        let config = ModelConfig::from_json(config_json)?;
-        let (arch, description) = tensor_names::architecture(&config)?;
-        let file = TensorFile::parse(weights)?;
-        let expected = [
-            tensor_names::expected_network(&config, &description),
-            tensor_names::expected_queries(&config),
-            tensor_names::expected_proxies(&config, &file),
-        ]
-        .concat();
-        file.check(tensor_names::MISMATCH_MESSAGE, &expected, |_| false)?;
-        tensor_names::check_written_together(&config, &file)?;
-        let digest = config.digest(weights);
-        file.headroom_for_network(|name| {
-            name.starts_with(tensor_names::BACKBONE_PREFIX)
-                || name.starts_with(tensor_names::PROJECTION_PREFIX)
-        })?;
+        let CheckedParts { config, digest, arch, file } = check_parts(config_json, weights)?;
         Ok(Self {
             digest,
             layout: config.layout(&digest)?,
