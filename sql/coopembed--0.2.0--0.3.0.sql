@@ -380,6 +380,21 @@ CREATE FUNCTION coop_set_default_model(name text) RETURNS void
 COMMENT ON FUNCTION coop_set_default_model(text) IS
     'makes a loaded model the default of the database, which functions take where none is named and coopembed.model is empty. For superusers, until EXECUTE is granted';
 REVOKE ALL ON FUNCTION coop_set_default_model(text) FROM PUBLIC;
+CREATE FUNCTION coopembed.stage_weights(part integer, bytes bytea) RETURNS void
+    AS 'MODULE_PATHNAME', 'stage_weights_wrapper' LANGUAGE C STRICT COST 10000;
+CREATE FUNCTION coopembed.load_staged(name text, config text, replace boolean) RETURNS text
+    AS 'MODULE_PATHNAME', 'load_staged_wrapper' LANGUAGE C STRICT COST 1000000;
+CREATE FUNCTION coopembed.model_part(model text, part integer) RETURNS bytea
+    AS 'MODULE_PATHNAME', 'model_part_wrapper' LANGUAGE C STABLE STRICT COST 10000;
+COMMENT ON FUNCTION coopembed.stage_weights(integer, bytea) IS
+    'internal: keeps a part of a model''s weights for coopembed.load_staged() in the same transaction; part 1 begins anew. For superusers, until EXECUTE is granted';
+COMMENT ON FUNCTION coopembed.load_staged(text, text, boolean) IS
+    'internal: loads a model from its config and the staged parts of its weights; returns its fingerprint. For superusers, until EXECUTE is granted';
+COMMENT ON FUNCTION coopembed.model_part(text, integer) IS
+    'internal: a part of a model''s weights, counted from 1; null past the last. For superusers and the owner of the database';
+REVOKE ALL ON FUNCTION coopembed.stage_weights(integer, bytea), coopembed.load_staged(text, text, boolean),
+    coopembed.model_part(text, integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION coopembed.model_part(text, integer) TO pg_database_owner;
 -- The only model was the default. Where there are several, none was, and none becomes it.
 INSERT INTO coopembed.default_model (model)
     SELECT m.name FROM coopembed.models m WHERE (SELECT pg_catalog.count(*) FROM coopembed.models) OPERATOR(pg_catalog.=) 1;

@@ -1,9 +1,12 @@
 //! The program `coopembed`: one subcommand per job, each implemented in the library.
 
 use clap::{Parser, Subcommand};
+use coopembed::commands::dump_model::{self, DumpArgs};
 use coopembed::commands::eval::{self, EvalArgs};
 use coopembed::commands::experiment::{self, ExperimentArgs};
 use coopembed::commands::import_backbone::{self, ImportArgs};
+use coopembed::commands::load::{self, LoadArgs};
+use coopembed::commands::models::{self, ModelsArgs};
 use coopembed::commands::report::{self, ReportArgs};
 use coopembed::commands::train::{self, TrainArgs};
 use coopembed::data::clothes::{self, ClothesArgs};
@@ -33,6 +36,7 @@ Examples:
   coopembed train --data data/emoji --backbone lite0.safetensors --size 128 --out model/emoji
   coopembed eval --model model/emoji --data data/emoji --json figures.json
   coopembed report --model model/emoji --data data/emoji --out emoji.html
+  coopembed load --db postgres://localhost/shop --name shop --default model/shop
   coopembed serve --db postgres://localhost/shop --table products";
 
 const TRAIN_EXAMPLES: &str = "\
@@ -70,6 +74,16 @@ Examples:
 The page shows queries of each kind with their nearest images, the figures of eval, a confusion matrix of each ordered
 attribute, a map of each attribute's subspace, and the training losses. It is one file that works offline.";
 
+const LOAD_EXAMPLES: &str = "\
+Examples:
+  coopembed load --db postgres://me@db.lan/shop --name spring --default model/spring
+  coopembed load --db postgres://me@db.lan/shop --name spring --replace model/spring
+
+The model is checked here before the database is asked, and by the server before anything changes; all is one transaction.
+The role needs what coop_load_model() needs: a superuser has it, others can be granted it. With --replace, embeddings of the old
+model stay and keep its fingerprint: they cannot be compared with the new model's. To move a table without downtime, load the
+new model under a name of its own instead.";
+
 const SERVE_EXAMPLES: &str = "\
 Examples:
   coopembed serve --db postgres://me@localhost/shop --table products
@@ -99,6 +113,13 @@ enum Command {
     /// Write a report on a model as one HTML file: example queries, figures, maps and training curves
     #[command(after_help = REPORT_EXAMPLES)]
     Report(ReportArgs),
+    /// Load a model directory into a database, over a connection
+    #[command(after_help = LOAD_EXAMPLES)]
+    Load(LoadArgs),
+    /// List the models in a database
+    Models(ModelsArgs),
+    /// Write a model of a database as a model directory; for superusers and the owner of the database
+    DumpModel(DumpArgs),
     /// Run the inference service of a database cluster; started by the extension to use a GPU
     #[command(hide = true)]
     Engine(EngineArgs),
@@ -143,6 +164,9 @@ fn run(command: Command) -> Result<()> {
         Command::Eval(args) => eval::run(&args),
         Command::Experiment(args) => experiment::run(&args),
         Command::Report(args) => report::run(&args),
+        Command::Load(args) => load::run(&args),
+        Command::Models(args) => models::run(&args),
+        Command::DumpModel(args) => dump_model::run(&args),
         Command::Engine(args) => std::process::exit(args.run().code()),
         Command::Serve(args) => explorer::run(&args),
     }
