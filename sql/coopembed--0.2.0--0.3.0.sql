@@ -711,7 +711,7 @@ COMMENT ON FUNCTION coopembed.embed_step(regclass, text, text, text, text[], tex
 COMMENT ON FUNCTION coopembed.may_commit() IS 'internal: whether a procedure may commit where it was called';
 COMMENT ON FUNCTION coopembed.embed_begin(regclass, text, bigint) IS 'internal: records that coop_embed_table() begins';
 COMMENT ON FUNCTION coopembed.embed_end() IS 'internal: records that coop_embed_table() has finished';
-COMMENT ON TABLE coopembed.embedding_runs IS 'runs of coop_embed_table(); the view coop_embed_progress shows them';
+COMMENT ON TABLE coopembed.embedding_runs IS 'runs of coop_embed_table() and coopembed embed; the view coop_embed_progress shows them';
 COMMENT ON COLUMN coopembed.embedding_runs.relation IS 'table passed to coop_embed_table()';
 COMMENT ON COLUMN coopembed.embedding_runs.total IS 'number of rows without an embedding of the model when the run began';
 COMMENT ON COLUMN coopembed.embedding_runs.done IS 'number of rows embedded and committed';
@@ -719,7 +719,19 @@ COMMENT ON COLUMN coopembed.embedding_runs.failed IS 'number of rows whose image
 COMMENT ON COLUMN coopembed.embedding_runs.locked IS 'number of rows skipped because another session had locked them';
 COMMENT ON COLUMN coopembed.embedding_runs.updated IS 'when the run last committed a batch';
 COMMENT ON COLUMN coopembed.embedding_runs.finished IS 'when the run finished; null if it has not';
-COMMENT ON VIEW coop_embed_progress IS 'progress of coop_embed_table(): the latest run of each session, in this database';
+CREATE FUNCTION coopembed.embed_add(done bigint, failed bigint, locked bigint) RETURNS void
+    AS 'MODULE_PATHNAME', 'embed_add_wrapper' LANGUAGE C VOLATILE STRICT;
+COMMENT ON FUNCTION coopembed.embed_add(bigint, bigint, bigint) IS 'internal: adds rows to the run of coopembed embed, which embeds outside of the server';
+CREATE OR REPLACE VIEW coop_embed_progress AS
+SELECT r.relation::regclass AS relation, r.pid, r.model,
+       CASE WHEN r.finished IS NOT NULL THEN 'finished'
+            WHEN a.pid IS NULL OR a.pid = pg_backend_pid() THEN 'interrupted'
+            WHEN a.state <> 'active' AND a.application_name <> 'coopembed embed' THEN 'interrupted'
+            ELSE 'running' END AS state,
+       r.total, r.done, r.failed, r.locked, r.started, coalesce(r.finished, r.updated) AS updated,
+       r.done::double precision / greatest(extract(epoch FROM coalesce(r.finished, r.updated) - r.started), 0.001)::double precision AS per_second
+FROM coopembed.embedding_runs r LEFT JOIN pg_stat_activity a ON a.pid = r.pid;
+COMMENT ON VIEW coop_embed_progress IS 'progress of coop_embed_table() and coopembed embed: the latest run of each session, in this database';
 COMMENT ON COLUMN coop_embed_progress.relation IS 'table passed to coop_embed_table()';
 COMMENT ON COLUMN coop_embed_progress.state IS 'running, finished or interrupted';
 COMMENT ON COLUMN coop_embed_progress.total IS 'number of rows without an embedding of the model when the run began';

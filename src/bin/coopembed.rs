@@ -2,6 +2,7 @@
 
 use clap::{Parser, Subcommand};
 use coopembed::commands::dump_model::{self, DumpArgs};
+use coopembed::commands::embed::{self, EmbedArgs};
 use coopembed::commands::eval::{self, EvalArgs};
 use coopembed::commands::experiment::{self, ExperimentArgs};
 use coopembed::commands::import_backbone::{self, ImportArgs};
@@ -84,6 +85,17 @@ The role needs what coop_load_model() needs: a superuser has it, others can be g
 model stay and keep its fingerprint: they cannot be compared with the new model's. To move a table without downtime, load the
 new model under a name of its own instead.";
 
+const EMBED_EXAMPLES: &str = "\
+Examples:
+  coopembed embed --model model/shop photos/*.jpg > embeddings.csv
+  find photos -type f | coopembed embed --model model/shop --list - --format binary --out embeddings.bin
+  coopembed embed --db postgres://me@db.lan/shop --table products --column photo --root /srv/photos
+  coopembed embed --db postgres://me@db.lan/shop --table products --column photo_url --http --allow-host '*.shop.com'
+
+Embeddings are those of coop_embed(), to the bit. With --db, rows without an embedding of the model get one, batch after batch;
+run the command again to go on after an interruption, for rows that came since, and for the failures, which are in the table
+TABLE_embed_failures. URLs that lead to this machine or a private network are refused unless --allow-private is given.";
+
 const SERVE_EXAMPLES: &str = "\
 Examples:
   coopembed serve --db postgres://me@localhost/shop --table products
@@ -116,6 +128,9 @@ enum Command {
     /// Load a model directory into a database, over a connection
     #[command(after_help = LOAD_EXAMPLES)]
     Load(LoadArgs),
+    /// Embed images in files, or a table's by their paths or URLs, outside of the server
+    #[command(after_help = EMBED_EXAMPLES)]
+    Embed(Box<EmbedArgs>),
     /// List the models in a database
     Models(ModelsArgs),
     /// Write a model of a database as a model directory; for superusers and the owner of the database
@@ -164,6 +179,7 @@ fn run(command: Command) -> Result<()> {
         Command::Eval(args) => eval::run(&args),
         Command::Experiment(args) => experiment::run(&args),
         Command::Report(args) => report::run(&args),
+        Command::Embed(args) => embed::run(&args),
         Command::Load(args) => load::run(&args),
         Command::Models(args) => models::run(&args),
         Command::DumpModel(args) => dump_model::run(&args),

@@ -6,6 +6,7 @@
 //! | `eval` | `coopembed eval` |
 //! | `experiment/` | `coopembed experiment` |
 //! | `report` | `coopembed report` |
+//! | `embed/` | `coopembed embed` |
 //! | `load` | `coopembed load` |
 //! | `models` | `coopembed models` |
 //! | `dump_model` | `coopembed dump-model` |
@@ -20,6 +21,7 @@
 
 mod database_args;
 pub mod dump_model;
+pub mod embed;
 pub mod eval;
 mod evaluate_method;
 pub mod experiment;

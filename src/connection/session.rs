@@ -4,6 +4,9 @@ use super::parameters::Connection;
 use super::server_error::server_error;
 use super::tls;
 use crate::error::{Error, Kind, Result};
+use bytes::Bytes;
+use futures_util::SinkExt as _;
+use std::pin::pin;
 use tokio::runtime::Runtime;
 use tokio_postgres::types::{FromSqlOwned, ToSql, Type};
 use tokio_postgres::{Client, Row};
@@ -90,6 +93,19 @@ impl Session {
     /// Any that PostgreSQL raises.
     pub fn affected(&self, sql: &str) -> Result<u64> {
         self.runtime.block_on(self.client.execute_typed(sql, &[])).map_err(|e| server_error(&e))
+    }
+
+    /// Runs `COPY ... FROM STDIN` with these bytes.
+    ///
+    /// # Errors
+    /// Any that PostgreSQL raises.
+    pub fn copy_in(&self, sql: &str, bytes: Bytes) -> Result<()> {
+        let copy = async {
+            let mut sink = pin!(self.client.copy_in(sql).await?);
+            sink.send(bytes).await?;
+            sink.finish().await.map(|_| ())
+        };
+        self.runtime.block_on(copy).map_err(|e| server_error(&e))
     }
 }
 
