@@ -75,11 +75,14 @@ fails 'a column of another type is refused' 'Its type is integer' embed --table 
 fails 'images in the table are left to the server' 'coop_embed_table' embed --table products --column image --root /tmp
 fails 'a view is refused' 'is not a table' embed --table coop_embed_progress --column state --root /tmp
 fails 'a folder that does not exist' 'could not read' embed --table photos --column path --root /tmp/coopembed-nowhere
-ask -c 'CREATE ROLE clerk LOGIN' -c 'CREATE ROLE mallory' -c 'GRANT SELECT ON photos TO clerk'
-fails 'a role without rights on the table' 'permission denied' embed --db 'user=clerk dbname=shop' --model "$ROOT/model/emoji" --table photos --column path --root "$SCRATCH/gallery" --failures x.y
-ask -c 'GRANT UPDATE (emb) ON photos TO clerk' -c 'UPDATE photos SET emb = NULL WHERE id = 20' -c 'CREATE SCHEMA clerk AUTHORIZATION clerk'
-fails 'a role that may not read weights is told of --model' 'Give the model.s directory with --model' embed --db 'user=clerk dbname=shop' --table photos --column path --root "$SCRATCH/gallery" --failures clerk.failures
-runs 'and with it embeds' '^1 rows' embed --db 'user=clerk dbname=shop' --model "$ROOT/model/emoji" --table photos --column path --root "$SCRATCH/gallery" --failures clerk.failures
+ask -c 'CREATE ROLE clerk LOGIN' -c 'CREATE ROLE mallory' -c 'GRANT SELECT ON photos TO clerk' -c 'UPDATE photos SET emb = NULL WHERE id = 20'
+clerk=(embed --db 'user=clerk dbname=shop' --table photos --column path --root "$SCRATCH/gallery")
+fails 'a role that may create no table of failures is told so before anything is embedded' 'may create nothing in schema "public"' "${clerk[@]}" --model "$ROOT/model/emoji"
+ask -c 'CREATE SCHEMA clerk AUTHORIZATION clerk'
+fails 'a role without rights on the table' 'permission denied' "${clerk[@]}" --model "$ROOT/model/emoji" --failures clerk.failures
+ask -c 'GRANT UPDATE (emb) ON photos TO clerk'
+fails 'a role that may not read weights is told of --model' 'Give the model.s directory with --model' "${clerk[@]}" --failures clerk.failures
+runs 'and with it embeds' '^1 rows' "${clerk[@]}" --model "$ROOT/model/emoji" --failures clerk.failures
 twin=$(twin_of "$SCRATCH/emoji")
 fails 'a model that is not loaded is refused' 'is not loaded' embed --model "$twin" --table photos --column path --root "$SCRATCH/gallery"
 ask -c 'CREATE INDEX ON photos USING coop (emb)' -c "SELECT coop_load_model('twin', '$twin')" >/dev/null

@@ -85,7 +85,7 @@ here=http://127.0.0.1:$port
 ask -c 'CREATE TABLE links (id serial, url text, emb coopvec)'
 # links URL...: the table has these.
 links() { ask -c 'TRUNCATE links' -c 'DROP TABLE IF EXISTS links_embed_failures'; for url; do ask -c "INSERT INTO links (url) VALUES ('$url')"; done; }
-options=(embed --table links --column url --http --retries 3)
+options=(embed --table links --column url --http)
 why() { ask -c "SELECT error FROM links_embed_failures WHERE source ~ '$1'"; }
 embedded() { ask -c "SELECT count(*) FROM links WHERE emb = (SELECT emb FROM products ORDER BY id LIMIT 1)"; }
 

@@ -45,7 +45,7 @@ runs 'the owner of the database gets a model back' "wrote $SCRATCH/back: model 1
 check 'its weights are those that were loaded' cmp "$SCRATCH/back/model.safetensors" "$twin/model.safetensors"
 check 'and so is its config' cmp "$SCRATCH/back/config.json" "$twin/config.json"
 fails 'a directory with a model is not overwritten' 'has a model already' dump-model shop "$SCRATCH/back"
-fails 'a name that does not exist is an error that lists those that do' 'Known: "second", "shop", "theirs"' dump-model shpo "$SCRATCH/other"
+fails 'a name that does not exist is an error that lists those that do' 'Known: "shop", "second", "theirs"' dump-model shpo "$SCRATCH/other"
 
 # What is left when something goes wrong.
 part() { echo "SELECT coopembed.stage_weights($1, decode(repeat('00', $2), 'hex'))"; }

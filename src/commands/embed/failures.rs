@@ -109,7 +109,7 @@ impl<'s> Failures<'s> {
         let sources: Vec<&str> = reports.keys().copied().collect();
         let errors: Vec<&String> = reports.values().collect();
         let sql = format!(
-            "WITH failed AS MATERIALIZED (SELECT u.source, u.error FROM pg_catalog.unnest($1, $2) u (source, error)), \
+            "WITH failed AS MATERIALIZED (SELECT u.source, u.error FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) u (source, error)), \
              again AS (UPDATE {name} f SET error = u.error, attempts = f.attempts OPERATOR(pg_catalog.+) 1, last_failed = pg_catalog.now() \
              FROM failed u WHERE f.source OPERATOR(pg_catalog.=) u.source RETURNING f.source) \
              INSERT INTO {name} (source, error) SELECT u.source, u.error FROM failed u \
