@@ -75,7 +75,8 @@ fails 'a column of another type is refused' 'Its type is integer' embed --table 
 fails 'images in the table are left to the server' 'coop_embed_table' embed --table products --column image --root /tmp
 fails 'a view is refused' 'is not a table' embed --table coop_embed_progress --column state --root /tmp
 fails 'a folder that does not exist' 'could not read' embed --table photos --column path --root /tmp/coopembed-nowhere
-ask -c 'CREATE ROLE clerk LOGIN' -c 'CREATE ROLE mallory' -c 'GRANT SELECT ON photos TO clerk' -c 'UPDATE photos SET emb = NULL WHERE id = 20'
+ask -c 'CREATE ROLE clerk LOGIN' -c 'CREATE ROLE mallory' -c 'GRANT SELECT ON photos TO clerk' \
+  -c 'UPDATE photos SET emb = NULL WHERE id = 20' -c 'DROP TABLE photos_embed_failures'
 clerk=(embed --db 'user=clerk dbname=shop' --table photos --column path --root "$SCRATCH/gallery")
 fails 'a role that may create no table of failures is told so before anything is embedded' 'may create nothing in schema "public"' "${clerk[@]}" --model "$ROOT/model/emoji"
 ask -c 'CREATE SCHEMA clerk AUTHORIZATION clerk'
