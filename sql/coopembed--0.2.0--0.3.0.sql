@@ -380,6 +380,21 @@ CREATE FUNCTION coop_set_default_model(name text) RETURNS void
 COMMENT ON FUNCTION coop_set_default_model(text) IS
     'makes a loaded model the default of the database, which functions take where none is named and coopembed.model is empty. For superusers, until EXECUTE is granted';
 REVOKE ALL ON FUNCTION coop_set_default_model(text) FROM PUBLIC;
+CREATE FUNCTION coopembed.stage_weights(part integer, bytes bytea) RETURNS void
+    AS 'MODULE_PATHNAME', 'stage_weights_wrapper' LANGUAGE C STRICT COST 10000;
+CREATE FUNCTION coopembed.load_staged(name text, config text, replace boolean) RETURNS text
+    AS 'MODULE_PATHNAME', 'load_staged_wrapper' LANGUAGE C STRICT COST 1000000;
+CREATE FUNCTION coopembed.model_part(model text, part integer) RETURNS bytea
+    AS 'MODULE_PATHNAME', 'model_part_wrapper' LANGUAGE C STABLE STRICT COST 10000;
+COMMENT ON FUNCTION coopembed.stage_weights(integer, bytea) IS
+    'internal: keeps a part of a model''s weights for coopembed.load_staged() in the same transaction; part 1 begins anew. For superusers, until EXECUTE is granted';
+COMMENT ON FUNCTION coopembed.load_staged(text, text, boolean) IS
+    'internal: loads a model from its config and the staged parts of its weights; returns its fingerprint. For superusers, until EXECUTE is granted';
+COMMENT ON FUNCTION coopembed.model_part(text, integer) IS
+    'internal: a part of a model''s weights, counted from 1; null past the last. For superusers and the owner of the database';
+REVOKE ALL ON FUNCTION coopembed.stage_weights(integer, bytea), coopembed.load_staged(text, text, boolean),
+    coopembed.model_part(text, integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION coopembed.model_part(text, integer) TO pg_database_owner;
 -- The only model was the default. Where there are several, none was, and none becomes it.
 INSERT INTO coopembed.default_model (model)
     SELECT m.name FROM coopembed.models m WHERE (SELECT pg_catalog.count(*) FROM coopembed.models) OPERATOR(pg_catalog.=) 1;
@@ -701,7 +716,7 @@ COMMENT ON FUNCTION coopembed.embed_step(regclass, text, text, text, text[], tex
 COMMENT ON FUNCTION coopembed.may_commit() IS 'internal: whether a procedure may commit where it was called';
 COMMENT ON FUNCTION coopembed.embed_begin(regclass, text, bigint) IS 'internal: records that coop_embed_table() begins';
 COMMENT ON FUNCTION coopembed.embed_end() IS 'internal: records that coop_embed_table() has finished';
-COMMENT ON TABLE coopembed.embedding_runs IS 'runs of coop_embed_table(); the view coop_embed_progress shows them';
+COMMENT ON TABLE coopembed.embedding_runs IS 'runs of coop_embed_table() and coopembed embed; the view coop_embed_progress shows them';
 COMMENT ON COLUMN coopembed.embedding_runs.relation IS 'table passed to coop_embed_table()';
 COMMENT ON COLUMN coopembed.embedding_runs.total IS 'number of rows without an embedding of the model when the run began';
 COMMENT ON COLUMN coopembed.embedding_runs.done IS 'number of rows embedded and committed';
@@ -709,7 +724,19 @@ COMMENT ON COLUMN coopembed.embedding_runs.failed IS 'number of rows whose image
 COMMENT ON COLUMN coopembed.embedding_runs.locked IS 'number of rows skipped because another session had locked them';
 COMMENT ON COLUMN coopembed.embedding_runs.updated IS 'when the run last committed a batch';
 COMMENT ON COLUMN coopembed.embedding_runs.finished IS 'when the run finished; null if it has not';
-COMMENT ON VIEW coop_embed_progress IS 'progress of coop_embed_table(): the latest run of each session, in this database';
+CREATE FUNCTION coopembed.embed_add(done bigint, failed bigint, locked bigint) RETURNS void
+    AS 'MODULE_PATHNAME', 'embed_add_wrapper' LANGUAGE C VOLATILE STRICT;
+COMMENT ON FUNCTION coopembed.embed_add(bigint, bigint, bigint) IS 'internal: adds rows to the run of coopembed embed, which embeds outside of the server';
+CREATE OR REPLACE VIEW coop_embed_progress AS
+SELECT r.relation::regclass AS relation, r.pid, r.model,
+       CASE WHEN r.finished IS NOT NULL THEN 'finished'
+            WHEN a.pid IS NULL OR a.pid = pg_backend_pid() THEN 'interrupted'
+            WHEN a.state <> 'active' AND a.application_name <> 'coopembed embed' THEN 'interrupted'
+            ELSE 'running' END AS state,
+       r.total, r.done, r.failed, r.locked, r.started, coalesce(r.finished, r.updated) AS updated,
+       r.done::double precision / greatest(extract(epoch FROM coalesce(r.finished, r.updated) - r.started), 0.001)::double precision AS per_second
+FROM coopembed.embedding_runs r LEFT JOIN pg_stat_activity a ON a.pid = r.pid;
+COMMENT ON VIEW coop_embed_progress IS 'progress of coop_embed_table() and coopembed embed: the latest run of each session, in this database';
 COMMENT ON COLUMN coop_embed_progress.relation IS 'table passed to coop_embed_table()';
 COMMENT ON COLUMN coop_embed_progress.state IS 'running, finished or interrupted';
 COMMENT ON COLUMN coop_embed_progress.total IS 'number of rows without an embedding of the model when the run began';

@@ -22,6 +22,7 @@
 //! | `data` (`cli`) | data sets: manifests, builders, cached features |
 //! | `train`, `eval` (`cli`) | losses, methods, optimiser, trainer; metrics, retrieval protocols, reports |
 //! | `pg` (`pgNN`) | PostgreSQL: types, operators, functions, planner, access method, background worker |
+//! | `connection` (`cli`) | connections to a database, as psql makes them |
 //! | `explorer` (`cli`) | the page of `coopembed serve` |
 //! | `commands`, `demo` (`cli`) | the program's commands; the demonstration's gallery |
 //!
@@ -37,6 +38,8 @@
 
 #[cfg(feature = "cli")]
 pub mod commands;
+#[cfg(feature = "cli")]
+pub mod connection;
 #[cfg(feature = "cli")]
 pub mod data;
 #[cfg(feature = "cli")]

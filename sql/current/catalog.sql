@@ -178,6 +178,24 @@ REVOKE ALL ON FUNCTION coop_set_default_model(text) FROM PUBLIC;
 -- The function itself checks, too, that the caller may read the server's files.
 GRANT EXECUTE ON FUNCTION coop_load_model(text, text) TO pg_read_server_files;
 
+-- A model over a connection, of any size: its weights come in parts of at most 16 MB, all in one transaction. `coopembed load` calls the
+-- first two, `coopembed dump-model` the third.
+CREATE FUNCTION coopembed.stage_weights(part integer, bytes bytea) RETURNS void
+    AS 'MODULE_PATHNAME', 'stage_weights_wrapper' LANGUAGE C STRICT COST 10000;
+CREATE FUNCTION coopembed.load_staged(name text, config text, replace boolean) RETURNS text
+    AS 'MODULE_PATHNAME', 'load_staged_wrapper' LANGUAGE C STRICT COST 1000000;
+CREATE FUNCTION coopembed.model_part(model text, part integer) RETURNS bytea
+    AS 'MODULE_PATHNAME', 'model_part_wrapper' LANGUAGE C STABLE STRICT COST 10000;
+COMMENT ON FUNCTION coopembed.stage_weights(integer, bytea) IS
+    'internal: keeps a part of a model''s weights for coopembed.load_staged() in the same transaction; part 1 begins anew. For superusers, until EXECUTE is granted';
+COMMENT ON FUNCTION coopembed.load_staged(text, text, boolean) IS
+    'internal: loads a model from its config and the staged parts of its weights; returns its fingerprint. For superusers, until EXECUTE is granted';
+COMMENT ON FUNCTION coopembed.model_part(text, integer) IS
+    'internal: a part of a model''s weights, counted from 1; null past the last. For superusers and the owner of the database';
+REVOKE ALL ON FUNCTION coopembed.stage_weights(integer, bytea), coopembed.load_staged(text, text, boolean),
+    coopembed.model_part(text, integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION coopembed.model_part(text, integer) TO pg_database_owner;
+
 -- List models and their vocabulary.
 --
 -- COST 1000 stands for a lookup in the catalogue, some tens of microseconds. Where a model is optional there are two functions, not

@@ -16,6 +16,8 @@ CREATE FUNCTION coopembed.may_commit() RETURNS boolean
     AS 'MODULE_PATHNAME', 'may_commit_wrapper' LANGUAGE C VOLATILE STRICT;
 CREATE FUNCTION coopembed.embed_begin(tab regclass, model text, total bigint) RETURNS void
     AS 'MODULE_PATHNAME', 'embed_begin_wrapper' LANGUAGE C VOLATILE STRICT;
+CREATE FUNCTION coopembed.embed_add(done bigint, failed bigint, locked bigint) RETURNS void
+    AS 'MODULE_PATHNAME', 'embed_add_wrapper' LANGUAGE C VOLATILE STRICT;
 CREATE FUNCTION coopembed.embed_end() RETURNS void
     AS 'MODULE_PATHNAME', 'embed_end_wrapper' LANGUAGE C VOLATILE STRICT;
 COMMENT ON FUNCTION coopembed.fingerprint(coopvec) IS 'internal: fingerprint of the model that made an embedding, as a number';
@@ -23,6 +25,7 @@ COMMENT ON FUNCTION coopembed.embed_model(text) IS 'internal: name and fingerpri
 COMMENT ON FUNCTION coopembed.embed_step(regclass, text, text, text, text[], text, bigint, integer) IS 'internal: one batch of coop_embed_table()';
 COMMENT ON FUNCTION coopembed.may_commit() IS 'internal: whether a procedure may commit where it was called';
 COMMENT ON FUNCTION coopembed.embed_begin(regclass, text, bigint) IS 'internal: records that coop_embed_table() begins';
+COMMENT ON FUNCTION coopembed.embed_add(bigint, bigint, bigint) IS 'internal: adds rows to the run of coopembed embed, which embeds outside of the server';
 COMMENT ON FUNCTION coopembed.embed_end() IS 'internal: records that coop_embed_table() has finished';
 
 -- The latest run of each session. The functions above write only the row of the session that calls them.
@@ -38,7 +41,7 @@ CREATE TABLE coopembed.embedding_runs (
     updated  timestamptz NOT NULL DEFAULT clock_timestamp(),
     finished timestamptz
 );
-COMMENT ON TABLE coopembed.embedding_runs IS 'runs of coop_embed_table(); the view coop_embed_progress shows them';
+COMMENT ON TABLE coopembed.embedding_runs IS 'runs of coop_embed_table() and coopembed embed; the view coop_embed_progress shows them';
 COMMENT ON COLUMN coopembed.embedding_runs.pid IS 'process id of the session';
 COMMENT ON COLUMN coopembed.embedding_runs.relation IS 'table passed to coop_embed_table()';
 COMMENT ON COLUMN coopembed.embedding_runs.model IS 'name of the model';
@@ -51,17 +54,19 @@ COMMENT ON COLUMN coopembed.embedding_runs.updated IS 'when the run last committ
 COMMENT ON COLUMN coopembed.embedding_runs.finished IS 'when the run finished; null if it has not';
 
 -- A run whose session is idle or does something else was interrupted. Only members of pg_read_all_stats see what other users'
--- sessions do; for everybody else such a run counts as running until its session ends.
+-- sessions do; for everybody else such a run counts as running until its session ends. So it does where the program embeds (`coopembed
+-- embed`), whose session is idle most of the time.
 CREATE VIEW coop_embed_progress AS
 SELECT r.relation::regclass AS relation, r.pid, r.model,
        CASE WHEN r.finished IS NOT NULL THEN 'finished'
-            WHEN a.pid IS NULL OR a.pid = pg_backend_pid() OR a.state <> 'active' THEN 'interrupted'
+            WHEN a.pid IS NULL OR a.pid = pg_backend_pid() THEN 'interrupted'
+            WHEN a.state <> 'active' AND a.application_name <> 'coopembed embed' THEN 'interrupted'
             ELSE 'running' END AS state,
        r.total, r.done, r.failed, r.locked, r.started, coalesce(r.finished, r.updated) AS updated,
        r.done::double precision / greatest(extract(epoch FROM coalesce(r.finished, r.updated) - r.started), 0.001)::double precision AS per_second
 FROM coopembed.embedding_runs r LEFT JOIN pg_stat_activity a ON a.pid = r.pid;
 GRANT SELECT ON coop_embed_progress TO PUBLIC;
-COMMENT ON VIEW coop_embed_progress IS 'progress of coop_embed_table(): the latest run of each session, in this database';
+COMMENT ON VIEW coop_embed_progress IS 'progress of coop_embed_table() and coopembed embed: the latest run of each session, in this database';
 COMMENT ON COLUMN coop_embed_progress.relation IS 'table passed to coop_embed_table()';
 COMMENT ON COLUMN coop_embed_progress.pid IS 'process id of the session';
 COMMENT ON COLUMN coop_embed_progress.model IS 'name of the model';

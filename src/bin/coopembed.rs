@@ -1,10 +1,14 @@
 //! The program `coopembed`: one subcommand per job, each implemented in the library.
 
 use clap::{Parser, Subcommand};
+use coopembed::commands::dump_model::{self, DumpArgs};
+use coopembed::commands::embed::{self, EmbedArgs};
 use coopembed::commands::eval::{self, EvalArgs};
 use coopembed::commands::experiment::{self, ExperimentArgs};
 use coopembed::commands::export::{self, ExportArgs};
 use coopembed::commands::import_backbone::{self, ImportArgs};
+use coopembed::commands::load::{self, LoadArgs};
+use coopembed::commands::models::{self, ModelsArgs};
 use coopembed::commands::report::{self, ReportArgs};
 use coopembed::commands::train::{self, TrainArgs};
 use coopembed::data::clothes::{self, ClothesArgs};
@@ -35,6 +39,7 @@ Examples:
   coopembed eval --model model/emoji --data data/emoji --json figures.json
   coopembed report --model model/emoji --data data/emoji --out emoji.html
   coopembed export --model model/emoji --onnx emoji.onnx
+  coopembed load --db postgres://localhost/shop --name shop --default model/shop
   coopembed serve --db postgres://localhost/shop --table products";
 
 const TRAIN_EXAMPLES: &str = "\
@@ -79,6 +84,27 @@ Examples:
 The graph takes 8-bit RGB pixels [batch, size, size, 3] and returns embeddings, each subspace of unit length. emoji.onnx.json
 says how images become pixels, and which columns belong to which attribute; the graph's metadata has the same text.";
 
+const LOAD_EXAMPLES: &str = "\
+Examples:
+  coopembed load --db postgres://me@db.lan/shop --name spring --default model/spring
+  coopembed load --db postgres://me@db.lan/shop --name spring --replace model/spring
+
+The model is checked here before the database is asked, and by the server before anything changes; all is one transaction.
+The role needs what coop_load_model() needs: a superuser has it, others can be granted it. With --replace, embeddings of the old
+model stay and keep its fingerprint: they cannot be compared with the new model's. To move a table without downtime, load the
+new model under a name of its own instead.";
+
+const EMBED_EXAMPLES: &str = "\
+Examples:
+  coopembed embed --model model/shop photos/*.jpg > embeddings.csv
+  find photos -type f | coopembed embed --model model/shop --list - --format binary --out embeddings.bin
+  coopembed embed --db postgres://me@db.lan/shop --table products --column photo --root /srv/photos
+  coopembed embed --db postgres://me@db.lan/shop --table products --column photo_url --http --allow-host '*.shop.com'
+
+Embeddings are those of coop_embed(), to the bit. With --db, rows without an embedding of the model get one, batch after batch;
+run the command again to go on after an interruption, for rows that came since, and for the failures, which are in the table
+TABLE_embed_failures. URLs that lead to this machine or a private network are refused unless --allow-private is given.";
+
 const SERVE_EXAMPLES: &str = "\
 Examples:
   coopembed serve --db postgres://me@localhost/shop --table products
@@ -111,6 +137,16 @@ enum Command {
     /// Write a model for programs without coopembed: as an ONNX graph from pixels to embeddings
     #[command(after_help = EXPORT_EXAMPLES)]
     Export(ExportArgs),
+    /// Load a model directory into a database, over a connection
+    #[command(after_help = LOAD_EXAMPLES)]
+    Load(LoadArgs),
+    /// Embed images in files, or a table's by their paths or URLs, outside of the server
+    #[command(after_help = EMBED_EXAMPLES)]
+    Embed(Box<EmbedArgs>),
+    /// List the models in a database
+    Models(ModelsArgs),
+    /// Write a model of a database as a model directory; for superusers and the owner of the database
+    DumpModel(DumpArgs),
     /// Run the inference service of a database cluster; started by the extension to use a GPU
     #[command(hide = true)]
     Engine(EngineArgs),
@@ -156,6 +192,10 @@ fn run(command: Command) -> Result<()> {
         Command::Experiment(args) => experiment::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Embed(args) => embed::run(&args),
+        Command::Load(args) => load::run(&args),
+        Command::Models(args) => models::run(&args),
+        Command::DumpModel(args) => dump_model::run(&args),
         Command::Engine(args) => std::process::exit(args.run().code()),
         Command::Serve(args) => explorer::run(&args),
     }

@@ -7,6 +7,11 @@
 //! | `experiment/` | `coopembed experiment` |
 //! | `report` | `coopembed report` |
 //! | `export` | `coopembed export` |
+//! | `embed/` | `coopembed embed` |
+//! | `load` | `coopembed load` |
+//! | `models` | `coopembed models` |
+//! | `dump_model` | `coopembed dump-model` |
+//! | `database_args` | `--db`, for the commands that work on a database |
 //! | `import_backbone` | `coopembed import-backbone` |
 //! | `evaluate_method` | evaluates what a method has learned, for `train` and `experiment` |
 //! | `inputs` | reads data sets and backbones, for several commands |
@@ -15,12 +20,17 @@
 //! The other commands are thin and live with what they do: `serve` in `explorer/`, `data` in `data/` and `demo/`, `engine` in
 //! `inference/`.
 
+mod database_args;
+pub mod dump_model;
+pub mod embed;
 pub mod eval;
 mod evaluate_method;
 pub mod experiment;
 pub mod export;
 pub mod import_backbone;
 mod inputs;
+pub mod load;
+pub mod models;
 pub mod report;
 mod staged_data;
 pub mod train;

@@ -13,6 +13,7 @@
 //! | [`clothes`], [`emoji`], [`fonts`] | builds the clothes, the emoji and the fonts set |
 //! | [`garments`] | draws garments |
 //! | [`builder`] | what these builders share |
+//! | [`image_source`] | images by path or URL |
 //! | [`progress`] | progress bars |
 //! | `image_files` | reads the file of an image |
 
@@ -28,6 +29,7 @@ pub mod fonts;
 pub mod garments;
 mod image_files;
 pub mod image_loader;
+pub mod image_source;
 pub mod lower_maps;
 pub mod manifest;
 pub mod progress;

@@ -1,9 +1,8 @@
 //! A small pool of connections. Each request runs in one READ ONLY transaction, which is cancelled when the browser goes away.
 
-use super::connection::Connection;
 use super::http_error::HttpError;
 use super::sql_builder::Statement;
-use super::tls;
+use crate::connection::{tls, Connection};
 use crate::error::{self, Error, Kind};
 use axum::http::StatusCode;
 use deadpool_postgres::{Client, Manager, Pool, Runtime};

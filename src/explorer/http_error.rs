@@ -1,12 +1,12 @@
 //! Errors of the page's API: an HTTP status with a message, detail and hint, from PostgreSQL or from this program.
 
+use crate::connection::with_causes;
 use crate::error::{Error, Kind};
 use axum::extract::rejection::QueryRejection;
 use axum::http::{header, StatusCode};
 use axum::response::{IntoResponse, Response};
 use deadpool_postgres::PoolError;
 use serde::Serialize;
-use std::error::Error as _;
 
 /// An error response; its body is JSON: `{"message": ..., "detail": ..., "hint": ..., "sqlstate": ...}`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -95,16 +95,7 @@ impl From<tokio_postgres::Error> for HttpError {
                 sqlstate: Some(code.to_owned()),
             };
         }
-        let mut message = e.to_string();
-        let mut source = e.source();
-        while let Some(cause) = source {
-            let cause_text = cause.to_string();
-            if !message.contains(&cause_text) {
-                message = format!("{message}: {cause_text}");
-            }
-            source = cause.source();
-        }
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, message)
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, with_causes(&e))
             .hint("Is PostgreSQL running and reachable? Then try again.")
     }
 }

@@ -20,26 +20,23 @@
 //! | `inspection` | finds extension, model, table and columns at start |
 //! | `vocabulary` | attributes, values and categories that the page offers |
 //! | `images`, `dropped_images` | thumbnails and image responses; images that users dropped on the page |
-//! | `database`, `connection`, `passfile`, `tls` | the connection pool and how it connects |
+//! | `database` | the connection pool |
 //! | `http_error` | errors as HTTP responses |
 //! | `page/` | HTML, CSS and JavaScript |
 
 mod api;
 pub mod args;
-mod connection;
 mod database;
 mod dropped_images;
 mod guard;
 mod http_error;
 mod images;
 mod inspection;
-mod passfile;
 mod query_terms;
 mod server;
 mod sql_builder;
 mod sql_queries;
 mod table;
-mod tls;
 mod vocabulary;
 
 pub use args::ServeArgs;

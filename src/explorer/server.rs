@@ -2,12 +2,12 @@
 
 use super::api::{self, AppState};
 use super::args::ServeArgs;
-use super::connection::Connection;
 use super::database::Database;
 use super::dropped_images::DroppedImages;
 use super::guard::{guard, AllowedHosts};
 use super::images::Thumbnails;
 use super::inspection::{inspect, Inspection};
+use crate::connection::Connection;
 use crate::error::{Error, Kind, Result};
 use axum::http::header;
 use axum::middleware::from_fn_with_state;
@@ -57,8 +57,7 @@ pub fn run(args: &ServeArgs) -> Result<()> {
 
 async fn serve(args: &ServeArgs) -> Result<()> {
     let (address, remote) = args.address()?;
-    let connection =
-        Connection::new(args.db.as_deref(), &|name| std::env::var(name).ok().filter(|v| !v.is_empty()))?;
+    let connection = Connection::from_environment(args.db.as_deref(), "coopembed serve")?;
     let database = Database::new(&connection, args.timeout)?;
     let inspection = inspect(&database, args).await?;
     let bind_error = |e: std::io::Error| {

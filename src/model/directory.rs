@@ -15,7 +15,7 @@ const WEIGHTS: &str = "model.safetensors";
 const CARD: &str = "README.md";
 
 /// The longest file that is read: the limit of a PostgreSQL value.
-const MAX_BYTES: u64 = (1 << 30) - (1 << 10);
+pub const MAX_FILE_BYTES: u64 = (1 << 30) - (1 << 10);
 
 /// Reads a model directory: the text of `config.json` and the bytes of `model.safetensors`, unchecked.
 ///
@@ -49,8 +49,11 @@ fn read_file(path: &Path) -> Result<Vec<u8>> {
     if !metadata.is_file() {
         return Err(unusable("It is not a regular file.".into()));
     }
-    if metadata.len() > MAX_BYTES {
-        return Err(unusable(format!("It has {} bytes; at most {MAX_BYTES} are possible.", metadata.len())));
+    if metadata.len() > MAX_FILE_BYTES {
+        return Err(unusable(format!(
+            "It has {} bytes; at most {MAX_FILE_BYTES} are possible.",
+            metadata.len()
+        )));
     }
     std::fs::read(path).map_err(|e| match e.kind() {
         std::io::ErrorKind::OutOfMemory => memory::out_of_memory(metadata.len() as usize),
@@ -72,8 +75,16 @@ pub fn write_directory(directory: &Path, config: &ModelConfig, tensors: &Tensors
     )?;
     let config = config.to_json();
     Model::from_parts(&config, &weights)?;
+    write_files(directory, &config, &weights, card)
+}
+
+/// Writes the three files of a model directory as they are; see [`write_directory`].
+///
+/// # Errors
+/// [`Kind::Io`].
+pub fn write_files(directory: &Path, config: &str, weights: &[u8], card: &str) -> Result<()> {
     std::fs::create_dir_all(directory).map_err(|e| Error::io("create", directory, &e))?;
-    replace_files(directory, &[(WEIGHTS, &weights), (CONFIG, config.as_bytes()), (CARD, card.as_bytes())])
+    replace_files(directory, &[(WEIGHTS, weights), (CONFIG, config.as_bytes()), (CARD, card.as_bytes())])
 }
 
 /// Writes files of a directory, or replaces them atomically.

@@ -73,7 +73,7 @@ pub use description::{Description, Meaning, Term, Vocabulary};
 pub use device::open_device;
 #[cfg(feature = "cli")]
 pub use directory::replace_files;
-pub use directory::{read_directory, write_directory};
+pub use directory::{read_directory, write_directory, write_files, MAX_FILE_BYTES};
 pub use feature_layout::FeatureSet;
 #[cfg(feature = "cli")]
 pub use import::{import_backbone, read_backbone};

@@ -6,6 +6,9 @@ security_cluster
 denied='permission denied'
 clerk_error 'a clerk loads no model from the server' "$denied" "SELECT coop_load_model('x', '$SCRATCH/emoji')"
 clerk_error 'nor from values' "$denied" "SELECT coop_load_model('x', '{}', '')"
+clerk_error 'nor in parts' "$denied" "SELECT coopembed.stage_weights(1, 'x')"
+clerk_error 'nor from parts' "$denied" "SELECT coopembed.load_staged('emoji', '{}', true)"
+clerk_error 'nor reads the weights of one' "$denied" "SELECT coopembed.model_part('emoji', 1)"
 clerk_error 'nor drops one' "$denied" "SELECT coop_drop_model('emoji')"
 clerk_error 'nor defines a category' "$denied" "SELECT coop_define_category('x', coop_category_query('tool'))"
 clerk_error 'nor drops an attribute value' "$denied" "SELECT coop_drop_attribute_value('hue', 'x')"

@@ -42,6 +42,8 @@ INSERT INTO special VALUES
     ('coop_drop_category(text)', '''ours'''), ('coop_drop_category(text, text)', '''ours'', ''emoji'''), ('coop_drop_model(text)', '''emoji'''),
     ('coop_set_default_model(text)', '''emoji'''),
     ('coop_load_model(text, text)', '''other'', ''MODEL'''), ('coop_load_model(text, text, bytea)', NULL),
+    ('coopembed.stage_weights(integer, bytea)', '1, ''x'''), ('coopembed.load_staged(text, text, boolean)', NULL),
+    ('coopembed.model_part(text, integer)', '''emoji'', 1'), ('coopembed.embed_add(bigint, bigint, bigint)', '1, 0, 0'),
     ('coopvec(coopvec, integer, boolean)', '(SELECT emb FROM shop.products WHERE id OPERATOR(pg_catalog.=) 1), 650, true'),
     ('coop_vector(double precision[], text)', 'shop.numbers(), ''emoji'''),
     ('coopembed.coop_vector(real[], text)', 'shop.numbers(), ''emoji'''),

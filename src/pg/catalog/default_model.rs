@@ -97,7 +97,7 @@ pub fn default_when_loaded(name: &str) -> Result<Option<String>> {
 /// # Errors
 /// [`Kind::InUse`].
 pub fn check_not_default(name: &str) -> Result<()> {
-    let is_default = stored()?.is_some_and(|stored| stored.name == name);
+    let is_default = is_stored(name)?;
     let others: Vec<String> = any_two()?.into_iter().map(|m| m.name).filter(|other| other != name).collect();
     match others.first() {
         Some(other) if is_default => {
@@ -132,6 +132,14 @@ pub fn unset(client: &mut SpiClient<'_>, name: &str) -> Result<()> {
     }
     let sql = "DELETE FROM coopembed.default_model WHERE model OPERATOR(pg_catalog.=) $1";
     client.update(sql, None, &[Text::from(name).into()]).map(|_| ()).map_err(spi_error)
+}
+
+/// Whether `name` is the stored default.
+///
+/// # Errors
+/// [`Kind::Internal`] for a row that is no model's.
+pub fn is_stored(name: &str) -> Result<bool> {
+    Ok(stored()?.is_some_and(|stored| stored.name == name))
 }
 
 fn stored() -> Result<Option<ModelEntry>> {

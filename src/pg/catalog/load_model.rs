@@ -18,7 +18,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 /// Weights are stored in parts of this many bytes, because pg_dump builds each as hexadecimal text in memory.
-const PART_BYTES: usize = 16 << 20;
+pub const PART_BYTES: usize = 16 << 20;
 
 static SAME_FINGERPRINT: CatalogSelect = CatalogSelect::new(
     c"SELECT name FROM coopembed.models WHERE fingerprint OPERATOR(pg_catalog.=) $1 \
@@ -54,7 +54,7 @@ fn coop_load_model_directory(name: Text<'_>, directory: Text<'_>) -> Text<'stati
     // Errors name the path as the user wrote it, not as bytes of another encoding.
     let named = |e: Error| Error { message: e.message.replace(&path.to_string_lossy()[..], &directory), ..e };
     let (config, weights) = read_directory(path).map_err(named).or_report();
-    load(&name, &config, &weights).or_report().into()
+    load(&name, &config, Weights::Given(&weights), false).or_report().into()
 }
 
 /// Fails unless a path can be looked up; `shown` is the same as text.
@@ -77,7 +77,7 @@ fn check_path(path: &Path, shown: &str) -> Result<()> {
 #[pg_extern(sql = false)]
 fn coop_load_model_values(name: Text<'_>, config: Text<'_>, weights: &[u8]) -> Text<'static> {
     check_name("a model", &name).or_report();
-    load(&name, &config, weights).or_report().into()
+    load(&name, &config, Weights::Given(weights), false).or_report().into()
 }
 
 /// Deletes a model: its weights, vocabulary and queries. Embeddings that it made stay as they are and keep its fingerprint. They can still
@@ -92,19 +92,46 @@ fn coop_drop_model(name: Text<'_>) {
     }
 }
 
-fn load(name: &str, config: &str, weights: &[u8]) -> Result<String> {
-    let model = Model::from_parts(config, weights)?;
-    let proxies = Proxies::from_parts(model.config(), weights)?;
+/// Where the bytes of `model.safetensors` are.
+pub enum Weights<'a> {
+    /// In memory only.
+    Given(&'a [u8]),
+    /// In memory, and as rows of `coopembed.model_weights` under this name, which become the model's.
+    Staged(&'a [u8], &'a str),
+}
+
+impl Weights<'_> {
+    fn bytes(&self) -> &[u8] {
+        let (Self::Given(bytes) | Self::Staged(bytes, _)) = self;
+        bytes
+    }
+}
+
+/// Checks a model and stores it under a name; returns its fingerprint. With `replace`, a model that has the name makes room for it, and the
+/// name stays the default if it was. The same model is left as it is.
+///
+/// # Errors
+/// Those of [`Model::from_parts`]; [`Kind::DuplicateName`] if the name or the fingerprint is taken.
+pub fn load(name: &str, config: &str, weights: Weights<'_>, replace: bool) -> Result<String> {
+    let model = Model::from_parts(config, weights.bytes())?;
+    let proxies = Proxies::from_parts(model.config(), weights.bytes())?;
     check_encodable(model.config())?;
     let _owner = AsCatalogOwner::enter();
     lock_catalog()?;
+    let old = with_latest_snapshot(|| find(name))?.filter(|_| replace);
+    if old.is_some_and(|old| old.digest == model.digest()) {
+        return Ok(fingerprint(&model));
+    }
     let default = with_latest_snapshot(|| {
-        check_new(name, &model)?;
+        check_new(name, &model, replace)?;
+        if replace && default_model::is_stored(name)? {
+            return Ok(Some(name.to_owned()));
+        }
         default_when_loaded(name)
     })?;
     Spi::connect_mut(|client| {
         remove(client, name)?;
-        store_files(client, name, config, weights, &model)?;
+        store_files(client, name, config, &weights, &model)?;
         store_attributes(client, name, &model)?;
         store_categories(client, name, &model)?;
         store_proxies(client, name, proxies)?;
@@ -121,9 +148,9 @@ fn check_encodable(config: &ModelConfig) -> Result<()> {
 }
 
 /// Fails if the name is taken, or the fingerprint by a different model: embeddings of the two could not be told apart.
-fn check_new(name: &str, model: &Model) -> Result<()> {
+fn check_new(name: &str, model: &Model, replace: bool) -> Result<()> {
     let (digest, layout) = (model.digest(), model.layout());
-    if let Some(old) = find(name)? {
+    if let Some(old) = find(name)?.filter(|_| !replace) {
         let error = Error::new(Kind::DuplicateName, format!("model \"{name}\" already exists"));
         return Err(if old.digest == digest {
             error.detail("It is the same model.").hint("There is nothing to do.")
@@ -173,7 +200,7 @@ fn store_files(
     client: &mut SpiClient<'_>,
     name: &str,
     config: &str,
-    weights: &[u8],
+    weights: &Weights<'_>,
     model: &Model,
 ) -> Result<()> {
     let layout = model.layout();
@@ -185,8 +212,16 @@ fn store_files(
     // Characters that the database's encoding lacks are escaped: the config means the same, and has the same digest.
     let config = text::json_parameter(config)?;
     insert(client, sql, &[name(), digest.0.as_slice().into(), k.into(), n.into(), config])?;
+    if let Weights::Staged(_, staged_as) = weights {
+        // Their bytes stay where they are: an UPDATE of another column copies a reference to them.
+        let sql = "UPDATE coopembed.model_weights SET model = $1 WHERE model OPERATOR(pg_catalog.=) $2";
+        return client
+            .update(sql, None, &[name(), Text::from(*staged_as).into()])
+            .map(|_| ())
+            .map_err(spi_error);
+    }
     let sql = "INSERT INTO coopembed.model_weights (model, part, bytes) VALUES ($1, $2, $3)";
-    for (part, bytes) in (1i32..).zip(weights.chunks(PART_BYTES)) {
+    for (part, bytes) in (1i32..).zip(weights.bytes().chunks(PART_BYTES)) {
         insert(client, sql, &[name(), part.into(), bytes.into()])?;
     }
     Ok(())

@@ -5,6 +5,7 @@ use super::default_model::model;
 use super::model_entry::{config, config_text, model_with_fingerprint, spoilt, ModelCache, ModelEntry};
 use crate::error::{Error, Kind, Result};
 use crate::memory;
+use crate::model::MAX_FILE_BYTES;
 use crate::model::{ModelConfig, Proxies, Tagger};
 use crate::pg::spi_row::SpiRow;
 use crate::pg::{text, CoopQuery};
@@ -198,25 +199,36 @@ pub fn check_attribute(model: &ModelEntry, attribute: &str) -> Result<()> {
 /// # Errors
 /// [`Kind::UnknownName`] if the model is gone, [`Kind::Internal`] if it has no weights.
 pub fn model_files(model: &ModelEntry) -> Result<(String, Vec<u8>)> {
+    let weights = weights_of(&model.name)?.ok_or_else(|| {
+        Error::new(Kind::Internal, format!("the weights of model \"{}\" are missing", model.name))
+            .hint("Drop the model and load it again.")
+    })?;
+    Ok((config_text(model)?, weights))
+}
+
+/// All parts of `model.safetensors` under a name, put together; `None` if there are none.
+///
+/// # Errors
+/// [`Kind::LimitExceeded`] if they are longer than such a file may be, [`Kind::OutOfMemory`].
+pub fn weights_of(name: &str) -> Result<Option<Vec<u8>>> {
     let mut weights = Vec::new();
     for part in 1.. {
-        let key = [text::datum(&model.name), part.into_datum()];
-        match WEIGHTS
-            .first(&key, |row| row.with_bytes(1, |bytes| memory::extend(&mut weights, bytes)))
-            .transpose()?
-        {
-            Some(()) => {}
-            None if part == 1 => {
-                return Err(Error::new(
-                    Kind::Internal,
-                    format!("the weights of model \"{}\" are missing", model.name),
-                )
-                .hint("Drop the model and load it again."))
-            }
-            None => break,
+        if weights_part(name, part, |bytes| memory::extend(&mut weights, bytes)).transpose()?.is_none() {
+            return Ok((part > 1).then_some(weights));
+        }
+        if weights.len() as u64 > MAX_FILE_BYTES {
+            return Err(Error::new(Kind::LimitExceeded, "the weights are too long")
+                .detail(format!("A model has at most {MAX_FILE_BYTES} bytes of weights.")));
         }
     }
-    Ok((config_text(model)?, weights))
+    Ok(None)
+}
+
+/// Applies `f` to one part of the weights under a name, counted from 1; `None` past the last.
+pub fn weights_part<T>(name: &str, part: i32, f: impl FnOnce(&[u8]) -> T) -> Option<T> {
+    let mut f = Some(f);
+    let key = [text::datum(name), part.into_datum()];
+    WEIGHTS.first(&key, |row| f.take().map(|f| row.with_bytes(1, f))).flatten()
 }
 
 /// The first column, a coopquery or NULL.

@@ -10,6 +10,7 @@
 //! | `lookup.rs` | from names to queries and subspaces; tags; a model's files |
 //! | `list_functions.rs` | `coop_models()`, `coop_model()`, `coop_attributes()`, `coop_attribute_values()`, `coop_categories()` |
 //! | `load_model.rs` | `coop_load_model()`, `coop_drop_model()` |
+//! | `transfer.rs` | a model's weights in parts, for `coopembed load` and `coopembed dump-model` |
 //! | `user_vocabulary.rs` | `coop_define_attribute_value()`, `coop_define_category()` and their opposites |
 //! | `vocabulary.rs`, `synonyms.rs` | words of descriptions, and users' synonyms of them: `coop_define_synonym()` |
 //! | `negation.rs` | the query for no value of an attribute, an embedding's nearest other value |
@@ -29,6 +30,7 @@ mod owner;
 mod synonyms;
 #[cfg(any(test, feature = "pg_test"))]
 mod tests;
+mod transfer;
 mod user_vocabulary;
 mod vocabulary;
 

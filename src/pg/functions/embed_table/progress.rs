@@ -34,6 +34,13 @@ fn embed_end() {
     .or_report()
 }
 
+/// Adds rows to this session's run, for `coopembed embed`, which embeds outside of the server.
+#[pg_extern(sql = false)]
+fn embed_add(done: i64, failed: i64, locked: i64) {
+    let [done, failed, locked] = [done, failed, locked].map(|count| count.max(0).unsigned_abs());
+    add(RowCounts { done, failed, locked }).or_report()
+}
+
 /// Adds the rows of one batch to this session's run.
 pub fn add(counts: RowCounts) -> Result<()> {
     change_runs(

@@ -23,13 +23,13 @@ pub struct Connection {
 
 impl Connection {
     /// Parses `db` and takes what it leaves out from the environment (read through `variable`), the password file and psql's
-    /// defaults.
+    /// defaults. The server sees the connection as one of `program`, unless it names another.
     ///
     /// `sslmode`, `sslrootcert` and `passfile` are taken out first, because tokio-postgres does not know all their values.
     ///
     /// # Errors
     /// [`Kind::InvalidParameter`] for what cannot be parsed; the message never contains the password.
-    pub fn new(db: Option<&str>, variable: &dyn Fn(&str) -> Option<String>) -> Result<Self> {
+    pub fn new(db: Option<&str>, program: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Self> {
         let db = db.unwrap_or_default();
         let (db, mode) = take(db, "sslmode")?;
         let (db, root) = take(&db, "sslrootcert")?;
@@ -40,7 +40,7 @@ impl Connection {
         if is_name {
             config.dbname(&db);
         }
-        fill(&mut config, variable)?;
+        fill(&mut config, program, variable)?;
         if config.get_password().is_none() {
             if let Some(password) =
                 passfile::password(&config, passfile.or_else(|| variable("PGPASSFILE")), variable)
@@ -53,6 +53,14 @@ impl Connection {
         let encryption = encryption(mode.as_deref().unwrap_or("prefer"), root)?;
         config.ssl_mode(encryption.mode);
         Ok(Self { config, encryption })
+    }
+
+    /// [`Connection::new`] with this process's environment.
+    ///
+    /// # Errors
+    /// Those of [`Connection::new`].
+    pub fn from_environment(db: Option<&str>, program: &str) -> Result<Self> {
+        Self::new(db, program, &|name| std::env::var(name).ok().filter(|v| !v.is_empty()))
     }
 
     /// For people: `database "demo" on /tmp as alice`.
@@ -75,7 +83,7 @@ fn parse_error(e: &tokio_postgres::Error) -> Error {
 }
 
 /// Sets the parameters that the connection string leaves out.
-fn fill(config: &mut Config, variable: &dyn Fn(&str) -> Option<String>) -> Result<()> {
+fn fill(config: &mut Config, program: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<()> {
     if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
         match variable("PGHOST") {
             Some(hosts) => hosts.split(',').for_each(|h| {
@@ -110,7 +118,7 @@ fn fill(config: &mut Config, variable: &dyn Fn(&str) -> Option<String>) -> Resul
         config.options(options);
     }
     if config.get_application_name().is_none() {
-        config.application_name(variable("PGAPPNAME").unwrap_or_else(|| "coopembed serve".to_owned()));
+        config.application_name(variable("PGAPPNAME").unwrap_or_else(|| program.to_owned()));
     }
     if config.get_connect_timeout().is_none() {
         config.connect_timeout(Duration::from_secs(10));
@@ -169,7 +177,7 @@ mod tests {
 
     fn connection(db: &str, variables: &[(&str, &str)]) -> Result<Connection> {
         let read = |name: &str| variables.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned());
-        Connection::new(Some(db).filter(|d| !d.is_empty()), &read)
+        Connection::new(Some(db).filter(|d| !d.is_empty()), "coopembed serve", &read)
     }
 
     #[test]
