@@ -4,7 +4,7 @@
 //! Staged parts are rows of `coopembed.model_weights` under a name that no model can have. [`load_staged`] gives them the model's name, so they
 //! are written once. All happens in the client's transaction: if it ends early, nothing is left.
 
-use super::change::check_name;
+use super::change::{check_name, with_latest_snapshot};
 use super::load_model::{load, Weights, PART_BYTES};
 use super::lookup::{weights_of, weights_part};
 use super::owner::execute_as_owner;
@@ -50,7 +50,8 @@ fn staging_name() -> String {
 fn load_staged(name: Text<'_>, config: Text<'_>, replace: bool) -> Text<'static> {
     check_name("a model", &name).or_report();
     let staged_as = staging_name();
-    let weights = weights_of(&staged_as).or_report().unwrap_or_default();
+    // The same statement may have staged them.
+    let weights = with_latest_snapshot(|| weights_of(&staged_as)).or_report().unwrap_or_default();
     let fingerprint = load(&name, &config, Weights::Staged(&weights, &staged_as), replace).or_report();
     // They are still there if the same model was loaded already.
     unstage().or_report();
