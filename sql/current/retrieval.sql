@@ -62,11 +62,11 @@ COMMENT ON FUNCTION coopembed.like_subspace(coopvec, integer) IS 'internal: the 
 
 -- No distance in a subspace is larger than the whole: so the index finds the rows within the threshold in the subspace that leaves fewest, as
 -- a sample tells, and only those are compared. OFFSET 0 keeps the search a subquery, which has one value of `a.emb` at a time. The planner does
--- not know how few rows each search returns: without enable_sort = off it would sort a large table for each row.
+-- not know how few rows each search returns: without the settings it would read or sort a whole table for each row.
 CREATE FUNCTION coop_duplicates(rel regclass, id_column name, emb_column name, threshold double precision)
     RETURNS TABLE (id text, other text, distance double precision)
     LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE COST 1000000 SET search_path TO pg_catalog, pg_temp
-    SET enable_sort TO off SET jit TO off AS $$
+    SET enable_seqscan TO off SET enable_sort TO off SET jit TO off AS $$
 DECLARE
     emb text := coopembed.embedding_column(rel, emb_column);
     subspace integer;
