@@ -253,7 +253,7 @@ type Form = fn(&str) -> String;
 /// The words of a text in lower case, without hyphens and possessive endings.
 fn words(text: &str) -> Vec<String> {
     let text = text.to_lowercase().replace('’', "'");
-    let words = text.split(|c: char| c.is_whitespace() || "-_–—".contains(c));
+    let words = text.split(|c: char| c.is_whitespace() || "-_\u{2010}\u{2011}–—".contains(c));
     words
         .map(|word| word.strip_suffix("'s").unwrap_or(word))
         .filter(|word| !word.is_empty())

@@ -49,6 +49,7 @@ fn names_of_values_and_categories() {
         read("grey shorts, gray color, short"),
         "grey=colour:grey shorts=shorts gray color=colour:grey short=sleeves:short"
     );
+    assert_eq!(read("v\u{2011}neck"), "v neck=neckline:v-neck");
     assert_eq!(read(""), "");
 }
 
