@@ -77,11 +77,6 @@ pub fn warn(error: Error) {
     report(error, PgLogLevel::WARNING);
 }
 
-/// Sends `error` to the client as a notice.
-pub fn notify(error: Error) {
-    report(error, PgLogLevel::NOTICE);
-}
-
 fn report(error: Error, level: PgLogLevel) {
     let mut report = ErrorReport::new(sqlstate(error.kind), message(error.message), "coopembed");
     if let Some(detail) = error.detail {

@@ -61,16 +61,8 @@ impl SpiRow {
     /// Calls `f` with the bytes of a `bytea`, which are not copied unless they were compressed or stored out of line. NULL is no bytes.
     pub fn with_bytes<T>(&self, column: i32, f: impl FnOnce(&[u8]) -> T) -> T {
         let Some(datum) = self.datum(column) else { return f(&[]) };
-        // SAFETY: whoever made this row promised that the column is a bytea. A copy that detoasting made is ours to free.
-        unsafe {
-            let stored = datum.cast_mut_ptr::<pg_sys::varlena>();
-            let flat = pg_sys::pg_detoast_datum_packed(stored);
-            let result = f(pgrx::varlena::varlena_to_byte_slice(flat));
-            if flat != stored {
-                pg_sys::pfree(flat.cast());
-            }
-            result
-        }
+        // SAFETY: whoever made this row promised that the column is a bytea.
+        unsafe { with_bytes(datum, f) }
     }
 
     /// A column's raw value, which lives as long as the row.
@@ -84,4 +76,21 @@ impl SpiRow {
 
 fn unexpected_null(column: i32) -> ! {
     raise(Error::new(Kind::Internal, format!("column {column} of the result is null")))
+}
+
+/// Calls `f` with the bytes of a varlena, and frees the copy that detoasting made, if it did.
+///
+/// # Safety
+/// The datum must be a varlena.
+pub unsafe fn with_bytes<T>(datum: pg_sys::Datum, f: impl FnOnce(&[u8]) -> T) -> T {
+    // SAFETY: the caller promises a varlena; nothing else refers to a copy.
+    unsafe {
+        let stored = datum.cast_mut_ptr::<pg_sys::varlena>();
+        let flat = pg_sys::pg_detoast_datum_packed(stored);
+        let result = f(pgrx::varlena::varlena_to_byte_slice(flat));
+        if flat != stored {
+            pg_sys::pfree(flat.cast());
+        }
+        result
+    }
 }

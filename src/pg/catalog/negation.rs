@@ -5,8 +5,9 @@ use super::default_model::model;
 use super::lookup::{attribute_query_of, check_attribute, query_column};
 use super::model_entry::{model_with_fingerprint, ModelEntry};
 use crate::error::{Error, Kind, Result};
+use crate::memory;
 use crate::pg::text;
-use crate::space::{normalize_subspaces, Embedding, EmbeddingRef, Layout, Query};
+use crate::space::{distance, normalize_subspaces, Embedding, EmbeddingRef, Layout, Query};
 use pgrx::pg_sys;
 
 const TEXT: pg_sys::Oid = pg_sys::TEXTOID;
@@ -60,23 +61,26 @@ pub fn absence_query_in(model: &ModelEntry, attribute: &str) -> Result<Query> {
 /// # Errors
 /// Those of [`attribute_query_of`]; [`Kind::InvalidParameter`] if there is no other value.
 pub fn with_other_value(embedding: EmbeddingRef<'_>, attribute: &str, value: &str) -> Result<Embedding> {
-    let this = attribute_query_of(embedding.layout, attribute, value)?;
     let model = model_with_fingerprint(embedding.layout)?;
     let key = [text::datum(&model.name), text::datum(attribute)];
-    let others = VALUE_QUERIES.rows(&key, |row| (query_column(row), row.text(2)));
-    let mut nearest: Option<(f64, Query)> = None;
-    for query in others.into_iter().filter(|(_, other)| other != value).filter_map(|(query, _)| query) {
-        let distance = crate::space::distance(embedding, query.as_ref())?;
-        if nearest.as_ref().is_none_or(|(least, _)| distance < *least) {
-            nearest = Some((distance, query));
+    let mut distances = Vec::new();
+    for (query, name) in VALUE_QUERIES.rows(&key, |row| (query_column(row), row.text(2))) {
+        if let Some(query) = query {
+            memory::push(&mut distances, (distance(embedding, query.as_ref())?, name, query))?;
         }
     }
-    let (distance, other) = nearest.ok_or_else(|| {
+    let Some(this) = distances.iter().position(|(_, name, _)| name == value) else {
+        // The error that says what there is.
+        attribute_query_of(embedding.layout, attribute, value)?;
+        return Err(Error::new(Kind::Internal, "a value of the catalogue was not found"));
+    };
+    let (to_this, ..) = distances.remove(this);
+    let (to_other, _, other) = distances.into_iter().min_by(|a, b| a.0.total_cmp(&b.0)).ok_or_else(|| {
         let message = format!("attribute \"{attribute}\" of model \"{}\" has no other value", model.name);
         Error::new(Kind::InvalidParameter, message)
     })?;
-    if distance < crate::space::distance(embedding, this.as_ref())? {
-        return Embedding::from_f16(embedding.layout, embedding.values.to_vec());
+    match to_other < to_this {
+        true => Embedding::from_f16(embedding.layout, embedding.values.to_vec()),
+        false => embedding.with_targets_of(&other.as_ref()),
     }
-    embedding.with_targets_of(&other.as_ref())
 }

@@ -33,7 +33,7 @@ static CATEGORIES: CatalogSelect = CatalogSelect::new(
 /// What a model understands of a description.
 ///
 /// # Errors
-/// [`Kind::LimitExceeded`] for a long text, [`Kind::UnknownName`] if no word of it means anything.
+/// [`Kind::LimitExceeded`] for a long text; those of [`model`].
 pub fn describe(text: &str, model_name: Option<&str>) -> Result<(ModelEntry, Vocabulary, Description)> {
     if text.len() > MAX_DESCRIPTION {
         return Err(Error::new(Kind::LimitExceeded, "the description is too long")

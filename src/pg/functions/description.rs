@@ -4,7 +4,7 @@
 use crate::error::{abridged, Error, Kind};
 use crate::model::{Description, Meaning, Vocabulary};
 use crate::pg::catalog::{describe, description_query, meaning_columns};
-use crate::pg::ereport::notify;
+use crate::pg::ereport::notice;
 use crate::pg::{CoopQuery, OrReport, Text};
 use pgrx::prelude::*;
 
@@ -64,7 +64,7 @@ fn coop_query_explain_of(
 fn query(text: &str, model_name: Option<&str>) -> CoopQuery<'static> {
     let (model, vocabulary, description) = describe(text, model_name).or_report();
     let query = description_query(text, &model, &description).or_report();
-    notices(&vocabulary, &description, &model.name).into_iter().for_each(notify);
+    notices(&vocabulary, &description, &model.name).into_iter().for_each(notice);
     query.into()
 }
 
@@ -78,7 +78,7 @@ fn notices(vocabulary: &Vocabulary, description: &Description, model: &str) -> V
         names.dedup();
         let message =
             format!("\"{}\" means {} things: {}", abridged(&terms[0].phrase), names.len(), names.join(", "));
-        let notice =
+        let told =
             Error::new(Kind::InvalidParameter, message).detail("Each of them has its share of the weight.");
         let attribute = terms.iter().find_map(|term| match &term.meaning {
             Meaning::Value { attribute, .. } => Some(attribute),
@@ -86,9 +86,9 @@ fn notices(vocabulary: &Vocabulary, description: &Description, model: &str) -> V
         });
         notices.push(match attribute {
             Some(attribute) => {
-                notice.hint(format!("Write \"{} {attribute}\" to mean one of them.", terms[0].phrase))
+                told.hint(format!("Write \"{} {attribute}\" to mean one of them.", terms[0].phrase))
             }
-            None => notice,
+            None => told,
         });
     }
     for word in &description.unknown {

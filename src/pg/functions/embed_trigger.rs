@@ -12,6 +12,7 @@ mod transition_table;
 
 use crate::error::{Error, Kind, Result};
 use crate::pg::fmgr::{fmgr_functions, Call};
+use crate::pg::spi_row::with_bytes;
 use crate::pg::OrReport;
 use arguments::TriggerColumns;
 use pgrx::pg_sys;
@@ -127,23 +128,6 @@ fn coopvec_type(schema: pg_sys::Oid) -> pg_sys::Oid {
             pg_sys::Datum::null(),
             pg_sys::Datum::null(),
         )
-    }
-}
-
-/// Calls `f` with the bytes of a varlena, and frees the copy that detoasting made, if it did.
-///
-/// # Safety
-/// The datum must be a varlena.
-unsafe fn with_bytes<T>(datum: pg_sys::Datum, f: impl FnOnce(&[u8]) -> T) -> T {
-    // SAFETY: the caller promises a varlena; nothing else refers to a copy.
-    unsafe {
-        let stored = datum.cast_mut_ptr::<pg_sys::varlena>();
-        let flat = pg_sys::pg_detoast_datum_packed(stored);
-        let result = f(pgrx::varlena::varlena_to_byte_slice(flat));
-        if flat != stored {
-            pg_sys::pfree(flat.cast());
-        }
-        result
     }
 }
 

@@ -1,11 +1,12 @@
 //! The trigger BEFORE INSERT OR UPDATE, for each row.
 
 use super::arguments::{RowValues, TriggerColumns};
-use super::{with_bytes, TriggerEvent};
+use super::TriggerEvent;
 use crate::error::Result;
 use crate::pg::crop_box::crop_box;
 use crate::pg::functions::embed::embed;
 use crate::pg::prepared_statement::PreparedStatement;
+use crate::pg::spi_row::with_bytes;
 use crate::pg::types::check_dimensions;
 use crate::pg::{CoopVec, OrReport};
 use pgrx::pg_sys;
