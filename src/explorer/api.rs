@@ -51,7 +51,7 @@ type ApiResult = Result<Response, HttpError>;
 /// `GET /api/about`: the table, the model's vocabulary, and which features are available.
 pub async fn about(State(app): SharedState) -> ApiResult {
     let transaction = app.database.begin().await?;
-    let Inspection { table, model, rows, transition, notices, version } = &app.inspection;
+    let Inspection { table, model, rows, transition, has_descriptions, notices, version } = &app.inspection;
     let names = |columns: &[super::table::Column]| columns.iter().map(|c| c.name.clone()).collect::<Vec<_>>();
     json_response(&json!({
         "table": table.name,
@@ -63,6 +63,7 @@ pub async fn about(State(app): SharedState) -> ApiResult {
         "version": version,
         "notices": notices,
         "transition": transition.is_some(),
+        "has_descriptions": has_descriptions,
         "limit": app.limit,
         "max_limit": MAX_ROWS,
         "max_upload": app.max_upload,
@@ -219,6 +220,44 @@ pub async fn tags(State(app): SharedState, options: Result<Query<TagsOptions>, Q
     let tags: Option<String> = column(row, 0)?;
     let tags: Value = serde_json::from_str(tags.as_deref().unwrap_or("null")).unwrap_or(Value::Null);
     json_response(&json!({ "tags": tags, "sql": statement.with_literals() }))
+}
+
+/// Query string of `GET /api/description`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DescriptionOptions {
+    /// The description, as it was typed.
+    text: String,
+}
+
+/// `GET /api/description`: what the model understands of a description (`coop_query_explain`), a row for each meaning of each phrase, and the
+/// words that mean nothing to it.
+pub async fn description(
+    State(app): SharedState,
+    options: Result<Query<DescriptionOptions>, QueryRejection>,
+) -> ApiResult {
+    let Query(DescriptionOptions { text }) = options?;
+    if !app.inspection.has_descriptions {
+        return Err(HttpError::new(StatusCode::NOT_FOUND, "this version of the extension has no coop_query")
+            .hint("ALTER EXTENSION coopembed UPDATE;"));
+    }
+    let statement = sql_queries::explain_description(&app.inspection.table, &text);
+    let (mut meanings, mut unknown) = (Vec::new(), Vec::new());
+    for row in app.database.rows(&statement).await? {
+        let phrase: String = column(&row, 0)?;
+        match column::<Option<f64>>(&row, 5)? {
+            None => unknown.push(phrase),
+            Some(weight) => meanings.push(json!({
+                "phrase": phrase,
+                "attribute": column::<Option<String>>(&row, 1)?,
+                "value": column::<Option<String>>(&row, 2)?,
+                "category": column::<Option<String>>(&row, 3)?,
+                "negated": column::<Option<bool>>(&row, 4)?,
+                "weight": weight,
+            })),
+        }
+    }
+    json_response(&json!({ "meanings": meanings, "unknown": unknown, "sql": statement.with_literals() }))
 }
 
 /// Body of `POST /api/transition`.

@@ -22,6 +22,8 @@ pub struct Inspection {
     pub rows: Option<f64>,
     /// `coop_transition`, if the extension has it.
     pub transition: Option<TransitionFunction>,
+    /// Whether the extension has `coop_query` and `coop_query_explain` (from 0.3.0 on).
+    pub has_descriptions: bool,
     /// What the user should know, such as a missing index; shown on the page too.
     pub notices: Vec<String>,
 }
@@ -66,7 +68,16 @@ async fn inspect_in(
         ));
     }
     let transition = find_transition(transaction, &extension).await?;
-    Ok(Inspection { table, version: extension.version, model, rows: relation.rows, transition, notices })
+    let has_descriptions = has_function(transaction, &extension, "coop_query_explain").await?;
+    Ok(Inspection {
+        table,
+        version: extension.version,
+        model,
+        rows: relation.rows,
+        transition,
+        has_descriptions,
+        notices,
+    })
 }
 
 struct Extension {
@@ -247,6 +258,21 @@ async fn has_index(transaction: &ReadTransaction, relation: &Relation, emb: &Col
          WHERE m.amname = 'coop' AND i.indisvalid AND i.indrelid = ",
     );
     s.integer(i64::from(relation.oid)).sql("::oid AND a.attname = ").cast_text(&emb.name, "name");
+    Ok(!transaction.rows(&s).await?.is_empty())
+}
+
+/// Whether the extension has a function of this name.
+async fn has_function(transaction: &ReadTransaction, extension: &Extension, name: &str) -> Result<bool> {
+    let mut s = Statement::new(
+        "SELECT 1 FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_depend d ON d.classid = 'pg_proc'::regclass
+             AND d.objid = p.oid AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
+         WHERE d.refobjid = ",
+    );
+    s.integer(i64::from(extension.oid))
+        .sql("::oid AND p.proname = ")
+        .text(name)
+        .sql(" AND quote_ident(n.nspname) = ");
+    s.text(&extension.schema);
     Ok(!transaction.rows(&s).await?.is_empty())
 }
 

@@ -44,6 +44,13 @@ pub enum QueryTerm {
         /// 0 (off) to 100.
         weight: f64,
     },
+    /// A description in words (`coop_query`).
+    Description {
+        /// As it was typed.
+        text: String,
+        /// 0 (off) to 100.
+        weight: f64,
+    },
     /// Like a row of the table (`coop_like`).
     Like {
         /// The row's id, as text.
@@ -92,7 +99,9 @@ impl SearchRequest {
                 QueryTerm::Value { attribute, value, weight } => {
                     check_weight(*weight, &format!("{attribute}: {value}"))?;
                 }
-                QueryTerm::Category { name, weight } => check_weight(*weight, name)?,
+                QueryTerm::Category { name: text, weight } | QueryTerm::Description { text, weight } => {
+                    check_weight(*weight, text)?;
+                }
                 QueryTerm::Like { matching, .. } | QueryTerm::Image { matching, .. } => {
                     for (attribute, weight) in matching.weights.iter().flatten() {
                         check_weight(*weight, attribute)?;
@@ -132,7 +141,9 @@ impl QueryTerm {
 
     fn has_weight(&self) -> bool {
         match self {
-            Self::Value { weight, .. } | Self::Category { weight, .. } => *weight > 0.0,
+            Self::Value { weight, .. } | Self::Category { weight, .. } | Self::Description { weight, .. } => {
+                *weight > 0.0
+            }
             Self::Like { matching, .. } | Self::Image { matching, .. } => {
                 matching.weights.as_ref().is_none_or(|w| !w.is_empty())
             }
@@ -199,6 +210,10 @@ impl QueryExpression<'_> {
                 s.sql(&self.table.extension.function("coop_category_query")).sql("(").text(name);
                 self.model(s);
             }
+            QueryTerm::Description { text, .. } => {
+                s.sql(&self.table.extension.function("coop_query")).sql("(").text(text);
+                self.model(s);
+            }
             QueryTerm::Like { matching, .. } | QueryTerm::Image { matching, .. } => {
                 s.sql(&self.table.extension.function("coop_like")).sql("(");
                 for _ in &matching.replacements {
@@ -248,7 +263,9 @@ impl QueryExpression<'_> {
 /// The function calls that a term takes: one per distinct weight, with the attributes of that weight (none: all attributes).
 fn group_by_weight(term: &QueryTerm) -> Vec<(f64, Vec<&str>)> {
     match term {
-        QueryTerm::Value { weight, .. } | QueryTerm::Category { weight, .. } => vec![(*weight, vec![])],
+        QueryTerm::Value { weight, .. }
+        | QueryTerm::Category { weight, .. }
+        | QueryTerm::Description { weight, .. } => vec![(*weight, vec![])],
         QueryTerm::Like { matching, .. } | QueryTerm::Image { matching, .. } => match &matching.weights {
             None => vec![(1.0, vec![])],
             Some(weights) => {

@@ -116,6 +116,7 @@ fn router(app: Arc<AppState>, hosts: AllowedHosts) -> Router {
     let mut router = Router::new()
         .route("/api/about", get(api::about))
         .route("/api/search", post(api::search))
+        .route("/api/description", get(api::description))
         .route("/api/tags", get(api::tags))
         .route("/api/transition", post(api::transition))
         .route("/api/dropped", post(api::keep_dropped_image))

@@ -164,6 +164,19 @@ pub fn categories(table: &Table) -> Statement {
     s
 }
 
+/// What is understood of a description: phrase, attribute, value, category, whether it is negated, weight (`coop_query_explain`). A word that
+/// means nothing has a phrase alone.
+pub fn explain_description(table: &Table, text: &str) -> Statement {
+    let extension = &table.extension;
+    let mut s = Statement::new("SELECT phrase, attribute, value, category, negated, weight FROM ");
+    s.sql(&extension.function("coop_query_explain")).sql("(").text(text);
+    if let Some(model) = &extension.model {
+        s.sql(", ").text(model);
+    }
+    s.sql(")");
+    s
+}
+
 /// `WITH target (query) AS (...)`, if there are terms. PostgreSQL evaluates a scalar subquery of it once, and an index can use
 /// its value.
 fn with_target(expression: &QueryExpression<'_>, request: &SearchRequest) -> Result<Statement, HttpError> {

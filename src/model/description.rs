@@ -2,7 +2,7 @@
 //! understand can be foreseen.
 //!
 //! - The longest phrase that is known counts. A value is known by its name, and by its name before or after that of its attribute ("long
-//!   sleeves"); a category by its name; both by their synonyms. Case, hyphens and spaces do not matter ("t-shirt", "T shirt", "tshirt"), nor
+//!   sleeves"); a category by its name, and by it before or after the word "category"; both by their synonyms. Case, hyphens and spaces do not matter ("t-shirt", "T shirt", "tshirt"), nor
 //!   does the regular plural, where the words as they are mean nothing.
 //! - *not*, *no*, *without* and the like negate the next phrase, and those after it that *or* connects. The name of an attribute alone means
 //!   something only so: "without sleeves", "sleeveless".
@@ -158,9 +158,12 @@ impl Vocabulary {
         }
         for name in categories {
             vocabulary.names.insert(name.into());
+            let meaning = Meaning::Category { name: name.into() };
             if !is_common(name) {
-                vocabulary.add(name, Meaning::Category { name: name.into() });
+                vocabulary.add(name, meaning.clone());
             }
+            vocabulary.add(&format!("{name} category"), meaning.clone());
+            vocabulary.add(&format!("category {name}"), meaning);
         }
         vocabulary
     }

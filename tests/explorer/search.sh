@@ -26,6 +26,12 @@ same_as_typed 'a changed value in some attributes'
 post /api/search '{"terms":[{"kind":"category","name":"tool","weight":1}],"category":"transport-ground","limit":3}' >/dev/null
 same_as_typed 'a category and a filter'
 expect 'only rows with the value of the filter come' transport-ground "$(ask -c "SELECT DISTINCT category FROM products WHERE id IN ($(ids))")"
+post /api/search '{"terms":[{"kind":"description","text":"a very green woman, not skin tone 5","weight":2}]}' >/dev/null
+same_as_typed 'a description'
+expect 'what is understood of it' '200 gender woman false true' \
+  "$(get '/api/description?text=woman,%20not%20skin%20tone%205,%20xyzzy') $(field meanings,0,attribute) $(field meanings,0,value) $(field meanings,0,negated) $(field meanings,1,negated)"
+expect 'and which words mean nothing' xyzzy "$(field unknown,0)"
+expect 'words that mean nothing are the error of the server' '400 22023' "$(search '{"kind":"description","text":"xyzzy","weight":1}') $(field sqlstate)"
 expect 'the tags of a row' '200 green' "$(get '/api/tags?id=243') $(field tags,attributes,hue,value)"
 
 upload() { get /api/dropped --data-binary "@$1"; }

@@ -4,6 +4,7 @@ import * as queryTerms from "./query_terms.js";
 import * as results from "./results.js";
 import * as transition from "./transition.js";
 import * as vocabulary from "./vocabulary.js";
+import * as wordSearch from "./word_search.js";
 
 // Shared with the other modules.
 const page = {
@@ -21,6 +22,7 @@ let timer, running;
 function refresh() {
   clearTimeout(timer);
   vocabulary.draw();
+  wordSearch.draw();
   search();
 }
 

@@ -16,6 +16,7 @@ export function requestTerms() {
     const { kind, attribute, value, name, id, key, weight } = term;
     if (kind === "value") return { kind, attribute, value, weight };
     if (kind === "category") return { kind, name, weight };
+    if (kind === "description") return { kind, text: term.text, weight };
     const weights = Object.entries(term.weights);
     const matching = { weights: weights.every(([, w]) => w === 1) ? null : weights, replacements: term.replacements };
     return kind === "like" ? { kind, id, matching } : { kind, key, matching };
@@ -30,6 +31,7 @@ export function validTerms(list) {
   const isValid = {
     value: t => areTexts(t.attribute, t.value) && Number.isFinite(t.weight),
     category: t => areTexts(t.name) && Number.isFinite(t.weight),
+    description: t => areTexts(t.text) && Number.isFinite(t.weight),
     like: t => areTexts(t.id) && isMatching(t),
     image: t => areTexts(t.key) && isMatching(t),
   };
@@ -57,14 +59,18 @@ export function toggleTerm(term) {
   changed();
 }
 
-// A value beside a category or an image, which ask for something in every attribute, would drown at weight 1.
-const VALUE_WEIGHT_BESIDE_OTHERS = 3;
+// A description beside an image, which asks for something in every attribute, would drown at weight 1.
+const DESCRIPTION_WEIGHT_BESIDE_IMAGE = 3;
 
-// Adds attribute values and categories to the search, but for those that are in it.
-export function addTerms(terms) {
-  const added = terms.filter(term => !isInSearch(term));
-  const drowns = [...page.terms, ...added].some(term => term.kind !== "value");
-  page.terms = [...page.terms, ...added.map(term => ({ ...term, weight: term.kind === "value" && drowns ? VALUE_WEIGHT_BESIDE_OTHERS : 1 }))];
+// Puts a description into the search, in the place of the one that is there; an empty one only takes that out.
+export function setDescription(text) {
+  const isDescription = term => term.kind === "description";
+  const before = page.terms.find(isDescription);
+  if (text === (before?.text ?? "")) return;
+  const others = page.terms.filter(term => !isDescription(term));
+  const hasImage = others.some(term => term.kind === "like" || term.kind === "image");
+  const weight = before?.weight || (hasImage ? DESCRIPTION_WEIGHT_BESIDE_IMAGE : 1);
+  page.terms = text ? [...others, { kind: "description", text, weight }] : others;
   changed();
 }
 
@@ -97,13 +103,14 @@ export function draw() {
 export const termTitle = term => ({
   value: () => `${term.attribute}: ${term.value}`,
   category: () => `category: ${term.name}`,
+  description: () => `“${term.text}”`,
   like: () => term.title || term.id,
   image: () => term.title,
 })[term.kind]();
 
 function termNode(term) {
   const removeButton = button("×", () => remove(term), { class: "remove", "aria-label": `Remove: ${termTitle(term)}` });
-  if (term.kind === "value" || term.kind === "category") {
+  if (["value", "category", "description"].includes(term.kind)) {
     return el("li", { class: "term" }, el("div", { class: "head" }, el("strong", null, termTitle(term)), removeButton),
       slider("weight", termTitle(term), term.weight, weight => { term.weight = weight; }));
   }

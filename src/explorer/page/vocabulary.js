@@ -30,7 +30,7 @@ export function init(page) {
   byId("vocabulary-filter").addEventListener("input", filter);
   // In a narrow window the vocabulary would push the rows far down.
   byId("vocabulary").open = !matchMedia("(max-width: 820px)").matches;
-  wordSearch.init(groups.flatMap(g => g.entries));
+  wordSearch.init(page, groups.flatMap(g => g.entries));
   draw();
 }
 

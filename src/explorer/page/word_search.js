@@ -1,102 +1,96 @@
-// The search box: words of the vocabulary, typed as a sentence ("floral dress with long sleeves"), become terms of the search.
-import { button, byId, el } from "./dom.js";
-import { addTerms, termTitle } from "./query_terms.js";
+// The search box: a description ("floral dress, long sleeves, not black") is one term of the search. The server reads it (coop_query); what
+// it understood is shown below the box, with what can be chosen where a phrase means several things or nothing.
+import { button, byId, el, errorBox, request } from "./dom.js";
+import { setDescription } from "./query_terms.js";
 
-// Words that mean nothing to the model.
-const FILLERS = new Set("a an and any anything but for in like of or some something that the this with".split(" "));
-
-// Most entries that are offered for a word that fits none exactly.
+// Most names that are offered for a word that means nothing.
 const MAX_OFFERED = 8;
 
-const normalized = text => text.toLowerCase().replace(/[-_\s]+/g, " ").trim();
-
-// Regular English plurals of a name.
-const plurals = name => [`${name}s`, `${name}es`, name.replace(/y$/, "ies")].filter(plural => plural !== name);
-
-// What can be typed for an entry, in decreasing order of exactness: its name, the name with that of its attribute, a plural.
-function phrases({ term, name }) {
-  if (term.kind === "category") return [[name, `${name} category`, `category ${name}`], [], plurals(name)];
-  const attribute = normalized(term.attribute);
-  const singular = attribute.replace(/s$/, "");
-  const names = [...new Set([attribute, singular, `${singular}s`])];
-  return [[name], names.flatMap(a => [`${name} ${a}`, `${a} ${name}`]), plurals(name)];
-}
-
-// An index of the vocabulary: what can be typed, with the entries that it means. An exact name hides the less exact ones.
-export function phraseIndex(entries) {
-  const index = new Map();
-  for (const exactness of [0, 1, 2]) {
-    const added = new Map();
-    for (const { term, name } of entries) {
-      for (const phrase of phrases({ term, name: normalized(name) })[exactness]) {
-        if (!index.has(phrase)) added.set(phrase, [...(added.get(phrase) || []), term]);
-      }
-    }
-    for (const [phrase, terms] of added) index.set(phrase, terms);
-  }
-  return index;
-}
-
-// Splits a text into the longest phrases of the index: `terms` that are clear, `choices` where a phrase means several, `unknown` words.
-export function parseWords(text, index) {
-  const words = normalized(text.replace(/[,;:.!?"“”]/g, " ")).split(" ").filter(Boolean);
-  const longest = Math.max(1, ...[...index.keys()].map(phrase => phrase.split(" ").length));
-  const found = { terms: [], choices: [], unknown: [] };
-  for (let at = 0; at < words.length;) {
-    let length = Math.min(longest, words.length - at);
-    while (length > 0 && !index.has(words.slice(at, at + length).join(" "))) length--;
-    const phrase = words.slice(at, at + Math.max(length, 1)).join(" ");
-    const terms = index.get(phrase);
-    if (terms?.length === 1) found.terms.push(terms[0]);
-    else if (terms) found.choices.push({ phrase, terms });
-    else if (!FILLERS.has(phrase)) found.unknown.push(phrase);
-    at += Math.max(length, 1);
-  }
-  return found;
-}
-
-let index, entries;
+let page, entries, asked;
+const box = byId("words");
 
 // `vocabulary` lists the entries that can be searched for, each with its term and name.
-export function init(vocabulary) {
-  entries = vocabulary;
-  index = phraseIndex(entries);
-  const titles = new Set(entries.map(({ term, name }) => (index.get(normalized(name)).length > 1 ? `${name} ${term.attribute ?? "category"}` : name)));
-  byId("words-list").replaceChildren(...[...titles].map(value => el("option", { value })));
-  const box = byId("words");
+export function init(state, vocabulary) {
+  [page, entries] = [state, vocabulary];
+  byId("word-search").hidden = !page.about.has_descriptions;
+  byId("words-list").replaceChildren(...[...new Set(entries.map(e => e.name))].map(value => el("option", { value })));
   box.placeholder = example();
-  byId("word-search").addEventListener("submit", event => {
-    event.preventDefault();
-    const { terms, choices, unknown } = parseWords(box.value, index);
-    if (terms.length) addTerms(terms);
-    box.value = [...choices.map(choice => choice.phrase), ...unknown].join(" ");
-    byId("words-answer").replaceChildren(...choices.map(offer), ...unknown.map(word => offer(similar(word))));
-    box.focus();
-  });
+  byId("word-search").addEventListener("submit", event => { event.preventDefault(); submit(box.value.trim()); });
+  draw();
 }
 
-// An example of what can be typed: the most frequent category after the most frequent value, of those whose name says it all.
+// Shows what the search holds: after Back, a bookmark, or the removal of the term, the box has another text.
+export function draw() {
+  const text = page.terms.find(term => term.kind === "description")?.text ?? "";
+  if (!page.about.has_descriptions || text === asked) return;
+  // Words that mean nothing are no term, and stay for mending.
+  if (text || asked) box.value = text;
+  asked = text;
+  if (text) explain(text);
+  else byId("words-answer").replaceChildren();
+}
+
+// Searches for a description, as far as it means something.
+async function submit(text) {
+  asked = text;
+  byId("words-answer").replaceChildren();
+  const meanings = text ? await explain(text) : [];
+  if (!meanings || asked !== text) return;
+  if (!meanings.length) asked = "";
+  setDescription(meanings.length ? text : "");
+  box.focus();
+}
+
+// Asks what is understood of a text and shows it. Null if the server failed.
+async function explain(text) {
+  try {
+    const { meanings, unknown } = await request(`/api/description?text=${encodeURIComponent(text)}`);
+    const phrases = [...new Set(meanings.map(m => m.phrase))];
+    const nodes = phrases.map(phrase => phraseNode(phrase, meanings.filter(m => m.phrase === phrase)));
+    byId("words-answer").replaceChildren(nodes.length ? el("ul", null, nodes) : "", ...unknown.map(unknownNode));
+    return meanings;
+  } catch (error) {
+    byId("words-answer").replaceChildren(errorBox(error));
+    return null;
+  }
+}
+
+const title = ({ attribute, value, category }) => (category != null ? `category: ${category}` : value != null ? `${attribute}: ${value}` : `no ${attribute}`);
+
+// What a phrase means, with its weight; if that is several things, buttons that say which.
+function phraseNode(phrase, meanings) {
+  const titles = [...new Set(meanings.map(title))];
+  const { negated, weight } = meanings[0];
+  const said = `${negated ? "not " : ""}${titles.join(" and ")}`;
+  const weighted = weight === 1 ? said : `${said} (× ${+weight.toFixed(2)})`;
+  if (titles.length === 1) return el("li", null, weighted);
+  const choose = meaning => replaceWords(phrase, `${phrase} ${meaning.attribute ?? "category"}`);
+  const chips = titles.map(t => button(t, () => choose(meanings.find(m => title(m) === t)), { class: "chip" }));
+  return el("li", { class: "offer" }, el("p", null, `“${phrase}” means each of these: which one?`),
+    el("div", { class: "chips", role: "group", "aria-label": `Meanings of ${phrase}` }, chips));
+}
+
+// Names that resemble a word that means nothing.
+function unknownNode(word) {
+  const near = entries.map(e => e.name).filter(name => name.toLowerCase().includes(word) || word.includes(name.toLowerCase()) || name.slice(0, 4) === word.slice(0, 4));
+  const names = [...new Set(near)].slice(0, MAX_OFFERED);
+  if (!names.length) return el("p", null, `The model has no word like “${word}”. The vocabulary below has all of them.`);
+  const chips = names.map(name => button(name, () => replaceWords(word, name), { class: "chip" }));
+  return el("div", { class: "offer" }, el("p", null, `The model does not know “${word}”. Is it one of these?`),
+    el("div", { class: "chips", role: "group", "aria-label": `Words like ${word}` }, chips));
+}
+
+// Puts other words in the place of a phrase, which came back in lower case and without hyphens, and searches again.
+function replaceWords(phrase, by) {
+  const words = phrase.split(" ").map(word => word.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
+  box.value = box.value.replace(new RegExp(words.join("[\\s\\p{Pd}_]+"), "iu"), () => by);
+  submit(box.value.trim());
+}
+
+// An example of what can be typed: the most frequent value before the most frequent category, of those whose name is that of nothing else.
 function example() {
-  const isClear = ({ name }) => index.get(normalized(name)).length === 1;
+  const isClear = ({ name }) => entries.filter(e => e.name === name).length === 1;
   const first = kind => entries.filter(e => e.term.kind === kind && isClear(e)).reduce((best, e) => (best && best.images >= e.images ? best : e), null);
   const words = [first("value"), first("category")].filter(Boolean).map(e => e.name);
   return words.length ? `such as: ${words.join(" ")}` : "";
-}
-
-// The entries that contain a word that is no phrase.
-function similar(word) {
-  const terms = entries.filter(({ name }) => normalized(name).includes(word) || word.includes(normalized(name)) || name.slice(0, 4) === word.slice(0, 4));
-  return { phrase: word, terms: terms.slice(0, MAX_OFFERED).map(e => e.term) };
-}
-
-// Asks which entry was meant.
-function offer({ phrase, terms }) {
-  if (!terms.length) return el("p", null, `The model has no word like “${phrase}”. The vocabulary below has all of them.`);
-  const chips = terms.map(term => button(termTitle(term), () => {
-    addTerms([term]);
-    byId("words").value = "";
-    byId("words-answer").replaceChildren();
-    byId("words").focus();
-  }, { class: "chip" }));
-  return el("div", { class: "offer" }, el("p", null, `“${phrase}”: which one?`), el("div", { class: "chips", role: "group", "aria-label": `Meanings of ${phrase}` }, chips));
 }

@@ -50,6 +50,7 @@ fn names_of_values_and_categories() {
         "grey=colour:grey shorts=shorts gray color=colour:grey short=sleeves:short"
     );
     assert_eq!(read("v\u{2011}neck"), "v neck=neckline:v-neck");
+    assert_eq!(read("category dress, T-shirts category"), "category dress=dress t shirts category=t-shirt");
     assert_eq!(read(""), "");
 }
 

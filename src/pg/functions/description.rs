@@ -80,16 +80,11 @@ fn notices(vocabulary: &Vocabulary, description: &Description, model: &str) -> V
             format!("\"{}\" means {} things: {}", abridged(&terms[0].phrase), names.len(), names.join(", "));
         let told =
             Error::new(Kind::InvalidParameter, message).detail("Each of them has its share of the weight.");
-        let attribute = terms.iter().find_map(|term| match &term.meaning {
-            Meaning::Value { attribute, .. } => Some(attribute),
-            _ => None,
-        });
-        notices.push(match attribute {
-            Some(attribute) => {
-                told.hint(format!("Write \"{} {attribute}\" to mean one of them.", terms[0].phrase))
-            }
-            None => told,
-        });
+        let beside = match &terms[0].meaning {
+            Meaning::Value { attribute, .. } | Meaning::Absence { attribute } => attribute,
+            Meaning::Category { .. } => "category",
+        };
+        notices.push(told.hint(format!("Write \"{} {beside}\" to mean one of them.", terms[0].phrase)));
     }
     for word in &description.unknown {
         let near = vocabulary.similar(word);
