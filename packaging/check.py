@@ -12,7 +12,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-DOCUMENTS = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "sql/README.md", "sql/operations.md", "sql/sharding.md", "src/README.md",
+DOCUMENTS = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "sql/README.md", "sql/operations.md", "sql/clients.md", "sql/sharding.md", "src/README.md",
              "tests/README.md", "model/README.md", "model/RESULTS.md", "model/clothes/README.md",
              "model/emoji/README.md", "src/data/clothes/README.md", "src/demo/clothes/gallery/README.md"]
 NUMBER = r"(?:0|[1-9]\d*)"

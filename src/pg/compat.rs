@@ -204,3 +204,33 @@ pub unsafe fn analyze(
         return pg_sys::pg_analyze_and_rewrite_fixedparams(statement, sql, types, 1, std::ptr::null_mut());
     }
 }
+
+/// Counts a search of an index: for `pg_stat_user_indexes.idx_scan`, and from PostgreSQL 18 on for EXPLAIN ANALYZE's "Index Searches". Access
+/// methods do that themselves.
+///
+/// # Safety
+/// The scan's index must be open.
+pub unsafe fn count_index_scan(scan: &pg_sys::IndexScanDescData) {
+    // SAFETY: the index is open, and its counters are there or are made here, as pgstat_count_index_scan() does it.
+    unsafe {
+        let index = scan.indexRelation;
+        #[cfg(not(feature = "pg14"))]
+        if (*index).pgstat_info.is_null() && (*index).pgstat_enabled {
+            pg_sys::pgstat_assoc_relation(index);
+        }
+        if let Some(counters) = (*index).pgstat_info.as_mut() {
+            #[cfg(any(feature = "pg14", feature = "pg15"))]
+            {
+                counters.t_counts.t_numscans += 1;
+            }
+            #[cfg(not(any(feature = "pg14", feature = "pg15")))]
+            {
+                counters.counts.numscans += 1;
+            }
+        }
+        #[cfg(feature = "pg18")]
+        if let Some(instrument) = scan.instrument.as_mut() {
+            instrument.nsearches += 1;
+        }
+    }
+}

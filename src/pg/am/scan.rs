@@ -9,7 +9,7 @@ use crate::index::{Cursor, Meta, PageResult, SearchMode, Tid};
 use crate::memory;
 use crate::pg::ereport::notice;
 use crate::pg::types::ball::Ball;
-use crate::pg::{guc, CoopQuery, CoopVec, OrReport};
+use crate::pg::{compat, guc, CoopQuery, CoopVec, OrReport};
 use crate::space::Query;
 use pgrx::prelude::*;
 use pgrx::{pg_sys, PgMemoryContexts};
@@ -151,8 +151,11 @@ pub unsafe extern "C-unwind" fn next(
     };
     if !state.is_started {
         state.is_started = true;
-        // SAFETY: the scan was made by `begin`, and `rescan` has filled in its keys.
-        unsafe { start_search(scan, &index, state) };
+        // SAFETY: the scan was made by `begin`, and `rescan` has filled in its keys; its index is open.
+        unsafe {
+            compat::count_index_scan(scan);
+            start_search(scan, &index, state);
+        }
     }
     // SAFETY: a scan that returns rows has a snapshot; `start_search` has read its kind.
     let snapshot = unsafe { &*scan.xs_snapshot };

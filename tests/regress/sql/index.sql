@@ -57,6 +57,13 @@ EXPLAIN (COSTS off) SELECT id FROM images ORDER BY emb <-> random_embedding(7) L
 EXPLAIN (COSTS off) SELECT count(*) FROM images;
 SELECT id, round((emb <-> random_embedding(7))::numeric, 3) AS d FROM images ORDER BY emb <-> random_embedding(7), id LIMIT 3;
 SELECT index_oid::regclass, indexed_rows, rows_bounded > 0 AS bounded, rows_refined > 0 AS refined, rows_returned > 0 AS returned FROM coop_last_scan();
+-- Each search counts as a scan of the index, whose statistics would otherwise call it unused.
+BEGIN;
+SELECT pg_stat_get_xact_numscans('images_emb'::regclass) AS before \gset
+SELECT (SELECT id FROM images ORDER BY emb <-> random_embedding(7) LIMIT 1) AS nearest, count(*)
+FROM generate_series(1, 3) i, LATERAL (SELECT id FROM images ORDER BY emb <-> random_embedding(i) LIMIT 1) t;
+SELECT pg_stat_get_xact_numscans('images_emb'::regclass) - :before AS scans;
+ROLLBACK;
 
 -- A null query has null distances. Two distances in one ORDER BY.
 PREPARE ask(coopquery) AS SELECT count(*) FROM (SELECT emb <-> $1 AS d FROM images ORDER BY emb <-> $1) t WHERE d IS NULL;
