@@ -113,12 +113,22 @@ CREATE FUNCTION coopembed.embed_targets(rel regclass, image_column name, emb_col
 DECLARE
     found regtype;
     kind "char" := (SELECT relkind FROM pg_class WHERE oid = rel);
+    is_distributed boolean := false;
 BEGIN
     IF rel IS NULL OR image_column IS NULL OR emb_column IS NULL THEN
         RAISE null_value_not_allowed USING MESSAGE = 'the table and its columns must not be null';
     ELSIF kind IS NULL OR kind NOT IN ('r', 'p') THEN
         RAISE wrong_object_type USING MESSAGE = format('%s is not a table', rel),
             HINT = 'Name the table that stores the rows. For a view or a foreign table, embed the table behind it.';
+    END IF;
+    -- By Citus, whose tables store no rows themselves.
+    IF to_regclass('pg_catalog.pg_dist_partition') IS NOT NULL THEN
+        EXECUTE 'SELECT count(*) > 0 FROM pg_catalog.pg_dist_partition WHERE logicalrelid = $1' INTO is_distributed USING rel;
+    END IF;
+    IF is_distributed THEN
+        RAISE feature_not_supported USING MESSAGE = format('%s is distributed: its rows are stored in shards', rel),
+            HINT = format('Embed the shards where they are: SELECT * FROM run_command_on_shards(%L, %L) WHERE NOT success;', rel,
+                format('CALL coop_embed_table(''%%s'', %L, %L)', image_column, emb_column));
     END IF;
     PERFORM coopembed.embedding_column(rel, emb_column);
     found := coopembed.column_type(rel, image_column);
