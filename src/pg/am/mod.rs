@@ -66,3 +66,4 @@ mod vacuum;
 mod verify;
 
 pub use selectivity::{is_coop_index, limit_selectivity};
+pub use temporary_file::TemporaryFile;
