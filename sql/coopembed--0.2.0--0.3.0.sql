@@ -41,6 +41,14 @@ WHERE oid OPERATOR(pg_catalog.=) '@extschema@.coopvec'::pg_catalog.regtype;
 ALTER TYPE coopvec SET (TYPMOD_IN = coopvec_typmod_in);
 DROP FUNCTION coopvec_in(cstring);
 DROP FUNCTION coopvec_recv(internal);
+
+-- ANALYZE keeps how many values are null or the same, and how wide they are. It keeps no values: nobody looks for embeddings in a range, and a
+-- histogram of them would take a hundred times the size of one.
+CREATE FUNCTION coop_typanalyze(internal) RETURNS boolean
+    AS 'MODULE_PATHNAME', 'coop_typanalyze' LANGUAGE C STABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION coop_typanalyze(internal) IS 'ANALYZE of embeddings and queries, which keeps no values';
+ALTER TYPE coopvec SET (ANALYZE = coop_typanalyze);
+ALTER TYPE coopquery SET (ANALYZE = coop_typanalyze);
 COMMENT ON TYPE coopvec IS
     'embedding of an image: for each attribute of its model a subspace of n half-precision numbers, of unit length; it carries the fingerprint of the model; 16 + 2 K n bytes for K subspaces; coopvec(N) takes those of N = K n dimensions';
 COMMENT ON TYPE coopquery IS
@@ -401,20 +409,34 @@ INSERT INTO coopembed.default_model (model)
 
 -- current/queries.sql
 
+-- Queries by value or category are NULL if an argument is, but not STRICT: a constant NULL would vanish while planning, and with it the notice
+-- that rows come in no particular order. Functions in SQL around them are not STRICT either, or they would not be inlined.
+CREATE OR REPLACE FUNCTION coop_attr_query(attribute text, value text) RETURNS coopquery
+    AS 'MODULE_PATHNAME', 'coop_attr_query_wrapper' LANGUAGE C STABLE PARALLEL SAFE COST 1000
+    SUPPORT coop_fold_support;
+CREATE OR REPLACE FUNCTION coop_attr_query(attribute text, value text, model text) RETURNS coopquery
+    AS 'MODULE_PATHNAME', 'coop_attr_query_of_wrapper' LANGUAGE C STABLE PARALLEL SAFE COST 1000
+    SUPPORT coop_fold_support;
+CREATE OR REPLACE FUNCTION coop_category_query(category text) RETURNS coopquery
+    AS 'MODULE_PATHNAME', 'coop_category_query_wrapper' LANGUAGE C STABLE PARALLEL SAFE COST 1000
+    SUPPORT coop_fold_support;
+CREATE OR REPLACE FUNCTION coop_category_query(category text, model text) RETURNS coopquery
+    AS 'MODULE_PATHNAME', 'coop_category_query_of_wrapper' LANGUAGE C STABLE PARALLEL SAFE COST 1000
+    SUPPORT coop_fold_support;
 COMMENT ON FUNCTION coop_attr_query(text, text) IS
     'query: this value of this attribute of the default model; all else does not matter. An unknown name is an error (42704) that suggests similar ones';
 COMMENT ON FUNCTION coop_attr_query(text, text, text) IS 'query: this value of this attribute of a model; all else does not matter';
 CREATE FUNCTION coop_attr_query(attribute text, value bigint) RETURNS coopquery
-    LANGUAGE sql STABLE STRICT PARALLEL SAFE RETURN coop_attr_query(attribute, value::text);
+    LANGUAGE sql STABLE PARALLEL SAFE RETURN coop_attr_query(attribute, value::text);
 CREATE FUNCTION coop_attr_query(attribute text, value bigint, model text) RETURNS coopquery
-    LANGUAGE sql STABLE STRICT PARALLEL SAFE RETURN coop_attr_query(attribute, value::text, model);
+    LANGUAGE sql STABLE PARALLEL SAFE RETURN coop_attr_query(attribute, value::text, model);
 COMMENT ON FUNCTION coop_attr_query(text, bigint) IS 'query: this value, a whole number, of this attribute of the default model';
 COMMENT ON FUNCTION coop_attr_query(text, bigint, text) IS 'query: this value, a whole number, of this attribute of a model';
 CREATE FUNCTION coop_not(query coopquery) RETURNS coopquery
     AS 'MODULE_PATHNAME', 'coop_not_wrapper' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 10
     SUPPORT coop_fold_support;
 CREATE FUNCTION coop_not(attribute text, value text) RETURNS coopquery
-    LANGUAGE sql STABLE STRICT PARALLEL SAFE RETURN coop_not(coop_attr_query(attribute, value));
+    LANGUAGE sql STABLE PARALLEL SAFE RETURN coop_not(coop_attr_query(attribute, value));
 CREATE FUNCTION coop_absent(attribute text) RETURNS coopquery
     AS 'MODULE_PATHNAME', 'coop_absent_wrapper' LANGUAGE C STABLE STRICT PARALLEL SAFE COST 1000
     SUPPORT coop_fold_support;
@@ -1047,6 +1069,7 @@ DECLARE
         WHERE c.reltype OPERATOR(pg_catalog.=) row_type_of AND c.relkind OPERATOR(pg_catalog.<>) 'c'));
     statement pg_catalog.text := coopembed.search_statement(row_type_of, emb_column, k, filter, tab);
     is_varied pg_catalog.bool := distinct_on IS NOT NULL OR (diversity OPERATOR(pg_catalog.=) 0::pg_catalog.float8) IS NOT TRUE;
+    absent pg_catalog.oid[];
     nearest pg_catalog.refcursor;
     hit pg_catalog.record;
     -- No table has more rows, and no product below overflows.
@@ -1059,26 +1082,33 @@ BEGIN
     IF (diversity OPERATOR(pg_catalog.>=) 0::pg_catalog.float8 AND diversity OPERATOR(pg_catalog.<=) 1::pg_catalog.float8) IS NOT TRUE THEN
         RAISE invalid_parameter_value USING MESSAGE = pg_catalog.format('diversity must be between 0 and 1, not %s', COALESCE(diversity::pg_catalog.text, 'null')),
             HINT = '0 is the nearest rows, 1 rows that are as different as can be; 0.3 is a start.';
-    ELSIF is_varied AND skip_unreachable THEN
-        RAISE feature_not_supported USING MESSAGE = 'skip_unreachable cannot be combined with distinct_on or diversity';
     ELSIF query IS NULL OR k OPERATOR(pg_catalog.=) 0::pg_catalog.int8 THEN
         RETURN;
-    ELSIF is_varied THEN
+    ELSIF skip_unreachable THEN
+        absent := coopembed.search_unreachable(coopembed.search_statement(row_type_of, emb_column, 0, filter, tab), query, tab);
+    END IF;
+    IF is_varied THEN
         wanted := CASE WHEN diversity OPERATOR(pg_catalog.>) 0::pg_catalog.float8 THEN GREATEST(200::pg_catalog.int8, 10::pg_catalog.int8 OPERATOR(pg_catalog.*) most) ELSE most END;
         n := wanted;
         WHILE distinct_on IS NOT NULL LOOP
             n := 4::pg_catalog.int8 OPERATOR(pg_catalog.*) n;
-            EXECUTE coopembed.varied_statement(row_type_of, emb_column, 0, filter, tab, distinct_on, n, diversity) INTO seen, different USING query;
+            statement := coopembed.varied_statement(row_type_of, emb_column, 0, filter, tab, distinct_on, n, diversity);
+            IF skip_unreachable THEN
+                nearest := coopembed.open_search(statement, query, absent);
+                FETCH nearest INTO seen, different;
+                CLOSE nearest;
+            ELSE
+                EXECUTE statement INTO seen, different USING query;
+            END IF;
             EXIT WHEN seen OPERATOR(pg_catalog.<) n OR different OPERATOR(pg_catalog.>=) wanted;
         END LOOP;
-        RETURN QUERY EXECUTE coopembed.varied_statement(row_type_of, emb_column, k, filter, tab, distinct_on, n, diversity) USING query;
-        RETURN;
-    ELSIF skip_unreachable IS NOT TRUE THEN
+        statement := coopembed.varied_statement(row_type_of, emb_column, k, filter, tab, distinct_on, n, diversity);
+    END IF;
+    IF skip_unreachable IS NOT TRUE THEN
         RETURN QUERY EXECUTE statement USING query;
         RETURN;
     END IF;
-    nearest := coopembed.open_search(statement, query,
-        coopembed.search_unreachable(coopembed.search_statement(row_type_of, emb_column, 0, filter, tab), query, tab));
+    nearest := coopembed.open_search(statement, query, absent);
     LOOP
         FETCH nearest INTO hit;
         EXIT WHEN NOT FOUND;

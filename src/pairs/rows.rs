@@ -144,7 +144,7 @@ impl Rows {
         let mut values = memory::with_capacity(self.layout.dimensions())?;
         while !bytes.is_empty() {
             let row = self.split_row(bytes);
-            let (guest, id, numbers, rest) =
+            let (guest, [id, numbers, rest]) =
                 row.ok_or_else(|| Error::new(Kind::Internal, "a row in a file is cut off"))?;
             values.clear();
             values.extend(numbers.as_chunks().0.iter().map(|bytes| f16::from_le_bytes(*bytes)));
@@ -155,12 +155,12 @@ impl Rows {
     }
 
     /// Guest's bits, id, numbers, and the bytes after the row.
-    fn split_row<'a>(&self, bytes: &'a [u8]) -> Option<(Guest, &'a [u8], &'a [u8], &'a [u8])> {
+    fn split_row<'a>(&self, bytes: &'a [u8]) -> Option<(Guest, [&'a [u8]; 3])> {
         let (guest, rest) = bytes.split_first_chunk()?;
         let (length, rest) = rest.split_first_chunk()?;
         let (id, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
         let (numbers, rest) = rest.split_at_checked(2 * self.layout.dimensions())?;
-        Some((Guest::from_le_bytes(*guest), id, numbers, rest))
+        Some((Guest::from_le_bytes(*guest), [id, numbers, rest]))
     }
 }
 
