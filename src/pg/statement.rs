@@ -11,16 +11,13 @@ thread_local! {
     static NULL_QUERY_NOTICED: Cell<pg_sys::TimestampTz> = const { Cell::new(0) };
 }
 
-/// Tells the client, once for a statement, that its query is null: that is legal, and rarely meant.
-pub fn notice_null_query() {
+/// Tells the client, once for a statement, that its query is null, and what comes of it or by what: that is legal, and rarely meant.
+pub fn notice_null_query(message: &str, hint: &str) {
     // SAFETY: reads a variable of this backend's.
     let began = unsafe { pg_sys::GetCurrentStatementStartTimestamp() };
     if NULL_QUERY_NOTICED.replace(began) != began {
-        let null =
-            Error::new(Kind::InvalidParameter, "the query is null, so rows come in no particular order");
-        notice(null.detail("A distance from NULL is NULL for every row.").hint(
-            "A subquery that found no row, a row without an embedding, or a NULL argument gives NULL.",
-        ));
+        let null = Error::new(Kind::InvalidParameter, message);
+        notice(null.detail("A distance from NULL is NULL for every row.").hint(hint));
     }
 }
 

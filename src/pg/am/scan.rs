@@ -209,7 +209,10 @@ unsafe fn start_search(scan: &pg_sys::IndexScanDescData, index: &IndexRelation, 
             Some(key) if is_null(key) => {
                 state.is_query_null = true;
                 state.cursor = Some(Cursor::unordered());
-                notice_null_query();
+                notice_null_query(
+                    "the query is null, so rows come in no particular order",
+                    "A subquery that found no row, or a row without an embedding, gives NULL.",
+                );
                 return;
             }
             Some(key) => {

@@ -22,6 +22,11 @@ thread_local! {
     static INVALIDATIONS: Cell<Option<u64>> = const { Cell::new(None) };
 }
 
+/// Registers the destructor of what is kept, while there is memory for it: see `ereport::rehearse`.
+pub fn on_load() {
+    KEPT.with(|_| ());
+}
+
 /// Whether an index is of this access method.
 pub fn is_coop_index(index: &IndexOptInfo) -> bool {
     index.amcostestimate.is_some_and(|estimate| estimate as usize == cost::estimate as *const () as usize)

@@ -53,7 +53,10 @@ fn coop_category_query_of(category: Option<Text<'_>>, model: Option<Text<'_>>) -
 /// The arguments of a query; sends a notice if one of them is null.
 fn non_null<T>(arguments: Option<T>) -> Option<T> {
     if arguments.is_none() {
-        notice_null_query();
+        notice_null_query(
+            "the query is null, because an argument is",
+            "ORDER BY a distance from it puts rows in no particular order.",
+        );
     }
     arguments
 }
