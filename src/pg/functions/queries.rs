@@ -40,7 +40,7 @@ fn coop_attr_query_of(
 /// The query for a category: `ORDER BY emb <-> coop_category_query('blouse')`. NULL, with a notice, for NULL.
 #[pg_extern(sql = false)]
 fn coop_category_query(category: Option<Text<'_>>) -> Option<CoopQuery<'static>> {
-    Some(category_query(&*non_null(category)?, None).or_report().into())
+    Some(category_query(&non_null(category)?, None).or_report().into())
 }
 
 /// [`coop_category_query`] of a named model.
