@@ -111,7 +111,7 @@ def documentation():
 
 
 # What only PostgreSQL calls.
-INTERNAL = {"coop_handler", "coop_fold_support", "coop_distance", "coop_plus", "coop_scale"}
+INTERNAL = {"coop_handler", "coop_fold_support", "coop_typanalyze", "coop_distance", "coop_plus", "coop_scale"}
 
 
 def reference():

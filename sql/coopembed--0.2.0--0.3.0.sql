@@ -41,6 +41,14 @@ WHERE oid OPERATOR(pg_catalog.=) '@extschema@.coopvec'::pg_catalog.regtype;
 ALTER TYPE coopvec SET (TYPMOD_IN = coopvec_typmod_in);
 DROP FUNCTION coopvec_in(cstring);
 DROP FUNCTION coopvec_recv(internal);
+
+-- ANALYZE keeps how many values are null or the same, and how wide they are. It keeps no values: nobody looks for embeddings in a range, and a
+-- histogram of them would take a hundred times the size of one.
+CREATE FUNCTION coop_typanalyze(internal) RETURNS boolean
+    AS 'MODULE_PATHNAME', 'coop_typanalyze' LANGUAGE C STABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION coop_typanalyze(internal) IS 'ANALYZE of embeddings and queries, which keeps no values';
+ALTER TYPE coopvec SET (ANALYZE = coop_typanalyze);
+ALTER TYPE coopquery SET (ANALYZE = coop_typanalyze);
 COMMENT ON TYPE coopvec IS
     'embedding of an image: for each attribute of its model a subspace of n half-precision numbers, of unit length; it carries the fingerprint of the model; 16 + 2 K n bytes for K subspaces; coopvec(N) takes those of N = K n dimensions';
 COMMENT ON TYPE coopquery IS
@@ -401,20 +409,34 @@ INSERT INTO coopembed.default_model (model)
 
 -- current/queries.sql
 
+-- Queries by value or category are NULL if an argument is, but not STRICT: a constant NULL would vanish while planning, and with it the notice
+-- that rows come in no particular order. Functions in SQL around them are not STRICT either, or they would not be inlined.
+CREATE OR REPLACE FUNCTION coop_attr_query(attribute text, value text) RETURNS coopquery
+    AS 'MODULE_PATHNAME', 'coop_attr_query_wrapper' LANGUAGE C STABLE PARALLEL SAFE COST 1000
+    SUPPORT coop_fold_support;
+CREATE OR REPLACE FUNCTION coop_attr_query(attribute text, value text, model text) RETURNS coopquery
+    AS 'MODULE_PATHNAME', 'coop_attr_query_of_wrapper' LANGUAGE C STABLE PARALLEL SAFE COST 1000
+    SUPPORT coop_fold_support;
+CREATE OR REPLACE FUNCTION coop_category_query(category text) RETURNS coopquery
+    AS 'MODULE_PATHNAME', 'coop_category_query_wrapper' LANGUAGE C STABLE PARALLEL SAFE COST 1000
+    SUPPORT coop_fold_support;
+CREATE OR REPLACE FUNCTION coop_category_query(category text, model text) RETURNS coopquery
+    AS 'MODULE_PATHNAME', 'coop_category_query_of_wrapper' LANGUAGE C STABLE PARALLEL SAFE COST 1000
+    SUPPORT coop_fold_support;
 COMMENT ON FUNCTION coop_attr_query(text, text) IS
     'query: this value of this attribute of the default model; all else does not matter. An unknown name is an error (42704) that suggests similar ones';
 COMMENT ON FUNCTION coop_attr_query(text, text, text) IS 'query: this value of this attribute of a model; all else does not matter';
 CREATE FUNCTION coop_attr_query(attribute text, value bigint) RETURNS coopquery
-    LANGUAGE sql STABLE STRICT PARALLEL SAFE RETURN coop_attr_query(attribute, value::text);
+    LANGUAGE sql STABLE PARALLEL SAFE RETURN coop_attr_query(attribute, value::text);
 CREATE FUNCTION coop_attr_query(attribute text, value bigint, model text) RETURNS coopquery
-    LANGUAGE sql STABLE STRICT PARALLEL SAFE RETURN coop_attr_query(attribute, value::text, model);
+    LANGUAGE sql STABLE PARALLEL SAFE RETURN coop_attr_query(attribute, value::text, model);
 COMMENT ON FUNCTION coop_attr_query(text, bigint) IS 'query: this value, a whole number, of this attribute of the default model';
 COMMENT ON FUNCTION coop_attr_query(text, bigint, text) IS 'query: this value, a whole number, of this attribute of a model';
 CREATE FUNCTION coop_not(query coopquery) RETURNS coopquery
     AS 'MODULE_PATHNAME', 'coop_not_wrapper' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 10
     SUPPORT coop_fold_support;
 CREATE FUNCTION coop_not(attribute text, value text) RETURNS coopquery
-    LANGUAGE sql STABLE STRICT PARALLEL SAFE RETURN coop_not(coop_attr_query(attribute, value));
+    LANGUAGE sql STABLE PARALLEL SAFE RETURN coop_not(coop_attr_query(attribute, value));
 CREATE FUNCTION coop_absent(attribute text) RETURNS coopquery
     AS 'MODULE_PATHNAME', 'coop_absent_wrapper' LANGUAGE C STABLE STRICT PARALLEL SAFE COST 1000
     SUPPORT coop_fold_support;
@@ -636,41 +658,27 @@ END $$;
 COMMENT ON FUNCTION coop_typicality(regclass, name, name, name) IS
     'the distance of each row from the mean of its label, and its rank within the label: typical rows first, atypical ones last; rows without a label or an embedding are left out';
 
-CREATE FUNCTION coopembed.selective_subspace(embeddings coopvec[], distance double precision) RETURNS integer
-    AS 'MODULE_PATHNAME', 'coop_selective_subspace_wrapper' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 100000;
-CREATE FUNCTION coopembed.like_subspace(embedding coopvec, subspace integer) RETURNS coopquery
-    AS 'MODULE_PATHNAME', 'coop_like_subspace_wrapper' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 10
-    SUPPORT coop_fold_support;
-COMMENT ON FUNCTION coopembed.selective_subspace(coopvec[], double precision) IS
-    'internal: the number, from 0, of the subspace in which the fewest pairs of embeddings are within a distance';
-COMMENT ON FUNCTION coopembed.like_subspace(coopvec, integer) IS 'internal: the query for what is like an embedding in one subspace, by its number from 0';
+-- Pairs of the rows of a query that returns ids and embeddings. As crosstab() and query_to_xml() do, it runs the query as its caller. The last
+-- argument is not read: the function learns from its type what the type coopvec is, wherever the extension lies.
+CREATE FUNCTION coopembed.pairs_within(query text, threshold double precision, any_embedding coopvec)
+    RETURNS TABLE (id text, other text, distance double precision)
+    AS 'MODULE_PATHNAME', 'coop_pairs_within' LANGUAGE C STABLE PARALLEL SAFE COST 1000000;
+COMMENT ON FUNCTION coopembed.pairs_within(text, double precision, coopvec) IS
+    'internal: all pairs of the rows of a query whose distance is at most the threshold; the query returns a text and a coopvec';
 
--- No distance in a subspace is larger than the whole: so the index finds the rows within the threshold in the subspace that leaves fewest, as
--- a sample tells, and only those are compared. OFFSET 0 keeps the search a subquery, which has one value of `a.emb` at a time. The planner does
--- not know how few rows each search returns: without the settings it would read or sort a whole table for each row.
 CREATE OR REPLACE FUNCTION coop_duplicates(rel regclass, id_column name, emb_column name, threshold double precision)
     RETURNS TABLE (id text, other text, distance double precision)
-    LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE COST 1000000 SET search_path TO pg_catalog, pg_temp
-    SET enable_seqscan TO off SET enable_sort TO off SET jit TO off AS $$
-DECLARE
-    emb text := coopembed.embedding_column(rel, emb_column);
-    subspace integer;
+    LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE COST 1000000 SET search_path TO pg_catalog, pg_temp AS $$
 BEGIN
     IF threshold < 0 OR threshold = 'NaN' THEN
         RAISE invalid_parameter_value USING MESSAGE = format('threshold must be zero or more, not %s', threshold);
     END IF;
-    EXECUTE format('SELECT coopembed.selective_subspace(array_agg(emb), $1) FROM (SELECT %1$s AS emb FROM %2$s WHERE %1$s IS NOT NULL LIMIT 200) s',
-        emb, coopembed.qualified(rel)) INTO subspace USING threshold;
-    RETURN QUERY EXECUTE format('SELECT a.id, b.id, b.distance
-        FROM (SELECT %1$I::text AS id, %2$s AS emb FROM %3$s WHERE %2$s IS NOT NULL) a, LATERAL (
-            SELECT c.%1$I::text AS id, c.%2$s OPERATOR(%4$s.<->) a.emb AS distance FROM %3$s c
-            WHERE c.%2$s OPERATOR(%4$s.<->) coopembed.like_subspace(a.emb, $1) <= $3 OFFSET 0) b
-        WHERE b.distance <= $2 AND b.id COLLATE "C" > a.id COLLATE "C"', id_column, emb, coopembed.qualified(rel), '@extschema@')
-        -- Both distances are rounded.
-        USING subspace, threshold, threshold * (1 + 1e-6) + 1e-6;
+    RETURN QUERY SELECT p.id, p.other, p.distance FROM coopembed.pairs_within(
+        format('SELECT %1$I::text, %2$s::%4$s.coopvec FROM %3$s WHERE %1$I IS NOT NULL AND %2$s IS NOT NULL',
+            id_column, coopembed.embedding_column(rel, emb_column), coopembed.qualified(rel), '@extschema@'), threshold, NULL) p;
 END $$;
 COMMENT ON FUNCTION coop_duplicates(regclass, name, name, double precision) IS
-    'pairs of rows whose distance is at most the threshold, each pair once; rows without an id are left out. Needs an index USING coop on large tables';
+    'pairs of rows whose distance is at most the threshold, each pair once; rows without an id are left out. Needs no index';
 COMMENT ON FUNCTION coopembed.rank_step(double precision[], boolean) IS 'internal: aggregate transition function of coop_average_precision()';
 COMMENT ON FUNCTION coopembed.average_precision(double precision[]) IS 'internal: aggregate final function of coop_average_precision()';
 COMMENT ON AGGREGATE coop_average_precision(boolean) IS
@@ -1071,6 +1079,7 @@ DECLARE
         WHERE c.reltype OPERATOR(pg_catalog.=) row_type_of AND c.relkind OPERATOR(pg_catalog.<>) 'c'));
     statement pg_catalog.text := coopembed.search_statement(row_type_of, emb_column, k, filter, tab);
     is_varied pg_catalog.bool := distinct_on IS NOT NULL OR (diversity OPERATOR(pg_catalog.=) 0::pg_catalog.float8) IS NOT TRUE;
+    absent pg_catalog.oid[];
     nearest pg_catalog.refcursor;
     hit pg_catalog.record;
     -- No table has more rows, and no product below overflows.
@@ -1083,26 +1092,33 @@ BEGIN
     IF (diversity OPERATOR(pg_catalog.>=) 0::pg_catalog.float8 AND diversity OPERATOR(pg_catalog.<=) 1::pg_catalog.float8) IS NOT TRUE THEN
         RAISE invalid_parameter_value USING MESSAGE = pg_catalog.format('diversity must be between 0 and 1, not %s', COALESCE(diversity::pg_catalog.text, 'null')),
             HINT = '0 is the nearest rows, 1 rows that are as different as can be; 0.3 is a start.';
-    ELSIF is_varied AND skip_unreachable THEN
-        RAISE feature_not_supported USING MESSAGE = 'skip_unreachable cannot be combined with distinct_on or diversity';
     ELSIF query IS NULL OR k OPERATOR(pg_catalog.=) 0::pg_catalog.int8 THEN
         RETURN;
-    ELSIF is_varied THEN
+    ELSIF skip_unreachable THEN
+        absent := coopembed.search_unreachable(coopembed.search_statement(row_type_of, emb_column, 0, filter, tab), query, tab);
+    END IF;
+    IF is_varied THEN
         wanted := CASE WHEN diversity OPERATOR(pg_catalog.>) 0::pg_catalog.float8 THEN GREATEST(200::pg_catalog.int8, 10::pg_catalog.int8 OPERATOR(pg_catalog.*) most) ELSE most END;
         n := wanted;
         WHILE distinct_on IS NOT NULL LOOP
             n := 4::pg_catalog.int8 OPERATOR(pg_catalog.*) n;
-            EXECUTE coopembed.varied_statement(row_type_of, emb_column, 0, filter, tab, distinct_on, n, diversity) INTO seen, different USING query;
+            statement := coopembed.varied_statement(row_type_of, emb_column, 0, filter, tab, distinct_on, n, diversity);
+            IF skip_unreachable THEN
+                nearest := coopembed.open_search(statement, query, absent);
+                FETCH nearest INTO seen, different;
+                CLOSE nearest;
+            ELSE
+                EXECUTE statement INTO seen, different USING query;
+            END IF;
             EXIT WHEN seen OPERATOR(pg_catalog.<) n OR different OPERATOR(pg_catalog.>=) wanted;
         END LOOP;
-        RETURN QUERY EXECUTE coopembed.varied_statement(row_type_of, emb_column, k, filter, tab, distinct_on, n, diversity) USING query;
-        RETURN;
-    ELSIF skip_unreachable IS NOT TRUE THEN
+        statement := coopembed.varied_statement(row_type_of, emb_column, k, filter, tab, distinct_on, n, diversity);
+    END IF;
+    IF skip_unreachable IS NOT TRUE THEN
         RETURN QUERY EXECUTE statement USING query;
         RETURN;
     END IF;
-    nearest := coopembed.open_search(statement, query,
-        coopembed.search_unreachable(coopembed.search_statement(row_type_of, emb_column, 0, filter, tab), query, tab));
+    nearest := coopembed.open_search(statement, query, absent);
     LOOP
         FETCH nearest INTO hit;
         EXIT WHEN NOT FOUND;

@@ -18,6 +18,7 @@
 //! | [`model`] | the model directory, backbones, inference kernels, prototypes, tags |
 //! | [`index`] | codes with lower bounds, and the best-first search over them |
 //! | [`graph`] | shortest paths in a graph of nearest neighbours |
+//! | [`pairs`] | all pairs of embeddings within a distance |
 //! | [`inference`] | the inference service: queue, batches, models in memory, wire protocol |
 //! | `data` (`cli`) | data sets: manifests, builders, cached features |
 //! | `train`, `eval` (`cli`) | losses, methods, optimiser, trainer; metrics, retrieval protocols, reports |
@@ -55,6 +56,7 @@ pub mod index;
 pub mod inference;
 pub mod memory;
 pub mod model;
+pub mod pairs;
 pub mod space;
 #[cfg(feature = "cli")]
 pub mod train;

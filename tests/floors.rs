@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: [&[&str]; 7] = [
     &["error", "memory"],
     &["space", "image"],
-    &["model", "index", "graph", "inference", "data", "connection"],
+    &["model", "index", "graph", "pairs", "inference", "data", "connection"],
     &["train", "eval"],
     &["pg", "explorer"],
     &["commands", "demo"],

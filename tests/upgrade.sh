@@ -56,7 +56,7 @@ SELECT count(*), bool_and(same) FROM given;
 SELECT * FROM coop_transition('products', 'id', 'emb', 1, 60) ORDER BY step;
 SELECT graph, relation, k, images, waiting FROM coop_knn_graphs();
 SELECT * FROM coop_categories() ORDER BY name;
-SELECT * FROM coop_duplicates('products', 'id', 'emb', 0.01);
+SELECT * FROM coop_duplicates('products', 'id', 'emb', 0.01) ORDER BY id, other;
 SELECT has_function_privilege('pg_monitor', 'coop_drop_model(text)', 'EXECUTE');
 SELECT coop_index_check('products_emb');
 SET enable_seqscan = off;

@@ -1,11 +1,14 @@
 -- Queries by attribute value, by category and by example, and embeddings from plain numbers; src/pg/functions/queries.rs implements
 -- them. COST 1000 stands for a lookup in the catalogue; the support function makes it happen once per statement.
+--
+-- Queries by value or category are NULL if an argument is, but not STRICT: a constant NULL would vanish while planning, and with it the notice
+-- that rows come in no particular order. Functions in SQL around them are not STRICT either, or they would not be inlined.
 
 CREATE FUNCTION coop_attr_query(attribute text, value text) RETURNS coopquery
-    AS 'MODULE_PATHNAME', 'coop_attr_query_wrapper' LANGUAGE C STABLE STRICT PARALLEL SAFE COST 1000
+    AS 'MODULE_PATHNAME', 'coop_attr_query_wrapper' LANGUAGE C STABLE PARALLEL SAFE COST 1000
     SUPPORT coop_fold_support;
 CREATE FUNCTION coop_attr_query(attribute text, value text, model text) RETURNS coopquery
-    AS 'MODULE_PATHNAME', 'coop_attr_query_of_wrapper' LANGUAGE C STABLE STRICT PARALLEL SAFE COST 1000
+    AS 'MODULE_PATHNAME', 'coop_attr_query_of_wrapper' LANGUAGE C STABLE PARALLEL SAFE COST 1000
     SUPPORT coop_fold_support;
 COMMENT ON FUNCTION coop_attr_query(text, text) IS
     'query: this value of this attribute of the default model; all else does not matter. An unknown name is an error (42704) that suggests similar ones';
@@ -13,17 +16,17 @@ COMMENT ON FUNCTION coop_attr_query(text, text, text) IS 'query: this value of t
 
 -- Values that are numbers need no quotes: a column of any integer type fits, too.
 CREATE FUNCTION coop_attr_query(attribute text, value bigint) RETURNS coopquery
-    LANGUAGE sql STABLE STRICT PARALLEL SAFE RETURN coop_attr_query(attribute, value::text);
+    LANGUAGE sql STABLE PARALLEL SAFE RETURN coop_attr_query(attribute, value::text);
 CREATE FUNCTION coop_attr_query(attribute text, value bigint, model text) RETURNS coopquery
-    LANGUAGE sql STABLE STRICT PARALLEL SAFE RETURN coop_attr_query(attribute, value::text, model);
+    LANGUAGE sql STABLE PARALLEL SAFE RETURN coop_attr_query(attribute, value::text, model);
 COMMENT ON FUNCTION coop_attr_query(text, bigint) IS 'query: this value, a whole number, of this attribute of the default model';
 COMMENT ON FUNCTION coop_attr_query(text, bigint, text) IS 'query: this value, a whole number, of this attribute of a model';
 
 CREATE FUNCTION coop_category_query(category text) RETURNS coopquery
-    AS 'MODULE_PATHNAME', 'coop_category_query_wrapper' LANGUAGE C STABLE STRICT PARALLEL SAFE COST 1000
+    AS 'MODULE_PATHNAME', 'coop_category_query_wrapper' LANGUAGE C STABLE PARALLEL SAFE COST 1000
     SUPPORT coop_fold_support;
 CREATE FUNCTION coop_category_query(category text, model text) RETURNS coopquery
-    AS 'MODULE_PATHNAME', 'coop_category_query_of_wrapper' LANGUAGE C STABLE STRICT PARALLEL SAFE COST 1000
+    AS 'MODULE_PATHNAME', 'coop_category_query_of_wrapper' LANGUAGE C STABLE PARALLEL SAFE COST 1000
     SUPPORT coop_fold_support;
 COMMENT ON FUNCTION coop_category_query(text) IS 'query: this category of the default model';
 COMMENT ON FUNCTION coop_category_query(text, text) IS 'query: this category of a model';
@@ -32,7 +35,7 @@ CREATE FUNCTION coop_not(query coopquery) RETURNS coopquery
     AS 'MODULE_PATHNAME', 'coop_not_wrapper' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 10
     SUPPORT coop_fold_support;
 CREATE FUNCTION coop_not(attribute text, value text) RETURNS coopquery
-    LANGUAGE sql STABLE STRICT PARALLEL SAFE RETURN coop_not(coop_attr_query(attribute, value));
+    LANGUAGE sql STABLE PARALLEL SAFE RETURN coop_not(coop_attr_query(attribute, value));
 CREATE FUNCTION coop_absent(attribute text) RETURNS coopquery
     AS 'MODULE_PATHNAME', 'coop_absent_wrapper' LANGUAGE C STABLE STRICT PARALLEL SAFE COST 1000
     SUPPORT coop_fold_support;

@@ -51,41 +51,27 @@ END $$;
 COMMENT ON FUNCTION coop_typicality(regclass, name, name, name) IS
     'the distance of each row from the mean of its label, and its rank within the label: typical rows first, atypical ones last; rows without a label or an embedding are left out';
 
-CREATE FUNCTION coopembed.selective_subspace(embeddings coopvec[], distance double precision) RETURNS integer
-    AS 'MODULE_PATHNAME', 'coop_selective_subspace_wrapper' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 100000;
-CREATE FUNCTION coopembed.like_subspace(embedding coopvec, subspace integer) RETURNS coopquery
-    AS 'MODULE_PATHNAME', 'coop_like_subspace_wrapper' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 10
-    SUPPORT coop_fold_support;
-COMMENT ON FUNCTION coopembed.selective_subspace(coopvec[], double precision) IS
-    'internal: the number, from 0, of the subspace in which the fewest pairs of embeddings are within a distance';
-COMMENT ON FUNCTION coopembed.like_subspace(coopvec, integer) IS 'internal: the query for what is like an embedding in one subspace, by its number from 0';
+-- Pairs of the rows of a query that returns ids and embeddings. As crosstab() and query_to_xml() do, it runs the query as its caller. The last
+-- argument is not read: the function learns from its type what the type coopvec is, wherever the extension lies.
+CREATE FUNCTION coopembed.pairs_within(query text, threshold double precision, any_embedding coopvec)
+    RETURNS TABLE (id text, other text, distance double precision)
+    AS 'MODULE_PATHNAME', 'coop_pairs_within' LANGUAGE C STABLE PARALLEL SAFE COST 1000000;
+COMMENT ON FUNCTION coopembed.pairs_within(text, double precision, coopvec) IS
+    'internal: all pairs of the rows of a query whose distance is at most the threshold; the query returns a text and a coopvec';
 
--- No distance in a subspace is larger than the whole: so the index finds the rows within the threshold in the subspace that leaves fewest, as
--- a sample tells, and only those are compared. OFFSET 0 keeps the search a subquery, which has one value of `a.emb` at a time. The planner does
--- not know how few rows each search returns: without the settings it would read or sort a whole table for each row.
 CREATE FUNCTION coop_duplicates(rel regclass, id_column name, emb_column name, threshold double precision)
     RETURNS TABLE (id text, other text, distance double precision)
-    LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE COST 1000000 SET search_path TO pg_catalog, pg_temp
-    SET enable_seqscan TO off SET enable_sort TO off SET jit TO off AS $$
-DECLARE
-    emb text := coopembed.embedding_column(rel, emb_column);
-    subspace integer;
+    LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE COST 1000000 SET search_path TO pg_catalog, pg_temp AS $$
 BEGIN
     IF threshold < 0 OR threshold = 'NaN' THEN
         RAISE invalid_parameter_value USING MESSAGE = format('threshold must be zero or more, not %s', threshold);
     END IF;
-    EXECUTE format('SELECT coopembed.selective_subspace(array_agg(emb), $1) FROM (SELECT %1$s AS emb FROM %2$s WHERE %1$s IS NOT NULL LIMIT 200) s',
-        emb, coopembed.qualified(rel)) INTO subspace USING threshold;
-    RETURN QUERY EXECUTE format('SELECT a.id, b.id, b.distance
-        FROM (SELECT %1$I::text AS id, %2$s AS emb FROM %3$s WHERE %2$s IS NOT NULL) a, LATERAL (
-            SELECT c.%1$I::text AS id, c.%2$s OPERATOR(%4$s.<->) a.emb AS distance FROM %3$s c
-            WHERE c.%2$s OPERATOR(%4$s.<->) coopembed.like_subspace(a.emb, $1) <= $3 OFFSET 0) b
-        WHERE b.distance <= $2 AND b.id COLLATE "C" > a.id COLLATE "C"', id_column, emb, coopembed.qualified(rel), '@extschema@')
-        -- Both distances are rounded.
-        USING subspace, threshold, threshold * (1 + 1e-6) + 1e-6;
+    RETURN QUERY SELECT p.id, p.other, p.distance FROM coopembed.pairs_within(
+        format('SELECT %1$I::text, %2$s::%4$s.coopvec FROM %3$s WHERE %1$I IS NOT NULL AND %2$s IS NOT NULL',
+            id_column, coopembed.embedding_column(rel, emb_column), coopembed.qualified(rel), '@extschema@'), threshold, NULL) p;
 END $$;
 COMMENT ON FUNCTION coop_duplicates(regclass, name, name, double precision) IS
-    'pairs of rows whose distance is at most the threshold, each pair once; rows without an id are left out. Needs an index USING coop on large tables';
+    'pairs of rows whose distance is at most the threshold, each pair once; rows without an id are left out. Needs no index';
 
 -- Measures of a ranking: SELECT coop_average_precision(category = 'blouse' ORDER BY emb <-> coop_category_query('blouse')).
 -- Rows whose relevance is unknown (NULL) do not count. Both operands of each operator have the same type, so that PostgreSQL's own

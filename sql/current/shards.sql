@@ -154,6 +154,7 @@ DECLARE
         WHERE c.reltype OPERATOR(pg_catalog.=) row_type_of AND c.relkind OPERATOR(pg_catalog.<>) 'c'));
     statement pg_catalog.text := coopembed.search_statement(row_type_of, emb_column, k, filter, tab);
     is_varied pg_catalog.bool := distinct_on IS NOT NULL OR (diversity OPERATOR(pg_catalog.=) 0::pg_catalog.float8) IS NOT TRUE;
+    absent pg_catalog.oid[];
     nearest pg_catalog.refcursor;
     hit pg_catalog.record;
     -- No table has more rows, and no product below overflows.
@@ -166,26 +167,33 @@ BEGIN
     IF (diversity OPERATOR(pg_catalog.>=) 0::pg_catalog.float8 AND diversity OPERATOR(pg_catalog.<=) 1::pg_catalog.float8) IS NOT TRUE THEN
         RAISE invalid_parameter_value USING MESSAGE = pg_catalog.format('diversity must be between 0 and 1, not %s', COALESCE(diversity::pg_catalog.text, 'null')),
             HINT = '0 is the nearest rows, 1 rows that are as different as can be; 0.3 is a start.';
-    ELSIF is_varied AND skip_unreachable THEN
-        RAISE feature_not_supported USING MESSAGE = 'skip_unreachable cannot be combined with distinct_on or diversity';
     ELSIF query IS NULL OR k OPERATOR(pg_catalog.=) 0::pg_catalog.int8 THEN
         RETURN;
-    ELSIF is_varied THEN
+    ELSIF skip_unreachable THEN
+        absent := coopembed.search_unreachable(coopembed.search_statement(row_type_of, emb_column, 0, filter, tab), query, tab);
+    END IF;
+    IF is_varied THEN
         wanted := CASE WHEN diversity OPERATOR(pg_catalog.>) 0::pg_catalog.float8 THEN GREATEST(200::pg_catalog.int8, 10::pg_catalog.int8 OPERATOR(pg_catalog.*) most) ELSE most END;
         n := wanted;
         WHILE distinct_on IS NOT NULL LOOP
             n := 4::pg_catalog.int8 OPERATOR(pg_catalog.*) n;
-            EXECUTE coopembed.varied_statement(row_type_of, emb_column, 0, filter, tab, distinct_on, n, diversity) INTO seen, different USING query;
+            statement := coopembed.varied_statement(row_type_of, emb_column, 0, filter, tab, distinct_on, n, diversity);
+            IF skip_unreachable THEN
+                nearest := coopembed.open_search(statement, query, absent);
+                FETCH nearest INTO seen, different;
+                CLOSE nearest;
+            ELSE
+                EXECUTE statement INTO seen, different USING query;
+            END IF;
             EXIT WHEN seen OPERATOR(pg_catalog.<) n OR different OPERATOR(pg_catalog.>=) wanted;
         END LOOP;
-        RETURN QUERY EXECUTE coopembed.varied_statement(row_type_of, emb_column, k, filter, tab, distinct_on, n, diversity) USING query;
-        RETURN;
-    ELSIF skip_unreachable IS NOT TRUE THEN
+        statement := coopembed.varied_statement(row_type_of, emb_column, k, filter, tab, distinct_on, n, diversity);
+    END IF;
+    IF skip_unreachable IS NOT TRUE THEN
         RETURN QUERY EXECUTE statement USING query;
         RETURN;
     END IF;
-    nearest := coopembed.open_search(statement, query,
-        coopembed.search_unreachable(coopembed.search_statement(row_type_of, emb_column, 0, filter, tab), query, tab));
+    nearest := coopembed.open_search(statement, query, absent);
     LOOP
         FETCH nearest INTO hit;
         EXIT WHEN NOT FOUND;

@@ -35,19 +35,25 @@ COMMENT ON FUNCTION coopquery_out(coopquery) IS 'I/O';
 COMMENT ON FUNCTION coopquery_recv(internal) IS 'I/O';
 COMMENT ON FUNCTION coopquery_send(coopquery) IS 'I/O';
 
+-- ANALYZE keeps how many values are null or the same, and how wide they are. It keeps no values: nobody looks for embeddings in a range, and a
+-- histogram of them would take a hundred times the size of one.
+CREATE FUNCTION coop_typanalyze(internal) RETURNS boolean
+    AS 'MODULE_PATHNAME', 'coop_typanalyze' LANGUAGE C STABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION coop_typanalyze(internal) IS 'ANALYZE of embeddings and queries, which keeps no values';
+
 -- STORAGE external, that is, no compression: the low bits of trained numbers are noise, so pglz gains nothing (a 400-dimensional
 -- value does not shrink at all), and trying would cost time at each insert and, where it gained a few bytes, at each read. A row
 -- over 2 kB is still moved out of line, as with any type. ALIGNMENT is that of the widest field read in place: the length word
 -- and the fingerprint of a coopvec (4 bytes), the constant of a coopquery (8 bytes).
 CREATE TYPE coopvec (
     INPUT = coopvec_in, OUTPUT = coopvec_out, RECEIVE = coopvec_recv, SEND = coopvec_send, TYPMOD_IN = coopvec_typmod_in,
-    INTERNALLENGTH = VARIABLE, ALIGNMENT = int4, STORAGE = external
+    ANALYZE = coop_typanalyze, INTERNALLENGTH = VARIABLE, ALIGNMENT = int4, STORAGE = external
 );
 COMMENT ON TYPE coopvec IS
     'embedding of an image: for each attribute of its model a subspace of n half-precision numbers, of unit length; it carries the fingerprint of the model; 16 + 2 K n bytes for K subspaces; coopvec(N) takes those of N = K n dimensions';
 CREATE TYPE coopquery (
     INPUT = coopquery_in, OUTPUT = coopquery_out, RECEIVE = coopquery_recv, SEND = coopquery_send,
-    INTERNALLENGTH = VARIABLE, ALIGNMENT = double, STORAGE = external
+    ANALYZE = coop_typanalyze, INTERNALLENGTH = VARIABLE, ALIGNMENT = double, STORAGE = external
 );
 COMMENT ON TYPE coopquery IS
     'query over embeddings: a target and a weight for each subspace (weight 0: the subspace does not count), and a constant c; distance^2 = c + sum of w ||target - embedding||^2';

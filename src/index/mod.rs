@@ -80,6 +80,6 @@ pub use page_error::{PageError, PageResult};
 pub use pages::{Pages, PrefetchTarget};
 pub use quantizer::{Encoder, Quantizer};
 pub use quantizer_training::{train_quantizer, Reservoir};
-pub use search::{share_within, ExpectedQuery, SearchMode, SearchStats};
+pub use search::{DistanceSample, ExpectedQuery, SearchMode, SearchStats};
 pub use snapshot::IndexSnapshot;
 pub use tail_page::TailPage;

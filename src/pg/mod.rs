@@ -56,6 +56,7 @@ pub use types::{CoopQuery, CoopVec};
 pub extern "C-unwind" fn _PG_init() {
     guc::define();
     inference::worker::on_load();
+    am::on_load();
     planner::shards::on_load();
     planner::skipped_partitions::on_load();
     planner::index_paths::on_load();

@@ -1,7 +1,25 @@
-//! Which statement the session runs.
+//! Which statement the session runs, and what it is told of it once.
 
+use super::ereport::notice;
+use crate::error::{Error, Kind};
 use pgrx::is_a;
 use pgrx::pg_sys;
+use std::cell::Cell;
+
+thread_local! {
+    /// When the last statement began whose query was null.
+    static NULL_QUERY_NOTICED: Cell<pg_sys::TimestampTz> = const { Cell::new(0) };
+}
+
+/// Tells the client, once for a statement, that its query is null, and what comes of it or by what: that is legal, and rarely meant.
+pub fn notice_null_query(message: &str, hint: &str) {
+    // SAFETY: reads a variable of this backend's.
+    let began = unsafe { pg_sys::GetCurrentStatementStartTimestamp() };
+    if NULL_QUERY_NOTICED.replace(began) != began {
+        let null = Error::new(Kind::InvalidParameter, message);
+        notice(null.detail("A distance from NULL is NULL for every row.").hint(hint));
+    }
+}
 
 /// Whether it is COPY FROM, as in a restore: what is called meanwhile are triggers, checks and defaults of the table.
 pub fn is_copy_from() -> bool {

@@ -10,7 +10,6 @@
 //! | `embedding` | [`Embedding`], the value of a `coopvec` |
 //! | `query` | [`Query`], the value of a `coopquery`, and its algebra: sums, scales, replaced attributes |
 //! | `distance` | the distance between them, with SIMD kernels |
-//! | `selective` | which subspace tells rows apart best |
 //! | `diversity` | [`diverse`]: variety among the nearest |
 //! | `mean` | [`EmbeddingMean`], the state of `avg(coopvec)` |
 //! | `text_format`, `binary_format` | how both are written and read |
@@ -25,7 +24,6 @@ mod json_format;
 mod layout;
 mod mean;
 mod query;
-mod selective;
 mod task_layout;
 mod text_format;
 
@@ -38,5 +36,4 @@ pub use json_format::{EmbeddingJson, QueryJson};
 pub use layout::{Layout, MAX_DIMENSIONS};
 pub use mean::EmbeddingMean;
 pub use query::{Query, QueryRef};
-pub use selective::most_selective_subspace;
 pub use task_layout::{Part, TaskLayout};

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The nearest rows that graphs, transitions and duplicates need come from the index.
+# The nearest rows that graphs and transitions need come from the index.
 source "$(dirname "$0")/../tools/graph_fixture.sh"
 graph_cluster 2400
 ask -c "ANALYZE"
@@ -14,5 +14,4 @@ ask -c "UPDATE items SET emb = made_embedding(id + 4) WHERE id % 1000 = 50"
 check 'so do the lists of a stored graph' [ "$(scans "CALL coop_build_knn('items', 'id', 'emb', 'knn', 4)")" -ge 1 ]
 ask -c "ALTER TABLE knn RENAME TO other_name" -c "DELETE FROM coopembed.knn_graphs WHERE graph = 'other_name'::regclass"
 expect 'and those of coop_transition() without a stored graph' 1 "$(scans "SELECT * FROM coop_transition('items', 'id', 'emb', 21, 28, k => 4)")"
-check 'and the pairs of coop_duplicates()' [ "$(scans "SELECT * FROM coop_duplicates('items', 'id', 'emb', 0)")" -ge 1 ]
 finish

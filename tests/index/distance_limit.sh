@@ -119,4 +119,13 @@ for share in 0.01 0.1 0.5; do
   rows=$(estimate "$one" "$r")
   expect "the same without knowing the query: $rows" t "$(ask -c "SELECT $rows BETWEEN $share * 40000 / 10 AND $share * 40000 * 10")"
 done
+# What is known of an index is kept for the session, until the index changes.
+r=$(ask -c "SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY emb <-> $one) FROM items")
+explain="EXPLAIN SELECT id FROM items WHERE emb <-> $known < $r"
+# The last of the rows expected before and after $1, in one session.
+before_and_after() { ask -c "$explain" "${@/#/-c}" -c "$explain" | sed -n 's/.*on items .*rows=\([0-9]*\).*/\1/p' | xargs; }
+expect 'an index that is built anew is read anew' t "$(read -r before after < <(before_and_after "DELETE FROM items WHERE emb <-> $known < $r" 'VACUUM ANALYZE items' 'REINDEX INDEX items_emb')
+  echo "$([ "$before" -gt 8000 ] && [ "$after" -lt $((before / 2)) ] && echo t || echo "$before $after")")"
+expect 'and one that has new groups' t "$(read -r before after < <(before_and_after "INSERT INTO items (emb) SELECT $known FROM generate_series(1, 40000)" 'ANALYZE items')
+  echo "$([ "$after" -gt $((4 * before)) ] && echo t || echo "$before $after")")"
 finish

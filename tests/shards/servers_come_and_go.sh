@@ -19,6 +19,11 @@ expect_in 'a server that is down is an error that names it' 'ERROR:  could not c
 tell connected "SELECT compare(5, 'NOT satisfies_hash_partition(''items''::regclass, 5, 2, id)', true)" >"$SCRATCH/down"
 expect_in 'its partition can be skipped, with a warning' 'WARNING:  partition items_2 is left out: its server cannot be reached' "$SCRATCH/down"
 expect_in 'the others give the nearest of their rows' '^5$' "$SCRATCH/down"
+for variety in "distinct_on => 'kind'" 'diversity => 0.5' "distinct_on => 'kind', diversity => 0.5"; do
+  found="SELECT string_agg(id || '/' || kind, ' ') FROM coop_search(NULL::hit"
+  expect "and for variety ($variety)" "$(ask -c "${found/hit/one}, 'emb', made_query(0), 3, 'NOT satisfies_hash_partition(''items''::regclass, 5, 2, id)', $variety)")" \
+    "$(tell connected "${found/hit/items}, 'emb', made_query(0), 3, skip_unreachable => true, $variety)" 2>/dev/null | grep / || true)"
+done
 ask -c 'BEGIN' -c 'ALTER TABLE items DETACH PARTITION items_2' -c "$search" -c 'ROLLBACK' >"$SCRATCH/found"
 expect_in 'or it can be detached' '^10$' "$SCRATCH/found"
 start_shard 2

@@ -64,8 +64,7 @@ INSERT INTO special VALUES
     ('coopembed.check_plain(regclass)', '''shop.graph'''), ('coop_embed(bytea, text)', '(SELECT image FROM shop.products WHERE id OPERATOR(pg_catalog.=) 1), ''emoji'''),
     ('coopembed.coop_search(anyelement, name, coopquery, integer, text, regclass, boolean)', 'CAST(NULL AS shop.parts), ''emb'', (SELECT query FROM shop.query), 5, ''true'', NULL, true'),
     ('coopembed.varied_statement(regtype, name, bigint, text, regclass, name, bigint, double precision)', '''shop.products'', ''emb'', 5, ''true'', ''shop.products'', ''category'', 20, 0.3'),
-    ('coopembed.selective_subspace(coopvec[], double precision)', 'ARRAY[(SELECT emb FROM shop.products WHERE id OPERATOR(pg_catalog.=) 1)], 1'),
-    ('coopembed.like_subspace(coopvec, integer)', '(SELECT emb FROM shop.products WHERE id OPERATOR(pg_catalog.=) 1), 3'),
+    ('coopembed.pairs_within(text, double precision, coopvec)', '''SELECT id::pg_catalog.text, emb FROM shop.products'', 0.3, NULL'),
     ('coopembed.diverse(coopvec[], double precision[], integer, double precision)', 'ARRAY[(SELECT emb FROM shop.products WHERE id OPERATOR(pg_catalog.=) 1)], ''{1}'', 1, 0.3'),
     ('coop_search(anyelement, name, coopquery, bigint, text, regclass, boolean, name, double precision)', 'CAST(NULL AS shop.products), ''emb'', (SELECT query FROM shop.query), 5, ''true'', NULL, false, ''category'', 0.3');
 UPDATE samples SET value = replace(replace(value, 'EXT', quote_ident(:'ext')), 'MODEL', :'model');

@@ -37,5 +37,5 @@ mod several_subspaces;
 mod state;
 
 pub use dispatch::{Search, SearchMode};
-pub use selectivity::{share_within, ExpectedQuery};
+pub use selectivity::{DistanceSample, ExpectedQuery};
 pub use state::SearchStats;

@@ -6,12 +6,13 @@
 
 use crate::error::Result;
 use crate::index::format::{GroupShape, BLOCK_ROWS};
+use crate::index::metapage::Meta;
 use crate::index::page_error::PageResult;
 use crate::index::pages::Pages;
 use crate::index::quantizer::{Quantizer, SubspaceQuantizer};
 use crate::index::snapshot::IndexSnapshot;
 use crate::memory;
-use crate::space::{distance, Layout, QueryRef};
+use crate::space::{Layout, QueryRef};
 
 /// The groups whose samples are read, at most.
 const MAX_GROUPS: usize = 16;
@@ -28,43 +29,129 @@ pub enum ExpectedQuery<'a> {
     Unknown(Option<usize>),
 }
 
-/// The share of the rows that is expected within the distance `limit`, from 0 to 1; `None` if the index has no sample, no rows, or another
-/// model's.
-///
-/// # Errors
-/// Those of [`Pages::read`]; [`crate::index::PageError::Failed`] for damaged pages or refused memory.
-pub fn share_within<P: Pages + ?Sized>(
-    pages: &P,
-    query: ExpectedQuery<'_>,
-    limit: f64,
-) -> PageResult<Option<f64>> {
-    let mut tail = Vec::new();
-    let snapshot =
-        IndexSnapshot::read(pages, &mut tail, &mut Vec::clear, &mut |tail, _, embedding| match query {
-            ExpectedQuery::Known(query) if query.layout == embedding.layout => {
-                Ok(memory::push(tail, distance(embedding, query)?)?)
+/// What an index tells of its rows' distances: cells of some rows, and where the cells lie. Reading it takes as long as a search, so it is to be kept
+/// for as long as [`DistanceSample::is_current`].
+pub struct DistanceSample {
+    /// The metapage's counter when it was read.
+    reorganizations: u32,
+    layout: Layout,
+    samples: Vec<Sample>,
+    /// `[K]`.
+    quantizers: Vec<SubspaceQuantizer>,
+    /// For numbers of subspaces of a query that is not known: what is to be expected of rows.
+    unknown: Vec<(usize, Vec<ExpectedRow>)>,
+}
+
+/// What is to be expected of a row's squared distance from a query.
+struct ExpectedRow {
+    mean: f32,
+    deviation: f32,
+    /// The share of all rows that it stands for.
+    weight: f32,
+}
+
+/// So many numbers of subspaces are kept.
+const MAX_UNKNOWN: usize = 8;
+
+impl DistanceSample {
+    /// Reads the sample of an index; `None` if it has none, or no rows. Rows of the tail are taken to be like the others.
+    ///
+    /// # Errors
+    /// Those of [`Pages::read`]; [`crate::index::PageError::Failed`] for damaged pages or refused memory.
+    pub fn read<P: Pages + ?Sized>(pages: &P) -> PageResult<Option<Self>> {
+        let snapshot = IndexSnapshot::read(pages, &mut (), &mut |()| (), &mut |(), _, _| Ok(()))?;
+        let samples = read_samples(pages, &snapshot)?;
+        let meta = &snapshot.meta;
+        let (Some(layout), Some(extent), false) = (meta.layout, meta.quantizer_extent(), samples.is_empty())
+        else {
+            return Ok(None);
+        };
+        let mut quantizers = memory::with_capacity(layout.subspaces())?;
+        for k in 0..layout.subspaces() {
+            quantizers.push(Quantizer::read_subspace(pages, extent, layout, meta.cells as usize, k)?);
+        }
+        let reorganizations = meta.reorganizations;
+        Ok(Some(Self { reorganizations, layout, samples, quantizers, unknown: Vec::new() }))
+    }
+
+    /// Whether no rows have moved since the sample was read; `meta` is the metapage of its index.
+    pub fn is_current(&self, meta: &Meta) -> bool {
+        self.reorganizations == meta.reorganizations && Some(self.layout) == meta.layout
+    }
+
+    /// Bytes of memory that it takes, about.
+    pub fn memory(&self) -> usize {
+        let numbers = |quantizer: &SubspaceQuantizer| quantizer.centres.len() + quantizer.parents.len();
+        4 * self.quantizers.iter().map(numbers).sum::<usize>()
+            + self.samples.iter().map(|sample| sample.cells.len()).sum::<usize>()
+            + self.unknown.iter().map(|(_, rows)| size_of_val(&**rows)).sum::<usize>()
+    }
+
+    /// The share of the rows that is expected within the distance `limit`, from 0 to 1; `None` if the query is another model's.
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::OutOfMemory`].
+    pub fn share_within(&mut self, query: ExpectedQuery<'_>, limit: f64) -> Result<Option<f64>> {
+        if limit < 0.0 {
+            return Ok(Some(0.0));
+        }
+        match query {
+            ExpectedQuery::Known(query) if query.layout != self.layout => Ok(None),
+            ExpectedQuery::Known(query) => {
+                let mut tables = DistanceTables::default();
+                for (k, weight, target) in query.active() {
+                    tables.add(k, weight.into(), target, 0.0, &self.quantizers[k])?;
+                }
+                let rows = tables.expected_rows(&self.samples, 0, 1)?;
+                Ok(Some(share(&rows, limit * limit - query.constant)))
             }
-            _ => Ok(()),
-        })?;
-    let samples = read_samples(pages, &snapshot)?;
-    let (Some(layout), false) = (snapshot.meta.layout, samples.is_empty()) else { return Ok(None) };
-    let mut sums = match query {
-        ExpectedQuery::Known(query) if query.layout != layout => return Ok(None),
-        ExpectedQuery::Known(query) => {
-            memory::collect([DistanceTables::new(limit * limit - query.constant)])?
+            ExpectedQuery::Unknown(subspaces) => {
+                let count = subspaces.unwrap_or(self.layout.subspaces());
+                if !self.unknown.iter().any(|(of, _)| *of == count) {
+                    let rows = self.unknown_rows(count)?;
+                    self.unknown.truncate(MAX_UNKNOWN - 1);
+                    memory::push(&mut self.unknown, (count, rows))?;
+                }
+                let rows = self.unknown.iter().find(|(of, _)| *of == count);
+                Ok(rows.map(|(_, rows)| share(rows, limit * limit)))
+            }
         }
-        ExpectedQuery::Unknown(_) => {
-            memory::collect((0..TRIALS).map(|_| DistanceTables::new(limit * limit)))?
+    }
+
+    /// What is to be expected of rows if the query is like a row in so many subspaces. Each of the rows that it may be like is compared with a
+    /// part of the samples, so that many take no longer than one.
+    fn unknown_rows(&self, count: usize) -> Result<Vec<ExpectedRow>> {
+        let (all, samples) = (self.layout.subspaces(), &self.samples);
+        let mut rows = Vec::new();
+        for trial in 0..TRIALS {
+            let mut tables = DistanceTables::default();
+            for (k, quantizer) in self.quantizers.iter().enumerate() {
+                // Each trial starts with another subspace.
+                if (k + all - trial % all) % all < count {
+                    let sample = &samples[trial * samples.len() / TRIALS];
+                    let n = self.layout.subspace_dim();
+                    let last = (quantizer.centres.len() / n).saturating_sub(1);
+                    let cell = usize::from(sample.cells[k * BLOCK_ROWS + trial]).min(last);
+                    let target = &quantizer.centres[cell * n..][..n];
+                    let spread = quantizer.spreads.get(cell).copied().unwrap_or(0.0);
+                    tables.add(k, 1.0, target, spread.into(), quantizer)?;
+                }
+            }
+            let of_trial = tables.expected_rows(samples, trial, TRIALS)?;
+            memory::reserve(&mut rows, of_trial.len())?;
+            let weight = |row: ExpectedRow| ExpectedRow { weight: row.weight / TRIALS as f32, ..row };
+            rows.extend(of_trial.into_iter().map(weight));
         }
+        Ok(rows)
+    }
+}
+
+/// The expected share of rows whose squared distance is not above `limit`.
+fn share(rows: &[ExpectedRow], limit: f64) -> f64 {
+    let probability = |row: &ExpectedRow| {
+        f64::from(row.weight) * normal_cdf((limit - f64::from(row.mean)) / f64::from(row.deviation))
     };
-    fill_tables(pages, &snapshot, layout, query, &samples, &mut sums)?;
-    // Each row is compared with a part of the samples, so that many take no longer than one.
-    let share = |(i, tables): (usize, &DistanceTables)| tables.share(&samples, i, sums.len());
-    let shares = sums.iter().enumerate().map(share).sum::<f64>();
-    let mean = if limit < 0.0 { 0.0 } else { shares / sums.len() as f64 };
-    let grouped = snapshot.groups.iter().map(|(_, shape)| shape.rows).sum::<usize>() as f64;
-    let in_tail = tail.iter().filter(|&&distance| distance <= limit).count() as f64;
-    Ok(Some((grouped * mean + in_tail) / (grouped + tail.len() as f64)))
+    rows.iter().map(probability).sum::<f64>().clamp(0.0, 1.0)
 }
 
 /// The cells of a group's sampled rows, `[blocks, K, BLOCK_ROWS]`.
@@ -87,58 +174,14 @@ fn read_samples<P: Pages + ?Sized>(pages: &P, snapshot: &IndexSnapshot) -> PageR
     Ok(samples)
 }
 
-/// Makes the tables of one query, or of a row for each element of `sums`, subspace by subspace.
-fn fill_tables<P: Pages + ?Sized>(
-    pages: &P,
-    snapshot: &IndexSnapshot,
-    layout: Layout,
-    query: ExpectedQuery<'_>,
-    samples: &[Sample],
-    sums: &mut [DistanceTables],
-) -> PageResult<()> {
-    let Some(extent) = snapshot.meta.quantizer_extent() else { return Ok(()) };
-    let (n, cells) = (layout.subspace_dim(), snapshot.meta.cells as usize);
-    let read = |k| Quantizer::read_subspace(pages, extent, layout, cells, k);
-    match query {
-        ExpectedQuery::Known(query) => {
-            for (k, weight, target) in query.active() {
-                sums[0].add(k, weight.into(), target, 0.0, &read(k)?)?;
-            }
-        }
-        ExpectedQuery::Unknown(subspaces) => {
-            let (all, trials) = (layout.subspaces(), sums.len());
-            let count = subspaces.unwrap_or(all);
-            for k in 0..all {
-                let quantizer = read(k)?;
-                for (trial, sums) in sums.iter_mut().enumerate() {
-                    // Each trial starts with another subspace.
-                    if (k + all - trial % all) % all < count {
-                        let sample = &samples[trial * samples.len() / trials];
-                        let cell = usize::from(sample.cells[k * BLOCK_ROWS + trial]).min(cells - 1);
-                        let (target, spread) =
-                            (&quantizer.centres[cell * n..][..n], quantizer.spreads.get(cell));
-                        sums.add(k, 1.0, target, spread.map_or(0.0, |&spread| spread.into()), &quantizer)?;
-                    }
-                }
-            }
-        }
-    }
-    Ok(())
-}
-
 /// What the cells of a row say of its squared distance from a query.
+#[derive(Default)]
 struct DistanceTables {
-    /// The greatest squared distance that counts, without the query's constant.
-    limit: f64,
     /// A subspace, and for each of its cells mean and variance of what it adds.
     subspaces: Vec<(usize, Vec<(f64, f64)>)>,
 }
 
 impl DistanceTables {
-    fn new(limit: f64) -> Self {
-        Self { limit, subspaces: Vec::new() }
-    }
-
     /// Adds a subspace of the query, whose target is somewhere around `target`, at this mean squared distance.
     ///
     /// # Errors
@@ -161,32 +204,35 @@ impl DistanceTables {
         memory::push(&mut self.subspaces, (k, memory::collect(cells.map(moments))?))
     }
 
-    /// The expected share of rows within the limit, by block `first` of the samples and each `step`th after it; a group's sample stands for
-    /// all its rows.
-    fn share(&self, samples: &[Sample], first: usize, step: usize) -> f64 {
-        let (mut sum, mut rows, mut skip) = (0.0, 0, first);
+    /// What is to be expected of the rows in block `first` of the samples and each `step`th after it; a group's sample stands for all its rows.
+    /// The weights add up to 1.
+    fn expected_rows(&self, samples: &[Sample], first: usize, step: usize) -> Result<Vec<ExpectedRow>> {
+        let (mut expected, mut rows, mut skip) = (Vec::new(), 0.0, first);
         for Sample { shape, cells } in samples {
             let blocks = cells.chunks_exact(shape.cells_of_block());
             let count = blocks.len();
+            let weight = shape.rows as f32 / count as f32;
             for block in blocks.skip(skip).step_by(step) {
-                let of_block = (0..BLOCK_ROWS).map(|lane| self.probability(block, lane)).sum::<f64>();
-                sum += of_block * shape.rows as f64 / count as f64;
-                rows += BLOCK_ROWS * shape.rows / count;
+                memory::reserve(&mut expected, BLOCK_ROWS)?;
+                expected.extend((0..BLOCK_ROWS).map(|lane| self.expected_row(block, lane, weight)));
+                rows += weight * BLOCK_ROWS as f32;
             }
             skip = (skip + step - count % step) % step;
         }
-        sum / rows.max(1) as f64
+        expected.iter_mut().for_each(|row| row.weight /= rows);
+        Ok(expected)
     }
 
-    /// How likely the row in a lane of a block of cells is within the limit.
-    fn probability(&self, block: &[u8], lane: usize) -> f64 {
+    /// What is to be expected of the row in a lane of a block of cells.
+    fn expected_row(&self, block: &[u8], lane: usize, weight: f32) -> ExpectedRow {
         let (mut mean, mut variance) = (0.0, 0.0);
         for (k, table) in &self.subspaces {
             if let Some(of_cell) = table.get(usize::from(block[k * BLOCK_ROWS + lane])) {
                 (mean, variance) = (mean + of_cell.0, variance + of_cell.1);
             }
         }
-        normal_cdf((self.limit - mean) / variance.sqrt().max(1e-6 * mean).max(1e-30))
+        let deviation = variance.sqrt().max(1e-6 * mean).max(1e-30);
+        ExpectedRow { mean: mean as f32, deviation: deviation as f32, weight }
     }
 }
 

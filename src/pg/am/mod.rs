@@ -65,4 +65,5 @@ mod temporary_file;
 mod vacuum;
 mod verify;
 
-pub use selectivity::{is_coop_index, limit_selectivity};
+pub use selectivity::{is_coop_index, limit_selectivity, on_load};
+pub use temporary_file::TemporaryFile;

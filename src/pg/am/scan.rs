@@ -4,10 +4,10 @@
 
 use super::relation::{item_pointer, IndexRelation};
 use super::{index_model, last_scan};
-use crate::error::{Error, Kind as ErrorKind};
+use crate::error::Kind as ErrorKind;
 use crate::index::{Cursor, Meta, PageResult, SearchMode, Tid};
 use crate::memory;
-use crate::pg::ereport::notice;
+use crate::pg::statement::notice_null_query;
 use crate::pg::types::ball::Ball;
 use crate::pg::{compat, guc, CoopQuery, CoopVec, OrReport};
 use crate::space::Query;
@@ -25,8 +25,6 @@ struct ScanState {
     is_started: bool,
     /// Whether the query is null; then so are all distances.
     is_query_null: bool,
-    /// Whether the client has been told so, by this scan or before it was given a new query.
-    has_noticed_null: bool,
     /// The rows without an embedding, once all others have been returned.
     nulls: Option<std::vec::IntoIter<Tid>>,
     /// The metapage's count of reorganizations when [`index_model::check_horizon`] last passed.
@@ -51,7 +49,6 @@ impl ScanState {
         has_condition: false,
         is_started: false,
         is_query_null: false,
-        has_noticed_null: false,
         nulls: None,
         horizon_checked_at: None,
     };
@@ -134,8 +131,7 @@ pub unsafe extern "C-unwind" fn rescan(
         if !orderbys.is_null() && (*scan).numberOfOrderBys > 0 {
             std::ptr::copy(orderbys, (*scan).orderByData, (*scan).numberOfOrderBys as usize);
         }
-        let state = &mut *(*scan).opaque.cast::<ScanState>();
-        *state = ScanState { has_noticed_null: state.has_noticed_null, ..ScanState::NEW };
+        *(*scan).opaque.cast::<ScanState>() = ScanState::NEW;
     }
 }
 
@@ -216,9 +212,10 @@ unsafe fn start_search(scan: &pg_sys::IndexScanDescData, index: &IndexRelation, 
             Some(key) if is_null(key) => {
                 state.is_query_null = true;
                 state.cursor = Some(Cursor::unordered());
-                if !std::mem::replace(&mut state.has_noticed_null, true) {
-                    notice(null_query());
-                }
+                notice_null_query(
+                    "the query is null, so rows come in no particular order",
+                    "A subquery that found no row, or a row without an embedding, gives NULL.",
+                );
                 return;
             }
             Some(key) => {
@@ -236,13 +233,6 @@ unsafe fn start_search(scan: &pg_sys::IndexScanDescData, index: &IndexRelation, 
         let mode = if scan.numberOfOrderBys > 0 { mode() } else { SearchMode::Exact };
         state.cursor = Some(Cursor::new(query, mode).up_to(limit));
     }
-}
-
-/// What a user is told whose query is null: it is legal, and rarely meant.
-fn null_query() -> Error {
-    Error::new(ErrorKind::InvalidParameter, "the query is null, so rows come in no particular order")
-        .detail("A distance from NULL is NULL for every row.")
-        .hint("A subquery that found no row, or a row without an embedding, gives NULL.")
 }
 
 fn is_null(key: &pg_sys::ScanKeyData) -> bool {

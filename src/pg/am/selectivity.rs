@@ -2,13 +2,30 @@
 
 use super::cost;
 use super::relation::IndexRelation;
-use crate::index::{share_within, ExpectedQuery};
+use crate::index::{DistanceSample, ExpectedQuery, Meta, PageResult};
 use crate::memory;
 use crate::pg::planner::active_subspaces::active_subspaces;
 use crate::pg::{CoopQuery, CoopVec};
 use crate::space::Query;
 use pgrx::is_a;
-use pgrx::pg_sys::{self, Const, IndexOptInfo, Node, NodeTag, PlannerInfo};
+use pgrx::pg_sys::{self, Const, Datum, IndexOptInfo, Node, NodeTag, Oid, PlannerInfo};
+use pgrx::prelude::*;
+use std::cell::{Cell, RefCell};
+
+/// Bytes of samples that a session keeps, at most.
+const MAX_KEPT: usize = 16 << 20;
+
+thread_local! {
+    /// Samples of indexes, the last used ones at the end.
+    static KEPT: RefCell<Vec<(Oid, DistanceSample)>> = const { RefCell::new(Vec::new()) };
+    /// How often PostgreSQL has said that an index has changed; `None` before it has been asked to.
+    static INVALIDATIONS: Cell<Option<u64>> = const { Cell::new(None) };
+}
+
+/// Registers the destructor of what is kept, while there is memory for it: see `ereport::rehearse`.
+pub fn on_load() {
+    KEPT.with(|_| ());
+}
 
 /// Whether an index is of this access method.
 pub fn is_coop_index(index: &IndexOptInfo) -> bool {
@@ -54,11 +71,61 @@ pub unsafe fn limit_selectivity(
             ExpectedQuery::Unknown(active_subspaces(root, query))
         };
         let relation = pg_sys::index_open(index.indexoid, pg_sys::NoLock as i32);
-        let share = share_within(&IndexRelation::new(relation), expected, limit);
+        let share = with_sample(&IndexRelation::new(relation), index.indexoid, |sample| {
+            Ok(sample.share_within(expected, limit)?)
+        });
         pg_sys::index_close(relation, pg_sys::NoLock as i32);
         // Damage is the scan's to report.
-        share.ok().flatten()
+        share.ok().flatten().flatten()
     }
+}
+
+/// Calls `f` with the sample of an index, which is read again only after the index has changed; `None` if the index has none.
+fn with_sample<T>(
+    index: &IndexRelation,
+    oid: Oid,
+    f: impl FnOnce(&mut DistanceSample) -> PageResult<T>,
+) -> PageResult<Option<T>> {
+    let before = invalidations();
+    let meta = Meta::read(index)?;
+    // It is taken out, so that no invalidation finds the list in use.
+    let kept = KEPT.with_borrow_mut(|kept| {
+        let at = kept.iter().position(|(of, _)| *of == oid)?;
+        Some(kept.remove(at).1)
+    });
+    let sample = match kept.filter(|sample| sample.is_current(&meta)) {
+        None => DistanceSample::read(index)?,
+        current => current,
+    };
+    let Some(mut sample) = sample else { return Ok(None) };
+    let value = f(&mut sample)?;
+    if invalidations() == before && sample.memory() <= MAX_KEPT {
+        KEPT.with_borrow_mut(|kept| {
+            let mut memory = sample.memory() + kept.iter().map(|(_, sample)| sample.memory()).sum::<usize>();
+            while memory > MAX_KEPT && !kept.is_empty() {
+                memory -= kept.remove(0).1.memory();
+            }
+            memory::push(kept, (oid, sample))
+        })?;
+    }
+    Ok(Some(value))
+}
+
+/// How often PostgreSQL has said that an index has changed. Asks it to, the first time.
+fn invalidations() -> u64 {
+    INVALIDATIONS.get().unwrap_or_else(|| {
+        // SAFETY: the callback lives as long as the library, which is never unloaded.
+        unsafe { pg_sys::CacheRegisterRelcacheCallback(Some(forget), Datum::null()) };
+        INVALIDATIONS.set(Some(0));
+        0
+    })
+}
+
+/// Called when a relation has changed: an index has been built anew, say, or is gone. Oid 0 means any.
+#[pg_guard]
+unsafe extern "C-unwind" fn forget(_argument: Datum, relation: Oid) {
+    INVALIDATIONS.set(INVALIDATIONS.get().map(|count| count + 1));
+    KEPT.with_borrow_mut(|kept| kept.retain(|(of, _)| relation != pg_sys::InvalidOid && *of != relation));
 }
 
 /// The query that a constant stands for; `None` if there is no memory for it.

@@ -1,4 +1,4 @@
-//! Rows of a build that have no room in memory, in a temporary file of PostgreSQL's: it counts for `temp_file_limit`, lies in
+//! Rows that have no room in memory, in a temporary file of PostgreSQL's: it counts for `temp_file_limit`, lies in
 //! `temp_tablespaces`, and is gone with the transaction at the latest.
 
 use crate::error::{Error, Kind as ErrorKind, Result};

@@ -11,7 +11,8 @@
 //! | `tags.rs` | `coop_predict()`, `coop_tags()`: which values an embedding shows |
 //! | `knn.rs` | stored neighbour graphs: the list of them, digests of embeddings |
 //! | `transition.rs` | `coop_transition()`: the shortest path from image to image |
-//! | `retrieval.rs` | functions on a whole table, in SQL alone: duplicates, typicality, measures of rankings |
+//! | `retrieval.rs` | functions on a whole table, in SQL: typicality, measures of rankings |
+//! | `duplicates.rs` | `coop_duplicates()`: pairs of rows that are near each other |
 //! | `version.rs` | `coop_version()` |
 //! | `row_image.rs` | the image and crop box of a row |
 //! | `arguments.rs` | arguments that several functions take |
@@ -22,6 +23,7 @@
 mod algebra;
 mod arguments;
 mod description;
+mod duplicates;
 mod embed;
 mod embed_table;
 mod embed_trigger;

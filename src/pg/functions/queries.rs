@@ -5,6 +5,7 @@ use super::arguments::attribute_list;
 use crate::error::{Error, Kind, Result};
 use crate::memory;
 use crate::pg::catalog::{absence_query, attribute_query, category_query, model, subspaces_of};
+use crate::pg::statement::notice_null_query;
 use crate::pg::{CoopQuery, CoopVec, OrReport, Text};
 use crate::space::{Embedding, Query};
 use half::f16;
@@ -17,28 +18,47 @@ extension_sql_file!(
     requires = ["catalog", "operators"]
 );
 
-/// The query for a value of an attribute, whatever the rest of the image shows: `ORDER BY emb <-> coop_attr_query('neckline', 'v-neck')`.
+/// The query for a value of an attribute, whatever the rest of the image shows: `ORDER BY emb <-> coop_attr_query('neckline', 'v-neck')`. NULL,
+/// with a notice, if an argument is: a STRICT function would have become NULL while planning, and rows would come in any order without a word.
 #[pg_extern(sql = false)]
-fn coop_attr_query(attribute: Text<'_>, value: Text<'_>) -> CoopQuery<'static> {
-    attribute_query(&attribute, &value, None).or_report().into()
+fn coop_attr_query(attribute: Option<Text<'_>>, value: Option<Text<'_>>) -> Option<CoopQuery<'static>> {
+    let (attribute, value) = non_null(attribute.zip(value))?;
+    Some(attribute_query(&attribute, &value, None).or_report().into())
 }
 
 /// [`coop_attr_query`] of a named model.
 #[pg_extern(sql = false)]
-fn coop_attr_query_of(attribute: Text<'_>, value: Text<'_>, model: Text<'_>) -> CoopQuery<'static> {
-    attribute_query(&attribute, &value, Some(&model)).or_report().into()
+fn coop_attr_query_of(
+    attribute: Option<Text<'_>>,
+    value: Option<Text<'_>>,
+    model: Option<Text<'_>>,
+) -> Option<CoopQuery<'static>> {
+    let ((attribute, value), model) = non_null(attribute.zip(value).zip(model))?;
+    Some(attribute_query(&attribute, &value, Some(&model)).or_report().into())
 }
 
-/// The query for a category: `ORDER BY emb <-> coop_category_query('blouse')`.
+/// The query for a category: `ORDER BY emb <-> coop_category_query('blouse')`. NULL, with a notice, for NULL.
 #[pg_extern(sql = false)]
-fn coop_category_query(category: Text<'_>) -> CoopQuery<'static> {
-    category_query(&category, None).or_report().into()
+fn coop_category_query(category: Option<Text<'_>>) -> Option<CoopQuery<'static>> {
+    Some(category_query(&non_null(category)?, None).or_report().into())
 }
 
 /// [`coop_category_query`] of a named model.
 #[pg_extern(sql = false)]
-fn coop_category_query_of(category: Text<'_>, model: Text<'_>) -> CoopQuery<'static> {
-    category_query(&category, Some(&model)).or_report().into()
+fn coop_category_query_of(category: Option<Text<'_>>, model: Option<Text<'_>>) -> Option<CoopQuery<'static>> {
+    let (category, model) = non_null(category.zip(model))?;
+    Some(category_query(&category, Some(&model)).or_report().into())
+}
+
+/// The arguments of a query; sends a notice if one of them is null.
+fn non_null<T>(arguments: Option<T>) -> Option<T> {
+    if arguments.is_none() {
+        notice_null_query(
+            "the query is null, because an argument is",
+            "ORDER BY a distance from it puts rows in no particular order.",
+        );
+    }
+    arguments
 }
 
 /// The query for what is least like another query: `ORDER BY emb <-> coop_not(coop_attr_query('pattern', 'striped'))`.

@@ -1,11 +1,11 @@
 //! Functions on a whole table, and measures of rankings. They are written in SQL, in `sql/current/retrieval.sql`, and so run with the
 //! privileges of whoever calls them. This file only adds them to the extension; and it has
-//! what `coop_search()` and `coop_duplicates()` pick rows with.
+//! what `coop_search()` picks varied rows with.
 
 use crate::error::{Error, Kind, Result};
 use crate::memory;
-use crate::pg::{CoopQuery, CoopVec, OrReport};
-use crate::space::{diverse, most_selective_subspace, EmbeddingRef, Query};
+use crate::pg::{CoopVec, OrReport};
+use crate::space::{diverse, EmbeddingRef};
 use pgrx::prelude::*;
 
 extension_sql_file!(
@@ -35,22 +35,4 @@ fn coop_diverse(
         memory::collect(picks.into_iter().map(|row| row as i32 + 1))
     };
     pick().or_report()
-}
-
-/// The subspace, from 0, in which the fewest pairs of embeddings are within a distance.
-#[pg_extern(sql = false)]
-fn coop_selective_subspace(embeddings: Array<'_, CoopVec<'_>>, distance: f64) -> i32 {
-    let find = || -> Result<usize> {
-        let embeddings: Vec<CoopVec<'_>> = memory::collect(embeddings.iter().flatten())?;
-        let rows: Vec<EmbeddingRef<'_>> =
-            memory::collect(embeddings.iter().map(|embedding| embedding.view()))?;
-        most_selective_subspace(&rows, distance)
-    };
-    find().or_report() as i32
-}
-
-/// The query for what is like an embedding in one subspace, from 0: `coop_like()` without a model's names.
-#[pg_extern(sql = false)]
-fn coop_like_subspace(embedding: CoopVec<'_>, subspace: i32) -> CoopQuery<'static> {
-    Query::like(embedding.view(), &[subspace.max(0) as usize]).or_report().into()
 }

@@ -2,9 +2,10 @@
 //! servers are down, which SQL cannot say. `sql/current/shards.sql` declares the function.
 //!
 //! No other query may ever miss a row because of that. So there is no setting: the partitions are stored here only while that one
-//! statement is planned. A relation is taken to be empty only if the query being planned is that very query (by its address), and the
-//! relation is a foreign table and a partition of the first table in its FROM. A subquery, a policy, a function or a foreign key's check that
-//! reads the same partition meanwhile has a query of its own. The plan runs once, through the cursor that is returned, and is not cached.
+//! statement is planned. A relation is taken to be empty only if the query being planned is that very query (by its address), or one of its
+//! WITH queries where the first of them is the search (for variety), and the relation is a foreign table and a partition of the first table in
+//! its FROM. A subquery, a policy, a function or a foreign key's check that reads the same partition meanwhile has a query of its own. The plan
+//! runs once, through the cursor that is returned, and is not cached.
 
 use crate::error::{Error, Kind};
 use crate::pg::compat;
@@ -31,7 +32,9 @@ thread_local! {
 /// A statement, and the partitions of its table that are taken to be empty.
 struct SearchStatement {
     query: *const Query,
-    /// The table's index in the query's range table, from 1.
+    /// Whether the search is the first of the statement's WITH queries, which the planner copies.
+    is_in_with: bool,
+    /// The table's index in the range table of the search, from 1.
     table: pg_sys::Index,
     skipped: Vec<Oid>,
 }
@@ -69,7 +72,9 @@ impl SearchStatement {
         // SAFETY: the caller promises the planner's state. If the array exists, it has an entry for each index of the range table, which is
         // null for a relation without a parent.
         unsafe {
-            if !std::ptr::eq((*root).parse, self.query) || !self.skipped.contains(&relation) {
+            let planned = if self.is_in_with { (*root).parent_root } else { root.cast_mut() };
+            let is_search = planned.as_ref().is_some_and(|root| std::ptr::eq(root.parse, self.query));
+            if !is_search || !self.skipped.contains(&relation) {
                 return false;
             }
             let parents = (*root).append_rel_array;
@@ -129,8 +134,10 @@ fmgr_functions! {
             let sql = CStr::from_ptr(pg_sys::text_to_cstring(call.arg(0).cast_mut_ptr()));
             let query = analyzed(sql, query_type(call));
             let skipped = Vec::<Oid>::from_datum(call.arg(2), false).unwrap_or_default();
-            let Some(table) = first_relation(query) else { reject("reads no table") };
-            let statement = SearchStatement { query, table, skipped };
+            let first_of_with = items::<pg_sys::CommonTableExpr>((*query).cteList).next();
+            let search = first_of_with.map_or(query, |with| (*with).ctequery.cast());
+            let Some(table) = first_relation(search) else { reject("reads no table") };
+            let statement = SearchStatement { query, is_in_with: first_of_with.is_some(), table, skipped };
             let parameters = parameters(call);
             let plan = statement.plan(query, sql, parameters);
             Datum::from(pg_sys::cstring_to_text(open(sql, plan, parameters)))

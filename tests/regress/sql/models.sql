@@ -21,6 +21,13 @@ SELECT coop_category_query('flags');
 SELECT coop_attr_query('hue', 'red', 'emojy');
 SELECT coop_drop_model('emojy');
 SELECT coop_attr_query(NULL, 'red') IS NULL AS a, coop_category_query(NULL) IS NULL AS b, coop_embed(NULL) IS NULL AS c;
+-- A query that is NULL because an argument is says so, once for a statement.
+SET client_min_messages = notice;
+SELECT coop_attr_query('hue', v) IS NULL AS is_null FROM (VALUES (NULL), (NULL)) t (v);
+SELECT coop_attr_query('hue', NULL::bigint) IS NULL AS number, coop_not('hue', NULL) IS NULL AS opposite, coop_category_query(NULL, 'x') IS NULL AS category;
+SELECT 1 AS id FROM (VALUES ('2x2@0000002a:[1,0,1,0]'::coopvec)) t (emb) ORDER BY emb <-> coop_attr_query('hue', NULL, NULL);
+SELECT COALESCE(coop_attr_query(NULL, NULL), '2x2@0000002a:{0;0:1*[1,0]}') AS other;
+RESET client_min_messages;
 SELECT coop_attribute_values('hues');
 -- The first model that was loaded is the default, also beside a second one.
 SELECT coop_load_model('second', pg_read_file(:'emoji' || '/config.json'), set_byte(weights, length(weights) / 2, get_byte(weights, length(weights) / 2) # 1)) IS NOT NULL AS loaded

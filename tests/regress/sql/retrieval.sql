@@ -73,6 +73,26 @@ SELECT * FROM coop_duplicates('shop', 'nr', 'emb', 1);
 SELECT * FROM coop_duplicates('shop', 'id', 'emb', -1);
 SELECT * FROM coop_duplicates('shop', 'id', 'emb', 'NaN');
 SELECT * FROM coop_typicality('shop', 'id', 'emb', 'kind"; DROP TABLE shop; --');
+-- What finds the pairs takes a query of an id and an embedding, in FROM.
+SELECT count(*) FROM coopembed.pairs_within('SELECT id::text, emb FROM shop', 0, NULL);
+SELECT count(*) FROM coopembed.pairs_within(NULL, 0, NULL);
+SELECT count(*) FROM coopembed.pairs_within('SELECT 1, 2', 0, NULL);
+SELECT count(*) FROM coopembed.pairs_within('SELECT 1::text', 0, NULL);
+SELECT count(*) FROM coopembed.pairs_within('DELETE FROM shop', 0, NULL);
+SELECT count(*) FROM coopembed.pairs_within('SELECT', 0, NULL);
+SELECT coopembed.pairs_within('SELECT id::text, emb FROM shop', 0, NULL) LIMIT 0;
+SELECT * FROM coopembed.pairs_within($$SELECT i::text, CASE i WHEN 1 THEN '1x2@00000001:[1,0]' ELSE '1x2@00000002:[1,0]' END::coopvec FROM generate_series(1, 2) i$$, 0, NULL);
+-- More rows than have room in memory, some of them in groups: the pairs are those of all rows against all.
+CREATE TABLE "many rows" AS SELECT i AS id, ('4x40@0000002a:[' || (SELECT string_agg(round((sin((i % g) * j) + 0.02 * sin(i * 7 + j))::numeric, 3)::text, ',')
+    FROM generate_series(1, 160) j) || ']')::coopvec AS emb FROM generate_series(1, 2500) i, LATERAL (SELECT CASE WHEN i % 5 = 0 THEN 11 ELSE 1100 END) t (g);
+SET work_mem = '64kB';
+CREATE TEMP TABLE found AS SELECT id::int, other::int, distance FROM coop_duplicates('"many rows"', 'id', 'emb', 0.3);
+RESET work_mem;
+CREATE TEMP TABLE expected AS SELECT a.id, b.id AS other, a.emb <-> b.emb AS distance FROM "many rows" a JOIN "many rows" b
+    ON a.emb <-> b.emb <= 0.3 AND a.id::text COLLATE "C" < b.id::text COLLATE "C";
+SELECT count(*) > 1000 AS has_many FROM expected;
+SELECT count(*) FROM found f FULL JOIN expected e ON f.id = e.id AND f.other = e.other AND f.distance = e.distance WHERE f.id IS NULL OR e.id IS NULL;
+DROP TABLE "many rows", found, expected;
 -- The search_path does not matter.
 CREATE SCHEMA evil;
 CREATE FUNCTION evil.rank() RETURNS bigint LANGUAGE sql AS 'SELECT 1/0';

@@ -165,7 +165,7 @@ CALL public.coop_build_knn('public.shop', 'id', 'emb', 'public.shop_knn', 3);
 RESET search_path;
 DROP SCHEMA evil CASCADE;
 
--- Lists of neighbours, of each row, of stored graphs and of duplicates, come from the index if the table is large enough.
+-- Lists of neighbours, of each row and of stored graphs, come from the index if the table is large enough.
 CREATE TABLE drawings (id int PRIMARY KEY, emb coopvec);
 INSERT INTO drawings SELECT i, format('2x20@0000002a:[%s]', (
     SELECT string_agg(round((hashint4(i * 40 + j) / 2147483648.0)::numeric, 3)::text, ',') FROM generate_series(1, 40) j))::coopvec
@@ -173,8 +173,6 @@ INSERT INTO drawings SELECT i, format('2x20@0000002a:[%s]', (
 CREATE INDEX drawings_emb ON drawings USING coop (emb);
 ANALYZE drawings;
 EXPLAIN (COSTS off) SELECT a.id, b.id FROM drawings a, LATERAL (SELECT id FROM drawings b WHERE b.id <> a.id ORDER BY b.emb <-> a.emb LIMIT 5) b;
-SELECT count(*) FROM (SELECT FROM coop_duplicates('drawings', 'id', 'emb', 0) LIMIT 1) t;
-SELECT index_oid::regclass FROM coop_last_scan();
 -- A NOTICE says that a large table has no stored graph.
 UPDATE pg_class SET reltuples = 30000 WHERE oid = 'shop'::regclass;
 SET client_min_messages = notice;

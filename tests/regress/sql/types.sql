@@ -111,3 +111,19 @@ EXPLAIN (COSTS OFF) SELECT sum(query) FROM searches;
 SELECT round((sum(query)::jsonb ->> 'constant')::numeric, 3) AS constant, sum(query)::jsonb #> '{subspaces,1,weight}' AS weight FROM searches;
 DROP TABLE searches;
 RESET ALL;
+
+-- ANALYZE counts nulls and distinct values, and keeps none.
+CREATE TABLE analysed AS SELECT CASE WHEN i % 4 > 0 THEN format('1x2@0000002a:[%s,0]', i % 25)::coopvec END AS emb,
+    format('1x2@0000002a:[%s,0]', i % 10)::coopvec::coopquery AS query FROM generate_series(1, 1000) i;
+ANALYZE analysed;
+SELECT attname, round(null_frac::numeric, 2) AS nulls, n_distinct, avg_width > 16 AS has_width, most_common_vals, most_common_freqs, histogram_bounds
+FROM pg_stats WHERE tablename = 'analysed' ORDER BY 1;
+CREATE FUNCTION expected_rows(statement text) RETURNS int LANGUAGE plpgsql AS $$
+DECLARE plan json;
+BEGIN
+    EXECUTE 'EXPLAIN (FORMAT json) ' || statement INTO plan;
+    RETURN plan->0->'Plan'->'Plan Rows';
+END $$;
+SELECT expected_rows('SELECT DISTINCT query FROM analysed') AS distinct_queries, expected_rows($$SELECT FROM analysed WHERE query = '1x2@0000002a:[1,0]'::coopvec::coopquery$$) AS equal;
+DROP TABLE analysed;
+DROP FUNCTION expected_rows;
