@@ -32,7 +32,7 @@ pub fn corrupted(manifest: &Manifest, corruption: Corruption, share: f64, seed: 
     let labelled_attributes = |of: &[usize]| -> Vec<usize> {
         let attributes = of.iter().flat_map(|&i| {
             let values = manifest.images[i].values.iter().enumerate();
-            values.filter_map(|(k, v)| (v.is_some() && manifest.attributes[k].values.len() > 1).then_some(k))
+            values.filter_map(|(k, v)| (!v.is_empty() && manifest.attributes[k].values.len() > 1).then_some(k))
         });
         attributes.collect::<BTreeSet<_>>().into_iter().collect()
     };
@@ -53,7 +53,7 @@ pub fn corrupted(manifest: &Manifest, corruption: Corruption, share: f64, seed: 
         };
         for &i in of {
             let value = &mut corrupted.images[i].values[k];
-            *value = value.and_then(|v| Some((v + shift?) % values));
+            *value = shift.map(|shift| value.iter().map(|v| (v + shift) % values).collect()).unwrap_or_default();
         }
     }
     corrupted

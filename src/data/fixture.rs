@@ -52,6 +52,7 @@ pub(crate) fn manifest() -> Manifest {
     let attribute = |name: &str, values: usize| AttributeEntry {
         name: name.into(),
         ordered: false,
+        multi: false,
         values: (0..values).map(|v| v.to_string()).collect(),
     };
     let image = |i: u32, split| ImageEntry {
@@ -60,7 +61,7 @@ pub(crate) fn manifest() -> Manifest {
         category: 0,
         split,
         crop: None,
-        values: vec![Some(i / 3 % 3), Some(0), (i % 6 < 3).then_some(i / 3 % 4 / 2)],
+        values: [Some(i / 3 % 3), Some(0), (i % 6 < 3).then_some(i / 3 % 4 / 2)].map(Into::into).into(),
         mirror: true,
     };
     Manifest {

@@ -27,7 +27,7 @@ impl MeanQueries {
         let mut attributes = Vec::new();
         let mut vocabulary = Vec::new();
         for (k, (attribute, part)) in manifest.attributes.iter().zip(&space.attributes).enumerate() {
-            let labels = train.iter().map(|i| i.values[k]);
+            let labels = train.iter().map(|i| i.values[k].as_slice());
             let range = space.range(*part);
             let slices = embeddings.iter().map(|e| &e[range.clone()]);
             let (means, counts) = means(attribute.values.len(), range.len(), labels.zip(slices));
@@ -35,10 +35,11 @@ impl MeanQueries {
             vocabulary.push(Attribute {
                 name: attribute.name.clone(),
                 ordered: attribute.ordered,
+                multi: attribute.multi,
                 values: named(&attribute.values, &counts),
             });
         }
-        let labels = train.iter().map(|i| Some(i.category));
+        let labels = train.iter().map(|i| std::slice::from_ref(&i.category));
         let range = space.range(space.category);
         let slices = embeddings.iter().map(|e| &e[range.clone()]);
         let (categories, counts) = means(manifest.categories.len(), range.len(), labels.zip(slices));
@@ -58,19 +59,20 @@ impl MeanQueries {
     }
 }
 
-/// `[rows · dims]`: the mean of the vectors with each label, and their numbers.
+/// `[rows · dims]`: the mean of the vectors with each label, and their numbers. A vector may have several labels.
 fn means<'a>(
     rows: usize,
     dims: usize,
-    labelled: impl Iterator<Item = (Option<u32>, &'a [f32])>,
+    labelled: impl Iterator<Item = (&'a [u32], &'a [f32])>,
 ) -> (Vec<f32>, Vec<usize>) {
     let mut sums = vec![0f64; rows * dims];
     let mut counts = vec![0usize; rows];
-    for (label, vector) in labelled {
-        let Some(row) = label.map(|l| l as usize) else { continue };
-        counts[row] += 1;
-        for (sum, &x) in sums[row * dims..(row + 1) * dims].iter_mut().zip(vector) {
-            *sum += f64::from(x);
+    for (labels, vector) in labelled {
+        for row in labels.iter().map(|&label| label as usize) {
+            counts[row] += 1;
+            for (sum, &x) in sums[row * dims..(row + 1) * dims].iter_mut().zip(vector) {
+                *sum += f64::from(x);
+            }
         }
     }
     let means =

@@ -18,6 +18,7 @@ fn args(folder: &Path) -> ClothesArgs {
         out: folder.join("out"),
         shots: 2,
         drawings: 0,
+        several_colours: false,
         size: 64,
         skip_missing: true,
         second_look: false,

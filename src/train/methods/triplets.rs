@@ -1,5 +1,6 @@
 //! The triplet loss of the baselines, and the choice of triplets in a batch.
 
+use crate::data::manifest::ValueSet;
 use crate::error::Result;
 use crate::train::pairwise::negative_distances;
 use candle_core::{Tensor, D};
@@ -24,15 +25,15 @@ pub fn triplet_loss(f: &Tensor, triplets: &[Triplet], margin: f64) -> Result<Ten
     Ok(gap.relu()?.mean_all()?)
 }
 
-/// One triplet for each image of the batch that has a positive and a negative. The positive is a random image with the same label. The
-/// negative has another label; it is random among those that violate the margin, if there are any, and else among all. (Random negatives
+/// One triplet for each image of the batch that has a positive and a negative. The positive is a random image with the same label, or, where
+/// images show several values, with a value in common. The negative has another label, and no value in common; it is random among those that violate the margin, if there are any, and else among all. (Random negatives
 /// alone soon teach nothing; the hardest negatives make all embeddings collapse into a point.) Images without a label take no part.
 ///
 /// # Errors
 /// If shapes do not fit.
 pub fn sample_triplets(
     f: &Tensor,
-    labels: &[Option<u32>],
+    labels: &[ValueSet],
     margin: f64,
     rng: &mut StdRng,
 ) -> Result<Vec<Triplet>> {
@@ -42,9 +43,11 @@ pub fn sample_triplets(
         negative_distances(&f, &f)?.to_dtype(candle_core::DType::F32)?.to_vec2()?;
     let mut triplets = Vec::new();
     for (a, label) in labels.iter().enumerate() {
-        let Some(label) = label else { continue };
+        if label.is_empty() {
+            continue;
+        }
         let of = |same: bool| -> Vec<usize> {
-            let fits = |b: &usize| *b != a && labels[*b].is_some_and(|other| (other == *label) == same);
+            let fits = |b: &usize| *b != a && !labels[*b].is_empty() && labels[*b].shares_value(label) == same;
             (0..labels.len()).filter(fits).collect()
         };
         let Some(&p) = of(true).choose(rng) else { continue };
