@@ -223,14 +223,36 @@ impl AnswerTally {
 mod tests {
     use super::*;
 
+    /// Two values: the first with this probability, the second with 0.05.
+    fn probabilities(first: f64, none: Option<f64>) -> ValueProbabilities {
+        ValueProbabilities { values: vec![first, 0.05], none }
+    }
+
+    #[test]
+    fn tags_of_several_values_are_counted_one_by_one() {
+        let mut tally = AnswerTally::new("colour".into(), true);
+        let mut add = |shown: Option<&[usize]>, values: [f64; 3]| {
+            let probabilities = ValueProbabilities { values: values.into(), none: Some(0.1) };
+            tally.add(shown, &probabilities, Some(1));
+        };
+        add(Some(&[0, 1]), [0.9, 0.7, 0.2]); // both found
+        add(Some(&[0, 2]), [0.3, 0.8, 0.6]); // one found, one missed, one wrong
+        add(None, [0.6, 0.2, 0.1]); // one wrong
+        add(Some(&[1]), [0.4, 0.45, 0.1]); // missed, but the likeliest
+        let report = tally.finish();
+        let several = report.several.unwrap();
+        assert_eq!((several.precision, several.recall), (Some(3.0 / 5.0), Some(3.0 / 5.0)));
+        assert_eq!((report.accuracy, report.accuracy_of_nearest_mean), (Some(2.0 / 3.0), Some(2.0 / 3.0)));
+    }
+
     #[test]
     fn the_calibration_error_by_hand() {
-        let mut tally = AnswerTally::new("size".into(), true);
+        let mut tally = AnswerTally::new("size".into(), false);
         // Right at .9 and wrong at .9: one bin, .9 against .5. Right about having no value at .75. A value that training has not seen does not count.
-        tally.add(Some(Some(0)), &[0.9, 0.05], Some(0));
-        tally.add(Some(Some(1)), &[0.9, 0.05], Some(1));
-        tally.add(None, &[0.2, 0.05], None);
-        tally.add(Some(None), &[0.9, 0.05], None);
+        tally.add(Some(&[0]), &probabilities(0.9, Some(0.05)), Some(0));
+        tally.add(Some(&[1]), &probabilities(0.9, Some(0.05)), Some(1));
+        tally.add(None, &probabilities(0.2, Some(0.75)), None);
+        tally.add(Some(&[]), &probabilities(0.9, Some(0.05)), None);
         let report = tally.finish();
         assert_eq!((report.labelled, report.absent), (2, 1));
         assert_eq!((report.accuracy, report.accuracy_of_nearest_mean), (Some(0.5), Some(1.0)));
@@ -243,8 +265,8 @@ mod tests {
     #[test]
     fn if_absence_is_not_detected_only_labelled_images_count() {
         let mut tally = AnswerTally::new("size".into(), false);
-        tally.add(None, &[0.6, 0.4], Some(0));
-        tally.add(Some(Some(0)), &[0.6, 0.4], Some(1));
+        tally.add(None, &probabilities(0.6, None), Some(0));
+        tally.add(Some(&[0]), &probabilities(0.6, None), Some(1));
         let report = tally.finish();
         assert_eq!((report.presence_accuracy, report.bins.len(), report.absent), (None, 1, 1));
         assert!((report.expected_calibration_error.unwrap() - 0.4).abs() < 1e-12);

@@ -196,7 +196,8 @@ pub fn predict(
             .map(|(&image, row)| (&manifest.images[image].values[column], &row[layout.range(k)]))
             .filter(|(shown, _)| !shown.is_empty())
             .map(|(shown, slice)| {
-                let place = |value| attribute.values.iter().position(|(name, _)| *name == names[value as usize]);
+                let place =
+                    |value| attribute.values.iter().position(|(name, _)| *name == names[value as usize]);
                 let right: Vec<usize> = shown.iter().filter_map(place).collect();
                 let distance = |point: &Vec<f32>| squared_distance(slice, point);
                 let distances: Vec<_> =

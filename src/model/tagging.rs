@@ -145,11 +145,6 @@ impl Tagger {
         self.attributes[k].multi
     }
 
-    /// Whether the model can tell images without a value of attribute k from images with one.
-    pub fn detects_absence(&self, k: usize) -> bool {
-        self.tagging.attributes[k].presence.is_some()
-    }
-
     /// `[C]`: the probability of each category.
     pub fn category(&self, e: EmbeddingRef<'_>) -> Vec<f64> {
         softmax(&self.category_distances(e), self.tagging.category_temperature)
@@ -206,12 +201,15 @@ mod tests {
     use crate::space::Embedding;
 
     fn tagger(presence: Option<PresenceModel>, absent: Option<Vec<f32>>) -> Tagger {
-        let calibration = TagCalibration { temperature: 2.0, presence };
+        let calibration = TagCalibration { temperature: 2.0, presence, shown: None };
         Tagger {
             tagging: TaggingConfig {
                 unit: false,
                 radii: vec![2.0, 1.0],
-                attributes: vec![calibration, TagCalibration { temperature: 1.0, presence: None }],
+                attributes: vec![
+                    calibration,
+                    TagCalibration { temperature: 1.0, presence: None, shown: None },
+                ],
                 category_temperature: 0.5,
                 held_out_images: 10,
             },
@@ -220,8 +218,9 @@ mod tests {
                     values: vec![2.0, 0.0, 0.0, 2.0, 9.0, 9.0],
                     known: vec![true, true, false],
                     absent,
+                    multi: false,
                 },
-                AttributeProxies { values: vec![0.0, 1.0], known: vec![true], absent: None },
+                AttributeProxies { values: vec![0.0, 1.0], known: vec![true], absent: None, multi: false },
             ],
             categories: vec![2.0, 0.0, 0.0, 1.0, 0.0, 2.0, 0.0, 1.0],
             category_known: vec![true, true],
@@ -237,10 +236,10 @@ mod tests {
         // Scaled to radius 2 the first subspace is (2, 0): at distance 0 from the first value and 8 from the second; the third is
         // not known.
         let e = embedding();
-        let p = tagger(None, None).attribute(e.as_ref(), 0);
+        let p = tagger(None, None).attribute(e.as_ref(), 0).values;
         let second = (-4.0f64).exp() / (1.0 + (-4.0f64).exp());
         assert!((p[0] - (1.0 - second)).abs() < 1e-12 && (p[1] - second).abs() < 1e-12 && p[2] == 0.0);
-        assert_eq!(tagger(None, None).attribute(e.as_ref(), 1), [1.0]);
+        assert_eq!(tagger(None, None).attribute(e.as_ref(), 1).values, [1.0]);
         let p = tagger(None, None).category(e.as_ref());
         let second = (-16.0f64).exp() / (1.0 + (-16.0f64).exp());
         assert!((p[1] - second).abs() < 1e-15, "{p:?}");
@@ -253,9 +252,36 @@ mod tests {
         // The score is ln(1 + e^-4); the absent proxy at (0, 0) is at squared distance 4, which adds 4 / 2.
         let score = (-4.0f64).exp().ln_1p();
         let expected = |score: f64| 1.0 / (1.0 + (0.25 - 1.5 * score).exp());
-        assert!((without.iter().sum::<f64>() - expected(score)).abs() < 1e-12);
+        assert!((without.values.iter().sum::<f64>() - expected(score)).abs() < 1e-12);
+        assert!((without.none.unwrap() - (1.0 - expected(score))).abs() < 1e-12);
         let with = tagger(presence, Some(vec![0.0, 0.0])).attribute(embedding().as_ref(), 0);
-        assert!((with.iter().sum::<f64>() - expected(score + 2.0)).abs() < 1e-12);
+        assert!((with.values.iter().sum::<f64>() - expected(score + 2.0)).abs() < 1e-12);
+    }
+
+    #[test]
+    fn several_values_do_not_compete() {
+        // At the same distance from both known values: each has half of the softmax.
+        let e = Embedding::from_raw(Layout::new(2, 2, 0).unwrap(), &[1.0, 1.0, 0.0, 3.0]).unwrap();
+        let mut tagger = tagger(None, None);
+        tagger.attributes[0].multi = true;
+        let p = tagger.attribute(e.as_ref(), 0).values;
+        assert!((p[0] - 1.0).abs() < 1e-9 && (p[1] - 1.0).abs() < 1e-9 && p[2] == 0.0, "{p:?}");
+        // Held-out images said that log-odds of 0 mean a probability of σ(1.5), and that an image has a value with probability σ(-1).
+        tagger.tagging.attributes[0].shown = Some(PresenceModel { slope: 0.5, offset: 1.5 });
+        tagger.tagging.attributes[0].presence = Some(PresenceModel { slope: 0.0, offset: -1.0 });
+        let (shown, present) = (1.0 / (1.0 + (-1.5f64).exp()), 1.0 / (1.0 + 1f64.exp()));
+        let found = tagger.attribute(e.as_ref(), 0);
+        assert!((found.values[0] - shown * present).abs() < 1e-6 && found.values[2] == 0.0, "{found:?}");
+        assert!((found.none.unwrap() - (1.0 - present)).abs() < 1e-12);
+    }
+
+    #[test]
+    fn without_calibration_a_sure_value_is_shown_alone() {
+        let p = shown_probabilities(&[0.98, 0.01, 0.01, 0.0], None);
+        assert!(p[0] == 1.0 && p[1] < 0.02 && p[3] == 0.0, "{p:?}");
+        let p = shown_probabilities(&[1.0 / 3.0, 1.0 / 3.0, 1.0 / 3.0, 0.0], None);
+        assert!(p[..3].iter().all(|p| (p - 1.0).abs() < 1e-12), "{p:?}");
+        assert_eq!(log_odds(1.0), MAX_LOG_ODDS);
     }
 
     #[test]

@@ -63,10 +63,9 @@ impl TaggingConfig {
             && self.attributes.len() == attributes
             && self.radii.iter().all(|r| positive(f64::from(*r)))
             && positive(self.category_temperature)
-            && self
-                .attributes
-                .iter()
-                .all(|c| positive(c.temperature) && [&c.presence, &c.shown].into_iter().flatten().all(presence));
+            && self.attributes.iter().all(|c| {
+                positive(c.temperature) && [&c.presence, &c.shown].into_iter().flatten().all(presence)
+            });
         if valid {
             return Ok(());
         }

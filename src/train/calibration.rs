@@ -119,10 +119,7 @@ pub fn calibrate(tagging: &mut TaggingConfig, manifest: &Manifest, folds: &[Cali
 }
 
 /// The distances with the right values that can be predicted: a value that no training image showed cannot. `None` if there are none.
-fn labelled(
-    distances: Vec<Option<f64>>,
-    right: impl IntoIterator<Item = u32>,
-) -> Option<LabelledDistances> {
+fn labelled(distances: Vec<Option<f64>>, right: impl IntoIterator<Item = u32>) -> Option<LabelledDistances> {
     let is_known = |&value: &usize| distances.get(value).is_some_and(Option::is_some);
     let right: Vec<usize> = right.into_iter().map(|value| value as usize).filter(is_known).collect();
     (!right.is_empty()).then_some((distances, right))

@@ -87,30 +87,31 @@ fn named(names: &[String], counts: &[usize]) -> Vec<VocabularyEntry> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::manifest::{AttributeEntry, ImageEntry};
+    use crate::data::manifest::{AttributeEntry, ImageEntry, ValueSet};
 
     #[test]
     fn a_query_is_the_mean_of_the_training_images_that_show_it() {
-        let image = |split, category, value| ImageEntry {
+        let image = |split, category, values: &[u32]| ImageEntry {
             path: String::new(),
             instance: 0,
             category,
             split,
             crop: None,
-            values: vec![value],
+            values: vec![values.iter().copied().collect::<ValueSet>()],
             mirror: true,
         };
         let manifest = Manifest {
             root: "".into(),
             images: vec![
-                image(Split::Train, 1, Some(0)),
-                image(Split::Gallery, 1, Some(0)),
-                image(Split::Train, 1, None),
-                image(Split::Train, 1, Some(0)),
+                image(Split::Train, 1, &[0]),
+                image(Split::Gallery, 1, &[0]),
+                image(Split::Train, 1, &[]),
+                image(Split::Train, 1, &[0]),
             ],
             attributes: vec![AttributeEntry {
                 name: "size".into(),
                 ordered: true,
+                multi: false,
                 values: vec!["s".into(), "m".into()],
             }],
             instances: vec!["i".into()],
@@ -127,5 +128,11 @@ mod tests {
         assert_eq!(q.vocabulary[0].values[0], VocabularyEntry { name: "s".into(), images: 2 });
         assert_eq!(q.vocabulary[0].values[1].images, 0);
         assert_eq!(q.category_vocabulary[1], VocabularyEntry { name: "y".into(), images: 3 });
+        // An image that shows both counts for both.
+        let mut manifest = manifest;
+        manifest.images[2].values = vec![[0, 1].into_iter().collect()];
+        let q = MeanQueries::new(&manifest, &TaskLayout::cooperative(1, 2), &embeddings);
+        assert_eq!(q.attributes, [vec![1.0 / 3.0, 0.0, 0.0, -1.0]]);
+        assert_eq!(q.vocabulary[0].values.iter().map(|v| v.images).collect::<Vec<_>>(), [3, 1]);
     }
 }

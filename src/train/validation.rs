@@ -112,6 +112,7 @@ fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::fixture::value_sets;
 
     /// Embeddings with two subspaces of two dimensions, each given by its angle.
     fn embeddings(angles: &[[f64; 2]]) -> Tensor {
@@ -125,12 +126,9 @@ mod tests {
             first: 0,
             instances: vec![0, 0, 1, 2],
             categories: vec![0, 0, 0, 1],
-            values: vec![
-                vec![Some(0), None],
-                vec![Some(0), Some(1)],
-                vec![Some(0), Some(1)],
-                vec![Some(1), Some(0)],
-            ],
+            values: [[Some(0), None], [Some(0), Some(1)], [Some(0), Some(1)], [Some(1), Some(0)]]
+                .map(value_sets)
+                .into(),
         };
         let x = embeddings(&[[0.0, 0.0], [0.1, 0.1], [0.9, 0.3], [0.5, 2.0]]);
         // Instances: 0 and 1 find each other; 2 and 3 are alone. 1.

@@ -188,7 +188,8 @@ pub fn attributes_json(attributes: &[BuiltAttribute], edges: &BTreeMap<&str, Vec
     let indent = serde_json::ser::PrettyFormatter::with_indent(b" ");
     let mut json = serde_json::Serializer::with_formatter(&mut out, indent);
     let entries = attributes.iter().map(|a| {
-        let (multi, edges, mirror) = (a.multi.then_some(true), edges.get(a.name), (!a.mirror).then_some(false));
+        let (multi, edges, mirror) =
+            (a.multi.then_some(true), edges.get(a.name), (!a.mirror).then_some(false));
         (a.name, Entry { ordered: a.ordered, multi, values: a.values, source: a.source, edges, mirror })
     });
     serde::Serializer::collect_map(&mut json, entries)

@@ -27,7 +27,8 @@ pub fn report(rows: &[BuiltRow], attributes: &[BuiltAttribute]) -> String {
 
 /// How many images and instances have each value of attribute number `i`, and which values occur only in train or only in test.
 fn describe_values(rows: &[BuiltRow], attribute: &BuiltAttribute, i: usize) -> String {
-    let labelled: Vec<(&BuiltRow, &'static str)> = rows.iter().filter_map(|r| Some((r, r.values[i]?))).collect();
+    let labelled: Vec<(&BuiltRow, &'static str)> =
+        rows.iter().filter_map(|r| Some((r, r.values[i]?))).collect();
     let per_value = attribute.values.iter().filter_map(|value| {
         let shows = |(_, field): &&(&BuiltRow, &'static str)| attribute.values_of(field).any(|v| v == *value);
         let with: Vec<&BuiltRow> = labelled.iter().filter(shows).map(|(r, _)| *r).collect();

@@ -60,6 +60,9 @@ mod tests {
     fn several_colours_are_all_colours_but_multi() {
         let attributes = with_several_colours();
         let named: Vec<&str> = Colour::WORDS.iter().copied().filter(|w| *w != Colour::Multi.word()).collect();
-        assert_eq!((attributes[COLOUR].name, attributes[COLOUR].values), (ATTRIBUTES[COLOUR].name, &named[..]));
+        assert_eq!(
+            (attributes[COLOUR].name, attributes[COLOUR].values),
+            (ATTRIBUTES[COLOUR].name, &named[..])
+        );
     }
 }

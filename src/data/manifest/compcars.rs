@@ -172,7 +172,11 @@ fn declare_attributes(models: &HashMap<String, Vec<String>>, names: &CompCarsNam
     let numbers = |k: usize| {
         let sorted: BTreeMap<u32, String> =
             occurring(k).filter_map(|v| Some((v.parse().ok()?, v.clone()))).collect();
-        DeclaredAttribute { ordered: true, values: Some(sorted.into_values().collect()), ..Default::default() }
+        DeclaredAttribute {
+            ordered: true,
+            values: Some(sorted.into_values().collect()),
+            ..Default::default()
+        }
     };
     let position =
         |kind: &String| names.kinds.iter().position(|k| k == kind).ok_or_else(|| kind.parse::<u32>().ok());

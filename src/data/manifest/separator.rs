@@ -48,12 +48,13 @@ impl<'a> Separator<'a> {
     /// A predicate for the field, for people.
     pub fn check(self, values: &[&str], attribute: &str) -> std::result::Result<(), String> {
         if values.contains(&"") {
-            return Err(format!("has an empty value of \"{attribute}\" (values are separated by \"{self}\")"));
+            return Err(format!(
+                "has an empty value of \"{attribute}\" (values are separated by \"{self}\")"
+            ));
         }
         let repeated = values.iter().enumerate().find(|(i, value)| values[..*i].contains(value));
-        repeated.map_or(Ok(()), |(_, value)| {
-            Err(format!("has the value \"{value}\" of \"{attribute}\" twice"))
-        })
+        repeated
+            .map_or(Ok(()), |(_, value)| Err(format!("has the value \"{value}\" of \"{attribute}\" twice")))
     }
 }
 

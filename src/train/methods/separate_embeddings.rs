@@ -101,7 +101,9 @@ impl<'a> SeparateEmbeddings<'a> {
         let attribute_weight = w.attribute / set.attributes.len() as f64;
         let attributes = set.attributes.iter().enumerate();
         attributes
-            .map(|(k, a)| (format!("attribute:{}", a.name), attribute_weight, of(&|i| set.values[i][k].clone())))
+            .map(|(k, a)| {
+                (format!("attribute:{}", a.name), attribute_weight, of(&|i| set.values[i][k].clone()))
+            })
             .chain([
                 ("instance".into(), w.instance, of(&|i| Some(set.instances[i]).into())),
                 ("category".into(), w.category, of(&|i| Some(set.categories[i]).into())),
