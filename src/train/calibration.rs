@@ -244,6 +244,32 @@ mod tests {
     }
 
     #[test]
+    fn values_that_share_the_softmax_are_told_from_those_that_are_not_shown() {
+        // Half of the images show one of four values, the others two, as near to one as to the other.
+        let distances =
+            |shown: &[usize]| (0..4).map(|v| Some(if shown.contains(&v) { 0.0 } else { 6.0 })).collect();
+        let shown = (0..200).map(|i| if i % 2 == 0 { vec![i % 4] } else { vec![i % 4, (i + 1) % 4] });
+        let samples: Vec<LabelledDistances> = shown.map(|shown| (distances(&shown), shown)).collect();
+        let temperature = fit_temperature(&samples);
+        let model = fit_presence(&value_scores(&samples, temperature)).unwrap();
+        for (distances, shown) in &samples[..2] {
+            for (value, p) in softmax(distances, temperature).into_iter().enumerate() {
+                let p = model.probability(log_odds(p));
+                assert_eq!(p > 0.9, shown.contains(&value), "{value} {p}");
+                assert!(p > 0.9 || p < 0.1, "{value} {p}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_value_that_training_has_not_seen_is_no_right_answer() {
+        let known = vec![Some(1.0), None, Some(2.0)];
+        assert_eq!(labelled(known.clone(), [0, 1]), Some((known.clone(), vec![0])));
+        assert_eq!(labelled(known.clone(), [1]), None);
+        assert_eq!(labelled(known, []), None);
+    }
+
+    #[test]
     fn presence_is_not_fitted_to_few_images_or_to_a_useless_score() {
         let scores = |n: usize, x: fn(usize) -> f64| (0..n).map(|i| (x(i), i % 2 == 0)).collect::<Vec<_>>();
         assert_eq!(fit_presence(&scores(8, |i| i as f64)), None);

@@ -80,7 +80,7 @@ impl From<Option<u32>> for ValueSet {
 
 impl PartialEq<Option<u32>> for ValueSet {
     fn eq(&self, other: &Option<u32>) -> bool {
-        *self == Self::from(*other)
+        self.as_slice() == other.as_slice()
     }
 }
 
