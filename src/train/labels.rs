@@ -3,6 +3,18 @@
 use crate::data::manifest::ValueSet;
 use crate::error::Result;
 use candle_core::Tensor;
+use serde::{Deserialize, Serialize};
+
+/// The label of an image that shows several values of an attribute, in the attribute's loss (Eq. 2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum MultiLabels {
+    /// All its values, each with the same share
+    #[default]
+    Uniform,
+    /// One of them at a time, drawn anew in each step
+    Sampled,
+}
 
 /// The labels of a batch.
 #[derive(Debug, Clone)]

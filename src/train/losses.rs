@@ -20,7 +20,7 @@
 //! `[batch, proxies, N]`.
 
 use super::geometry::{unit_rows, Geometry};
-use super::labels::AttributeLabels;
+use super::labels::{AttributeLabels, MultiLabels};
 use super::training_set::AttributeShape;
 use crate::error::{Error, Result};
 use candle_core::{Device, Tensor};
@@ -55,17 +55,6 @@ pub struct LossWeights {
     /// Beyond the paper: the labels in Eq. 2 of images that show several values of an attribute.
     #[serde(default, skip_serializing_if = "is_default")]
     pub multi_labels: MultiLabels,
-}
-
-/// The label of an image that shows several values of an attribute, in the attribute's loss (Eq. 2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum MultiLabels {
-    /// All its values, each with the same share
-    #[default]
-    Uniform,
-    /// One of them at a time, drawn anew in each step
-    Sampled,
 }
 
 /// The labels of ordered attributes in their loss (Eq. 2).

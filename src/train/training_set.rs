@@ -1,7 +1,6 @@
 //! The labels of the training images, in the form that the losses need.
 
-use super::labels::{AttributeLabels, BatchLabels};
-use super::losses::MultiLabels;
+use super::labels::{AttributeLabels, BatchLabels, MultiLabels};
 use crate::data::manifest::{AttributeEntry, Manifest, Split, ValueSet};
 use crate::error::{Error, Kind, Result};
 use candle_core::Tensor;

@@ -4,7 +4,7 @@ use super::{backbone, options, trained};
 use crate::commands::train::run;
 use crate::data::fixture::draw;
 use crate::model::Model;
-use crate::train::losses::MultiLabels;
+use crate::train::labels::MultiLabels;
 use crate::train::method_kind::MethodKind;
 use clap::ValueEnum;
 use std::path::Path;

@@ -2,7 +2,8 @@
 
 use super::{Schedule, Settings};
 use crate::model::FeatureSet;
-use crate::train::losses::{LossWeights, MultiLabels, OrdinalLabels};
+use crate::train::labels::MultiLabels;
+use crate::train::losses::{LossWeights, OrdinalLabels};
 use crate::train::method_kind::MethodKind;
 use crate::train::optimizer::OptimizerKind;
 

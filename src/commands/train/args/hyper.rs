@@ -2,7 +2,8 @@
 
 use super::StageOption;
 use crate::model::FeatureSet;
-use crate::train::losses::{MultiLabels, OrdinalLabels};
+use crate::train::labels::MultiLabels;
+use crate::train::losses::OrdinalLabels;
 use crate::train::method_kind::MethodKind;
 use crate::train::optimizer::OptimizerKind;
 use crate::train::settings::{Preset, Schedule, StagePart};
