@@ -586,6 +586,8 @@ COMMENT ON FUNCTION coop_predict(coopvec, text) IS
     'the values of an attribute with the probability that an embedding shows them, likeliest first; the null value stands for none of them';
 COMMENT ON FUNCTION coop_predict_category(coopvec) IS
     'the categories with the probability that an embedding belongs to them, likeliest first';
+COMMENT ON FUNCTION coop_tags(coopvec) IS
+    'the likeliest value of each attribute and the likeliest category: {"attributes": {name: {"value", "probability"}}, "category": {"value", "probability"}}; with a list "values" for attributes of which an image may show several';
 
 -- current/embed.sql
 

@@ -15,4 +15,4 @@ COMMENT ON FUNCTION coop_predict_category(coopvec) IS
 CREATE FUNCTION coop_tags(embedding coopvec) RETURNS jsonb
     AS 'MODULE_PATHNAME', 'coop_tags_wrapper' LANGUAGE C STABLE STRICT PARALLEL SAFE COST 1000;
 COMMENT ON FUNCTION coop_tags(coopvec) IS
-    'the likeliest value of each attribute and the likeliest category: {"attributes": {name: {"value", "probability"}}, "category": {"value", "probability"}}';
+    'the likeliest value of each attribute and the likeliest category: {"attributes": {name: {"value", "probability"}}, "category": {"value", "probability"}}; with a list "values" for attributes of which an image may show several';

@@ -32,7 +32,8 @@ pub fn corrupted(manifest: &Manifest, corruption: Corruption, share: f64, seed: 
     let labelled_attributes = |of: &[usize]| -> Vec<usize> {
         let attributes = of.iter().flat_map(|&i| {
             let values = manifest.images[i].values.iter().enumerate();
-            values.filter_map(|(k, v)| (v.is_some() && manifest.attributes[k].values.len() > 1).then_some(k))
+            values
+                .filter_map(|(k, v)| (!v.is_empty() && manifest.attributes[k].values.len() > 1).then_some(k))
         });
         attributes.collect::<BTreeSet<_>>().into_iter().collect()
     };
@@ -53,7 +54,8 @@ pub fn corrupted(manifest: &Manifest, corruption: Corruption, share: f64, seed: 
         };
         for &i in of {
             let value = &mut corrupted.images[i].values[k];
-            *value = value.and_then(|v| Some((v + shift?) % values));
+            *value =
+                shift.map(|shift| value.iter().map(|v| (v + shift) % values).collect()).unwrap_or_default();
         }
     }
     corrupted
@@ -70,8 +72,8 @@ mod tests {
         for (b, a) in before.images.iter().zip(&after.images) {
             for k in 0..3 {
                 if b.values[k] != a.values[k] {
-                    assert!(b.split == Split::Train && b.values[k].is_some() && k != 1);
-                    of.entry(b.instance).or_default().insert((k, a.values[k].is_none()));
+                    assert!(b.split == Split::Train && !b.values[k].is_empty() && k != 1);
+                    of.entry(b.instance).or_default().insert((k, a.values[k].is_empty()));
                 }
             }
         }
@@ -89,5 +91,17 @@ mod tests {
         assert_eq!(corrupted(&m, Corruption::Both, 0.4, 1), corrupted(&m, Corruption::Both, 0.4, 1));
         assert_ne!(corrupted(&m, Corruption::Both, 0.4, 1), corrupted(&m, Corruption::Both, 0.4, 2));
         assert_eq!(corrupted(&m, Corruption::Swap, 0.0, 1), m);
+    }
+    #[test]
+    fn each_of_several_values_moves_on_by_the_same_number() {
+        let mut m = manifest();
+        m.images
+            .iter_mut()
+            .for_each(|i| i.values = vec![[0, 1].into_iter().collect(), None.into(), None.into()]);
+        let swapped = corrupted(&m, Corruption::Swap, 1.0, 1);
+        let train = swapped.images.iter().filter(|i| i.split == Split::Train);
+        assert!(train.clone().all(|i| [[1, 2], [0, 2]].iter().any(|v| i.values[0].as_slice() == v)));
+        let lost = corrupted(&m, Corruption::Absence, 1.0, 1);
+        assert!(lost.images.iter().all(|i| i.values[0].is_empty() == (i.split == Split::Train)));
     }
 }

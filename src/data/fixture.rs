@@ -1,6 +1,6 @@
 //! Small labelled data sets for tests.
 
-use super::manifest::{AttributeEntry, ImageEntry, Manifest, Split};
+use super::manifest::{AttributeEntry, ImageEntry, Manifest, Split, ValueSet};
 use image::{Rgb, RgbImage};
 use std::path::Path;
 
@@ -46,12 +46,18 @@ pub(crate) fn draw(folder: &Path) {
     std::fs::write(folder.join("attributes.json"), json).unwrap();
 }
 
+/// At most one value of each attribute.
+pub(crate) fn value_sets<const K: usize>(values: [Option<u32>; K]) -> Vec<ValueSet> {
+    values.map(ValueSet::from).into()
+}
+
 /// 50 instances of two training images and one gallery image, with one of three colours, the only size, and for some instances one of
 /// two prints.
 pub(crate) fn manifest() -> Manifest {
     let attribute = |name: &str, values: usize| AttributeEntry {
         name: name.into(),
         ordered: false,
+        multi: false,
         values: (0..values).map(|v| v.to_string()).collect(),
     };
     let image = |i: u32, split| ImageEntry {
@@ -60,7 +66,7 @@ pub(crate) fn manifest() -> Manifest {
         category: 0,
         split,
         crop: None,
-        values: vec![Some(i / 3 % 3), Some(0), (i % 6 < 3).then_some(i / 3 % 4 / 2)],
+        values: value_sets([Some(i / 3 % 3), Some(0), (i % 6 < 3).then_some(i / 3 % 4 / 2)]),
         mirror: true,
     };
     Manifest {

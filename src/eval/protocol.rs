@@ -98,19 +98,19 @@ impl TestImages<'_> {
                 groups.push(AttributeResult::skipped(attribute, skipped));
                 continue;
             };
-            let shown = |image: usize| self.manifest.images[image].values[column];
+            let shown = |image: usize| &self.manifest.images[image].values[column];
             let ranked: Vec<(usize, &Embedding)> = match absent {
                 Absent::Negative => self.gallery.clone(),
                 Absent::Exclude => {
-                    self.gallery.iter().copied().filter(|(i, _)| shown(*i).is_some()).collect()
+                    self.gallery.iter().copied().filter(|(i, _)| !shown(*i).is_empty()).collect()
                 }
             };
             let values = &self.manifest.attributes[column].values;
             let scores = score_queries(attribute, &ranked, |name| {
                 let value = values.iter().position(|v| v == name)? as u32;
-                Some(move |image: usize| shown(image) == Some(value))
+                Some(move |image: usize| shown(image).contains(value))
             })?;
-            let labelled = self.gallery.iter().filter(|(i, _)| shown(*i).is_some()).count();
+            let labelled = self.gallery.iter().filter(|(i, _)| !shown(*i).is_empty()).count();
             groups.push(AttributeResult::new(attribute.name.clone(), labelled, scores));
         }
         Ok(RankedResult::new(groups, absent))

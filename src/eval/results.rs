@@ -4,6 +4,7 @@ use super::metrics::mean;
 use super::stored_queries::NamedQueries;
 use super::tag_accuracy::TagAccuracy;
 use super::value_prediction::{Averages, PredictBy, PredictionResult};
+use crate::model::SHOWN_FROM;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -165,17 +166,26 @@ impl EvaluationResults {
             "attribute_map_by_attribute": per_attribute,
             "category_map": self.categories.mean_average_precision,
             "categories_scored": self.categories.scored,
-            "tags": self.tags.iter().map(|t| serde_json::json!({
-                "name": t.name,
-                "labelled": t.labelled,
-                "absent": t.absent,
-                "accuracy": t.accuracy,
-                "accuracy_of_nearest_mean": t.accuracy_of_nearest_mean,
-                "presence_accuracy": t.presence_accuracy,
-                "expected_calibration_error": t.expected_calibration_error,
-            })).collect::<Vec<_>>(),
+            "tags": self.tags.iter().map(tag_summary).collect::<Vec<_>>(),
         })
     }
+}
+
+/// The figures of one attribute's tags that are stored in a model's config.
+fn tag_summary(t: &TagAccuracy) -> serde_json::Value {
+    let mut summary = serde_json::json!({
+        "name": t.name,
+        "labelled": t.labelled,
+        "absent": t.absent,
+        "accuracy": t.accuracy,
+        "accuracy_of_nearest_mean": t.accuracy_of_nearest_mean,
+        "presence_accuracy": t.presence_accuracy,
+        "expected_calibration_error": t.expected_calibration_error,
+    });
+    if let (Some(several), Some(figures)) = (t.several, summary.as_object_mut()) {
+        figures.insert("several".into(), serde_json::json!(several));
+    }
+    summary
 }
 
 /// A fraction as percent with one decimal; "-" if there is none.
@@ -243,6 +253,14 @@ impl EvaluationResults {
                 [t.accuracy, t.accuracy_of_nearest_mean, t.presence_accuracy, t.expected_calibration_error];
             let figures = figures.map(|x| format!(" {:>12}", percent(x))).concat();
             writeln!(f, "  {:<18}{figures} {:>12} {:>12}", t.name, t.labelled, t.absent)?;
+        }
+        for (t, several) in self.tags.iter().filter_map(|t| Some((t, t.several?))) {
+            let (precision, recall) = (percent(several.precision), percent(several.recall));
+            writeln!(
+                f,
+                "  several tags of {}, from a probability of {SHOWN_FROM} on: precision {precision}, recall {recall}",
+                t.name
+            )?;
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use super::metrics::mean;
 use crate::data::manifest::Manifest;
 use crate::error::Result;
-use crate::model::{Model, Proxies, Tagger};
+use crate::model::{Model, Proxies, Tagger, ValueProbabilities, SHOWN_FROM};
 use crate::space::{Embedding, EmbeddingRef};
 use serde::Serialize;
 
@@ -28,8 +28,20 @@ pub struct TagAccuracy {
     /// The expected calibration error: the mean difference, over bins of probability, between the probability of the likeliest answer and
     /// the fraction of right answers. "No value" is an answer if the model can tell; otherwise only labelled images count.
     pub expected_calibration_error: Option<f64>,
+    /// Of an attribute with several values: how many of its tags are right.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub several: Option<SeveralTags>,
     /// The bins of the expected calibration error.
     pub bins: Vec<Bin>,
+}
+
+/// The tags of an attribute whose images may show several values: all values with at least the probability [`SHOWN_FROM`].
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct SeveralTags {
+    /// The fraction of tags whose value the image shows.
+    pub precision: Option<f64>,
+    /// The fraction of the values that images show which are among their tags.
+    pub recall: Option<f64>,
 }
 
 /// The answers with about the same probability.
@@ -69,11 +81,13 @@ pub fn tag_accuracy(
             .map(|name| attribute.values.iter().position(|v| v.name == *name && v.images > 0))
             .collect();
         let queries = model.prototypes().attribute_queries(k);
-        let mut tally = AnswerTally::new(attribute.name.clone(), tagger.detects_absence(k));
+        let mut tally = AnswerTally::new(attribute.name.clone(), tagger.is_multi(k));
         for (image, e) in images {
-            let label = manifest.images[*image].values[column].map(|v| value_of_label[v as usize]);
+            let labels = &manifest.images[*image].values[column];
+            let shown: Vec<usize> = labels.iter().filter_map(|v| value_of_label[v as usize]).collect();
             let slice = &e.as_ref().to_f32()[model.layout().range(k)];
-            tally.add(label, &tagger.attribute(e.as_ref(), k), nearest(slice, queries));
+            let shown = (!labels.is_empty()).then_some(&shown[..]);
+            tally.add(shown, &tagger.attribute(e.as_ref(), k), nearest(slice, queries));
         }
         reports.push(tally.finish());
     }
@@ -82,9 +96,11 @@ pub fn tag_accuracy(
         .collect();
     let mut tally = AnswerTally::new("category".into(), false);
     for (image, e) in images {
-        let label = Some(category_of_label[manifest.images[*image].category as usize]);
+        let label = category_of_label[manifest.images[*image].category as usize];
         let e: EmbeddingRef<'_> = e.as_ref();
-        tally.add(label, &tagger.category(e), nearest(&e.to_f32(), model.prototypes().category_queries()));
+        let probabilities = ValueProbabilities { values: tagger.category(e), none: None };
+        let mean = nearest(&e.to_f32(), model.prototypes().category_queries());
+        tally.add(Some(label.as_slice()), &probabilities, mean);
     }
     reports.push(tally.finish());
     Ok(reports)
@@ -98,10 +114,32 @@ fn nearest(point: &[f32], queries: &[Option<Vec<f32>>]) -> Option<usize> {
     known.min_by(|a, b| a.1.total_cmp(&b.1)).map(|(i, _)| i)
 }
 
+/// Counts the tags of an attribute with several values.
+#[derive(Default)]
+struct SeveralTally {
+    tags: usize,
+    shown: usize,
+    right: usize,
+}
+
+impl SeveralTally {
+    fn add(&mut self, shown: &[usize], probabilities: &[f64]) {
+        let tags = || (0..probabilities.len()).filter(|&v| probabilities[v] >= SHOWN_FROM);
+        self.tags += tags().count();
+        self.shown += shown.len();
+        self.right += tags().filter(|value| shown.contains(value)).count();
+    }
+
+    fn finish(&self) -> SeveralTags {
+        let share = |of: usize| (of > 0).then(|| self.right as f64 / of as f64);
+        SeveralTags { precision: share(self.tags), recall: share(self.shown) }
+    }
+}
+
 /// Counts right answers.
 struct AnswerTally {
     name: String,
-    detects_absence: bool,
+    several: Option<SeveralTally>,
     absent: usize,
     right: Vec<bool>,
     right_mean: Vec<bool>,
@@ -110,10 +148,10 @@ struct AnswerTally {
 }
 
 impl AnswerTally {
-    fn new(name: String, detects_absence: bool) -> Self {
+    fn new(name: String, is_multi: bool) -> Self {
         Self {
             name,
-            detects_absence,
+            several: is_multi.then(SeveralTally::default),
             absent: 0,
             right: Vec::new(),
             right_mean: Vec::new(),
@@ -122,31 +160,33 @@ impl AnswerTally {
         }
     }
 
-    /// Counts one image. `label` is `None` if it has no value, and `Some(None)` if its value does not occur in training, so that the image does
-    /// not count.
-    fn add(&mut self, label: Option<Option<usize>>, probabilities: &[f64], mean: Option<usize>) {
-        if label == Some(None) {
+    /// Counts one image. `shown` are its values: `None` if it has no value, and empty if its values do not occur in training, so that the
+    /// image does not count.
+    fn add(&mut self, shown: Option<&[usize]>, probabilities: &ValueProbabilities, mean: Option<usize>) {
+        if shown.is_some_and(<[usize]>::is_empty) {
             return;
         }
-        let label = label.flatten();
         let (mut best, mut most) = (None, 0.0);
-        for (value, &p) in probabilities.iter().enumerate() {
+        for (value, &p) in probabilities.values.iter().enumerate() {
             if p > most {
                 (best, most) = (Some(value), p);
             }
         }
-        if label.is_some() {
-            self.right.push(best == label);
-            self.right_mean.push(mean == label);
+        let is_shown = |value: Option<usize>| value.zip(shown).is_some_and(|(v, shown)| shown.contains(&v));
+        if shown.is_some() {
+            self.right.push(is_shown(best));
+            self.right_mean.push(is_shown(mean));
         } else {
             self.absent += 1;
         }
-        if self.detects_absence {
-            let none = (1.0 - probabilities.iter().sum::<f64>()).max(0.0);
-            self.right_presence.push((none < 0.5) == label.is_some());
-            self.answers.push(if none > most { (none, label.is_none()) } else { (most, best == label) });
-        } else if label.is_some() {
-            self.answers.push((most, best == label));
+        if let Some(several) = &mut self.several {
+            several.add(shown.unwrap_or_default(), &probabilities.values);
+        }
+        if let Some(none) = probabilities.none {
+            self.right_presence.push((none < 0.5) == shown.is_some());
+            self.answers.push(if none > most { (none, shown.is_none()) } else { (most, is_shown(best)) });
+        } else if shown.is_some() {
+            self.answers.push((most, is_shown(best)));
         }
     }
 
@@ -173,6 +213,7 @@ impl AnswerTally {
             accuracy_of_nearest_mean: share(&self.right_mean),
             presence_accuracy: share(&self.right_presence),
             expected_calibration_error: (total > 0.0).then_some(error),
+            several: self.several.map(|several| several.finish()),
             bins: bins.into_iter().filter(|b| b.answers > 0).collect(),
         }
     }
@@ -182,14 +223,36 @@ impl AnswerTally {
 mod tests {
     use super::*;
 
+    /// Two values: the first with this probability, the second with 0.05.
+    fn probabilities(first: f64, none: Option<f64>) -> ValueProbabilities {
+        ValueProbabilities { values: vec![first, 0.05], none }
+    }
+
+    #[test]
+    fn tags_of_several_values_are_counted_one_by_one() {
+        let mut tally = AnswerTally::new("colour".into(), true);
+        let mut add = |shown: Option<&[usize]>, values: [f64; 3]| {
+            let probabilities = ValueProbabilities { values: values.into(), none: Some(0.1) };
+            tally.add(shown, &probabilities, Some(1));
+        };
+        add(Some(&[0, 1]), [0.9, 0.7, 0.2]); // both found
+        add(Some(&[0, 2]), [0.3, 0.8, 0.6]); // one found, one missed, one wrong
+        add(None, [0.6, 0.2, 0.1]); // one wrong
+        add(Some(&[1]), [0.4, 0.45, 0.1]); // missed, but the likeliest
+        let report = tally.finish();
+        let several = report.several.unwrap();
+        assert_eq!((several.precision, several.recall), (Some(3.0 / 5.0), Some(3.0 / 5.0)));
+        assert_eq!((report.accuracy, report.accuracy_of_nearest_mean), (Some(2.0 / 3.0), Some(2.0 / 3.0)));
+    }
+
     #[test]
     fn the_calibration_error_by_hand() {
-        let mut tally = AnswerTally::new("size".into(), true);
+        let mut tally = AnswerTally::new("size".into(), false);
         // Right at .9 and wrong at .9: one bin, .9 against .5. Right about having no value at .75. A value that training has not seen does not count.
-        tally.add(Some(Some(0)), &[0.9, 0.05], Some(0));
-        tally.add(Some(Some(1)), &[0.9, 0.05], Some(1));
-        tally.add(None, &[0.2, 0.05], None);
-        tally.add(Some(None), &[0.9, 0.05], None);
+        tally.add(Some(&[0]), &probabilities(0.9, Some(0.05)), Some(0));
+        tally.add(Some(&[1]), &probabilities(0.9, Some(0.05)), Some(1));
+        tally.add(None, &probabilities(0.2, Some(0.75)), None);
+        tally.add(Some(&[]), &probabilities(0.9, Some(0.05)), None);
         let report = tally.finish();
         assert_eq!((report.labelled, report.absent), (2, 1));
         assert_eq!((report.accuracy, report.accuracy_of_nearest_mean), (Some(0.5), Some(1.0)));
@@ -202,8 +265,8 @@ mod tests {
     #[test]
     fn if_absence_is_not_detected_only_labelled_images_count() {
         let mut tally = AnswerTally::new("size".into(), false);
-        tally.add(None, &[0.6, 0.4], Some(0));
-        tally.add(Some(Some(0)), &[0.6, 0.4], Some(1));
+        tally.add(None, &probabilities(0.6, None), Some(0));
+        tally.add(Some(&[0]), &probabilities(0.6, None), Some(1));
         let report = tally.finish();
         assert_eq!((report.presence_accuracy, report.bins.len(), report.absent), (None, 1, 1));
         assert!((report.expected_calibration_error.unwrap() - 0.4).abs() < 1e-12);

@@ -88,7 +88,7 @@ pub struct PredictionResult {
     pub images: usize,
     /// Images with another value of the attribute; they do not count.
     pub unseen: usize,
-    /// The fraction of images whose nearest value is right.
+    /// The fraction of images whose nearest value is right, or one of several that are.
     pub accuracy: Averages,
     /// The mean of 1 / rank, for the rank of the right value among all values by distance.
     pub mean_reciprocal_rank: Averages,
@@ -97,7 +97,7 @@ pub struct PredictionResult {
     pub mean_absolute_error: Option<Averages>,
     /// The names of the values.
     pub values: Vec<String>,
-    /// `[right][predicted]`: numbers of images.
+    /// `[right][predicted]`: numbers of images, those with several values left out.
     pub confusion: Vec<Vec<usize>>,
 }
 
@@ -114,8 +114,10 @@ pub struct Averages {
 /// The prediction of one image's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Prediction {
-    /// The right value.
+    /// The right value; of several the nearest.
     pub right: usize,
+    /// Whether there are several.
+    pub several: bool,
     /// The nearest value.
     pub nearest: usize,
     /// The number of values that are nearer than the right one.
@@ -123,14 +125,15 @@ pub struct Prediction {
 }
 
 impl Prediction {
-    /// From the image's distance to each value, which is `None` for values that cannot be predicted. The result is `None` if the right
-    /// value is one of these. Of equal distances the first counts as nearer.
-    pub fn new(right: usize, distances: &[Option<f64>]) -> Option<Self> {
-        distances.get(right).copied().flatten()?;
+    /// From the values that are right and the image's distance to each value, which is `None` for values that cannot be predicted. The
+    /// result is `None` if no right value can be. Of equal distances the first counts as nearer.
+    pub fn new(right: &[usize], distances: &[Option<f64>]) -> Option<Self> {
         let known: Vec<usize> = (0..distances.len()).filter(|&v| distances[v].is_some()).collect();
         let distances: Vec<f64> = distances.iter().flatten().copied().collect();
-        let nearer = rank_of_first_hit(&distances, |i| known[i] == right)?;
-        Some(Self { right, nearest: known[*ranking(&distances).first()?], nearer })
+        let nearer = rank_of_first_hit(&distances, |i| right.contains(&known[i]))?;
+        let order = ranking(&distances);
+        let value = |rank: usize| order.get(rank).map(|&i| known[i]);
+        Some(Self { right: value(nearer)?, several: right.len() > 1, nearest: value(0)?, nearer })
     }
 }
 
@@ -144,7 +147,7 @@ impl PredictionResult {
         unseen: usize,
     ) -> Self {
         let mut confusion = vec![vec![0; values.len()]; values.len()];
-        predictions.iter().for_each(|p| confusion[p.right][p.nearest] += 1);
+        predictions.iter().filter(|p| !p.several).for_each(|p| confusion[p.right][p.nearest] += 1);
         let averages = |of: &dyn Fn(&Prediction) -> f64| Averages {
             micro: mean(predictions.iter().map(of)),
             macro_: mean(
@@ -190,13 +193,16 @@ pub fn predict(
         let predictions: Vec<Option<Prediction>> = images
             .par_iter()
             .zip(raw.par_chunks_exact(layout.dimensions()))
-            .filter_map(|(&image, row)| Some((manifest.images[image].values[column]?, &row[layout.range(k)])))
-            .map(|(value, slice)| {
-                let right = attribute.values.iter().position(|(name, _)| *name == names[value as usize])?;
+            .map(|(&image, row)| (&manifest.images[image].values[column], &row[layout.range(k)]))
+            .filter(|(shown, _)| !shown.is_empty())
+            .map(|(shown, slice)| {
+                let place =
+                    |value| attribute.values.iter().position(|(name, _)| *name == names[value as usize]);
+                let right: Vec<usize> = shown.iter().filter_map(place).collect();
                 let distance = |point: &Vec<f32>| squared_distance(slice, point);
                 let distances: Vec<_> =
                     attribute.values.iter().map(|(_, p)| p.as_ref().map(distance)).collect();
-                Prediction::new(right, &distances)
+                Prediction::new(&right, &distances)
             })
             .collect();
         let unseen = predictions.iter().filter(|p| p.is_none()).count();

@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 /// The newest format that this program reads. It writes the oldest format that can express a model
 /// ([`ModelConfig::needed_version`]), so that older versions can read what they understand.
-pub const FORMAT_VERSION: u32 = 4;
+pub const FORMAT_VERSION: u32 = 5;
 
 /// Everything about a trained model except its tensors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -74,6 +74,9 @@ pub struct Attribute {
     /// Whether its values have an order (Eq. 3 and 4).
     #[serde(default)]
     pub ordered: bool,
+    /// Whether an image may show several of its values; from format 5 on.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub multi: bool,
     /// The values; of an ordered attribute in their order.
     pub values: Vec<VocabularyEntry>,
 }
@@ -134,6 +137,9 @@ impl ModelConfig {
 
     /// The oldest format that can express this config. A reader that would silently ignore a part of it refuses it instead.
     pub fn needed_version(&self) -> u32 {
+        if self.attributes.iter().any(|a| a.multi) {
+            return 5;
+        }
         if self.architecture.feature_set == FeatureSet::Levels {
             return 4;
         }

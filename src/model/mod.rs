@@ -83,7 +83,7 @@ pub use onnx::{export_onnx, OnnxModel};
 pub use pixels::normalize_pixels;
 pub use prototypes::{Prototypes, Proxies};
 pub use standardize::standardized;
-pub use tagging::{softmax, Tagger};
+pub use tagging::{log_odds, softmax, Tagger, ValueProbabilities, SHOWN_FROM};
 pub use tagging_config::{PresenceModel, TagCalibration, TaggingConfig};
 pub use tensors::{write_tensors, Precision, TensorFile, Tensors};
 pub use trained_model::Model;

@@ -56,8 +56,12 @@ pub fn model(arch: Arch) -> (ModelConfig, Tensors) {
     let named = |names: &[(&str, usize)]| {
         names.iter().map(|(name, images)| VocabularyEntry { name: (*name).into(), images: *images }).collect()
     };
-    let attribute =
-        |name: &str, ordered, values| Attribute { name: name.into(), ordered, values: named(values) };
+    let attribute = |name: &str, ordered, values| Attribute {
+        name: name.into(),
+        ordered,
+        multi: false,
+        values: named(values),
+    };
     let features = arch.description().channels;
     let config = ModelConfig {
         format_version: 1,

@@ -3,12 +3,20 @@
 //!
 //! Stored embeddings have unit length in each subspace, but training pulled raw embeddings, of any length, towards the proxies.
 //! So each subspace of an embedding is first scaled to the mean length of raw embeddings there.
+//!
+//! Where images may show several values of an attribute, the values do not compete: each has the probability that the image shows it, and
+//! those from [`SHOWN_FROM`] on are its tags.
 
 use super::config::ModelConfig;
 use super::prototypes::Proxies;
-use super::tagging_config::{TagCalibration, TaggingConfig};
+use super::tagging_config::{PresenceModel, TagCalibration, TaggingConfig};
 use crate::error::{Error, Kind, Result};
 use crate::space::{normalize_subspaces, EmbeddingRef, Layout};
+
+/// A value of an attribute with several is a tag from this probability on.
+pub const SHOWN_FROM: f64 = 0.5;
+/// Log-odds are limited to this size, so that values which are out of the question do not decide how those in question are judged.
+const MAX_LOG_ODDS: f64 = 12.0;
 
 /// The proxies of one attribute.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,6 +27,17 @@ pub struct AttributeProxies {
     pub known: Vec<bool>,
     /// `[n]`: the proxy of images without a value, where the model learned one.
     pub absent: Option<Vec<f32>>,
+    /// Whether an image may show several values.
+    pub multi: bool,
+}
+
+/// What an embedding shows of one attribute.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ValueProbabilities {
+    /// `[V]`: the probability of each value. They sum to 1 less `none`, unless an image may show several.
+    pub values: Vec<f64>,
+    /// The probability of no value; `None` if the model cannot tell.
+    pub none: Option<f64>,
 }
 
 impl AttributeProxies {
@@ -81,7 +100,7 @@ impl Tagger {
         for ((a, values), absent) in config.attributes.iter().zip(proxies.attributes).zip(proxies.absent) {
             let (values, absent) = (scaled(values)?, absent.map(scaled).transpose()?);
             let known = a.values.iter().map(|v| v.images > 0).collect();
-            attributes.push(AttributeProxies { values, known, absent });
+            attributes.push(AttributeProxies { values, known, absent, multi: a.multi });
         }
         // Category proxies are means of instance proxies that already had this scale, so they keep their length. A row of zeros
         // is a category without instances.
@@ -108,21 +127,22 @@ impl Tagger {
         rows.map(|(row, &known)| known.then(|| squared(&point, row))).collect()
     }
 
-    /// `[V]`: the probability of each value of attribute k. The rest to 1 is the probability that the image has no value.
-    pub fn attribute(&self, e: EmbeddingRef<'_>, k: usize) -> Vec<f64> {
-        let TagCalibration { temperature, presence } = self.tagging.attributes[k];
+    /// The probabilities of the values of attribute k.
+    pub fn attribute(&self, e: EmbeddingRef<'_>, k: usize) -> ValueProbabilities {
+        let TagCalibration { temperature, presence, shown } = self.tagging.attributes[k];
         let (proxies, point) = (&self.attributes[k], self.point(e, k));
-        let present = presence.map_or(1.0, |p| {
-            1.0 / (1.0 + (-(p.slope * proxies.presence_score(&point, temperature) + p.offset)).exp())
-        });
-        let mut probabilities = softmax(&proxies.distances(&point), temperature);
-        probabilities.iter_mut().for_each(|p| *p *= present);
-        probabilities
+        let present = presence.map(|p| p.probability(proxies.presence_score(&point, temperature)));
+        let mut values = softmax(&proxies.distances(&point), temperature);
+        if proxies.multi {
+            values = shown_probabilities(&values, shown);
+        }
+        values.iter_mut().for_each(|p| *p *= present.unwrap_or(1.0));
+        ValueProbabilities { values, none: present.map(|present| 1.0 - present) }
     }
 
-    /// Whether the model can tell images without a value of attribute k from images with one.
-    pub fn detects_absence(&self, k: usize) -> bool {
-        self.tagging.attributes[k].presence.is_some()
+    /// Whether an image may show several values of attribute k.
+    pub fn is_multi(&self, k: usize) -> bool {
+        self.attributes[k].multi
     }
 
     /// `[C]`: the probability of each category.
@@ -135,6 +155,23 @@ impl Tagger {
         let radius = self.tagging.radii[k];
         e.values[e.layout.range(k)].iter().map(|v| radius * v.to_f32()).collect()
     }
+}
+
+/// The log-odds of a probability, within limits.
+pub fn log_odds(probability: f64) -> f64 {
+    (probability / (1.0 - probability)).ln().clamp(-MAX_LOG_ODDS, MAX_LOG_ODDS)
+}
+
+/// The probability that an image shows each value, from those of the softmax. Training gave m values of an image the probability 1/m each:
+/// without a calibration each is multiplied with the number of values that the softmax is spread over, the exponential of its entropy.
+fn shown_probabilities(softmax: &[f64], calibration: Option<PresenceModel>) -> Vec<f64> {
+    let entropy: f64 = softmax.iter().filter(|p| **p > 0.0).map(|p| -p * p.ln()).sum();
+    let shown = |&p: &f64| match calibration {
+        _ if p <= 0.0 => 0.0,
+        Some(model) => model.probability(log_odds(p)),
+        None => (p * entropy.exp()).min(1.0),
+    };
+    softmax.iter().map(shown).collect()
 }
 
 /// Squared Euclidean distance, in double precision.
@@ -164,12 +201,15 @@ mod tests {
     use crate::space::Embedding;
 
     fn tagger(presence: Option<PresenceModel>, absent: Option<Vec<f32>>) -> Tagger {
-        let calibration = TagCalibration { temperature: 2.0, presence };
+        let calibration = TagCalibration { temperature: 2.0, presence, shown: None };
         Tagger {
             tagging: TaggingConfig {
                 unit: false,
                 radii: vec![2.0, 1.0],
-                attributes: vec![calibration, TagCalibration { temperature: 1.0, presence: None }],
+                attributes: vec![
+                    calibration,
+                    TagCalibration { temperature: 1.0, presence: None, shown: None },
+                ],
                 category_temperature: 0.5,
                 held_out_images: 10,
             },
@@ -178,8 +218,9 @@ mod tests {
                     values: vec![2.0, 0.0, 0.0, 2.0, 9.0, 9.0],
                     known: vec![true, true, false],
                     absent,
+                    multi: false,
                 },
-                AttributeProxies { values: vec![0.0, 1.0], known: vec![true], absent: None },
+                AttributeProxies { values: vec![0.0, 1.0], known: vec![true], absent: None, multi: false },
             ],
             categories: vec![2.0, 0.0, 0.0, 1.0, 0.0, 2.0, 0.0, 1.0],
             category_known: vec![true, true],
@@ -195,10 +236,10 @@ mod tests {
         // Scaled to radius 2 the first subspace is (2, 0): at distance 0 from the first value and 8 from the second; the third is
         // not known.
         let e = embedding();
-        let p = tagger(None, None).attribute(e.as_ref(), 0);
+        let p = tagger(None, None).attribute(e.as_ref(), 0).values;
         let second = (-4.0f64).exp() / (1.0 + (-4.0f64).exp());
         assert!((p[0] - (1.0 - second)).abs() < 1e-12 && (p[1] - second).abs() < 1e-12 && p[2] == 0.0);
-        assert_eq!(tagger(None, None).attribute(e.as_ref(), 1), [1.0]);
+        assert_eq!(tagger(None, None).attribute(e.as_ref(), 1).values, [1.0]);
         let p = tagger(None, None).category(e.as_ref());
         let second = (-16.0f64).exp() / (1.0 + (-16.0f64).exp());
         assert!((p[1] - second).abs() < 1e-15, "{p:?}");
@@ -211,9 +252,36 @@ mod tests {
         // The score is ln(1 + e^-4); the absent proxy at (0, 0) is at squared distance 4, which adds 4 / 2.
         let score = (-4.0f64).exp().ln_1p();
         let expected = |score: f64| 1.0 / (1.0 + (0.25 - 1.5 * score).exp());
-        assert!((without.iter().sum::<f64>() - expected(score)).abs() < 1e-12);
+        assert!((without.values.iter().sum::<f64>() - expected(score)).abs() < 1e-12);
+        assert!((without.none.unwrap() - (1.0 - expected(score))).abs() < 1e-12);
         let with = tagger(presence, Some(vec![0.0, 0.0])).attribute(embedding().as_ref(), 0);
-        assert!((with.iter().sum::<f64>() - expected(score + 2.0)).abs() < 1e-12);
+        assert!((with.values.iter().sum::<f64>() - expected(score + 2.0)).abs() < 1e-12);
+    }
+
+    #[test]
+    fn several_values_do_not_compete() {
+        // At the same distance from both known values: each has half of the softmax.
+        let e = Embedding::from_raw(Layout::new(2, 2, 0).unwrap(), &[1.0, 1.0, 0.0, 3.0]).unwrap();
+        let mut tagger = tagger(None, None);
+        tagger.attributes[0].multi = true;
+        let p = tagger.attribute(e.as_ref(), 0).values;
+        assert!((p[0] - 1.0).abs() < 1e-9 && (p[1] - 1.0).abs() < 1e-9 && p[2] == 0.0, "{p:?}");
+        // Held-out images said that log-odds of 0 mean a probability of σ(1.5), and that an image has a value with probability σ(-1).
+        tagger.tagging.attributes[0].shown = Some(PresenceModel { slope: 0.5, offset: 1.5 });
+        tagger.tagging.attributes[0].presence = Some(PresenceModel { slope: 0.0, offset: -1.0 });
+        let (shown, present) = (1.0 / (1.0 + (-1.5f64).exp()), 1.0 / (1.0 + 1f64.exp()));
+        let found = tagger.attribute(e.as_ref(), 0);
+        assert!((found.values[0] - shown * present).abs() < 1e-6 && found.values[2] == 0.0, "{found:?}");
+        assert!((found.none.unwrap() - (1.0 - present)).abs() < 1e-12);
+    }
+
+    #[test]
+    fn without_calibration_a_sure_value_is_shown_alone() {
+        let p = shown_probabilities(&[0.98, 0.01, 0.01, 0.0], None);
+        assert!(p[0] == 1.0 && p[1] < 0.02 && p[3] == 0.0, "{p:?}");
+        let p = shown_probabilities(&[1.0 / 3.0, 1.0 / 3.0, 1.0 / 3.0, 0.0], None);
+        assert!(p[..3].iter().all(|p| (p - 1.0).abs() < 1e-12), "{p:?}");
+        assert_eq!(log_odds(1.0), MAX_LOG_ODDS);
     }
 
     #[test]

@@ -28,9 +28,13 @@ pub struct TagCalibration {
     /// images were held out to fit it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub presence: Option<PresenceModel>,
+    /// Of an attribute with several values: tells the values that an image shows from the others, by the log-odds of their probabilities
+    /// in the softmax. `None` if too few images were held out to fit it. From format 5 on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shown: Option<PresenceModel>,
 }
 
-/// Logistic regression: an image has a value with probability σ(slope · score + offset), where the score is
+/// Logistic regression: the probability is σ(slope · score + offset). The score that tells whether an image has a value is
 /// [`super::Tagger::presence_score`].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct PresenceModel {
@@ -38,6 +42,13 @@ pub struct PresenceModel {
     pub slope: f64,
     /// The log-odds at a score of 0.
     pub offset: f64,
+}
+
+impl PresenceModel {
+    /// The probability at a score.
+    pub fn probability(&self, score: f64) -> f64 {
+        1.0 / (1.0 + (-(self.slope * score + self.offset)).exp())
+    }
 }
 
 impl TaggingConfig {
@@ -52,10 +63,9 @@ impl TaggingConfig {
             && self.attributes.len() == attributes
             && self.radii.iter().all(|r| positive(f64::from(*r)))
             && positive(self.category_temperature)
-            && self
-                .attributes
-                .iter()
-                .all(|c| positive(c.temperature) && c.presence.as_ref().is_none_or(presence));
+            && self.attributes.iter().all(|c| {
+                positive(c.temperature) && [&c.presence, &c.shown].into_iter().flatten().all(presence)
+            });
         if valid {
             return Ok(());
         }

@@ -2,7 +2,9 @@
 
 use crate::data::manifest::{Manifest, Split};
 use crate::error::Result;
-use crate::model::{softmax, ModelConfig, PresenceModel, Proxies, TagCalibration, Tagger, TaggingConfig};
+use crate::model::{
+    log_odds, softmax, ModelConfig, PresenceModel, Proxies, TagCalibration, Tagger, TaggingConfig,
+};
 use crate::space::Embedding;
 use std::collections::HashSet;
 
@@ -13,8 +15,9 @@ const MIN_PER_CLASS: usize = 5;
 /// Range in which temperatures are searched.
 const TEMPERATURES: (f64, f64) = (1e-3, 1e4);
 
-/// The squared distances of an image from the proxies of all values, and the right value.
-type LabelledDistances = (Vec<Option<f64>>, usize);
+/// The squared distances of an image from the proxies of all values (`None` for those that cannot be predicted), and the right values that
+/// can be.
+type LabelledDistances = (Vec<Option<f64>>, Vec<usize>);
 
 /// The held-out images of one training, embedded by that training, with its tagger.
 pub struct CalibrationFold {
@@ -40,9 +43,7 @@ impl CalibrationFold {
         config.attributes.iter_mut().flat_map(|a| &mut a.values).for_each(|v| v.images = 0);
         for i in manifest.split(Split::Train).into_iter().filter(|i| !held_out.contains(i)) {
             for (attribute, value) in config.attributes.iter_mut().zip(&manifest.images[i].values) {
-                if let Some(value) = value {
-                    attribute.values[*value as usize].images += 1;
-                }
+                value.iter().for_each(|value| attribute.values[value as usize].images += 1);
             }
         }
         Ok(Self { tagger: Tagger::new(&config, proxies)?, images })
@@ -51,17 +52,17 @@ impl CalibrationFold {
     /// Distances of the images whose value of attribute k this training has seen.
     fn attribute_distances(&self, k: usize, manifest: &Manifest) -> Vec<LabelledDistances> {
         let sample = |(image, e): &(usize, Embedding)| {
-            Some((self.tagger.distances(e.as_ref(), k), manifest.images[*image].values[k]? as usize))
+            labelled(self.tagger.distances(e.as_ref(), k), manifest.images[*image].values[k].iter())
         };
-        self.images.iter().filter_map(sample).filter(is_known).collect()
+        self.images.iter().filter_map(sample).collect()
     }
 
     /// Distances of the images whose category this training has seen.
     fn category_distances(&self, manifest: &Manifest) -> Vec<LabelledDistances> {
         let sample = |(image, e): &(usize, Embedding)| {
-            (self.tagger.category_distances(e.as_ref()), manifest.images[*image].category as usize)
+            labelled(self.tagger.category_distances(e.as_ref()), [manifest.images[*image].category])
         };
-        self.images.iter().map(sample).filter(is_known).collect()
+        self.images.iter().filter_map(sample).collect()
     }
 
     /// Per image, the presence score for attribute k and whether the image has a value.
@@ -69,7 +70,7 @@ impl CalibrationFold {
         let score = |(image, e): &(usize, Embedding)| {
             (
                 self.tagger.presence_score(e.as_ref(), k, temperature),
-                manifest.images[*image].values[k].is_some(),
+                !manifest.images[*image].values[k].is_empty(),
             )
         };
         self.images.iter().map(score).collect()
@@ -85,7 +86,7 @@ pub fn uncalibrated(radii: Vec<f32>, scale: Option<f64>) -> TaggingConfig {
     TaggingConfig {
         unit: scale.is_some(),
         radii,
-        attributes: vec![TagCalibration { temperature, presence: None }; attributes],
+        attributes: vec![TagCalibration { temperature, presence: None, shown: None }; attributes],
         category_temperature: scale.map_or(1.0, |scale| attributes as f64 / scale),
         held_out_images: 0,
     }
@@ -106,6 +107,9 @@ pub fn calibrate(tagging: &mut TaggingConfig, manifest: &Manifest, folds: &[Cali
         };
         let scores = folds.iter().flat_map(|f| f.presence_scores(k, calibration.temperature, manifest));
         calibration.presence = fit_presence(&scores.collect::<Vec<_>>());
+        if manifest.attributes[k].multi {
+            calibration.shown = fit_presence(&value_scores(samples, calibration.temperature));
+        }
     }
     let categories: Vec<LabelledDistances> =
         folds.iter().flat_map(|f| f.category_distances(manifest)).collect();
@@ -114,17 +118,31 @@ pub fn calibrate(tagging: &mut TaggingConfig, manifest: &Manifest, folds: &[Cali
     }
 }
 
-/// Whether the right value can be predicted at all: a value that no training image showed cannot.
-fn is_known((distances, right): &LabelledDistances) -> bool {
-    distances.get(*right).is_some_and(Option::is_some)
+/// The distances with the right values that can be predicted: a value that no training image showed cannot. `None` if there are none.
+fn labelled(distances: Vec<Option<f64>>, right: impl IntoIterator<Item = u32>) -> Option<LabelledDistances> {
+    let is_known = |&value: &usize| distances.get(value).is_some_and(Option::is_some);
+    let right: Vec<usize> = right.into_iter().map(|value| value as usize).filter(is_known).collect();
+    (!right.is_empty()).then_some((distances, right))
 }
 
-/// The temperature with the maximum likelihood of the right values. The negative log-likelihood is convex in 1/T and so has one minimum,
+/// Per image and value, the log-odds of the value in the softmax, and whether the image shows it.
+fn value_scores(samples: &[LabelledDistances], temperature: f64) -> Vec<(f64, bool)> {
+    let of = |(distances, right): &LabelledDistances| {
+        let probabilities = softmax(distances, temperature);
+        let known = (0..distances.len()).filter(|&value| distances[value].is_some());
+        known.map(|value| (log_odds(probabilities[value]), right.contains(&value))).collect::<Vec<_>>()
+    };
+    samples.iter().flat_map(of).collect()
+}
+
+/// The temperature with the maximum likelihood of the right values; each of several right values counts with the same share. The negative log-likelihood is convex in 1/T and so has one minimum,
 /// which a golden-section search over ln T finds.
 fn fit_temperature(samples: &[LabelledDistances]) -> f64 {
     let loss = |ln_t: f64| -> f64 {
-        let likelihood =
-            |(distances, right): &LabelledDistances| softmax(distances, ln_t.exp())[*right].max(1e-300).ln();
+        let likelihood = |(distances, right): &LabelledDistances| {
+            let probabilities = softmax(distances, ln_t.exp());
+            right.iter().map(|&value| probabilities[value].max(1e-300).ln()).sum::<f64>() / right.len() as f64
+        };
         -samples.iter().map(likelihood).sum::<f64>()
     };
     let golden = (5f64.sqrt() - 1.0) / 2.0;
@@ -140,7 +158,7 @@ fn fit_temperature(samples: &[LabelledDistances]) -> f64 {
     f64::midpoint(low, high).exp()
 }
 
-/// Logistic regression of having a value on the presence score, by Newton's method on standardised scores. `None` if too few images have
+/// Logistic regression of having a value on the presence score, or of showing one value on its log-odds, by Newton's method on standardised scores. `None` if too few images have
 /// a value or too few have none, or if the score does not help.
 fn fit_presence(scores: &[(f64, bool)]) -> Option<PresenceModel> {
     let present = scores.iter().filter(|(_, present)| *present).count();
@@ -204,7 +222,7 @@ mod tests {
                         left -= p;
                         left <= 0.0
                     });
-                    (distances, right.unwrap_or(3))
+                    (distances, vec![right.unwrap_or(3)])
                 })
                 .collect();
             let found = fit_temperature(&samples);
@@ -223,6 +241,32 @@ mod tests {
             .collect();
         let found = fit_presence(&scores).unwrap();
         assert!((found.slope - 0.4).abs() < 0.03 && (found.offset - 3.0).abs() < 0.2, "{found:?}");
+    }
+
+    #[test]
+    fn values_that_share_the_softmax_are_told_from_those_that_are_not_shown() {
+        // Half of the images show one of four values, the others two, as near to one as to the other.
+        let distances =
+            |shown: &[usize]| (0..4).map(|v| Some(if shown.contains(&v) { 0.0 } else { 6.0 })).collect();
+        let shown = (0..200).map(|i| if i % 2 == 0 { vec![i % 4] } else { vec![i % 4, (i + 1) % 4] });
+        let samples: Vec<LabelledDistances> = shown.map(|shown| (distances(&shown), shown)).collect();
+        let temperature = fit_temperature(&samples);
+        let model = fit_presence(&value_scores(&samples, temperature)).unwrap();
+        for (distances, shown) in &samples[..2] {
+            for (value, p) in softmax(distances, temperature).into_iter().enumerate() {
+                let p = model.probability(log_odds(p));
+                assert_eq!(p > 0.9, shown.contains(&value), "{value} {p}");
+                assert!(!(0.1..=0.9).contains(&p), "{value} {p}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_value_that_training_has_not_seen_is_no_right_answer() {
+        let known = vec![Some(1.0), None, Some(2.0)];
+        assert_eq!(labelled(known.clone(), [0, 1]), Some((known.clone(), vec![0])));
+        assert_eq!(labelled(known.clone(), [1]), None);
+        assert_eq!(labelled(known, []), None);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! | Eq. 1 | instance: cross-entropy over the distances from all instance proxies | [`instance_loss`] |
 //! | Eq. 2 | attribute: the same in one subspace, over the proxies of the attribute's values | [`attribute_loss`] |
 //! | beside Eq. 2 | soft labels of ordered attributes | [`soft_labels`] |
+//! | beside Eq. 2 | labels of several values | [`MultiLabels`] |
 //! | Eq. 3 | order regulariser of ordered attributes | [`order_regularizer`] |
 //! | Eq. 4 | the similarities that Eq. 3 aims at | [`rank_similarities`] |
 //! | Eq. 5 | category: cross-entropy over the distances from the means of instance proxies | [`category_loss`] |
@@ -19,7 +20,7 @@
 //! `[batch, proxies, N]`.
 
 use super::geometry::{unit_rows, Geometry};
-use super::labels::AttributeLabels;
+use super::labels::{AttributeLabels, MultiLabels};
 use super::training_set::AttributeShape;
 use crate::error::{Error, Result};
 use candle_core::{Device, Tensor};
@@ -51,6 +52,9 @@ pub struct LossWeights {
     /// τ of [`OrdinalLabels::Soft`], in ranks.
     #[serde(default = "tau", skip_serializing_if = "is_tau")]
     pub ordinal_tau: f64,
+    /// Beyond the paper: the labels in Eq. 2 of images that show several values of an attribute.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub multi_labels: MultiLabels,
 }
 
 /// The labels of ordered attributes in their loss (Eq. 2).
@@ -279,16 +283,21 @@ impl LossWeights {
 
 impl AttributeLabels {
     /// The mean cross-entropy of `logits` (`[batch, classes]`) over the images that these labels name; with the [`soft_labels`]
-    /// (`[V, V]`, for the first V classes) of their values, if given.
+    /// (`[V, V]`, for the first V classes) of their values, if given. The label of an image with several values is the mean of theirs.
     ///
     /// # Errors
     /// If shapes do not fit.
     pub fn cross_entropy(&self, logits: &Tensor, soft_labels: Option<&Tensor>) -> Result<Tensor> {
-        let losses = match soft_labels {
+        let labels = match (soft_labels, &self.shares_of_values) {
+            (None, None) => None,
+            (Some(soft), None) => Some(soft.index_select(&self.values, 0)?),
+            (None, Some(shares)) => Some(shares.clone()),
+            (Some(soft), Some(shares)) => Some(shares.matmul(soft)?),
+        };
+        let losses = match labels {
             None => cross_entropy(logits, &self.values)?,
-            Some(soft) => {
-                let rest = logits.dim(1)? - soft.dim(1)?;
-                let labels = soft.index_select(&self.values, 0)?.pad_with_zeros(1, 0, rest)?;
+            Some(labels) => {
+                let labels = labels.pad_with_zeros(1, 0, logits.dim(1)? - labels.dim(1)?)?;
                 (log_softmax(logits, 1)? * labels)?.sum(1)?.neg()?
             }
         };

@@ -27,7 +27,7 @@ impl MeanQueries {
         let mut attributes = Vec::new();
         let mut vocabulary = Vec::new();
         for (k, (attribute, part)) in manifest.attributes.iter().zip(&space.attributes).enumerate() {
-            let labels = train.iter().map(|i| i.values[k]);
+            let labels = train.iter().map(|i| i.values[k].as_slice());
             let range = space.range(*part);
             let slices = embeddings.iter().map(|e| &e[range.clone()]);
             let (means, counts) = means(attribute.values.len(), range.len(), labels.zip(slices));
@@ -35,10 +35,11 @@ impl MeanQueries {
             vocabulary.push(Attribute {
                 name: attribute.name.clone(),
                 ordered: attribute.ordered,
+                multi: attribute.multi,
                 values: named(&attribute.values, &counts),
             });
         }
-        let labels = train.iter().map(|i| Some(i.category));
+        let labels = train.iter().map(|i| std::slice::from_ref(&i.category));
         let range = space.range(space.category);
         let slices = embeddings.iter().map(|e| &e[range.clone()]);
         let (categories, counts) = means(manifest.categories.len(), range.len(), labels.zip(slices));
@@ -58,19 +59,20 @@ impl MeanQueries {
     }
 }
 
-/// `[rows · dims]`: the mean of the vectors with each label, and their numbers.
+/// `[rows · dims]`: the mean of the vectors with each label, and their numbers. A vector may have several labels.
 fn means<'a>(
     rows: usize,
     dims: usize,
-    labelled: impl Iterator<Item = (Option<u32>, &'a [f32])>,
+    labelled: impl Iterator<Item = (&'a [u32], &'a [f32])>,
 ) -> (Vec<f32>, Vec<usize>) {
     let mut sums = vec![0f64; rows * dims];
     let mut counts = vec![0usize; rows];
-    for (label, vector) in labelled {
-        let Some(row) = label.map(|l| l as usize) else { continue };
-        counts[row] += 1;
-        for (sum, &x) in sums[row * dims..(row + 1) * dims].iter_mut().zip(vector) {
-            *sum += f64::from(x);
+    for (labels, vector) in labelled {
+        for row in labels.iter().map(|&label| label as usize) {
+            counts[row] += 1;
+            for (sum, &x) in sums[row * dims..(row + 1) * dims].iter_mut().zip(vector) {
+                *sum += f64::from(x);
+            }
         }
     }
     let means =
@@ -85,30 +87,31 @@ fn named(names: &[String], counts: &[usize]) -> Vec<VocabularyEntry> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::manifest::{AttributeEntry, ImageEntry};
+    use crate::data::manifest::{AttributeEntry, ImageEntry, ValueSet};
 
     #[test]
     fn a_query_is_the_mean_of_the_training_images_that_show_it() {
-        let image = |split, category, value| ImageEntry {
+        let image = |split, category, values: &[u32]| ImageEntry {
             path: String::new(),
             instance: 0,
             category,
             split,
             crop: None,
-            values: vec![value],
+            values: vec![values.iter().copied().collect::<ValueSet>()],
             mirror: true,
         };
         let manifest = Manifest {
             root: "".into(),
             images: vec![
-                image(Split::Train, 1, Some(0)),
-                image(Split::Gallery, 1, Some(0)),
-                image(Split::Train, 1, None),
-                image(Split::Train, 1, Some(0)),
+                image(Split::Train, 1, &[0]),
+                image(Split::Gallery, 1, &[0]),
+                image(Split::Train, 1, &[]),
+                image(Split::Train, 1, &[0]),
             ],
             attributes: vec![AttributeEntry {
                 name: "size".into(),
                 ordered: true,
+                multi: false,
                 values: vec!["s".into(), "m".into()],
             }],
             instances: vec!["i".into()],
@@ -125,5 +128,11 @@ mod tests {
         assert_eq!(q.vocabulary[0].values[0], VocabularyEntry { name: "s".into(), images: 2 });
         assert_eq!(q.vocabulary[0].values[1].images, 0);
         assert_eq!(q.category_vocabulary[1], VocabularyEntry { name: "y".into(), images: 3 });
+        // An image that shows both counts for both.
+        let mut manifest = manifest;
+        manifest.images[2].values = vec![[0, 1].into_iter().collect()];
+        let q = MeanQueries::new(&manifest, &TaskLayout::cooperative(1, 2), &embeddings);
+        assert_eq!(q.attributes, [vec![1.0 / 3.0, 0.0, 0.0, -1.0]]);
+        assert_eq!(q.vocabulary[0].values.iter().map(|v| v.images).collect::<Vec<_>>(), [3, 1]);
     }
 }

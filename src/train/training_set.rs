@@ -1,9 +1,11 @@
 //! The labels of the training images, in the form that the losses need.
 
-use super::labels::{AttributeLabels, BatchLabels};
-use crate::data::manifest::{AttributeEntry, Manifest, Split};
+use super::labels::{AttributeLabels, BatchLabels, MultiLabels};
+use crate::data::manifest::{AttributeEntry, Manifest, Split, ValueSet};
 use crate::error::{Error, Kind, Result};
 use candle_core::Tensor;
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
 use std::collections::BTreeSet;
 
 /// What the losses need to know about an attribute.
@@ -32,8 +34,8 @@ pub struct TrainingSet {
     pub instances: Vec<u32>,
     /// Per image, its category.
     pub categories: Vec<u32>,
-    /// Per image and attribute, its value.
-    pub values: Vec<Vec<Option<u32>>>,
+    /// Per image and attribute, its values.
+    pub values: Vec<Vec<ValueSet>>,
     /// Per instance (there are P), its category.
     pub instance_category: Vec<u32>,
     /// The number of categories that have training images. Others take no part in the softmax.
@@ -85,19 +87,35 @@ impl TrainingSet {
         })
     }
 
-    /// The labels of a batch (indices in this set), on the device and in the number type of `like`.
+    /// The labels of a batch (indices in this set), on the device and in the number type of `like`. `multi` says what the label of an
+    /// image with several values is; `rng` draws one of them if it is to be one.
     ///
     /// # Errors
     /// If the device fails.
-    pub fn labels(&self, batch: &[u32], like: &Tensor) -> Result<BatchLabels> {
+    pub fn labels(
+        &self,
+        batch: &[u32],
+        like: &Tensor,
+        multi: MultiLabels,
+        rng: &mut StdRng,
+    ) -> Result<BatchLabels> {
         let pick = |from: &[u32]| -> Result<Tensor> {
             let picked: Vec<u32> = batch.iter().map(|&i| from[i as usize]).collect();
             Ok(Tensor::new(picked, like.device())?)
         };
         let attributes = (0..self.attributes.len())
             .map(|k| {
-                let values: Vec<Option<u32>> = batch.iter().map(|&i| self.values[i as usize][k]).collect();
-                AttributeLabels::new(&values, like)
+                let sets: Vec<&ValueSet> = batch.iter().map(|&i| &self.values[i as usize][k]).collect();
+                match multi {
+                    MultiLabels::Uniform => AttributeLabels::of_sets(&sets, self.attributes[k].values, like),
+                    MultiLabels::Sampled => {
+                        let mut one = |set: &&ValueSet| match set.single() {
+                            Some(value) => Some(value),
+                            None => set.as_slice().choose(rng).copied(),
+                        };
+                        AttributeLabels::new(&sets.iter().map(&mut one).collect::<Vec<_>>(), like)
+                    }
+                }
             })
             .collect::<Result<_>>()?;
         let (instances, categories) = (pick(&self.instances)?, pick(&self.categories)?);
@@ -110,7 +128,7 @@ impl TrainingSet {
     /// If the device fails.
     pub fn absences(&self, batch: &[u32], like: &Tensor) -> Result<Vec<Option<AttributeLabels>>> {
         let of = |(k, shape): (usize, &AttributeShape)| {
-            let absent = |&i: &u32| self.values[i as usize][k].is_none().then_some(shape.values as u32);
+            let absent = |&i: &u32| self.values[i as usize][k].is_empty().then_some(shape.values as u32);
             AttributeLabels::new(&batch.iter().map(absent).collect::<Vec<_>>(), like)
         };
         self.attributes.iter().enumerate().map(of).collect()
@@ -118,6 +136,6 @@ impl TrainingSet {
 
     /// Whether any training image has no value of attribute `k`.
     pub fn has_absences(&self, k: usize) -> bool {
-        self.values.iter().any(|values| values[k].is_none())
+        self.values.iter().any(|values| values[k].is_empty())
     }
 }

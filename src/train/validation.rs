@@ -3,7 +3,7 @@
 use super::feature_source::FeatureSource;
 use super::geometry::unit_subspaces;
 use super::method::Method;
-use crate::data::manifest::Manifest;
+use crate::data::manifest::{Manifest, ValueSet};
 use crate::error::{Error, Kind, Result};
 use crate::space::{Part, TaskLayout};
 use candle_core::{DType, Device, Tensor};
@@ -18,7 +18,7 @@ pub struct Validation {
     pub(super) first: u32,
     pub(super) instances: Vec<u32>,
     pub(super) categories: Vec<u32>,
-    pub(super) values: Vec<Vec<Option<u32>>>,
+    pub(super) values: Vec<Vec<ValueSet>>,
 }
 
 impl Validation {
@@ -34,8 +34,8 @@ impl Validation {
     }
 
     /// The score, from 0 to 1: recall at 1 of each image among the others, averaged over the three tasks. For instances an image of the
-    /// same instance is relevant. For the category and each attribute an image of *another* instance with the same label is relevant, so
-    /// that recognising the instance does not help. Images without a relevant image are left out.
+    /// same instance is relevant. For the category and each attribute an image of *another* instance with the same label is relevant (of
+    /// several values, one in common), so that recognising the instance does not help. Images without a relevant image are left out.
     ///
     /// # Errors
     /// Those of the source; [`Kind::InvalidData`] if no image has a relevant image.
@@ -68,8 +68,8 @@ impl Validation {
         let mut attributes = Vec::new();
         for (k, &part) in space.attributes.iter().enumerate() {
             attributes.push(recall_at_1(&similarities(part)?, |i, j| {
-                let (a, b) = (self.values[i][k]?, self.values[j][k]?);
-                Some((a == b, !same_instance(i, j)))
+                let (a, b) = (&self.values[i][k], &self.values[j][k]);
+                (!a.is_empty() && !b.is_empty()).then(|| (a.shares_value(b), !same_instance(i, j)))
             }));
         }
         let attributes = mean(attributes.into_iter().flatten());
@@ -112,6 +112,7 @@ fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::fixture::value_sets;
 
     /// Embeddings with two subspaces of two dimensions, each given by its angle.
     fn embeddings(angles: &[[f64; 2]]) -> Tensor {
@@ -125,12 +126,9 @@ mod tests {
             first: 0,
             instances: vec![0, 0, 1, 2],
             categories: vec![0, 0, 0, 1],
-            values: vec![
-                vec![Some(0), None],
-                vec![Some(0), Some(1)],
-                vec![Some(0), Some(1)],
-                vec![Some(1), Some(0)],
-            ],
+            values: [[Some(0), None], [Some(0), Some(1)], [Some(0), Some(1)], [Some(1), Some(0)]]
+                .map(value_sets)
+                .into(),
         };
         let x = embeddings(&[[0.0, 0.0], [0.1, 0.1], [0.9, 0.3], [0.5, 2.0]]);
         // Instances: 0 and 1 find each other; 2 and 3 are alone. 1.

@@ -1,6 +1,7 @@
 //! The commands on a small generated data set: train, write, read back, evaluate.
 
 mod report_page;
+mod several_values;
 mod stages;
 mod verdict;
 

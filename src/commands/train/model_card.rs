@@ -3,7 +3,7 @@
 use super::args::CardArgs;
 use super::verdict::Verdict;
 use crate::eval::results::percent;
-use crate::model::{FeatureSet, ModelConfig};
+use crate::model::{FeatureSet, ModelConfig, SHOWN_FROM};
 use crate::train::settings::{Settings, Stage, StagePart};
 use serde::Deserialize as _;
 use std::fmt::Write as _;
@@ -88,7 +88,8 @@ fn vocabulary(config: &ModelConfig) -> String {
     for a in &config.attributes {
         let values: Vec<&str> = a.values.iter().map(|v| v.name.as_str()).collect();
         let separator = if a.ordered { " < " } else { ", " };
-        let _ = writeln!(out, "| {} | {} |", a.name, values.join(separator));
+        let several = if a.multi { " (several of them)" } else { "" };
+        let _ = writeln!(out, "| {}{several} | {} |", a.name, values.join(separator));
     }
     let _ = writeln!(out, "\n{} categories; `SELECT coop_categories()` lists them.", config.categories.len());
     out
@@ -137,6 +138,15 @@ fn tags(config: &ModelConfig) -> String {
             ["accuracy", "accuracy_of_nearest_mean", "expected_calibration_error"].map(figure);
         let name = t["name"].as_str().unwrap_or_default();
         let _ = writeln!(out, "| {name} | {accuracy} | {mean} | {error} | {} |", t["labelled"]);
+    }
+    for t in reports.iter().filter(|t| t["several"].is_object()) {
+        let [precision, recall] = ["precision", "recall"].map(|key| percent(t["several"][key].as_f64()));
+        let name = t["name"].as_str().unwrap_or_default();
+        let _ = writeln!(
+            out,
+            "\nAn image may have several tags of {name}, all with a probability of at least {SHOWN_FROM}: {precision} % of them are right, \
+             and {recall} % of the values that images show are among them."
+        );
     }
     out
 }

@@ -167,7 +167,7 @@ fn images_csv(rows: &[BuiltRow], attributes: &[BuiltAttribute]) -> Result<Vec<u8
 }
 
 /// Writes `attributes.json`. Per attribute: whether it is ordered, its values in order, the source of the labels, for measured
-/// attributes the thresholds between the values, and that it must not be mirrored where that is so.
+/// attributes the thresholds between the values, and that an image may show several values or must not be mirrored where that is so.
 ///
 /// # Errors
 /// [`Kind::Internal`] if it cannot be written as JSON.
@@ -175,6 +175,8 @@ pub fn attributes_json(attributes: &[BuiltAttribute], edges: &BTreeMap<&str, Vec
     #[derive(Serialize)]
     struct Entry<'a> {
         ordered: bool,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        multi: Option<bool>,
         values: &'static [&'static str],
         source: &'static str,
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -186,8 +188,9 @@ pub fn attributes_json(attributes: &[BuiltAttribute], edges: &BTreeMap<&str, Vec
     let indent = serde_json::ser::PrettyFormatter::with_indent(b" ");
     let mut json = serde_json::Serializer::with_formatter(&mut out, indent);
     let entries = attributes.iter().map(|a| {
-        let (edges, mirror) = (edges.get(a.name), (!a.mirror).then_some(false));
-        (a.name, Entry { ordered: a.ordered, values: a.values, source: a.source, edges, mirror })
+        let (multi, edges, mirror) =
+            (a.multi.then_some(true), edges.get(a.name), (!a.mirror).then_some(false));
+        (a.name, Entry { ordered: a.ordered, multi, values: a.values, source: a.source, edges, mirror })
     });
     serde::Serializer::collect_map(&mut json, entries)
         .map_err(|e| Error::new(Kind::Internal, format!("could not write attributes.json: {e}")))?;

@@ -13,7 +13,7 @@ pub struct BuiltRow<'a> {
     pub category: &'a str,
     /// `train`, `query` or `gallery`.
     pub split: &'static str,
-    /// The value of each attribute, in the order of the set's attributes; `None` where absent.
+    /// The value of each attribute, in the order of the set's attributes; `None` where absent, and several with `|` between them.
     pub values: &'a [Option<&'static str>],
 }
 
@@ -28,6 +28,8 @@ pub struct BuiltAttribute {
     pub values: &'static [&'static str],
     /// The source of the labels, for people.
     pub source: &'static str,
+    /// Whether an image may show several values.
+    pub multi: bool,
     /// Whether images that have a value of it may be mirrored.
     pub mirror: bool,
 }
@@ -40,7 +42,18 @@ impl BuiltAttribute {
         values: &'static [&'static str],
         source: &'static str,
     ) -> Self {
-        Self { name, ordered, values, source, mirror: true }
+        Self { name, ordered, values, source, multi: false, mirror: true }
+    }
+
+    /// The same, but an image may show several values.
+    pub const fn several(self) -> Self {
+        Self { multi: true, ..self }
+    }
+
+    /// The values of a field of `images.csv`.
+    pub fn values_of(&self, field: &'static str) -> impl Iterator<Item = &'static str> {
+        let several = self.multi;
+        field.split(move |c| several && c == '|')
     }
 
     /// The same, but its values do not survive mirroring.

@@ -27,15 +27,18 @@ pub fn report(rows: &[BuiltRow], attributes: &[BuiltAttribute]) -> String {
 
 /// How many images and instances have each value of attribute number `i`, and which values occur only in train or only in test.
 fn describe_values(rows: &[BuiltRow], attribute: &BuiltAttribute, i: usize) -> String {
-    let labelled: Vec<(&BuiltRow, &str)> = rows.iter().filter_map(|r| Some((r, r.values[i]?))).collect();
+    let labelled: Vec<(&BuiltRow, &'static str)> =
+        rows.iter().filter_map(|r| Some((r, r.values[i]?))).collect();
     let per_value = attribute.values.iter().filter_map(|value| {
-        let with: Vec<&BuiltRow> = labelled.iter().filter(|(_, v)| v == value).map(|(r, _)| *r).collect();
+        let shows = |(_, field): &&(&BuiltRow, &'static str)| attribute.values_of(field).any(|v| v == *value);
+        let with: Vec<&BuiltRow> = labelled.iter().filter(shows).map(|(r, _)| *r).collect();
         let instances: BTreeSet<&str> = with.iter().map(|r| r.instance.as_str()).collect();
         (!with.is_empty()).then(|| format!("{value} {}/{}", with.len(), instances.len()))
     });
     let per_value: Vec<String> = per_value.collect();
     let values_in = |train: bool| -> BTreeSet<&str> {
-        labelled.iter().filter(|(r, _)| (r.split == "train") == train).map(|(_, v)| *v).collect()
+        let of_half = labelled.iter().filter(|(r, _)| (r.split == "train") == train);
+        of_half.flat_map(|(_, field)| attribute.values_of(field)).collect()
     };
     let (train, test) = (values_in(true), values_in(false));
     let in_one_half: Vec<&str> = train.symmetric_difference(&test).copied().collect();

@@ -14,6 +14,7 @@ use std::path::PathBuf;
 #[command(after_help = "Examples:
   coopembed data clothes --photos clothing-dataset --out data/clothes
   coopembed data clothes --photos clothing-dataset --out data/clothes --drawings 3000   # as the shipped model was trained
+  coopembed data clothes --photos clothing-dataset --out data/clothes-colours --several-colours
   coopembed data clothes --photos clothing-dataset --out data/clothes-again --second-look   # how far people agree")]
 pub struct ClothesArgs {
     /// Folder of the checkout, or of its photographs
@@ -28,6 +29,11 @@ pub struct ClothesArgs {
     /// Drawn garments to add to the training half, two shots of each; see "coopembed data garments"
     #[arg(long, value_name = "COUNT", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub drawings: u32,
+    /// Label garments without a dominant colour with their colours (white|red), instead of the one value "multi"
+    ///
+    /// The colours of these 238 garments were labelled by looking at each photograph. Drawings have one colour then.
+    #[arg(long, conflicts_with = "second_look")]
+    pub several_colours: bool,
     /// Longest side of the images in pixels; larger photographs are scaled down
     #[arg(long, value_name = "PIXELS", default_value_t = 320, value_parser = clap::value_parser!(u32).range(32..=4096))]
     pub size: u32,

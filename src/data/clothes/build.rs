@@ -7,7 +7,7 @@ use super::{labels, second_shot};
 use crate::data::builder::output::{attributes_json, jpeg, ExtraFile, OutputFolder};
 use crate::data::builder::row::BuiltRow;
 use crate::data::builder::statistics;
-use crate::data::garments::attributes::ATTRIBUTES;
+use crate::data::garments::attributes::{with_several_colours, ATTRIBUTES, COLOUR};
 use crate::data::garments::drawing::Garment;
 use crate::data::garments::drawn_shot::{draw_all, DrawnShot};
 use crate::data::progress::progress_bar;
@@ -28,22 +28,30 @@ const DRAWN_SHOTS: u64 = 2;
 /// output folder holds something else, [`Kind::Io`].
 pub fn run(args: &ClothesArgs) -> Result<()> {
     let mut photographs = labels::read()?;
+    let attributes = if args.several_colours {
+        labels::name_several_colours(&mut photographs)?;
+        with_several_colours()
+    } else {
+        ATTRIBUTES
+    };
     let folder = PhotographFolder::new(&args.photos);
     folder.retain_existing(&mut photographs, args.skip_missing)?;
     let output = OutputFolder::open(&args.out, &TABLE_NAMES)?;
     let images = image_plan::plan(&photographs, usize::from(args.shots), args.second_look);
     write_all(&images, &folder, args.size, &output)?;
-    let drawn: Vec<(String, Garment)> = (0..u64::from(args.drawings))
+    let drawn: Vec<(String, Garment)> = (0..)
         .map(|number| (format!("drawn-{number}"), Garment::sample(number)))
+        .filter(|(_, garment)| attributes[COLOUR].values.contains(&garment.colour.word()))
+        .take(args.drawings as usize)
         .collect();
     let drawings = DrawnShot::of_all(&drawn, DRAWN_SHOTS);
     draw_all(&drawings, args.size, &output)?;
     let drawn_rows = drawings.iter().map(|shot| shot.row("train"));
     let rows: Vec<BuiltRow> = images.iter().map(row).chain(drawn_rows).collect();
     statistics::check(&rows)?;
-    let tables: [ExtraFile; 1] = [("attributes.json", attributes_json(&ATTRIBUTES, &BTreeMap::new())?)];
-    output.finish(&rows, &ATTRIBUTES, &tables)?;
-    print!("{}", statistics::report(&rows, &ATTRIBUTES));
+    let tables: [ExtraFile; 1] = [("attributes.json", attributes_json(&attributes, &BTreeMap::new())?)];
+    output.finish(&rows, &attributes, &tables)?;
+    print!("{}", statistics::report(&rows, &attributes));
     println!(
         "checked: every query instance has gallery images, no test instance is in train, every file exists"
     );

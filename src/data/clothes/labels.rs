@@ -1,10 +1,11 @@
 //! The labels of each photograph. They come with the program as CSV tables, described in the README beside them.
 
-use crate::data::garments::attributes::{Values, ATTRIBUTES, CATEGORIES};
+use crate::data::garments::attributes::{with_several_colours, Values, ATTRIBUTES, CATEGORIES, COLOUR};
 use crate::error::{Error, Kind, Result};
 use std::collections::{HashMap, HashSet};
 
 const LABELS: &str = include_str!("labels.csv");
+const SEVERAL_COLOURS: &str = include_str!("several_colours.csv");
 const SECOND_LOOK: &str = include_str!("second_look.csv");
 const SAME_GARMENT: &str = include_str!("same_garment.csv");
 const TEST_CONTRIBUTORS: &str = include_str!("test_contributors.txt");
@@ -56,6 +57,29 @@ pub fn read() -> Result<Vec<Photograph>> {
     })?;
     photographs.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(photographs)
+}
+
+/// Replaces the colour `multi` by the garment's colours, with `|` between them.
+///
+/// # Errors
+/// [`Kind::Internal`] if the table of colours is malformed, or lacks a garment.
+pub fn name_several_colours(photographs: &mut [Photograph]) -> Result<()> {
+    let file = "several_colours.csv";
+    let colour = &with_several_colours()[COLOUR];
+    let row = |line: &'static str| {
+        let (name, colours) = line.split_once(',')?;
+        colour.values_of(colours).all(|c| colour.values.contains(&c)).then_some((name, colours))
+    };
+    let rows = SEVERAL_COLOURS.lines().skip(1).map(|line| row(line).ok_or_else(|| malformed(file, &line)));
+    let colours = rows.collect::<Result<HashMap<&str, &'static str>>>()?;
+    for photograph in photographs {
+        let value = &mut photograph.labels.values[COLOUR];
+        if value.is_some_and(|value| !colour.values.contains(&value)) {
+            let found = colours.get(photograph.name.as_str()).copied();
+            *value = Some(found.ok_or_else(|| malformed(file, &format!("no row of {}", photograph.name)))?);
+        }
+    }
+    Ok(())
 }
 
 /// One of the tables.

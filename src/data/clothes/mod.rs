@@ -9,7 +9,7 @@
 //! |---|---|
 //! | `args` | [`ClothesArgs`]: the command line |
 //! | `build` | [`run`]: all steps of the build |
-//! | `labels` | the labels of each photograph (`labels.csv`, `second_look.csv`, `same_garment.csv`, `test_contributors.txt`) |
+//! | `labels` | the labels of each photograph (`labels.csv`, `several_colours.csv`, `second_look.csv`, `same_garment.csv`, `test_contributors.txt`) |
 //! | `image_plan` | which images there are: their photograph, shot and split |
 //! | `photographs` | finds and reads the photographs |
 //! | `second_shot` | makes a second shot of a photograph |

@@ -4,7 +4,7 @@ use super::args::ClothesArgs;
 use super::build::run;
 use super::labels::{self, Photograph};
 use super::{image_plan, second_shot};
-use crate::data::garments::attributes::{ATTRIBUTES, CATEGORIES};
+use crate::data::garments::attributes::{ATTRIBUTES, CATEGORIES, COLOUR};
 use crate::data::manifest::Manifest;
 use crate::error::Kind;
 use ::image::{Rgb, RgbImage};
@@ -18,6 +18,7 @@ fn args(folder: &Path) -> ClothesArgs {
         out: folder.join("out"),
         shots: 2,
         drawings: 0,
+        several_colours: false,
         size: 64,
         skip_missing: true,
         second_look: false,
@@ -199,4 +200,25 @@ fn a_second_shot_is_another_picture_of_the_same_colours() {
         seen.insert(shot.into_raw());
     }
     assert_eq!(seen.len(), 20);
+}
+
+#[test]
+fn garments_without_a_dominant_colour_can_have_their_colours() {
+    let dir = tempfile::tempdir().unwrap();
+    let several = |p: &Photograph| p.labels.values[COLOUR] == Some("multi");
+    let all = labels::read().unwrap();
+    assert_eq!(all.iter().filter(|p| several(p)).count(), 238);
+    let (with, without): (Vec<_>, Vec<_>) = all.into_iter().filter(|p| !p.in_test).partition(several);
+    let chosen: Vec<Photograph> = with.into_iter().take(3).chain(without.into_iter().take(3)).collect();
+    photograph(dir.path(), &chosen);
+    run(&ClothesArgs { several_colours: true, drawings: 30, ..args(dir.path()) }).unwrap();
+    let manifest = Manifest::read(&dir.path().join("out")).unwrap();
+    let colour = &manifest.attributes[COLOUR];
+    assert!(colour.multi && colour.values.len() == 12 && !colour.values.contains(&"multi".to_owned()));
+    let drawn = manifest.images.iter().filter(|i| i.path.contains("drawn-"));
+    assert!(drawn.clone().count() == 60 && drawn.clone().all(|i| i.values[COLOUR].len() == 1));
+    for photograph in &chosen {
+        let image = manifest.images.iter().find(|i| i.path.contains(&photograph.name)).unwrap();
+        assert_eq!(image.values[COLOUR].len() > 1, several(photograph), "{}", photograph.name);
+    }
 }

@@ -19,19 +19,22 @@ pub struct DeclaredAttributes {
 
 /// The declaration of one attribute.
 #[derive(Deserialize)]
+#[serde(default)]
 pub struct DeclaredAttribute {
     /// Whether its values have an order.
-    #[serde(default)]
     pub ordered: bool,
-    /// Names of all values, in their order if they have one.
-    pub values: Vec<String>,
+    /// Whether an image may show several of its values.
+    pub multi: bool,
+    /// Names of all values, in their order if they have one; `None` for those that occur.
+    pub values: Option<Vec<String>>,
     /// Whether images that have a value of it may be mirrored.
-    #[serde(default = "yes")]
     pub mirror: bool,
 }
 
-fn yes() -> bool {
-    true
+impl Default for DeclaredAttribute {
+    fn default() -> Self {
+        Self { ordered: false, multi: false, values: None, mirror: true }
+    }
 }
 
 impl DeclaredAttributes {
@@ -71,7 +74,7 @@ pub fn read(path: &Path, problems: &mut Problems) -> Result<Option<DeclaredAttri
     for (name, entry) in entries {
         match entry {
             Entry::Attribute(attribute) => {
-                check_values(&name, &attribute.values, problems);
+                check_values(&name, &attribute, problems);
                 declared.attributes.insert(name, attribute);
             }
             Entry::Flag(mirror) if name == "mirror" => declared.mirror = mirror,
@@ -81,7 +84,13 @@ pub fn read(path: &Path, problems: &mut Problems) -> Result<Option<DeclaredAttri
     Ok(Some(declared))
 }
 
-fn check_values(name: &str, values: &[String], problems: &mut Problems) {
+fn check_values(name: &str, attribute: &DeclaredAttribute, problems: &mut Problems) {
+    let Some(values) = &attribute.values else {
+        if attribute.ordered {
+            problems.add(format!("attributes.json: \"{name}\" is ordered and has no values"));
+        }
+        return;
+    };
     let distinct: HashSet<&String> = values.iter().collect();
     if distinct.len() < values.len() || distinct.iter().any(|v| v.is_empty()) {
         problems.add(format!("attributes.json: the values of \"{name}\" are not distinct names"));

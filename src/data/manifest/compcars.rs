@@ -172,13 +172,17 @@ fn declare_attributes(models: &HashMap<String, Vec<String>>, names: &CompCarsNam
     let numbers = |k: usize| {
         let sorted: BTreeMap<u32, String> =
             occurring(k).filter_map(|v| Some((v.parse().ok()?, v.clone()))).collect();
-        DeclaredAttribute { ordered: true, values: sorted.into_values().collect(), mirror: true }
+        DeclaredAttribute {
+            ordered: true,
+            values: Some(sorted.into_values().collect()),
+            ..Default::default()
+        }
     };
     let position =
         |kind: &String| names.kinds.iter().position(|k| k == kind).ok_or_else(|| kind.parse::<u32>().ok());
     let mut kinds: Vec<String> = occurring(2).collect::<BTreeSet<_>>().into_iter().cloned().collect();
     kinds.sort_by_key(position);
-    let kinds = DeclaredAttribute { ordered: false, values: kinds, mirror: true };
+    let kinds = DeclaredAttribute { values: Some(kinds), ..Default::default() };
     [("doors", numbers(0)), ("seats", numbers(1)), ("type", kinds)]
         .into_iter()
         .map(|(n, d)| (n.to_owned(), d))

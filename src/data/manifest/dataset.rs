@@ -1,5 +1,6 @@
 //! A labelled data set with names resolved to numbers: images, instances, categories, attributes and their values.
 
+use super::value_set::ValueSet;
 use crate::image::CropBox;
 use std::fmt::{Debug, Formatter};
 use std::path::PathBuf;
@@ -40,8 +41,8 @@ pub struct ImageEntry {
     pub split: Split,
     /// The box to crop to, if the set has boxes.
     pub crop: Option<CropBox>,
-    /// Per attribute, an index into [`AttributeEntry::values`]; `None` where the label is absent.
-    pub values: Vec<Option<u32>>,
+    /// Per attribute, the values that it shows, as indices into [`AttributeEntry::values`]; none where the label is absent.
+    pub values: Vec<ValueSet>,
     /// Whether training may show it mirrored.
     pub mirror: bool,
 }
@@ -61,6 +62,19 @@ impl Debug for ImageEntry {
     }
 }
 
+/// The digest of [`ImageEntry`] hashes this text too, so it names `multi` only where it is so.
+impl Debug for AttributeEntry {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        let Self { name, ordered, multi, values } = self;
+        let mut fields = f.debug_struct("AttributeEntry");
+        fields.field("name", name).field("ordered", ordered);
+        if *multi {
+            fields.field("multi", multi);
+        }
+        fields.field("values", values).finish()
+    }
+}
+
 /// The use of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Split {
@@ -73,12 +87,14 @@ pub enum Split {
 }
 
 /// An attribute with its values.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct AttributeEntry {
     /// The column's name.
     pub name: String,
     /// Whether its values have an order, such as sizes.
     pub ordered: bool,
+    /// Whether an image may show several of its values, such as the colours of a striped shirt.
+    pub multi: bool,
     /// Names of the values, in their order if they have one.
     pub values: Vec<String>,
 }

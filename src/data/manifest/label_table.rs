@@ -4,8 +4,10 @@
 use super::attributes_json::DeclaredAttributes;
 use super::dataset::{AttributeEntry, ImageEntry, Manifest, Split};
 use super::problems::Problems;
+use super::separator::Separator;
+use super::value_set::ValueSet;
 use super::warnings::{self, DatasetNames};
-use crate::error::{Error, Kind, Result};
+use crate::error::{abridged, Error, Kind, Result};
 use crate::image::CropBox;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
@@ -37,7 +39,7 @@ pub struct LabelRow {
     pub split: Split,
     /// The box to crop to.
     pub crop: Option<CropBox>,
-    /// Name of the value of each attribute; empty where the label is absent.
+    /// Name of the value of each attribute, or names of several with a separator; empty where the label is absent.
     pub values: Vec<String>,
     /// Whether training may show it mirrored.
     pub mirror: bool,
@@ -81,6 +83,7 @@ impl LabelTable {
         mut self,
         root: &Path,
         declared: Option<&DeclaredAttributes>,
+        separator: Separator<'_>,
         problems: &mut Problems,
     ) -> Manifest {
         let mut paths = HashSet::new();
@@ -96,21 +99,11 @@ impl LabelTable {
                 problems.add(format!("no image is left: {missing} have no file"));
             }
         }
-        let attributes: Vec<AttributeEntry> = self
-            .attributes
-            .iter()
-            .enumerate()
-            .map(|(k, name)| match declared.and_then(|d| d.attributes.get(name)) {
-                Some(d) => {
-                    AttributeEntry { name: name.clone(), ordered: d.ordered, values: d.values.clone() }
-                }
-                None => undeclared_attribute(name, self.rows.iter().map(|r| &r.values[k])),
-            })
-            .collect();
+        let attributes = self.attribute_entries(declared, separator, problems);
         let instances = SortedNames::of(self.rows.iter().map(|r| &r.instance));
         let categories = SortedNames::of(self.rows.iter().map(|r| &r.category));
-        let values: Vec<HashMap<&String, u32>> =
-            attributes.iter().map(|a| a.values.iter().zip(0..).collect()).collect();
+        let values: Vec<HashMap<&str, u32>> =
+            attributes.iter().map(|a| a.values.iter().map(String::as_str).zip(0..).collect()).collect();
 
         let groups = SortedNames::of(self.rows.iter().map(|r| &r.group).filter(|g| !g.is_empty()));
         let mut images = Vec::with_capacity(self.rows.len());
@@ -126,13 +119,20 @@ impl LabelTable {
             if *instance_group[instance as usize].get_or_insert(group) != group {
                 problems.add(format!("{at}: instance \"{}\" is in two groups", row.instance));
             }
-            let image_values = row.values.iter().zip(&values).zip(&attributes).map(|((v, known), a)| {
-                let index = known.get(v).copied();
-                if index.is_none() && !v.is_empty() {
-                    let unknown = Error::unknown(&a.name, v, &a.values);
-                    problems.add(format!("{at}: {} ({})", unknown.message, unknown.hint.unwrap_or_default()));
+            let image_values = row.values.iter().zip(&values).zip(&attributes).map(|((field, known), a)| {
+                let names = separator.values_of(field, a.multi);
+                if let Err(fault) = separator.check(&names, &a.name) {
+                    problems.add(format!("{at}: \"{}\" {fault}", abridged(field)));
+                    return ValueSet::default();
                 }
-                index
+                let index = |name: &&str| {
+                    let index = known.get(*name).copied();
+                    if index.is_none() {
+                        problems.add(format!("{at}: {}", unknown_value(a, name, separator)));
+                    }
+                    index
+                };
+                names.iter().filter_map(index).collect()
             });
             let values = image_values.collect();
             images.push(ImageEntry {
@@ -146,6 +146,7 @@ impl LabelTable {
             });
         }
         let mut warnings = std::mem::take(&mut self.warnings);
+        warnings.extend(self.undeclared_several(&attributes, separator));
         warnings.extend(problems.skipped_images());
         let names = DatasetNames {
             instances: &instances.names,
@@ -167,6 +168,65 @@ impl LabelTable {
             warnings,
         }
     }
+}
+
+impl LabelTable {
+    /// The attributes with their values: those that are declared, and else those that occur.
+    fn attribute_entries(
+        &self,
+        declared: Option<&DeclaredAttributes>,
+        separator: Separator<'_>,
+        problems: &mut Problems,
+    ) -> Vec<AttributeEntry> {
+        let entry = |(k, name): (usize, &String)| {
+            let declared = declared.and_then(|d| d.attributes.get(name));
+            let fields = || self.rows.iter().map(|row| row.values[k].as_str());
+            let multi = declared.map_or_else(|| fields().any(|f| separator.declares(f)), |d| d.multi);
+            let values = match declared.and_then(|d| d.values.clone()) {
+                Some(values) => values,
+                None => sorted_values(fields().flat_map(|field| separator.values_of(field, multi))),
+            };
+            for value in values.iter().filter(|v| multi && separator.values_of(v, true).len() > 1) {
+                problems.add(format!(
+                    "attributes.json: the value \"{value}\" of \"{name}\" has the separator \"{separator}\" in it"
+                ));
+            }
+            AttributeEntry { name: name.clone(), ordered: declared.is_some_and(|d| d.ordered), multi, values }
+        };
+        self.attributes.iter().enumerate().map(entry).collect()
+    }
+
+    /// A warning for each attribute whose fields look like several values, and which is not declared to have them.
+    fn undeclared_several<'a>(
+        &'a self,
+        attributes: &'a [AttributeEntry],
+        separator: Separator<'a>,
+    ) -> impl Iterator<Item = String> + 'a {
+        attributes.iter().enumerate().filter(|(_, a)| !a.multi).filter_map(move |(k, a)| {
+            let labelled = || self.rows.iter().map(|row| &row.values[k]).filter(|field| !field.is_empty());
+            let several = || labelled().filter(|field| separator.values_of(field, true).len() > 1);
+            let example = several().next().filter(|_| 2 * several().count() > labelled().count())?;
+            Some(format!(
+                "Most values of \"{}\" contain \"{separator}\", such as \"{}\", and count as one value each. If these are several values, \
+                 declare the attribute with \"multi\": true in attributes.json.",
+                a.name,
+                abridged(example)
+            ))
+        })
+    }
+}
+
+/// What is wrong with a value that is not in the vocabulary, and what to do.
+fn unknown_value(attribute: &AttributeEntry, value: &str, separator: Separator<'_>) -> String {
+    let unknown = Error::unknown(&attribute.name, value, &attribute.values);
+    let several = separator.values_of(value, true);
+    let known = |part: &&str| attribute.values.iter().any(|v| v == part);
+    let hint = if !attribute.multi && several.len() > 1 && several.iter().all(known) {
+        "Several values of one image need \"multi\": true in attributes.json.".to_owned()
+    } else {
+        unknown.hint.unwrap_or_default()
+    };
+    format!("{} ({hint})", unknown.message)
 }
 
 /// Parses a box from the texts of its corners, widened to whole pixels; `None` if it is not a box.
@@ -200,13 +260,13 @@ impl<'a> SortedNames<'a> {
     }
 }
 
-/// An attribute that is not declared: unordered, with the values that occur, sorted as numbers if all are numbers.
-fn undeclared_attribute<'a>(name: &str, values: impl Iterator<Item = &'a String>) -> AttributeEntry {
+/// The values that occur, sorted as numbers if all are numbers.
+fn sorted_values<'a>(values: impl Iterator<Item = &'a str>) -> Vec<String> {
     let mut values: Vec<String> =
-        values.filter(|v| !v.is_empty()).collect::<BTreeSet<_>>().into_iter().cloned().collect();
+        values.filter(|v| !v.is_empty()).collect::<BTreeSet<_>>().into_iter().map(str::to_owned).collect();
     if values.iter().all(|v| v.parse::<f64>().is_ok()) {
         let number = |v: &String| v.parse::<f64>().unwrap_or_default();
         values.sort_by(|a, b| number(a).total_cmp(&number(b)));
     }
-    AttributeEntry { name: name.to_owned(), ordered: false, values }
+    values
 }

@@ -4,6 +4,7 @@ use super::attributes_json::{self, DeclaredAttributes};
 use super::dataset::Manifest;
 use super::label_table::LabelTable;
 use super::problems::Problems;
+use super::separator::Separator;
 use super::{compcars, images_csv, in_shop};
 use crate::error::{Error, Kind, Result};
 use serde::{Deserialize, Serialize};
@@ -37,6 +38,11 @@ pub struct ReadingArgs {
     /// Use only these attributes
     #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
     pub attributes: Option<Vec<String>>,
+    /// Text between the values of an image, where it shows several of one attribute. With this option, attributes that
+    /// attributes.json does not declare have several values too, where a field has this text in it [default: |, in attributes
+    /// that are declared with "multi": true]
+    #[arg(long, value_name = "TEXT")]
+    pub multi_separator: Option<String>,
     /// Skip images whose files are missing, and report how many [default: false]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     pub skip_missing: Option<bool>,
@@ -47,7 +53,7 @@ impl ReadingArgs {
     ///
     /// # Errors
     /// [`Kind::InvalidData`] with all problems in its DETAIL, one line each, or if the folder has no known layout;
-    /// [`Kind::UnknownName`] for an attribute that the set does not have; [`Kind::Io`] if a list of images cannot be read at
+    /// [`Kind::UnknownName`] for an attribute that the set does not have; [`Kind::InvalidParameter`] for an empty separator; [`Kind::Io`] if a list of images cannot be read at
     /// all.
     pub fn read(&self, root: &Path) -> Result<Manifest> {
         let format = self.format.map_or_else(|| recognize(root), Ok)?;
@@ -61,6 +67,7 @@ impl ReadingArgs {
             Format::InShop => in_shop::HINT.to_owned(),
             Format::CompCars => compcars::HINT.to_owned(),
         };
+        let separator = Separator::new(self.multi_separator.as_deref())?;
         let mut problems = Problems::new(hint, self.skip_missing.unwrap_or(false));
         let (mut table, declared) = match format {
             Format::Manifest => read_manifest(root, &mut problems)?,
@@ -74,7 +81,7 @@ impl ReadingArgs {
             Some(names) => table.with_attributes(names)?,
             None => table,
         };
-        let manifest = table.resolve(root, declared.as_ref(), &mut problems);
+        let manifest = table.resolve(root, declared.as_ref(), separator, &mut problems);
         problems.into_result(root)?;
         Ok(manifest)
     }

@@ -45,7 +45,7 @@ pub fn find(images: &[ImageEntry], names: &DatasetNames) -> Vec<String> {
         warnings.push("There are query images but no gallery to search.".into());
     }
     for (k, attribute) in names.attributes.iter().enumerate() {
-        let shown: BTreeSet<u32> = train_images().filter_map(|i| i.values[k]).collect();
+        let shown: BTreeSet<u32> = train_images().flat_map(|i| i.values[k].iter()).collect();
         match shown.first() {
             None if !train.is_empty() => {
                 warnings.push(format!("No training image has a value of \"{}\".", attribute.name));

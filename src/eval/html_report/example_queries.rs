@@ -110,9 +110,10 @@ impl ExampleBuilder<'_, '_> {
         let (column, name) = (remaining.column, &remaining.attribute.name);
         let known = &manifest.attributes[column].values;
         while let Some((value, query)) = remaining.values.pop() {
-            let relevance = |e: &ImageEntry| match e.values[column] {
-                Some(v) => (known[v as usize] == *value, known[v as usize].clone()),
-                None => (false, format!("no {name}")),
+            let relevance = |e: &ImageEntry| {
+                let shown: Vec<&str> = e.values[column].iter().map(|v| known[v as usize].as_str()).collect();
+                let text = if shown.is_empty() { format!("no {name}") } else { shown.join(", ") };
+                (shown.contains(&value.as_str()), text)
             };
             let example = self.run_stored(format!("{name} = {value}"), query.as_ref(), &relevance)?;
             if example.is_some() {

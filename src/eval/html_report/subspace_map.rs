@@ -17,7 +17,7 @@ const MAX_POINTS_IN_ALL: usize = 3000;
 /// The number of images that a map may have in any case.
 const MIN_POINTS: usize = 40;
 
-/// A map for every attribute of the model that the data set has. The images are drawn at random and evenly over the values, and those
+/// A map for every attribute of the model that the data set has. An image with several values is a point of each. The images are drawn at random and evenly over the values, and those
 /// that the page shows already come first.
 pub fn maps(
     set: &EmbeddedSample<'_>,
@@ -35,7 +35,7 @@ pub fn maps(
         let names = &set.manifest.attributes[column].values;
         let mut of_value = vec![Vec::new(); names.len()];
         for (image, unit) in &set.unit {
-            if let Some(value) = set.manifest.images[*image].values[column] {
+            for value in set.manifest.images[*image].values[column].iter() {
                 of_value[value as usize].push((*image, &unit[set.layout.range(k)]));
             }
         }

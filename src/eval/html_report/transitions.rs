@@ -182,10 +182,10 @@ impl Space {
     fn text(&self, set: &EmbeddedSample<'_>, image: usize) -> String {
         let (manifest, entry) = (set.manifest, &set.manifest.images[image]);
         let category = &manifest.categories[entry.category as usize];
-        let value = self.through.as_ref().and_then(|(_, column)| {
-            Some(&manifest.attributes[*column].values[entry.values[*column]? as usize])
+        let values = self.through.iter().flat_map(|(_, column)| {
+            entry.values[*column].iter().map(|v| &manifest.attributes[*column].values[v as usize])
         });
-        value.map_or_else(|| category.clone(), |value| format!("{category}, {value}"))
+        std::iter::once(category).chain(values).map(String::as_str).collect::<Vec<_>>().join(", ")
     }
 }
 

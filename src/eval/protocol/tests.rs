@@ -1,6 +1,7 @@
 //! The three tasks on a small data set, computed by hand.
 
 use super::*;
+use crate::data::fixture::value_sets;
 use crate::data::manifest::{AttributeEntry, ImageEntry};
 use crate::space::{Layout, Query};
 
@@ -15,7 +16,7 @@ fn at(a: f32, b: f32) -> Option<Embedding> {
 }
 
 fn image(instance: u32, category: u32, split: Split, values: [Option<u32>; 2]) -> ImageEntry {
-    let values = values.to_vec();
+    let values = value_sets(values);
     ImageEntry { path: String::new(), instance, category, split, crop: None, values, mirror: true }
 }
 
@@ -36,6 +37,7 @@ fn set() -> (Manifest, Vec<Option<Embedding>>) {
     let attribute = |name: &str, values: &[&str]| AttributeEntry {
         name: name.into(),
         ordered: false,
+        multi: false,
         values: names(values),
     };
     let manifest = Manifest {

@@ -1,6 +1,7 @@
 //! Predictions on a small data set, computed by hand.
 
 use super::*;
+use crate::data::fixture::value_sets;
 use crate::data::manifest::{AttributeEntry, ImageEntry, Split};
 
 fn close(got: Option<f64>, want: f64) {
@@ -14,12 +15,13 @@ fn manifest(values: &[&str], shown: &[Option<u32>]) -> Manifest {
         category: 0,
         split: Split::Gallery,
         crop: None,
-        values: vec![None, *value],
+        values: value_sets([None, *value]),
         mirror: true,
     };
     let attribute = |name: &str, values: &[&str]| AttributeEntry {
         name: name.into(),
         ordered: false,
+        multi: false,
         values: values.iter().map(|v| (*v).to_owned()).collect(),
     };
     Manifest {
@@ -88,11 +90,25 @@ fn raw_and_unit_embeddings_can_be_nearest_to_different_values() {
 
 #[test]
 fn of_equal_distances_the_first_is_nearer() {
-    let p = |right, d: &[f64]| Prediction::new(right, &d.iter().map(|&d| Some(d)).collect::<Vec<_>>());
-    assert_eq!(p(1, &[0.5, 0.5, 0.1]), Some(Prediction { right: 1, nearest: 2, nearer: 2 }));
-    assert_eq!(p(0, &[0.5, 0.5]), Some(Prediction { right: 0, nearest: 0, nearer: 0 }));
-    assert_eq!(Prediction::new(0, &[None, Some(1.0)]), None);
+    let p = |right, d: &[f64]| Prediction::new(&[right], &d.iter().map(|&d| Some(d)).collect::<Vec<_>>());
+    let one = |right, nearest, nearer| Some(Prediction { right, several: false, nearest, nearer });
+    assert_eq!(p(1, &[0.5, 0.5, 0.1]), one(1, 2, 2));
+    assert_eq!(p(0, &[0.5, 0.5]), one(0, 0, 0));
+    assert_eq!(Prediction::new(&[0], &[None, Some(1.0)]), None);
     assert_eq!(p(2, &[1.0]), None);
+}
+
+#[test]
+fn of_several_right_values_the_nearest_counts_and_the_confusion_leaves_them_out() {
+    let distances = [Some(0.9), Some(0.2), Some(0.5), None];
+    let found = [[0usize, 2], [1, 0], [3, 2]].map(|right| Prediction::new(&right, &distances).unwrap());
+    let several = |right, nearer| Prediction { right, several: true, nearest: 1, nearer };
+    assert_eq!(found, [several(2, 1), several(1, 0), several(2, 1)]);
+    let names = ["s", "m", "l", "xl"].map(str::to_owned).to_vec();
+    let result = PredictionResult::new("size".into(), true, names, &found, 0);
+    assert_eq!((result.images, result.accuracy.micro), (3, Some(1.0 / 3.0)));
+    assert_eq!(result.mean_absolute_error.unwrap().micro, Some(2.0 / 3.0));
+    assert!(result.confusion.iter().flatten().all(|n| *n == 0));
 }
 
 #[test]

@@ -72,9 +72,10 @@ async function showTags(id, container) {
   try {
     const { tags } = await request(`/api/tags?id=${encodeURIComponent(id)}`);
     const found = [["category", tags?.category], ...Object.entries(tags?.attributes || {})].filter(([, tag]) => tag?.value != null);
-    found.sort(([, a], [, b]) => b.probability - a.probability);
-    container.replaceChildren(found.length
-      ? el("ul", null, found.map(([name, tag]) => el("li", null, el("span", null, `${name}: `, el("b", null, tag.value)), el("span", { class: "soft" }, `${Math.round(100 * tag.probability)}%`))))
+    const tagsOf = ([name, tag]) => (tag.values?.length ? tag.values : [tag]).map((one) => [name, one]);
+    const all = found.flatMap(tagsOf).sort(([, a], [, b]) => b.probability - a.probability);
+    container.replaceChildren(all.length
+      ? el("ul", null, all.map(([name, tag]) => el("li", null, el("span", null, `${name}: `, el("b", null, tag.value)), el("span", { class: "soft" }, `${Math.round(100 * tag.probability)}%`))))
       : "no tags");
   } catch (error) {
     container.replaceChildren(errorBox(error));

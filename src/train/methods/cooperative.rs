@@ -104,8 +104,8 @@ impl Method for Cooperative<'_> {
         self.learned.clone()
     }
 
-    fn losses(&self, features: &Tensor, images: &[u32], _: &mut StdRng) -> Result<BatchLosses> {
-        let mut labels = self.set.labels(images, features)?;
+    fn losses(&self, features: &Tensor, images: &[u32], rng: &mut StdRng) -> Result<BatchLosses> {
+        let mut labels = self.set.labels(images, features, self.objective.weights.multi_labels, rng)?;
         if self.absent_proxies {
             labels.absences = self.set.absences(images, features)?;
         }

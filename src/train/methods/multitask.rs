@@ -5,6 +5,7 @@
 //! with the mean of the training images that show it for a value or a category.
 
 use super::triplets::{sample_triplets, triplet_loss};
+use crate::data::manifest::ValueSet;
 use crate::error::Result;
 use crate::space::{Part, TaskLayout};
 use crate::train::batch_losses::{BatchLosses, LossSum};
@@ -75,7 +76,7 @@ impl Method for Multitask<'_> {
     }
 
     fn losses(&self, features: &Tensor, images: &[u32], rng: &mut StdRng) -> Result<BatchLosses> {
-        let labels = self.set.labels(images, features)?;
+        let labels = self.set.labels(images, features, self.weights.multi_labels, rng)?;
         let w = &self.weights;
         let f = self.embed(features)?;
         let mut sum = LossSum::default();
@@ -86,8 +87,8 @@ impl Method for Multitask<'_> {
             let loss = (weight > 0.0).then(|| smoothed_cross_entropy(&head.forward(&f)?, target, smoothing));
             sum.add(name, weight, loss.transpose()?)?;
         }
-        let instances: Vec<Option<u32>> =
-            images.iter().map(|&i| Some(self.set.instances[i as usize])).collect();
+        let instances: Vec<ValueSet> =
+            images.iter().map(|&i| Some(self.set.instances[i as usize]).into()).collect();
         if let Some(margin) = self.margin {
             let unit = unit_subspaces(&f, 1)?;
             let triplets = sample_triplets(&unit, &instances, margin, rng)?;

@@ -9,6 +9,7 @@
 //! Embeddings are compared at unit length, in training and in retrieval. Each task only uses its own embedding.
 
 use super::triplets::{sample_triplets, triplet_loss};
+use crate::data::manifest::ValueSet;
 use crate::error::Result;
 use crate::space::{Part, TaskLayout};
 use crate::train::batch_losses::{BatchLosses, LossSum};
@@ -94,16 +95,18 @@ impl<'a> SeparateEmbeddings<'a> {
 
     /// The tasks in the order of their embeddings (attributes, instances, categories), each with its name in the log, its λ and the
     /// images' labels.
-    fn tasks(&self, images: &[u32]) -> Vec<(String, f64, Vec<Option<u32>>)> {
+    fn tasks(&self, images: &[u32]) -> Vec<(String, f64, Vec<ValueSet>)> {
         let (set, w) = (self.set, &self.weights);
-        let of = |label: &dyn Fn(usize) -> Option<u32>| images.iter().map(|&i| label(i as usize)).collect();
+        let of = |label: &dyn Fn(usize) -> ValueSet| images.iter().map(|&i| label(i as usize)).collect();
         let attribute_weight = w.attribute / set.attributes.len() as f64;
         let attributes = set.attributes.iter().enumerate();
         attributes
-            .map(|(k, a)| (format!("attribute:{}", a.name), attribute_weight, of(&|i| set.values[i][k])))
+            .map(|(k, a)| {
+                (format!("attribute:{}", a.name), attribute_weight, of(&|i| set.values[i][k].clone()))
+            })
             .chain([
-                ("instance".into(), w.instance, of(&|i| Some(set.instances[i]))),
-                ("category".into(), w.category, of(&|i| Some(set.categories[i]))),
+                ("instance".into(), w.instance, of(&|i| Some(set.instances[i]).into())),
+                ("category".into(), w.category, of(&|i| Some(set.categories[i]).into())),
             ])
             .collect()
     }

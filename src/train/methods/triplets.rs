@@ -1,5 +1,6 @@
 //! The triplet loss of the baselines, and the choice of triplets in a batch.
 
+use crate::data::manifest::ValueSet;
 use crate::error::Result;
 use crate::train::pairwise::negative_distances;
 use candle_core::{Tensor, D};
@@ -24,15 +25,15 @@ pub fn triplet_loss(f: &Tensor, triplets: &[Triplet], margin: f64) -> Result<Ten
     Ok(gap.relu()?.mean_all()?)
 }
 
-/// One triplet for each image of the batch that has a positive and a negative. The positive is a random image with the same label. The
-/// negative has another label; it is random among those that violate the margin, if there are any, and else among all. (Random negatives
+/// One triplet for each image of the batch that has a positive and a negative. The positive is a random image with the same label, or, where
+/// images show several values, with a value in common. The negative has another label, and no value in common; it is random among those that violate the margin, if there are any, and else among all. (Random negatives
 /// alone soon teach nothing; the hardest negatives make all embeddings collapse into a point.) Images without a label take no part.
 ///
 /// # Errors
 /// If shapes do not fit.
 pub fn sample_triplets(
     f: &Tensor,
-    labels: &[Option<u32>],
+    labels: &[ValueSet],
     margin: f64,
     rng: &mut StdRng,
 ) -> Result<Vec<Triplet>> {
@@ -42,9 +43,12 @@ pub fn sample_triplets(
         negative_distances(&f, &f)?.to_dtype(candle_core::DType::F32)?.to_vec2()?;
     let mut triplets = Vec::new();
     for (a, label) in labels.iter().enumerate() {
-        let Some(label) = label else { continue };
+        if label.is_empty() {
+            continue;
+        }
         let of = |same: bool| -> Vec<usize> {
-            let fits = |b: &usize| *b != a && labels[*b].is_some_and(|other| (other == *label) == same);
+            let fits =
+                |b: &usize| *b != a && !labels[*b].is_empty() && labels[*b].shares_value(label) == same;
             (0..labels.len()).filter(fits).collect()
         };
         let Some(&p) = of(true).choose(rng) else { continue };
@@ -91,13 +95,13 @@ mod tests {
     fn triplets_fit_the_labels_and_prefer_negatives_that_violate_the_margin() {
         // Three of label 1 at 0, 0.1 and 0.3; label 2 at 0.4 (near) and 9 (far); one without a label.
         let f = Tensor::new(&[[0.0f32], [0.1], [0.3], [0.4], [9.0], [0.2]], &Device::Cpu).unwrap();
-        let labels = [Some(1), Some(1), Some(1), Some(2), Some(2), None];
+        let labels = [Some(1), Some(1), Some(1), Some(2), Some(2), None].map(ValueSet::from);
         let mut rng = StdRng::seed_from_u64(0);
         for _ in 0..50 {
             let triplets = sample_triplets(&f, &labels, 0.2, &mut rng).unwrap();
             assert_eq!(triplets.iter().map(|t| t[0]).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
             for [a, p, q] in triplets {
-                let label = |i: u32| labels[i as usize];
+                let label = |i: u32| labels[i as usize].single();
                 assert!(a != p && label(a) == label(p) && label(q).is_some() && label(q) != label(a));
                 // 0.4 is within the margin of every positive pair of label 1; 9 is not.
                 assert!(label(a) == Some(2) || q == 3);
@@ -106,10 +110,24 @@ mod tests {
     }
 
     #[test]
+    fn of_several_values_one_in_common_makes_a_positive_and_none_a_negative() {
+        let f = Tensor::new(&[[0.0f32], [0.1], [0.2], [0.3]], &Device::Cpu).unwrap();
+        let sets: [&[u32]; 4] = [&[1, 2], &[2, 3], &[3], &[1]];
+        let labels = sets.map(|set| set.iter().copied().collect::<ValueSet>());
+        let triplets = sample_triplets(&f, &labels, 0.2, &mut StdRng::seed_from_u64(0)).unwrap();
+        assert_eq!(triplets.len(), 4);
+        for [a, p, q] in triplets {
+            let [a, p, q] = [a, p, q].map(|i| &labels[i as usize]);
+            assert!(a.shares_value(p) && !a.shares_value(q), "{a:?} {p:?} {q:?}");
+        }
+    }
+
+    #[test]
     fn without_positives_or_negatives_there_are_no_triplets() {
         let f = Tensor::new(&[[0.0f32], [1.0], [2.0]], &Device::Cpu).unwrap();
         let mut rng = StdRng::seed_from_u64(0);
         for labels in [[Some(0), Some(1), Some(2)], [Some(0); 3], [None; 3]] {
+            let labels = labels.map(ValueSet::from);
             assert!(sample_triplets(&f, &labels, 0.2, &mut rng).unwrap().is_empty());
         }
     }

@@ -2,6 +2,7 @@
 
 use super::{Schedule, Settings};
 use crate::model::FeatureSet;
+use crate::train::labels::MultiLabels;
 use crate::train::losses::{LossWeights, OrdinalLabels};
 use crate::train::method_kind::MethodKind;
 use crate::train::optimizer::OptimizerKind;
@@ -37,6 +38,7 @@ impl Default for Settings {
                 label_smoothing: 0.0,
                 ordinal: OrdinalLabels::Hard,
                 ordinal_tau: 1.0,
+                multi_labels: MultiLabels::Uniform,
             },
             proxy_std: 0.125,
             train_backbone: false,

@@ -1,6 +1,7 @@
 //! The loop on a small set: losses fall, seeds decide, checkpoints resume.
 
 use super::*;
+use crate::data::fixture::value_sets;
 use crate::train::feature_source::{FeatureSource, FrozenFeatures, ViewFeatures};
 use crate::train::initializer::Initializer;
 use crate::train::losses::LossWeights;
@@ -20,7 +21,7 @@ fn small() -> (TrainingSet, Tensor) {
         images: (0..40).collect(),
         instances: (0..40).map(|i| i % 4).collect(),
         categories: (0..40).map(|i| i % 4 / 2).collect(),
-        values: (0..40).map(|i| vec![Some(i % 4 % 2), (i % 3 == 0).then_some(i % 4 / 2)]).collect(),
+        values: (0..40).map(|i| value_sets([Some(i % 4 % 2), (i % 3 == 0).then_some(i % 4 / 2)])).collect(),
         instance_category: vec![0, 0, 1, 1],
         category_count: 2,
         attributes: vec![shape("colour", 2, false), shape("size", 3, true)],
@@ -212,7 +213,7 @@ fn stages_hand_on_what_has_learned_and_an_interruption_in_any_of_them_changes_no
         first: 30,
         instances: (30..40).map(|i| i % 4).collect(),
         categories: (30..40).map(|i| i % 4 / 2).collect(),
-        values: (30..40).map(|i| vec![Some(i % 4 % 2), None]).collect(),
+        values: (30..40).map(|i| value_sets([Some(i % 4 % 2), None])).collect(),
     };
     for validation in [None, Some(&held_out)] {
         let whole = try_stages(None, validation, &mut |_| Ok(())).unwrap();
@@ -279,7 +280,7 @@ fn a_failed_checkpoint_keeps_the_previous_one() {
 fn attributes_with_absent_values_get_an_absent_proxy() {
     let (mut set, features) = small();
     // Two of the four instances have no size.
-    set.values = (0..40u32).map(|i| vec![Some(i % 2), (i % 4 < 2).then_some(i % 4)]).collect();
+    set.values = (0..40u32).map(|i| value_sets([Some(i % 2), (i % 4 < 2).then_some(i % 4)])).collect();
     let settings = Settings { absent_proxies: true, ..settings() };
     let mut rng = StdRng::seed_from_u64(0);
     let start = Initializer::new(features.device(), features.dtype(), &mut rng);
@@ -306,6 +307,6 @@ fn attributes_with_absent_values_get_an_absent_proxy() {
         let distance = |p: &[f32]| f.iter().zip(p).map(|(a, b)| (a - b).powi(2)).sum::<f32>();
         (0..4).min_by(|&a, &b| distance(&sizes[a]).total_cmp(&distance(&sizes[b]))).unwrap()
     };
-    let right = (0..40).filter(|&i| set.values[i][1].is_none() == (nearest(&size[i]) == 3)).count();
+    let right = (0..40).filter(|&i| set.values[i][1].is_empty() == (nearest(&size[i]) == 3)).count();
     assert_eq!(right, 40);
 }

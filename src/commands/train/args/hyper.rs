@@ -2,6 +2,7 @@
 
 use super::StageOption;
 use crate::model::FeatureSet;
+use crate::train::labels::MultiLabels;
 use crate::train::losses::OrdinalLabels;
 use crate::train::method_kind::MethodKind;
 use crate::train::optimizer::OptimizerKind;
@@ -101,6 +102,10 @@ pub struct HyperArgs {
     /// With --ordinal soft: how far the label spreads, in ranks [default: 1]
     #[arg(long, value_name = "TAU")]
     pub ordinal_tau: Option<f64>,
+    /// Beyond the paper: labels of images that show several values of an attribute, uniform or sampled: one of them in each step
+    /// [default: uniform]
+    #[arg(long, value_enum)]
+    pub multi_labels: Option<MultiLabels>,
     /// Beyond the paper: share of an instance's label that is spread evenly over all instances [default: 0]
     #[arg(long, value_name = "SHARE")]
     pub label_smoothing: Option<f64>,

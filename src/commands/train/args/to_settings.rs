@@ -48,6 +48,7 @@ impl HyperArgs {
         set(&mut s.losses.order_sigma, self.order_sigma);
         set(&mut s.losses.ordinal, self.ordinal);
         set(&mut s.losses.ordinal_tau, self.ordinal_tau);
+        set(&mut s.losses.multi_labels, self.multi_labels);
         set(&mut s.losses.label_smoothing, self.label_smoothing);
         set(&mut s.proxy_std, self.proxy_std);
         match self.normalize {

@@ -1,6 +1,6 @@
 //! What may be wrong with the labels of an attribute: few images, labels that disagree, labels that are absent.
 
-use crate::data::manifest::{Manifest, Split};
+use crate::data::manifest::{Manifest, Split, ValueSet};
 use std::collections::BTreeMap;
 
 /// A value with fewer training images is rare.
@@ -31,13 +31,13 @@ pub struct LabelCheck {
     pub rarest: Option<(String, usize)>,
     /// Instances with several labelled training images.
     pub instances: usize,
-    /// Those of them whose images have different values.
+    /// Those of them whose images have different values: none in common.
     pub disagreeing_instances: usize,
     /// Pairs of labelled training images that look alike.
     pub pairs: usize,
     /// Those of them with different values.
     pub disagreeing_pairs: usize,
-    /// The probability that two labelled training images have different values.
+    /// The probability that two labelled training images have different values: none in common.
     pub chance: f64,
 }
 
@@ -45,19 +45,25 @@ impl LabelCheck {
     /// Counts the labels of attribute `k`. `alike` are pairs of training images that look alike, as indices of images.
     pub fn new(manifest: &Manifest, k: usize, alike: &[(usize, usize)]) -> Self {
         let train = manifest.split(Split::Train);
-        let value = |image: usize| manifest.images[image].values[k];
+        let shown = |image: usize| Some(&manifest.images[image].values[k]).filter(|set| !set.is_empty());
         let mut counts = vec![0usize; manifest.attributes[k].values.len()];
-        let mut of_instance: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+        let mut of_instance: BTreeMap<u32, Vec<&ValueSet>> = BTreeMap::new();
+        let mut sets: BTreeMap<&ValueSet, usize> = BTreeMap::new();
         for &image in &train {
-            let Some(value) = value(image) else { continue };
-            counts[value as usize] += 1;
-            of_instance.entry(manifest.images[image].instance).or_default().push(value);
+            let Some(set) = shown(image) else { continue };
+            set.iter().for_each(|value| counts[value as usize] += 1);
+            *sets.entry(set).or_default() += 1;
+            of_instance.entry(manifest.images[image].instance).or_default().push(set);
         }
-        let labelled: usize = counts.iter().sum();
+        let labelled: usize = sets.values().sum();
         let rarest = (0..counts.len()).filter(|&v| counts[v] > 0).min_by_key(|&v| counts[v]);
         of_instance.retain(|_, values| values.len() > 1);
-        let pairs = || alike.iter().filter_map(|&(a, b)| Some((value(a)?, value(b)?)));
-        let share = |&count: &usize| count as f64 / labelled.max(1) as f64;
+        let pairs = || alike.iter().filter_map(|&(a, b)| Some((shown(a)?, shown(b)?)));
+        let share = |count: usize| count as f64 / labelled.max(1) as f64;
+        let in_common = sets.iter().flat_map(|(a, &m)| {
+            let alike = sets.iter().filter(|(b, _)| a.shares_value(b));
+            alike.map(move |(_, &n)| share(m) * share(n))
+        });
         Self {
             images: train.len(),
             labelled,
@@ -65,10 +71,13 @@ impl LabelCheck {
             rare_values: counts.iter().filter(|&&c| c > 0 && c < FEW_IMAGES).count(),
             rarest: rarest.map(|v| (manifest.attributes[k].values[v].clone(), counts[v])),
             instances: of_instance.len(),
-            disagreeing_instances: of_instance.values().filter(|v| v.iter().any(|x| *x != v[0])).count(),
+            disagreeing_instances: of_instance
+                .values()
+                .filter(|v| v.iter().any(|x| !x.shares_value(v[0])))
+                .count(),
             pairs: pairs().count(),
-            disagreeing_pairs: pairs().filter(|(a, b)| a != b).count(),
-            chance: 1.0 - counts.iter().map(|c| share(c).powi(2)).sum::<f64>(),
+            disagreeing_pairs: pairs().filter(|(a, b)| !a.shares_value(b)).count(),
+            chance: 1.0 - in_common.sum::<f64>(),
         }
     }
 
@@ -141,16 +150,16 @@ mod tests {
         let mut m = manifest();
         // The second training image of every fifth instance gets another colour.
         let disagree = |i: &&mut crate::data::manifest::ImageEntry| i.instance.is_multiple_of(5);
-        m.images.iter_mut().skip(1).step_by(3).filter(disagree).for_each(|i| i.values[0] = Some(1));
+        m.images.iter_mut().skip(1).step_by(3).filter(disagree).for_each(|i| i.values[0] = Some(1).into());
         let [reason] = &LabelCheck::new(&m, 0, &[]).reasons()[..] else { panic!("not one reason") };
         // Instances 5, 15, ... and 0, 10, ... but for those whose colour is 1 anyway: 10, 25 and 40.
         assert_eq!(reason, "images of one instance have different values in 14 % of 50");
 
         let mut m = manifest();
-        m.images.iter_mut().skip(45).for_each(|i| i.values[0] = None);
+        m.images.iter_mut().skip(45).for_each(|i| i.values[0] = None.into());
         let reasons = LabelCheck::new(&m, 0, &[]).reasons();
         assert_eq!(reasons, ["3 of 3 values have fewer than 24 training images (\"0\" has 10)"]);
-        m.images.iter_mut().skip(24).for_each(|i| i.values[0] = None);
+        m.images.iter_mut().skip(24).for_each(|i| i.values[0] = None.into());
         let reasons = LabelCheck::new(&m, 0, &[]).reasons();
         assert_eq!(reasons[1..], ["only 16 % of the training images have a value"]);
 
@@ -162,5 +171,17 @@ mod tests {
         assert!(LabelCheck::new(&manifest(), 0, &alike[1..]).reasons().is_empty(), "too few to tell");
         // All images have the same size.
         assert!(LabelCheck::new(&manifest(), 1, &alike).reasons().is_empty());
+    }
+    #[test]
+    fn images_with_several_values_agree_if_they_share_one() {
+        let mut m = manifest();
+        // Colour 0 is now shown together with 1, so only 0 and 2 and 1 and 2 have nothing in common.
+        let zero = m.images.iter_mut().filter(|i| i.values[0] == Some(0));
+        zero.for_each(|i| i.values[0] = [0, 1].into_iter().collect());
+        let alike: Vec<(usize, usize)> = (0..20).map(|i| (3 * i, 3 * i + 3)).collect();
+        let check = LabelCheck::new(&m, 0, &alike);
+        assert_eq!((check.labelled, check.values, check.rarest.clone()), (100, 3, Some(("2".into(), 32))));
+        assert_eq!((check.disagreeing_instances, check.pairs, check.disagreeing_pairs), (0, 20, 13));
+        assert!((check.chance - 2.0 * 0.32 * 0.68).abs() < 1e-12, "{}", check.chance);
     }
 }

@@ -7,7 +7,7 @@ use candle_core::{Device, Tensor};
 /// Features that show the colour alone: three orthogonal directions, of different lengths.
 fn colours(name: &str, manifest: &Manifest) -> UntrainedFeatures {
     let row = |i: usize| {
-        let colour = manifest.images[i].values[0].unwrap() as usize;
+        let colour = manifest.images[i].values[0].single().unwrap() as usize;
         (0..3).map(move |d| if d == colour { 1.0 + d as f32 } else { 0.0 })
     };
     let images = manifest.images.len();
@@ -116,7 +116,7 @@ const LISTED_LINES: usize = 7;
 fn results(measured: &Manifest) -> EvaluationResults {
     let layout = Layout::new(1, 3, 0).unwrap();
     let unit = |d: usize| (0..3).map(|i| if i == d { 1.0 } else { 0.0 }).collect::<Vec<f32>>();
-    let colour = |i: &crate::data::manifest::ImageEntry| i.values[0].unwrap() as usize;
+    let colour = |i: &crate::data::manifest::ImageEntry| i.values[0].single().unwrap() as usize;
     let embed = |i| Some(Embedding::from_raw(layout, &unit(colour(i))).unwrap());
     let embeddings: Vec<_> = measured.images.iter().map(embed).collect();
     let named = |name: &str, values: &[String]| crate::eval::stored_queries::NamedQueries {
@@ -184,7 +184,7 @@ fn without_a_gallery_held_out_images_are_measured() {
 fn where_nothing_is_measured_labels_are_judged() {
     let mut m = manifest();
     m.images.retain(|i| i.split == Split::Train);
-    m.images.iter_mut().skip(10).for_each(|i| i.values[2] = None);
+    m.images.iter_mut().skip(10).for_each(|i| i.values[2] = None.into());
     let v = Verdict::new(&m, None, &[colours("colours", &m)]).unwrap();
     let text = v.to_string();
     assert!(text.starts_with("verdict\nNothing could be measured"), "{text}");

@@ -1,10 +1,11 @@
 //! Tests of data sets with `images.csv`.
 
+use crate::data::fixture::value_sets;
 use crate::data::manifest::*;
 use crate::error::Kind;
 use crate::image::CropBox;
 
-fn folder(csv: &str, json: Option<&str>, files: &[&str]) -> tempfile::TempDir {
+pub(super) fn folder(csv: &str, json: Option<&str>, files: &[&str]) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("images.csv"), csv).unwrap();
     if let Some(json) = json {
@@ -28,7 +29,7 @@ fn names_are_resolved_and_empty_fields_are_absent() {
     assert_eq!(m.attributes[0].values, ["9", "10"]); // as numbers, not as text
     assert_eq!(m.attributes[1].values, ["blue", "red"]);
     assert_eq!(m.images[0].crop, Some(CropBox { x1: 1, y1: 2, x2: 31, y2: 40 }));
-    assert_eq!((m.images[1].crop, m.images[1].values.clone()), (None, vec![Some(0), None]));
+    assert_eq!((m.images[1].crop, &m.images[1].values), (None, &value_sets([Some(0), None])));
     assert_eq!((m.split(Split::Train), m.split(Split::Gallery)), (vec![0], vec![2]));
     assert!(!m.warnings.iter().any(|w| w.contains("query")), "{:?}", m.warnings);
 }

@@ -1,5 +1,6 @@
 //! Tests of In-shop Clothes in its published layout, with its oddities: runs of spaces, zero-padded numbers, wrong counts.
 
+use crate::data::fixture::value_sets;
 use crate::data::manifest::*;
 use crate::error::{Error, Kind, Result};
 use crate::image::CropBox;
@@ -73,8 +74,8 @@ fn images_boxes_items_and_labels_are_joined() {
         [("neckline", &["v-neck".to_owned()][..]), ("sleeves", &["long".to_owned(), "short".to_owned()])]
     );
     assert_eq!(
-        (m.images[0].values.clone(), m.images[2].values.clone()),
-        (vec![Some(0), Some(0)], vec![None, Some(1)])
+        (&m.images[0].values, &m.images[2].values),
+        (&value_sets([Some(0), Some(0)]), &value_sets([None, Some(1)]))
     );
     assert!(
         m.warnings.contains(&"2 train images; the published set has 25882.".to_owned()),
@@ -166,7 +167,7 @@ fn items_without_labels_and_images_without_boxes_are_counted() {
     ] {
         assert!(m.warnings.iter().any(|w| w.contains(part)), "{part} in {:?}", m.warnings);
     }
-    assert_eq!((m.images[3].crop, m.images[3].values.clone()), (None, vec![None, None]));
+    assert_eq!((m.images[3].crop, &m.images[3].values), (None, &value_sets([None, None])));
 }
 
 #[test]
@@ -180,7 +181,7 @@ fn the_sets_own_attributes_are_used_by_default() {
     let reading = ReadingArgs { attributes: Some(vec!["abstract print".into()]), ..ReadingArgs::default() };
     let m = reading.read(dir.path()).unwrap();
     assert_eq!(m.attributes[0].values, ["no", "yes"]);
-    assert_eq!((m.images[0].values.clone(), m.images[3].values.clone()), (vec![Some(1)], vec![Some(0)]));
+    assert_eq!((&m.images[0].values, &m.images[3].values), (&value_sets([Some(1)]), &value_sets([Some(0)])));
 
     let e = Manifest::read(set(&WHOLE).path()).unwrap_err();
     assert!(e.hint.unwrap().contains("--attribute-labels"));

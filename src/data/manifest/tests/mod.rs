@@ -3,3 +3,4 @@
 mod compcars;
 mod images_csv;
 mod in_shop;
+mod several_values;

@@ -21,7 +21,7 @@ mod tests {
     fn probabilities_are_a_softmax_over_the_proxies() {
         let garments = load();
         let e: Embedding = text("SELECT emb::text FROM one").unwrap().parse().unwrap();
-        let expected = garments.tagger().attribute(e.as_ref(), 0);
+        let expected = garments.tagger().attribute(e.as_ref(), 0).values;
         // "boat" has no training images and so no probability; "crew" and "v-neck" share all there is.
         for (value, p) in ["crew", "v-neck", "boat"].into_iter().zip(&expected) {
             let found = number(&format!(
@@ -68,6 +68,28 @@ mod tests {
             Some("true".into())
         );
         assert_eq!(text("SELECT coop_tags(NULL)::text"), None);
+    }
+
+    #[pg_test]
+    fn several_values_that_are_likely_are_all_tags() {
+        let mut garments = Garments::new("spring").tagged();
+        garments.config.attributes[0].multi = true;
+        // So even in the softmax that both known necklines are shown.
+        garments.config.tagging.as_mut().unwrap().attributes[0].temperature = 1e4;
+        garments.config.format_version = garments.config.needed_version();
+        assert_eq!(garments.config.format_version, 5);
+        garments.load_as("spring");
+        let numbers: Vec<f32> = (0..12).map(|i| (i as f32 - 5.0) / 3.0).collect();
+        let literal = Embedding::from_raw(garments.layout(), &numbers).unwrap().as_ref().to_string();
+        let neckline = format!("coop_tags('{literal}') -> 'attributes' -> 'neckline'");
+        let values = format!("SELECT string_agg(t ->> 'value', '|' ORDER BY t ->> 'value') FROM jsonb_array_elements({neckline} -> 'values') t");
+        assert_eq!(text(&values), Some("crew|v-neck".into()));
+        assert_eq!(
+            text(&format!("SELECT (({neckline}) - 'values' = ({neckline}) -> 'values' -> 0)::text")),
+            Some("true".into())
+        );
+        assert!(number(&format!("SELECT sum(probability) FROM coop_predict('{literal}', 'neckline')")) > 1.9);
+        assert_eq!(text(&format!("SELECT coop_tags('{literal}') #>> '{{attributes,prints,values}}'")), None);
     }
 
     #[pg_test]

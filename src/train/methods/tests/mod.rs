@@ -3,6 +3,7 @@
 mod parity;
 
 use super::create_method;
+use crate::data::fixture::value_sets;
 use crate::error::Result;
 use crate::space::Part;
 use crate::train::feature_source::{FeatureSource, FrozenFeatures, ViewFeatures};
@@ -27,7 +28,7 @@ fn small() -> (TrainingSet, Tensor) {
         images: (0..48).collect(),
         instances: (0..48).map(|i| i % 6).collect(),
         categories: (0..48).map(|i| i % 6 / 3).collect(),
-        values: (0..48).map(|i| vec![Some(i % 6 % 2), (i % 6 > 1).then_some(i % 6 % 3)]).collect(),
+        values: (0..48).map(|i| value_sets([Some(i % 6 % 2), (i % 6 > 1).then_some(i % 6 % 3)])).collect(),
         instance_category: vec![0, 0, 0, 1, 1, 1],
         category_count: 2,
         attributes: vec![shape("colour", 2), shape("size", 3)],
@@ -101,7 +102,7 @@ fn every_method_learns_all_three_tasks() {
         assert_eq!(method.embed(&features).unwrap().dims(), [48, space.subspaces * space.dim], "{kind:?}");
         let instance = recall_at_1(&*method, &features, space.instance, |i| Some(set.instances[i]));
         let category = recall_at_1(&*method, &features, space.category, |i| Some(set.categories[i]));
-        let size = recall_at_1(&*method, &features, space.attributes[1], |i| set.values[i][1]);
+        let size = recall_at_1(&*method, &features, space.attributes[1], |i| set.values[i][1].single());
         assert!(instance > 0.9 && category > 0.9 && size > 0.9, "{kind:?} {instance} {category} {size}");
         let mut names: Vec<String> = method.parameters().into_iter().map(|p| p.name).collect();
         names.sort();

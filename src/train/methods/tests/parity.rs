@@ -4,7 +4,7 @@ use crate::model::standardized;
 use crate::train::cooperative_parameters::CooperativeParameters;
 use crate::train::geometry::{Geometry, SoftmaxScale};
 use crate::train::initializer::Linear;
-use crate::train::labels::{AttributeLabels, BatchLabels};
+use crate::train::labels::{AttributeLabels, BatchLabels, MultiLabels};
 use crate::train::losses::{LossWeights, OrdinalLabels};
 use crate::train::methods::cooperative::Objective;
 use crate::train::training_set::{AttributeShape, TrainingSet};
@@ -104,7 +104,7 @@ impl Inputs {
             images: images.clone().collect(),
             instances: vec![],
             categories: vec![],
-            values: images.map(|i| values.iter().map(|v| v[i]).collect()).collect(),
+            values: images.map(|i| values.iter().map(|v| v[i].into()).collect()).collect(),
             instance_category: indices(&j["instance_category"]),
             category_count: 3,
             attributes: attributes.collect(),
@@ -142,6 +142,7 @@ fn check(j: &Value, name: &str, case: &Value) {
         label_smoothing: case["smoothing"].as_f64().unwrap(),
         ordinal: if case["tau"].is_null() { OrdinalLabels::Hard } else { OrdinalLabels::Soft },
         ordinal_tau: case["tau"].as_f64().unwrap_or(1.0),
+        multi_labels: MultiLabels::Uniform,
     };
     let geometry = match (case["scale"].as_f64(), case["learned_scale"].as_bool().unwrap()) {
         (None, _) => Geometry::Raw,
