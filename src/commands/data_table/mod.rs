@@ -3,7 +3,7 @@
 //! | file | what is in it |
 //! |---|---|
 //! | `args` | the flags |
-//! | `selection`, `column_types` | the table or query, its columns, and the statement that reads them |
+//! | `selection`, `relation`, `column_types` | the table or query, its columns, and the statement that reads them |
 //! | `rows`, `vocabulary` | its rows with their labels, by number; the values of a column |
 //! | `read_rows` | reads all rows from one snapshot, and has their images fetched |
 //! | `fetch`, `image_store` | images from wherever they are into the folder, by several workers |
@@ -21,6 +21,7 @@ mod image_store;
 mod journal;
 mod output;
 mod read_rows;
+mod relation;
 mod rows;
 mod selection;
 mod split;
@@ -60,7 +61,9 @@ pub fn run(args: &TableArgs) -> Result<()> {
     }
     let known = journal.known.len();
     if known > 0 {
-        eprintln!("NOTICE:  {known} images of earlier runs are kept; labels are read anew, from a new snapshot");
+        eprintln!(
+            "NOTICE:  {known} images of earlier runs are kept; labels are read anew, from a new snapshot"
+        );
     }
     let store = ImageStore::new(&args.out);
     let mut fetcher = Fetcher::start(args.images_at.worker_count(), &source, &store, journal)?;
@@ -69,6 +72,7 @@ pub fn run(args: &TableArgs) -> Result<()> {
     let finished = fetcher.finish();
     let fetched = fetcher.fetched;
     let mut table = finished.and(read).map_err(|e| to_resume(e, fetched))?;
+    session.execute("COMMIT")?;
     drop(session);
 
     let share = args.split_column.is_none().then_some(args.split);
@@ -80,7 +84,8 @@ pub fn run(args: &TableArgs) -> Result<()> {
     set.name_files(&store)?;
     let found = findings::find(&set, &table, &selection, args.tidy);
     output::write(&args.out, &set, &selection, &found, &questions(&found, &described(&selection)))?;
-    let kept: HashSet<&str> = set.images.iter().flat_map(|i| [i.path.as_str(), i.image.path.as_str()]).collect();
+    let kept: HashSet<&str> =
+        set.images.iter().flat_map(|i| [i.path.as_str(), i.image.path.as_str()]).collect();
     let removed = store.remove_others(&kept)?;
     summary(args, &set, &found, fetched, removed, start);
     Ok(())
@@ -123,11 +128,14 @@ fn to_resume(e: Error, fetched: usize) -> Error {
 }
 
 fn nothing_left(set: &TrainingSet, selection: &Selection) -> Error {
-    let error = Error::new(Kind::InvalidData, format!("{} has no row that can be exported", described(selection)));
+    let error =
+        Error::new(Kind::InvalidData, format!("{} has no row that can be exported", described(selection)));
     let reasons: BTreeSet<String> = set.left_out.iter().map(|row| row.why.clone()).collect();
     match reasons.into_iter().next() {
         None => error.detail("It has no rows at all, or none that this role may see."),
-        Some(why) => error.detail(format!("{} rows are left out, the first because {why}.", set.left_out.len())),
+        Some(why) => {
+            error.detail(format!("{} rows are left out, the first because {why}.", set.left_out.len()))
+        }
     }
 }
 
@@ -156,7 +164,10 @@ fn summary(
     let out = args.out.display();
     if !found.is_empty() {
         print!("\n{}\n", table_text(found));
-        println!("{} findings are in {out}/findings.csv, and as questions with SQL in {out}/questions.md", found.len());
+        println!(
+            "{} findings are in {out}/findings.csv, and as questions with SQL in {out}/questions.md",
+            found.len()
+        );
     }
     if !set.left_out.is_empty() {
         eprintln!("WARNING:  {} rows are left out; {out}/left-out.csv lists them all", set.left_out.len());

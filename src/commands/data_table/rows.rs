@@ -5,6 +5,7 @@ use super::vocabulary::Vocabulary;
 use crate::data::manifest::Split;
 use crate::error::{abridged, Error, Kind, Result};
 use crate::image::CropBox;
+use std::collections::HashMap;
 use tokio_postgres::types::FromSqlOwned;
 use tokio_postgres::Row;
 
@@ -83,6 +84,8 @@ pub struct Table {
     pub groups: Vocabulary,
     /// Values of each attribute.
     pub attributes: Vec<Vocabulary>,
+    /// Paths, URLs or oids of images by their numbers; of images in the rows there are none.
+    pub image_names: HashMap<usize, String>,
 }
 
 /// The image of a row, as the server sent it.
@@ -173,12 +176,13 @@ fn present(text: Option<String>) -> Option<String> {
 
 fn parse_split(text: &str, id: &[String]) -> Result<Split> {
     text.trim().to_ascii_lowercase().parse().map_err(|()| {
-        Error::new(
-            Kind::InvalidData,
-            format!("split is \"{}\", not train, query or gallery", abridged(text)),
-        )
-        .detail(if id.is_empty() { "".to_owned() } else { format!("It is that of row {}.", id.join(", ")) })
-        .hint("Name the parts so in --query with CASE, or let --split make them.")
+        Error::new(Kind::InvalidData, format!("split is \"{}\", not train, query or gallery", abridged(text)))
+            .detail(if id.is_empty() {
+                "".to_owned()
+            } else {
+                format!("It is that of row {}.", id.join(", "))
+            })
+            .hint("Name the parts so in --query with CASE, or let --split make them.")
     })
 }
 

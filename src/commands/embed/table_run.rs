@@ -44,8 +44,8 @@ pub fn run(args: &EmbedArgs) -> Result<()> {
         bar: progress_bar("embedding", total as usize),
     };
     let ahead = args.batch as usize + args.images_at.worker_count();
-    let result =
-        embed_all(&engine, &source, args.images_at.worker_count(), ahead, &mut rows).and_then(|()| rows.store());
+    let result = embed_all(&engine, &source, args.images_at.worker_count(), ahead, &mut rows)
+        .and_then(|()| rows.store());
     rows.bar.finish_and_clear();
     result.map_err(|e| to_resume(e, rows.counts))?;
     table.end()?;
