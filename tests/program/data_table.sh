@@ -211,7 +211,7 @@ for why in '^4,.*redirects' '^5,.*HTML' '^6,.*too large' '^7,.*status 404' '^9,.
 done
 : >"$SCRATCH/asked"
 runs 'the next run' '^1 images' "${links[@]}"
-expect 'asks only for those that may pass' '/cut /cut /cut /large /loop /none' "$(sort "$SCRATCH/asked" | uniq | grep -v '^/loop' | cat - <(echo /loop) | sort | xargs | sed 's|/cut |/cut /cut /cut |')"
+expect 'asks for those that may have changed' '/cut /cut /cut /html /large /loop /none' "$(sort "$SCRATCH/asked" | uniq | grep -v '^/loop' | cat - <(echo /loop) | sort | xargs | sed 's|/cut |/cut /cut /cut |')"
 
 # A disk that fills.
 if [ "$(id -u)" = 0 ] && mkdir "$SCRATCH/small" && mount -t tmpfs -o size=1m tmpfs "$SCRATCH/small" 2>/dev/null; then

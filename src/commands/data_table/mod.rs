@@ -37,8 +37,9 @@ use findings::{questions, table_text, Finding};
 use image_store::ImageStore;
 use journal::{Journal, Origin};
 use read_rows::read_rows;
+use rows::Reason;
 use selection::{ImageKind, Selection};
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::time::Instant;
 use training_set::{SetOptions, TrainingSet};
 
@@ -66,13 +67,18 @@ pub fn run(args: &TableArgs) -> Result<()> {
         );
     }
     let store = ImageStore::new(&args.out);
-    let mut fetcher = Fetcher::start(args.images_at.worker_count(), &source, &store, journal)?;
+    let mut fetcher = Fetcher::start(
+        args.images_at.worker_count(),
+        &source,
+        &store,
+        journal,
+        selection.image_kind != ImageKind::Bytes,
+    )?;
     let read = read_rows(&session, &selection, args.images_at.max_bytes(), &mut fetcher);
     // What was fetched is kept, whatever has happened.
     let finished = fetcher.finish();
     let fetched = fetcher.fetched;
     let mut table = finished.and(read).map_err(|e| to_resume(e, fetched))?;
-    session.execute("COMMIT")?;
     drop(session);
 
     let share = args.split_column.is_none().then_some(args.split);
@@ -84,9 +90,9 @@ pub fn run(args: &TableArgs) -> Result<()> {
     set.name_files(&store)?;
     let found = findings::find(&set, &table, &selection, args.tidy);
     output::write(&args.out, &set, &selection, &found, &questions(&found, &described(&selection)))?;
-    let kept: HashSet<&str> =
-        set.images.iter().flat_map(|i| [i.path.as_str(), i.image.path.as_str()]).collect();
-    let removed = store.remove_others(&kept)?;
+    // What could not be read now may be there from an earlier run, and is kept for the next.
+    let is_complete = set.left_out.iter().all(|row| row.reason != Reason::Unreadable);
+    let removed = if is_complete { store.remove_others(&set.files())? } else { 0 };
     summary(args, &set, &found, fetched, removed, start);
     Ok(())
 }

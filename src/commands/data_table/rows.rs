@@ -104,10 +104,8 @@ pub enum ImageValue {
     Bytes(Vec<u8>),
     /// In the row, with this many bytes; it was not sent.
     NotSent(i64),
-    /// In the large object.
-    LargeObject(u32),
-    /// Behind a path or URL.
-    Name(String),
+    /// In the large object, or behind the path or URL, that the token says.
+    Elsewhere,
 }
 
 impl Table {
@@ -211,8 +209,10 @@ fn sent_image(row: &Row, selection: &Selection) -> Result<Option<SentImage>> {
                 Some(get::<Option<Vec<u8>>>(row, 10)?.map_or(ImageValue::NotSent(size), ImageValue::Bytes))
             }
         },
-        ImageKind::LargeObject => get::<Option<u32>>(row, 10)?.map(ImageValue::LargeObject),
-        ImageKind::Named => get::<Option<String>>(row, 10)?.filter(|n| !n.is_empty()).map(ImageValue::Name),
+        ImageKind::LargeObject => get::<Option<u32>>(row, 10)?.map(|_| ImageValue::Elsewhere),
+        ImageKind::Named => {
+            get::<Option<String>>(row, 10)?.filter(|n| !n.is_empty()).map(|_| ImageValue::Elsewhere)
+        }
     };
     let token = get(row, 0)?;
     Ok(value.map(|value| SentImage { token, value }))

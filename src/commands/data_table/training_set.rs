@@ -237,6 +237,11 @@ impl TrainingSet {
         Ok(())
     }
 
+    /// The files that the set needs.
+    pub fn files(&self) -> HashSet<&str> {
+        self.images.iter().flat_map(|i| [i.path.as_str(), i.image.path.as_str()]).collect()
+    }
+
     /// The number of images of each split: train, query, gallery.
     pub fn split_counts(&self) -> [usize; 3] {
         [Split::Train, Split::Query, Split::Gallery]
