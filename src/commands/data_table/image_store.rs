@@ -6,6 +6,7 @@ use crate::image::{file_extension, Decoded, Limits};
 use sha2::{Digest as _, Sha256};
 use std::collections::HashSet;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 const IMAGES: &str = "images";
@@ -52,17 +53,21 @@ impl ImageStore {
         Ok(StoredImage { path, bytes: bytes.len() as u64, width, height })
     }
 
+    /// Writes a file, unless it is there. An interruption may leave part of one: it is of another length, and in no journal.
     fn write(&self, path: &str, bytes: &[u8]) -> Result<()> {
         let path = self.folder.join(path);
         if fs::metadata(&path).is_ok_and(|m| m.len() == bytes.len() as u64) {
             return Ok(());
         }
-        let folder = path.parent().unwrap_or(&self.folder);
-        fs::create_dir_all(folder).map_err(|e| Error::io("create", folder, &e))?;
-        let temporary = path.with_extension(format!("{:?}.tmp", std::thread::current().id()));
-        fs::write(&temporary, bytes).and_then(|()| fs::rename(&temporary, &path)).map_err(|e| {
+        let written = fs::write(&path, bytes).or_else(|e| {
+            if e.kind() != ErrorKind::NotFound {
+                return Err(e);
+            }
+            fs::create_dir_all(path.parent().unwrap_or(&self.folder)).and_then(|()| fs::write(&path, bytes))
+        });
+        written.map_err(|e| {
             // Part of a file takes the space that a second try needs.
-            let _ = fs::remove_file(&temporary);
+            let _ = fs::remove_file(&path);
             Error::io("write", &path, &e)
         })
     }
@@ -103,7 +108,7 @@ impl ImageStore {
                     && name.bytes().take(DIGITS).all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
                 if is_ours && !kept.contains(format!("{IMAGES}/{two}/{name}").as_str()) {
                     fs::remove_file(&file).map_err(|e| Error::io("remove", &file, &e))?;
-                    removed += usize::from(!name.ends_with(".tmp"));
+                    removed += 1;
                 }
             }
         }
@@ -119,7 +124,7 @@ fn file_name(path: &Path) -> String {
 fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     let all = match fs::read_dir(folder) {
         Ok(all) => all,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         Err(e) => return Err(Error::io("read", folder, &e)),
     };
     all.map(|entry| entry.map(|e| e.path()))
@@ -162,7 +167,6 @@ mod tests {
         let link = store.link(&kept, 2).unwrap();
         let mine = folder.path().join(&kept).with_file_name("mine.png");
         fs::write(&mine, b"x").unwrap();
-        fs::write(folder.path().join(&kept).with_extension("ThreadId(1).tmp"), b"x").unwrap();
         assert_eq!(store.remove_others(&HashSet::from([kept.as_str()])).unwrap(), 2);
         assert!(folder.path().join(&kept).exists() && mine.exists());
         assert!(!folder.path().join(&old).exists() && !folder.path().join(&link).exists());

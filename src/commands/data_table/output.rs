@@ -9,6 +9,7 @@ use crate::data::manifest::Split;
 use crate::error::{Error, Kind, Result};
 use crate::model::replace_files;
 use serde_json::{json, Map, Value};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Writes `images.csv`, `attributes.json`, `left-out.csv`, `findings.csv` and `questions.md`.
@@ -125,8 +126,8 @@ fn attributes_json(path: &Path, set: &TrainingSet, selection: &Selection) -> Res
     };
     // The reader refuses attributes without a column.
     all.retain(|name, value| !value.is_object() || selection.attributes.iter().any(|a| a.name == *name));
-    for (attribute, of) in selection.attributes.iter().zip(&set.attributes) {
-        let values = used_values(set, attribute, of, selection);
+    for (k, attribute) in selection.attributes.iter().enumerate() {
+        let values = used_values(set, k);
         let entry = all.entry(attribute.name.clone()).or_insert_with(|| json!({}));
         if !entry.is_object() {
             *entry = json!({});
@@ -155,22 +156,13 @@ fn attributes_json(path: &Path, set: &TrainingSet, selection: &Selection) -> Res
     json.map(|text| text + "\n").map_err(|e| Error::new(Kind::Internal, format!("could not write JSON: {e}")))
 }
 
-/// The values that images have, as numbers if all are numbers.
-fn used_values(
-    set: &TrainingSet,
-    attribute: &super::selection::LabelColumn,
-    of: &ExportedValues,
-    selection: &Selection,
-) -> Vec<String> {
-    let Some(k) = selection.attributes.iter().position(|a| a.name == attribute.name) else {
-        return Vec::new();
-    };
-    let used: std::collections::BTreeSet<u32> =
-        set.images.iter().flat_map(|i| i.values[k].iter().copied()).collect();
+/// The values of attribute number `k` that images have, sorted as numbers if all are numbers.
+fn used_values(set: &TrainingSet, k: usize) -> Vec<String> {
+    let of = &set.attributes[k];
+    let used: BTreeSet<u32> = set.images.iter().flat_map(|i| i.values[k].iter().copied()).collect();
     let mut names: Vec<String> = used.into_iter().map(|v| of.names[v as usize].clone()).collect();
     names.sort();
-    let numbers: Option<Vec<f64>> = names.iter().map(|n| n.parse().ok()).collect();
-    if numbers.is_some() {
+    if names.iter().all(|n| n.parse::<f64>().is_ok()) {
         let number = |name: &String| name.parse::<f64>().unwrap_or_default();
         names.sort_by(|a, b| number(a).total_cmp(&number(b)));
     }

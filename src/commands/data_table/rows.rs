@@ -1,7 +1,8 @@
 //! The rows of the table with their labels, by number.
 
-use super::selection::Selection;
+use super::selection::{ImageKind, Selection};
 use super::vocabulary::Vocabulary;
+use crate::connection::with_causes;
 use crate::data::manifest::Split;
 use crate::error::{abridged, Error, Kind, Result};
 use crate::image::CropBox;
@@ -57,6 +58,8 @@ pub enum Reason {
     NoInstance,
     /// It does not say of which category it is.
     NoCategory,
+    /// It does not say in which part of the split it is, and there is a column for that.
+    NoSplit,
     /// Its box has no area, or lies outside of the image.
     BadBox,
     /// Its image could not be read from where it is.
@@ -130,10 +133,14 @@ impl Table {
         let [instance, category, group, split] = [2, 3, 4, 5].map(|i| get::<Option<String>>(row, i));
         let (instance, category) = (present(instance?), present(category?));
         let image = sent_image(row, selection)?;
-        let (Some(instance), Some(category), Some(image)) = (&instance, &category, image) else {
+        let split = present(split?);
+        let lacks_split = split.is_none() && selection.has_splits();
+        let (Some(instance), Some(category), Some(image), false) = (&instance, &category, image, lacks_split)
+        else {
             let (reason, why) = match (&instance, &category) {
                 (None, _) => (Reason::NoInstance, "it has no instance"),
                 (_, None) => (Reason::NoCategory, "it has no category"),
+                _ if lacks_split => (Reason::NoSplit, "it is in no part of the split"),
                 _ => (Reason::NoImage, "it has no image"),
             };
             let instance = instance.unwrap_or_default();
@@ -157,7 +164,7 @@ impl Table {
             instance: self.instances.intern(instance),
             category: self.categories.intern(category),
             group: present(group?).map(|g| self.groups.intern(&g)),
-            split: present(split?).map(|s| parse_split(&s, &id)).transpose()?,
+            split: split.map(|s| parse_split(&s, &id)).transpose()?,
             id,
             crop,
             values,
@@ -174,13 +181,14 @@ fn present(text: Option<String>) -> Option<String> {
 
 fn parse_split(text: &str, id: &[String]) -> Result<Split> {
     text.trim().to_ascii_lowercase().parse().map_err(|()| {
-        Error::new(Kind::InvalidData, format!("split is \"{}\", not train, query or gallery", abridged(text)))
-            .detail(if id.is_empty() {
-                "".to_owned()
-            } else {
-                format!("It is that of row {}.", id.join(", "))
-            })
-            .hint("Name the parts so in --query with CASE, or let --split make them.")
+        let what = format!("split is \"{}\", not train, query or gallery", abridged(text));
+        let error = Error::new(Kind::InvalidData, what)
+            .hint("Name the parts so in --query with CASE, or let --split make them.");
+        if id.is_empty() {
+            error
+        } else {
+            error.detail(format!("It is that of row {}.", id.join(", ")))
+        }
     })
 }
 
@@ -201,7 +209,6 @@ fn crop_box(row: &Row) -> Result<std::result::Result<Option<CropBox>, String>> {
 
 /// `None` if the row has no image.
 fn sent_image(row: &Row, selection: &Selection) -> Result<Option<SentImage>> {
-    use super::selection::ImageKind;
     let value = match selection.image_kind {
         ImageKind::Bytes => match get::<Option<i64>>(row, 11)? {
             None => None,
@@ -221,7 +228,7 @@ fn sent_image(row: &Row, selection: &Selection) -> Result<Option<SentImage>> {
 fn get<T: FromSqlOwned>(row: &Row, index: usize) -> Result<T> {
     row.try_get(index).map_err(|e| {
         Error::new(Kind::InvalidEncoding, "a row could not be read")
-            .detail(crate::connection::with_causes(&e))
+            .detail(with_causes(&e))
             .hint("If the database's encoding is SQL_ASCII, its texts must be UTF-8.")
     })
 }

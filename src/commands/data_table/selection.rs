@@ -124,6 +124,16 @@ impl Selection {
         }
     }
 
+    /// Whether a column says in which part of the split a row is.
+    pub fn has_splits(&self) -> bool {
+        self.split.is_some()
+    }
+
+    /// Rows that are in no part of the split, in SQL.
+    pub fn no_split(&self) -> String {
+        self.split.as_ref().map_or_else(String::new, |column| format!("{column} IS NULL"))
+    }
+
     /// Whether it is a query.
     pub fn is_query(&self) -> bool {
         self.from.starts_with('(')

@@ -61,7 +61,7 @@ pub struct TrainingSet {
 pub struct SetOptions {
     /// Whether to merge spellings and to drop placeholders.
     pub tidy: bool,
-    /// Whether a column has the split; otherwise the share of instances that are not for training.
+    /// The share of instances that are not for training; `None` if a column has the split.
     pub share: Option<f64>,
     /// Number of the random split.
     pub seed: u64,
@@ -93,9 +93,9 @@ impl TrainingSet {
         }
         set.sort();
         set.leave_out_repeated();
-        set.instance_category =
-            set.most_frequent(|i| Some(i.category)).into_iter().map(Option::unwrap_or_default).collect();
-        set.instance_group = set.most_frequent(|i| i.group);
+        let categories = set.most_frequent(&set.categories, |i| Some(i.category));
+        set.instance_category = categories.into_iter().map(Option::unwrap_or_default).collect();
+        set.instance_group = set.most_frequent(&set.groups, |i| i.group);
         if let Some(share) = options.share {
             set.split(share, options.seed);
         }
@@ -190,15 +190,22 @@ impl TrainingSet {
     }
 
     /// For each instance what most of its images have; of several the first in the order of names.
-    fn most_frequent(&self, of: impl Fn(&ExportedImage) -> Option<u32>) -> Vec<Option<u32>> {
+    fn most_frequent(
+        &self,
+        values: &ExportedValues,
+        of: impl Fn(&ExportedImage) -> Option<u32>,
+    ) -> Vec<Option<u32>> {
         let mut counts: Vec<BTreeMap<u32, usize>> = vec![BTreeMap::new(); self.instances.names.len()];
         for image in &self.images {
             if let Some(value) = of(image) {
                 *counts[image.instance as usize].entry(value).or_default() += 1;
             }
         }
-        let best =
-            |c: BTreeMap<u32, usize>| c.into_iter().rev().max_by_key(|&(_, n)| n).map(|(value, _)| value);
+        let name = |value: u32| &values.names[value as usize];
+        let best = |c: BTreeMap<u32, usize>| {
+            let best = c.into_iter().max_by(|(a, n), (b, m)| n.cmp(m).then_with(|| name(*b).cmp(name(*a))));
+            best.map(|(value, _)| value)
+        };
         counts.into_iter().map(best).collect()
     }
 

@@ -44,6 +44,12 @@ fn finding(reason: Reason, rows: &[&LeftOut], selection: &Selection, sql: &Sql<'
             "What kind of thing do they show?",
             sql.blank(&selection.category.quoted),
         ),
+        Reason::NoSplit => (
+            image,
+            "rows are in no part of the split".to_owned(),
+            "Should they be for training?",
+            sql.all(&selection.no_split()),
+        ),
         Reason::BadBox => (
             image,
             format!("rows have a box that cannot be used{example}"),
