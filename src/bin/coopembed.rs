@@ -1,6 +1,7 @@
 //! The program `coopembed`: one subcommand per job, each implemented in the library.
 
 use clap::{Parser, Subcommand};
+use coopembed::commands::data_table::{self, TableArgs};
 use coopembed::commands::dump_model::{self, DumpArgs};
 use coopembed::commands::embed::{self, EmbedArgs};
 use coopembed::commands::eval::{self, EvalArgs};
@@ -32,6 +33,7 @@ struct Program {
 const EXAMPLES: &str = "\
 Examples:
   coopembed data clothes --photos clothing-dataset --out data/clothes
+  coopembed data table --db shop --table products --image photo --instance sku --category kind --attributes neckline --out data/shop
   coopembed data emoji --out data/emoji
   coopembed data fonts --out data/fonts
   coopembed import-backbone efficientnet-lite0.pth --arch efficientnet_lite0 --out lite0.safetensors
@@ -157,6 +159,7 @@ enum Command {
 
 #[derive(Subcommand)]
 enum Data {
+    Table(Box<TableArgs>),
     /// Build the clothes retrieval set: 5,379 photographs of garments by 347 people
     Clothes(ClothesArgs),
     /// Build the emoji retrieval set: the same emoji drawn by up to nine designers
@@ -181,6 +184,7 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<()> {
     match command {
+        Command::Data(Data::Table(args)) => data_table::run(&args),
         Command::Data(Data::Clothes(args)) => clothes::run(&args),
         Command::Data(Data::Emoji(args)) => emoji::run(&args),
         Command::Data(Data::Fonts(args)) => fonts::run(&args),

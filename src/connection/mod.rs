@@ -19,4 +19,4 @@ pub mod tls;
 pub use copy_binary::CopyBinary;
 pub use parameters::Connection;
 pub use server_error::{server_error, with_causes};
-pub use session::{column, Parameter, Session};
+pub use session::{column, Parameter, RowsOf, Session};

@@ -31,6 +31,10 @@ pub fn run(args: &EmbedArgs) -> Result<()> {
     if args.table.is_some() {
         return table_run::run(args);
     }
+    if args.images_at.root.is_some() || args.images_at.http {
+        return Err(Error::new(Kind::InvalidParameter, "--root and --http are for the column of a table")
+            .hint("Name the table with --table and the column with --column, or leave these out."));
+    }
     let directory = args.model.as_ref().ok_or_else(|| {
         Error::new(Kind::InvalidParameter, "no model is named")
             .hint("Name a model directory with --model, or a database with --db and --table.")

@@ -27,7 +27,7 @@ const SHOWN_FAILURES: u64 = 20;
 /// Those of the model, the database and its columns; [`Kind::InvalidData`] at the end if some images could not be embedded.
 pub fn run(args: &EmbedArgs) -> Result<()> {
     let session = args.database.open(PROGRAM)?;
-    let source = args.source()?;
+    let source = args.images_at.source()?;
     let (engine, model) = engine(&session, args)?;
     let table = EmbedTable::find(&session, args, engine.layout)?;
     let failures = Failures::find(&session, args, table.oid())?;
@@ -43,9 +43,9 @@ pub fn run(args: &EmbedArgs) -> Result<()> {
         counts: Counts::default(),
         bar: progress_bar("embedding", total as usize),
     };
-    let ahead = args.batch as usize + args.worker_count();
-    let result =
-        embed_all(&engine, &source, args.worker_count(), ahead, &mut rows).and_then(|()| rows.store());
+    let ahead = args.batch as usize + args.images_at.worker_count();
+    let result = embed_all(&engine, &source, args.images_at.worker_count(), ahead, &mut rows)
+        .and_then(|()| rows.store());
     rows.bar.finish_and_clear();
     result.map_err(|e| to_resume(e, rows.counts))?;
     table.end()?;
