@@ -1,6 +1,7 @@
 //! The program `coopembed`: one subcommand per job, each implemented in the library.
 
 use clap::{Parser, Subcommand};
+use coopembed::commands::data_table::{self, TableArgs};
 use coopembed::commands::dump_model::{self, DumpArgs};
 use coopembed::commands::embed::{self, EmbedArgs};
 use coopembed::commands::eval::{self, EvalArgs};
@@ -157,6 +158,7 @@ enum Command {
 
 #[derive(Subcommand)]
 enum Data {
+    Table(Box<TableArgs>),
     /// Build the clothes retrieval set: 5,379 photographs of garments by 347 people
     Clothes(ClothesArgs),
     /// Build the emoji retrieval set: the same emoji drawn by up to nine designers
@@ -181,6 +183,7 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<()> {
     match command {
+        Command::Data(Data::Table(args)) => data_table::run(&args),
         Command::Data(Data::Clothes(args)) => clothes::run(&args),
         Command::Data(Data::Emoji(args)) => emoji::run(&args),
         Command::Data(Data::Fonts(args)) => fonts::run(&args),

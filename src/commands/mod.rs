@@ -11,6 +11,8 @@
 //! | `load` | `coopembed load` |
 //! | `models` | `coopembed models` |
 //! | `dump_model` | `coopembed dump-model` |
+//! | `data_table/` | `coopembed data table` |
+//! | `image_source_args` | `--root`, `--http` and limits, for the commands that read images by path or URL |
 //! | `database_args` | `--db`, for the commands that work on a database |
 //! | `import_backbone` | `coopembed import-backbone` |
 //! | `evaluate_method` | evaluates what a method has learned, for `train` and `experiment` |
@@ -20,6 +22,7 @@
 //! The other commands are thin and live with what they do: `serve` in `explorer/`, `data` in `data/` and `demo/`, `engine` in
 //! `inference/`.
 
+pub mod data_table;
 mod database_args;
 pub mod dump_model;
 pub mod embed;
@@ -28,6 +31,7 @@ mod evaluate_method;
 pub mod experiment;
 pub mod export;
 pub mod import_backbone;
+mod image_source_args;
 mod inputs;
 pub mod load;
 pub mod models;

@@ -22,4 +22,4 @@ pub use copy_binary::CopyBinary;
 pub use parameters::Connection;
 pub use quoting::{quote_identifier, quote_literal};
 pub use server_error::{is_connection_lost, server_error, with_causes};
-pub use session::{column, Parameter, Session};
+pub use session::{column, Parameter, RowsOf, Session};

@@ -1,15 +1,15 @@
-//! One connection to a database that has the extension, for commands that wait for each answer.
+//! One connection to a database, for commands that wait for each answer.
 
 use super::parameters::Connection;
 use super::server_error::server_error;
 use super::tls;
 use crate::error::{Error, Kind, Result};
 use bytes::Bytes;
-use futures_util::SinkExt as _;
-use std::pin::pin;
+use futures_util::{SinkExt as _, TryStreamExt as _};
+use std::pin::{pin, Pin};
 use tokio::runtime::Runtime;
 use tokio_postgres::types::{FromSqlOwned, ToSql, Type};
-use tokio_postgres::{Client, Row};
+use tokio_postgres::{Client, Row, RowStream};
 
 /// A parameter of a statement, with its type.
 pub type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
@@ -20,7 +20,7 @@ pub struct Session {
     client: Client,
     /// The database, for people.
     pub described: String,
-    /// Schema of the extension, quoted for SQL.
+    /// Schema of the extension, quoted for SQL; empty if the session does not need the extension.
     pub extension_schema: String,
 }
 
@@ -31,6 +31,16 @@ impl Session {
     /// Those of [`Connection::new`]; [`Kind::Unavailable`] if the server cannot be reached; [`Kind::InvalidParameter`] if it refuses the
     /// connection, or the database lacks the extension.
     pub fn open(db: Option<&str>, program: &str) -> Result<Self> {
+        let mut session = Self::connect(db, program)?;
+        session.extension_schema = session.find_extension()?;
+        Ok(session)
+    }
+
+    /// Connects to a database that need not have the extension.
+    ///
+    /// # Errors
+    /// Those of [`Session::open`], but that of a database without the extension.
+    pub fn connect(db: Option<&str>, program: &str) -> Result<Self> {
         let mut connection = Connection::from_environment(db, program)?;
         // What the server's views show of it depends on the name.
         connection.config.application_name(program);
@@ -45,9 +55,7 @@ impl Session {
         // It ends with the connection. An error shows in the statement that is running then.
         runtime.spawn(driver);
         let described = connection.describe();
-        let mut session = Self { runtime, client, described, extension_schema: String::new() };
-        session.extension_schema = session.find_extension()?;
-        Ok(session)
+        Ok(Self { runtime, client, described, extension_schema: String::new() })
     }
 
     fn find_extension(&self) -> Result<String> {
@@ -78,6 +86,27 @@ impl Session {
         self.runtime.block_on(self.client.query_typed(sql, parameters)).map_err(|e| server_error(&e))
     }
 
+    /// The names and types of the columns that a query returns. It is not run.
+    ///
+    /// # Errors
+    /// Any that PostgreSQL raises.
+    pub fn columns_of(&self, sql: &str) -> Result<Vec<(String, u32)>> {
+        let statement = self.runtime.block_on(self.client.prepare(sql)).map_err(|e| server_error(&e))?;
+        Ok(statement.columns().iter().map(|c| (c.name().to_owned(), c.type_().oid())).collect())
+    }
+
+    /// Runs one statement whose rows are taken one by one: no more are in memory than were asked for, and a few. No other statement
+    /// may run until the last row was taken, or the stream is dropped.
+    ///
+    /// # Errors
+    /// Any that PostgreSQL raises.
+    pub fn stream(&self, sql: &str, parameters: &[Parameter<'_>]) -> Result<RowsOf<'_>> {
+        let parameters = parameters.iter().map(|(value, of)| (*value, of.clone()));
+        let started = self.client.query_typed_raw(sql, parameters);
+        let rows = self.runtime.block_on(started).map_err(|e| server_error(&e))?;
+        Ok(RowsOf { session: self, rows: Box::pin(rows) })
+    }
+
     /// Runs one statement that returns one row.
     ///
     /// # Errors
@@ -106,6 +135,22 @@ impl Session {
             sink.finish().await.map(|_| ())
         };
         self.runtime.block_on(copy).map_err(|e| server_error(&e))
+    }
+}
+
+/// The rows of a statement, as they arrive.
+pub struct RowsOf<'s> {
+    session: &'s Session,
+    rows: Pin<Box<RowStream>>,
+}
+
+impl RowsOf<'_> {
+    /// The next row; `None` after the last.
+    ///
+    /// # Errors
+    /// Any that PostgreSQL raises, and [`Kind::Unavailable`] if the connection ends.
+    pub fn next_row(&mut self) -> Result<Option<Row>> {
+        self.session.runtime.block_on(self.rows.try_next()).map_err(|e| server_error(&e))
     }
 }
 

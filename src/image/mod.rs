@@ -54,3 +54,5 @@ pub use decode::{decode, estimate};
 pub use limits::{Estimate, Limits, MEGAPIXEL};
 pub use prepare::{prepare, prepare_image, CropBox, Decoded};
 pub use preprocessing::Preprocessing;
+#[cfg(feature = "cli")]
+pub use recognise::file_extension;

@@ -36,6 +36,24 @@ impl Format {
     }
 }
 
+/// The usual ending of the name of such a file, without a dot; "bin" if it is no image.
+#[cfg(feature = "cli")]
+pub fn file_extension(bytes: &[u8]) -> &'static str {
+    match recognise(bytes) {
+        Ok((Format::Avif, _)) => "avif",
+        Ok((Format::Bmp, _)) => "bmp",
+        Ok((Format::Gif, _)) => "gif",
+        Ok((Format::Ico, _)) => "ico",
+        Ok((Format::Jpeg, _)) => "jpg",
+        Ok((Format::JpegXl, _)) => "jxl",
+        Ok((Format::Png, _)) => "png",
+        Ok((Format::Pnm, _)) => "pnm",
+        Ok((Format::Tiff, _)) => "tif",
+        Ok((Format::WebP, _)) => "webp",
+        Err(_) => "bin",
+    }
+}
+
 /// The format of a file, and the file without white space or a byte order mark before its start.
 ///
 /// # Errors

@@ -22,3 +22,13 @@ runs() {
   shift 2
   if timeout 300 "$program" "$@" >"$SCRATCH/said" 2>&1; then expect_in "$what" "$pattern" "$SCRATCH/said"; else fail "$what" "$(cat "$SCRATCH/said")"; fi
 }
+# serve_image FILE: a web server on this machine that serves the image in many ways (image_server.py); $port is its port, $SCRATCH/asked has
+# the paths that were asked for.
+serve_image() {
+  : >"$SCRATCH/asked"
+  python3 "$ROOT/tests/tools/image_server.py" "$1" "$SCRATCH/asked" >"$SCRATCH/port" &
+  at_exit "kill $! 2>/dev/null"
+  has_port() { [ -s "$SCRATCH/port" ]; }
+  until_true 'the server of images listens' has_port
+  port=$(cat "$SCRATCH/port")
+}

@@ -36,7 +36,7 @@ pub fn run(args: &EmbedArgs, engine: &Engine) -> Result<()> {
         bar: progress_bar("embedding", all),
     };
     files.writer.begin()?;
-    embed_all(engine, &args.source()?, args.worker_count(), AHEAD, &mut files)?;
+    embed_all(engine, &args.images_at.source()?, args.images_at.worker_count(), AHEAD, &mut files)?;
     files.writer.end()?;
     files.bar.finish_and_clear();
     if files.failed > 0 {

@@ -34,7 +34,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// Those of the model, the database and its columns; [`Kind::InvalidData`] at the end if some images could not be embedded.
 pub fn run(args: &EmbedArgs) -> Result<()> {
     let session = args.database.open(PROGRAM)?;
-    let source = args.source()?;
+    let source = args.images_at.source()?;
     let (engine, model) = engine(&session, args)?;
     let images = Images { engine, model, source };
     let start = Instant::now();
@@ -115,7 +115,7 @@ fn over_table(
         progress,
         bar: progress_bar("embedding", total as usize),
     };
-    let workers = args.worker_count();
+    let workers = args.images_at.worker_count();
     let result = embed_all(&images.engine, &images.source, workers, args.batch as usize + workers, &mut rows)
         .and_then(|()| rows.store());
     rows.bar.finish_and_clear();
