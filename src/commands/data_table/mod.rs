@@ -11,10 +11,12 @@
 //! | `split` | which instances are for training |
 //! | `training_set` | the rows of `images.csv` |
 //! | `findings/` | what is odd about the labels |
+//! | `exported_from` | which table it was, for what follows a training |
 //! | `output` | the files beside the images |
 
 mod args;
 mod column_types;
+mod exported_from;
 mod fetch;
 mod findings;
 mod image_store;
@@ -28,6 +30,7 @@ mod training_set;
 mod vocabulary;
 
 pub use args::TableArgs;
+pub use exported_from::{ExportedFrom, ImagesAt};
 
 use crate::connection::{column, Session};
 use crate::error::{Error, Kind, Result};
@@ -60,7 +63,9 @@ pub fn run(args: &TableArgs) -> Result<()> {
     }
     let known = journal.known.len();
     if known > 0 {
-        eprintln!("NOTICE:  {known} images of earlier runs are kept; labels are read anew, from a new snapshot");
+        eprintln!(
+            "NOTICE:  {known} images of earlier runs are kept; labels are read anew, from a new snapshot"
+        );
     }
     let store = ImageStore::new(&args.out);
     let mut fetcher = Fetcher::start(args.images_at.worker_count(), &source, &store, journal)?;
@@ -79,8 +84,12 @@ pub fn run(args: &TableArgs) -> Result<()> {
     }
     set.name_files(&store)?;
     let found = findings::find(&set, &table, &selection, args.tidy);
+    if let Some(table) = ExportedFrom::new(&selection, args) {
+        table.write(&args.out)?;
+    }
     output::write(&args.out, &set, &selection, &found, &questions(&found, &described(&selection)))?;
-    let kept: HashSet<&str> = set.images.iter().flat_map(|i| [i.path.as_str(), i.image.path.as_str()]).collect();
+    let kept: HashSet<&str> =
+        set.images.iter().flat_map(|i| [i.path.as_str(), i.image.path.as_str()]).collect();
     let removed = store.remove_others(&kept)?;
     summary(args, &set, &found, fetched, removed, start);
     Ok(())
@@ -123,11 +132,14 @@ fn to_resume(e: Error, fetched: usize) -> Error {
 }
 
 fn nothing_left(set: &TrainingSet, selection: &Selection) -> Error {
-    let error = Error::new(Kind::InvalidData, format!("{} has no row that can be exported", described(selection)));
+    let error =
+        Error::new(Kind::InvalidData, format!("{} has no row that can be exported", described(selection)));
     let reasons: BTreeSet<String> = set.left_out.iter().map(|row| row.why.clone()).collect();
     match reasons.into_iter().next() {
         None => error.detail("It has no rows at all, or none that this role may see."),
-        Some(why) => error.detail(format!("{} rows are left out, the first because {why}.", set.left_out.len())),
+        Some(why) => {
+            error.detail(format!("{} rows are left out, the first because {why}.", set.left_out.len()))
+        }
     }
 }
 
@@ -156,7 +168,10 @@ fn summary(
     let out = args.out.display();
     if !found.is_empty() {
         print!("\n{}\n", table_text(found));
-        println!("{} findings are in {out}/findings.csv, and as questions with SQL in {out}/questions.md", found.len());
+        println!(
+            "{} findings are in {out}/findings.csv, and as questions with SQL in {out}/questions.md",
+            found.len()
+        );
     }
     if !set.left_out.is_empty() {
         eprintln!("WARNING:  {} rows are left out; {out}/left-out.csv lists them all", set.left_out.len());

@@ -13,6 +13,7 @@ mod next_steps;
 use super::args::TrainArgs;
 use super::training_context::TrainingContext;
 use super::verdict::UntrainedFeatures;
+use crate::commands::data_table::ExportedFrom;
 use crate::commands::report::{self, ReportArgs, LABEL_ISSUES};
 use crate::error::{Error, Result};
 use crate::eval::label_issues::{label_issues, neighbour_votes, write_issues, LabelIssue, Probabilities};
@@ -47,15 +48,21 @@ pub fn review(
         .map_or(Ok(Probabilities::new()), |features| neighbour_votes(&features.rows, data.manifest))?;
     let issues = label_issues(data.manifest, &model, &neighbours);
     write_issues(&out.join(LABEL_ISSUES), &issues)?;
+    // Without it, the files are about a table that is still to be named.
+    let table = ExportedFrom::read(&data.manifest.root).unwrap_or_else(|e| {
+        eprintln!("WARNING:  {}", e.report());
+        None
+    });
     let sql = out.join(MEND_LABELS);
-    std::fs::write(&sql, mending_sql::mending_sql(&issues)).map_err(|e| Error::io("write", &sql, &e))?;
+    std::fs::write(&sql, mending_sql::mending_sql(&issues, table.as_ref()))
+        .map_err(|e| Error::io("write", &sql, &e))?;
     let page = report_args(context, out);
     println!("wrote {}", out.display());
     if let Err(e) = report::run(&page) {
         eprintln!("WARNING:  there is no report: {}", e.report());
     }
     print!("{}", worst(&issues, out));
-    println!("\n{}", next_steps::next_steps(out));
+    println!("\n{}", next_steps::next_steps(out, table.as_ref()));
     Ok(())
 }
 
