@@ -6,9 +6,9 @@ program_cluster
 gallery=$(for_server "$SCRATCH" "$ROOT/src/demo/clothes/gallery")
 shipped=$(for_server "$SCRATCH" "$ROOT/model/clothes")
 psql_ -v gallery="$gallery" -v model="$shipped" -f "$ROOT/src/demo/clothes/load.sql"
-# What a shop has before it knows of embeddings, and what comes a month later: shoes of all kinds, which it had not sold, and a few garments.
+# What a shop has before it knows of embeddings, and what comes a month later: shoes of all kinds, which it had not sold.
 ask -c 'ALTER TABLE products DROP COLUMN emb' -c "SELECT coop_drop_model('clothes')" >/dev/null
-ask -c "CREATE TABLE later AS SELECT * FROM products WHERE category IN ('boots', 'heels', 'sandals', 'shoes', 'sneakers') OR garment::bigint % 10 = 0" \
+ask -c "CREATE TABLE later AS SELECT * FROM products WHERE category IN ('boots', 'heels', 'sandals', 'shoes', 'sneakers')" \
   -c 'DELETE FROM products p USING later l WHERE l.id = p.id'
 mkdir "$SCRATCH/work"
 cd "$SCRATCH/work"
@@ -39,7 +39,7 @@ expect 'the export has every image' "$(ask -c 'SELECT count(*) FROM products')" 
 
 section 'Train'
 expect_in 'the training says whether it paid' '^Training ' "$SCRATCH/said"
-expect_in 'and what follows' 'coopembed load .*--name spring model/spring' "$SCRATCH/said"
+expect_in 'and what follows' 'coopembed load .*--name spring --default model/spring' "$SCRATCH/said"
 expect 'the report is there' 1 "$(grep -c '<title>' model/spring/report.html)"
 
 before=$(ask -c 'SELECT md5(string_agg(p::text, chr(10) ORDER BY id)) FROM (SELECT id, garment, category, neckline, sleeves, pattern, closure, colour FROM products) p')
@@ -59,7 +59,7 @@ ask -c "INSERT INTO products SELECT id, garment, name, category, neckline, sleev
 section 'A month later'
 expect 'each attribute is compared' 'category,closure,colour,neckline,pattern,sleeves' "$(cut -d'|' -f1 "$SCRATCH/said" | sort | paste -sd,)"
 expect 'with probabilities' 6 "$(grep -cE '^[a-z]+\|[01]\.[0-9]+\|[01]\.[0-9]+\|-?[0-9.]+$' "$SCRATCH/said")"
-expect 'of a kind of thing that it never saw the model is less sure' t "$(awk -F'|' '$1 == "category" && $4 < -3 { print "t" }' "$SCRATCH/said")"
+expect 'of a kind of thing that it never saw the model is less sure' t "$(awk -F'|' '$1 == "category" && $3 < $2 { less = 1 } $4 < -2 { unsure = 1 } END { if (less && unsure) print "t" }' "$SCRATCH/said")"
 
 section 'Train the next model'
 expect 'the next model knows the new kinds' t "$(ask -c "SELECT count(*) > 0 FROM coop_categories('summer') WHERE name IN ('boots', 'shoes')")"
