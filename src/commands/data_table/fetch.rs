@@ -197,9 +197,7 @@ fn fetch(number: usize, source: &dyn ImageSource, store: &ImageStore, wanted: Wa
             Err(e) if e.kind == Kind::LimitExceeded => {
                 return Answer { number, digest: None, state: Ok(ImageState::TooLarge(in_one_line(&e))) }
             }
-            Err(e) => {
-                return Answer { number, digest: None, state: Ok(ImageState::Unreadable(in_one_line(&e))) }
-            }
+            Err(e) => return Answer { number, digest: None, state: Ok(ImageState::Unreadable(in_one_line(&e))) },
         },
     };
     let digest = ImageStore::digest(&bytes);

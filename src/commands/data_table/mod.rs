@@ -63,9 +63,7 @@ pub fn run(args: &TableArgs) -> Result<()> {
     }
     let known = journal.known.len();
     if known > 0 {
-        eprintln!(
-            "NOTICE:  {known} images of earlier runs are kept; labels are read anew, from a new snapshot"
-        );
+        eprintln!("NOTICE:  {known} images of earlier runs are kept; labels are read anew, from a new snapshot");
     }
     let store = ImageStore::new(&args.out);
     let mut fetcher = Fetcher::start(args.images_at.worker_count(), &source, &store, journal)?;
@@ -88,8 +86,7 @@ pub fn run(args: &TableArgs) -> Result<()> {
         table.write(&args.out)?;
     }
     output::write(&args.out, &set, &selection, &found, &questions(&found, &described(&selection)))?;
-    let kept: HashSet<&str> =
-        set.images.iter().flat_map(|i| [i.path.as_str(), i.image.path.as_str()]).collect();
+    let kept: HashSet<&str> = set.images.iter().flat_map(|i| [i.path.as_str(), i.image.path.as_str()]).collect();
     let removed = store.remove_others(&kept)?;
     summary(args, &set, &found, fetched, removed, start);
     Ok(())
@@ -132,14 +129,11 @@ fn to_resume(e: Error, fetched: usize) -> Error {
 }
 
 fn nothing_left(set: &TrainingSet, selection: &Selection) -> Error {
-    let error =
-        Error::new(Kind::InvalidData, format!("{} has no row that can be exported", described(selection)));
+    let error = Error::new(Kind::InvalidData, format!("{} has no row that can be exported", described(selection)));
     let reasons: BTreeSet<String> = set.left_out.iter().map(|row| row.why.clone()).collect();
     match reasons.into_iter().next() {
         None => error.detail("It has no rows at all, or none that this role may see."),
-        Some(why) => {
-            error.detail(format!("{} rows are left out, the first because {why}.", set.left_out.len()))
-        }
+        Some(why) => error.detail(format!("{} rows are left out, the first because {why}.", set.left_out.len())),
     }
 }
 
@@ -168,10 +162,7 @@ fn summary(
     let out = args.out.display();
     if !found.is_empty() {
         print!("\n{}\n", table_text(found));
-        println!(
-            "{} findings are in {out}/findings.csv, and as questions with SQL in {out}/questions.md",
-            found.len()
-        );
+        println!("{} findings are in {out}/findings.csv, and as questions with SQL in {out}/questions.md", found.len());
     }
     if !set.left_out.is_empty() {
         eprintln!("WARNING:  {} rows are left out; {out}/left-out.csv lists them all", set.left_out.len());

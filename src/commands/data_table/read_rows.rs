@@ -61,9 +61,7 @@ impl Reading<'_> {
             (Some(number), _) => number,
             (None, ImageValue::Bytes(bytes)) => self.fetcher.fetch(token.clone(), Wanted::Bytes(bytes))?,
             (None, ImageValue::Name(name)) => self.fetcher.fetch(token.clone(), Wanted::Name(name))?,
-            (None, ImageValue::NotSent(size)) => {
-                self.fetcher.add(too_large(size as u64, self.max_bytes), None)
-            }
+            (None, ImageValue::NotSent(size)) => self.fetcher.add(too_large(size as u64, self.max_bytes), None),
             (None, ImageValue::LargeObject(oid)) => {
                 let number = self.fetcher.add(ImageState::UnderWay, token.clone());
                 self.large_objects.push((number, oid));
@@ -95,13 +93,7 @@ fn read_large_objects(
         session.execute("SAVEPOINT large_object")?;
         match large_object(session, oid, max_bytes) {
             Ok(bytes) if bytes.len() as u64 > max_bytes => {
-                fetcher.set(
-                    number,
-                    ImageState::TooLarge(format!(
-                        "large object {oid} is larger than {} MB, the limit of --max-size",
-                        max_bytes >> 20
-                    )),
-                );
+                fetcher.set(number, ImageState::TooLarge(format!("large object {oid} is larger than {} MB, the limit of --max-size", max_bytes >> 20)));
             }
             Ok(bytes) => fetcher.fetch_as(number, Wanted::Bytes(bytes))?,
             Err(e) if e.kind == Kind::Unavailable => return Err(e),

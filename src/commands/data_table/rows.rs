@@ -173,13 +173,12 @@ fn present(text: Option<String>) -> Option<String> {
 
 fn parse_split(text: &str, id: &[String]) -> Result<Split> {
     text.trim().to_ascii_lowercase().parse().map_err(|()| {
-        Error::new(Kind::InvalidData, format!("split is \"{}\", not train, query or gallery", abridged(text)))
-            .detail(if id.is_empty() {
-                "".to_owned()
-            } else {
-                format!("It is that of row {}.", id.join(", "))
-            })
-            .hint("Name the parts so in --query with CASE, or let --split make them.")
+        Error::new(
+            Kind::InvalidData,
+            format!("split is \"{}\", not train, query or gallery", abridged(text)),
+        )
+        .detail(if id.is_empty() { "".to_owned() } else { format!("It is that of row {}.", id.join(", ")) })
+        .hint("Name the parts so in --query with CASE, or let --split make them.")
     })
 }
 

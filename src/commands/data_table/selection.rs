@@ -319,11 +319,7 @@ impl Columns {
             [name] => {
                 let found = self.find(name)?;
                 if found.shape != Shape::Box {
-                    return Err(self.mismatch(
-                        found,
-                        "has no boxes",
-                        "box, or the names of four columns of numbers",
-                    ));
+                    return Err(self.mismatch(found, "has no boxes", "box, or the names of four columns of numbers"));
                 }
                 // The first corner is the one with the larger coordinates.
                 let corner = |point: usize, axis: usize| format!("(q.{}[{point}])[{axis}]", found.quoted);
@@ -361,10 +357,7 @@ fn check_names(args: &TableArgs) -> Result<()> {
                 Kind::InvalidParameter,
                 format!("a column called \"{name}\" cannot be an attribute"),
             )
-            .detail(format!(
-                "In images.csv, {} have their own meaning, and blanks around names are ignored.",
-                RESERVED.join(", ")
-            ))
+            .detail(format!("In images.csv, {} have their own meaning, and blanks around names are ignored.", RESERVED.join(", ")))
             .hint("Give it another name in --query, with AS."));
         }
     }

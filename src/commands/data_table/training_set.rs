@@ -76,12 +76,7 @@ impl TrainingSet {
             instances: table.instances.exported(false, false),
             categories: table.categories.exported(options.tidy, false),
             groups: table.groups.exported(false, false),
-            attributes: table
-                .attributes
-                .iter()
-                .zip(multi)
-                .map(|(v, multi)| v.exported(options.tidy, multi))
-                .collect(),
+            attributes: table.attributes.iter().zip(multi).map(|(v, multi)| v.exported(options.tidy, multi)).collect(),
             instance_category: Vec::new(),
             instance_group: Vec::new(),
             left_out: std::mem::take(&mut table.left_out),
@@ -91,8 +86,7 @@ impl TrainingSet {
         }
         set.sort();
         set.leave_out_repeated();
-        set.instance_category =
-            set.most_frequent(|i| Some(i.category)).into_iter().map(Option::unwrap_or_default).collect();
+        set.instance_category = set.most_frequent(|i| Some(i.category)).into_iter().map(Option::unwrap_or_default).collect();
         set.instance_group = set.most_frequent(|i| i.group);
         if let Some(share) = options.share {
             set.split(share, options.seed);
@@ -112,25 +106,15 @@ impl TrainingSet {
         };
         let image = match states.get(row.image) {
             Some(ImageState::Stored(image)) => image.clone(),
-            Some(ImageState::Unreadable(why)) => {
-                return self.left_out.push(left_out(Reason::Unreadable, why, ""))
-            }
-            Some(ImageState::TooLarge(why)) => {
-                return self.left_out.push(left_out(Reason::TooLarge, why, ""))
-            }
-            Some(ImageState::Undecodable(why)) => {
-                return self.left_out.push(left_out(Reason::Undecodable, why, ""))
-            }
-            Some(ImageState::UnderWay) | None => {
-                return self.left_out.push(left_out(Reason::Unreadable, "it was not read", ""))
-            }
+            Some(ImageState::Unreadable(why)) => return self.left_out.push(left_out(Reason::Unreadable, why, "")),
+            Some(ImageState::TooLarge(why)) => return self.left_out.push(left_out(Reason::TooLarge, why, "")),
+            Some(ImageState::Undecodable(why)) => return self.left_out.push(left_out(Reason::Undecodable, why, "")),
+            Some(ImageState::UnderWay) | None => return self.left_out.push(left_out(Reason::Unreadable, "it was not read", "")),
         };
         let Some(category) = number(&self.categories, row.category) else {
             return self.left_out.push(left_out(Reason::NoCategory, "it has no category", &image.path));
         };
-        if row.crop.is_some_and(|c| {
-            c.x1.max(0) >= c.x2.min(image.width as i32) || c.y1.max(0) >= c.y2.min(image.height as i32)
-        }) {
+        if row.crop.is_some_and(|c| c.x1.max(0) >= c.x2.min(image.width as i32) || c.y1.max(0) >= c.y2.min(image.height as i32)) {
             let why = format!("its box lies outside of the image of {}x{} pixels", image.width, image.height);
             return self.left_out.push(left_out(Reason::BadBox, &why, &image.path));
         }
@@ -160,12 +144,7 @@ impl TrainingSet {
         self.images.sort_by(|a, b| {
             let name = |i: &ExportedImage| &names[i.instance as usize];
             name(a).cmp(name(b)).then_with(|| a.id.cmp(&b.id)).then_with(|| {
-                (&a.path, corners(a), a.category, &a.values).cmp(&(
-                    &b.path,
-                    corners(b),
-                    b.category,
-                    &b.values,
-                ))
+                (&a.path, corners(a), a.category, &a.values).cmp(&(&b.path, corners(b), b.category, &b.values))
             })
         });
     }
@@ -173,10 +152,9 @@ impl TrainingSet {
     /// Keeps one of several rows that show the same part of the same image as the same instance.
     fn leave_out_repeated(&mut self) {
         let mut seen = HashSet::new();
-        let (kept, repeated): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.images).into_iter().partition(|i| {
-                seen.insert((i.instance, i.path.clone(), i.crop.map(|c| (c.x1, c.y1, c.x2, c.y2))))
-            });
+        let (kept, repeated): (Vec<_>, Vec<_>) = std::mem::take(&mut self.images)
+            .into_iter()
+            .partition(|i| seen.insert((i.instance, i.path.clone(), i.crop.map(|c| (c.x1, c.y1, c.x2, c.y2)))));
         self.images = kept;
         for image in repeated {
             self.left_out.push(LeftOut {
@@ -197,8 +175,7 @@ impl TrainingSet {
                 *counts[image.instance as usize].entry(value).or_default() += 1;
             }
         }
-        let best =
-            |c: BTreeMap<u32, usize>| c.into_iter().rev().max_by_key(|&(_, n)| n).map(|(value, _)| value);
+        let best = |c: BTreeMap<u32, usize>| c.into_iter().rev().max_by_key(|&(_, n)| n).map(|(value, _)| value);
         counts.into_iter().map(best).collect()
     }
 
@@ -211,9 +188,7 @@ impl TrainingSet {
                 group: i.group,
                 content: &i.image.path,
                 labels: std::iter::once((0, self.instance_category[i.instance as usize]))
-                    .chain(
-                        i.values.iter().zip(1..).flat_map(|(values, k)| values.iter().map(move |&v| (k, v))),
-                    )
+                    .chain(i.values.iter().zip(1..).flat_map(|(values, k)| values.iter().map(move |&v| (k, v))))
                     .collect(),
             })
             .collect();
@@ -239,7 +214,6 @@ impl TrainingSet {
 
     /// The number of images of each split: train, query, gallery.
     pub fn split_counts(&self) -> [usize; 3] {
-        [Split::Train, Split::Query, Split::Gallery]
-            .map(|s| self.images.iter().filter(|i| i.split == s).count())
+        [Split::Train, Split::Query, Split::Gallery].map(|s| self.images.iter().filter(|i| i.split == s).count())
     }
 }
