@@ -33,6 +33,7 @@ struct Program {
 const EXAMPLES: &str = "\
 Examples:
   coopembed data clothes --photos clothing-dataset --out data/clothes
+  coopembed data table --db shop --table products --image photo --instance sku --category kind --attributes neckline --out data/shop
   coopembed data emoji --out data/emoji
   coopembed data fonts --out data/fonts
   coopembed import-backbone efficientnet-lite0.pth --arch efficientnet_lite0 --out lite0.safetensors

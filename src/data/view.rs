@@ -3,7 +3,7 @@
 use super::augmentation::Augmentation;
 use super::image_files::{mirror, name_error, read};
 use super::manifest::{ImageEntry, Manifest};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::image::{prepare, CropBox, Decoded, Limits, Preprocessing};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -43,15 +43,27 @@ impl View {
     /// The pixels `[batch, size, size, 3]` of several images, one after the other.
     ///
     /// # Errors
-    /// As [`View::pixels`].
+    /// All that [`View::pixels`] gives.
     pub fn pixels_of(
         self,
         manifest: &Manifest,
         batch: &[&ImageEntry],
         to: &Preprocessing,
-    ) -> Result<Vec<u8>> {
-        let prepared = batch.par_iter().map(|image| self.pixels(manifest, image, to));
-        Ok(prepared.collect::<Result<Vec<_>>>()?.concat())
+    ) -> std::result::Result<Vec<u8>, Vec<Error>> {
+        let prepared: Vec<Result<Vec<u8>>> =
+            batch.par_iter().map(|image| self.pixels(manifest, image, to)).collect();
+        let (mut pixels, mut failed) = (Vec::with_capacity(prepared.len()), Vec::new());
+        for image in prepared {
+            match image {
+                Ok(image) => pixels.push(image),
+                Err(e) => failed.push(e),
+            }
+        }
+        if failed.is_empty() {
+            Ok(pixels.concat())
+        } else {
+            Err(failed)
+        }
     }
 
     /// Tells the views of an image apart in a cache.

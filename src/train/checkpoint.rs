@@ -91,6 +91,11 @@ impl Checkpoints {
         Ok(Self { folder: folder.to_owned(), training })
     }
 
+    /// Whether there is a checkpoint in the folder, of whatever training.
+    pub fn exist_in(folder: &Path) -> bool {
+        folder.join(FILE).exists()
+    }
+
     fn file(&self) -> PathBuf {
         self.folder.join(FILE)
     }

@@ -55,6 +55,7 @@ pub struct Fetcher {
     journal: Journal,
     states: Vec<ImageState>,
     tokens: Vec<Option<String>>,
+    retries_undecodable: bool,
     under_way: usize,
     unflushed: usize,
     /// Images that were fetched and stored.
@@ -62,7 +63,8 @@ pub struct Fetcher {
 }
 
 impl Fetcher {
-    /// Starts `workers` threads. Paths and URLs are read from `source`.
+    /// Starts `workers` threads. Paths and URLs are read from `source`. With `retries_undecodable`, an image that does not decode is tried
+    /// again in the next run, because other bytes may be behind the same name then.
     ///
     /// # Errors
     /// [`Kind::Io`] if the system gives no thread.
@@ -71,6 +73,7 @@ impl Fetcher {
         source: &Arc<dyn ImageSource>,
         store: &ImageStore,
         journal: Journal,
+        retries_undecodable: bool,
     ) -> Result<Self> {
         // Images that wait are in memory, so few do.
         let (jobs, waiting) = sync_channel::<Job>(2 * workers);
@@ -91,7 +94,17 @@ impl Fetcher {
                 .map_err(|e| Error::new(Kind::Io, format!("could not start a thread: {e}")))?;
         }
         let (states, tokens) = (Vec::new(), Vec::new());
-        Ok(Self { jobs, answers, journal, states, tokens, under_way: 0, unflushed: 0, fetched: 0 })
+        Ok(Self {
+            jobs,
+            answers,
+            journal,
+            states,
+            tokens,
+            retries_undecodable,
+            under_way: 0,
+            unflushed: 0,
+            fetched: 0,
+        })
     }
 
     /// The tokens of images that need not be fetched.
@@ -169,7 +182,9 @@ impl Fetcher {
         let state = state?;
         let known = match &state {
             ImageState::Stored(image) => Some(Known::Stored(image.clone())),
-            ImageState::Undecodable(why) => Some(Known::Undecodable(why.clone())),
+            ImageState::Undecodable(why) if !self.retries_undecodable => {
+                Some(Known::Undecodable(why.clone()))
+            }
             _ => None,
         };
         if let Some(known) = known {
@@ -197,7 +212,9 @@ fn fetch(number: usize, source: &dyn ImageSource, store: &ImageStore, wanted: Wa
             Err(e) if e.kind == Kind::LimitExceeded => {
                 return Answer { number, digest: None, state: Ok(ImageState::TooLarge(in_one_line(&e))) }
             }
-            Err(e) => return Answer { number, digest: None, state: Ok(ImageState::Unreadable(in_one_line(&e))) },
+            Err(e) => {
+                return Answer { number, digest: None, state: Ok(ImageState::Unreadable(in_one_line(&e))) }
+            }
         },
     };
     let digest = ImageStore::digest(&bytes);

@@ -122,7 +122,9 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(e) => return Err(Error::io("read", folder, &e)),
     };
-    all.map(|entry| entry.map(|e| e.path())).collect::<std::io::Result<_>>().map_err(|e| Error::io("read", folder, &e))
+    all.map(|entry| entry.map(|e| e.path()))
+        .collect::<std::io::Result<_>>()
+        .map_err(|e| Error::io("read", folder, &e))
 }
 
 #[cfg(test)]
@@ -155,7 +157,8 @@ mod tests {
     fn what_no_row_has_any_more_is_removed_and_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
         let store = ImageStore::new(folder.path());
-        let [kept, old] = [4, 6].map(|size| store.store(&png(size), &ImageStore::digest(&png(size))).unwrap().path);
+        let [kept, old] =
+            [4, 6].map(|size| store.store(&png(size), &ImageStore::digest(&png(size))).unwrap().path);
         let link = store.link(&kept, 2).unwrap();
         let mine = folder.path().join(&kept).with_file_name("mine.png");
         fs::write(&mine, b"x").unwrap();

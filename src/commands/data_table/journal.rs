@@ -173,11 +173,16 @@ fn check_origin(path: &Path, header: &str, origin: &Origin) -> Result<()> {
         .hint("Choose another --out, or move the folder away. Labels and split may change between runs, the images' origin may not."))
 }
 
-fn known_images(folder: &Path, lines: impl Iterator<Item = std::io::Result<String>>) -> HashMap<String, Known> {
+fn known_images(
+    folder: &Path,
+    lines: impl Iterator<Item = std::io::Result<String>>,
+) -> HashMap<String, Known> {
     let lines = lines.map_while(std::result::Result::ok);
     let parsed = lines.filter_map(|text| serde_json::from_str::<Line>(&text).ok());
     let is_whole = |known: &Known| match known {
-        Known::Stored(image) => std::fs::metadata(folder.join(&image.path)).is_ok_and(|m| m.len() == image.bytes),
+        Known::Stored(image) => {
+            std::fs::metadata(folder.join(&image.path)).is_ok_and(|m| m.len() == image.bytes)
+        }
         Known::Undecodable(_) => true,
     };
     parsed.filter(|line| is_whole(&line.known)).map(|line| (line.row, line.known)).collect()
@@ -188,7 +193,12 @@ mod tests {
     use super::*;
 
     fn origin() -> Origin {
-        Origin { database: "1/2".into(), table: "public.t".into(), image: "photo".into(), root: String::new() }
+        Origin {
+            database: "1/2".into(),
+            table: "public.t".into(),
+            image: "photo".into(),
+            root: String::new(),
+        }
     }
 
     fn stored(path: &str) -> Known {

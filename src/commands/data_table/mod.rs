@@ -3,7 +3,7 @@
 //! | file | what is in it |
 //! |---|---|
 //! | `args` | the flags |
-//! | `selection`, `column_types` | the table or query, its columns, and the statement that reads them |
+//! | `selection`, `relation`, `column_types` | the table or query, its columns, and the statement that reads them |
 //! | `rows`, `vocabulary` | its rows with their labels, by number; the values of a column |
 //! | `read_rows` | reads all rows from one snapshot, and has their images fetched |
 //! | `fetch`, `image_store` | images from wherever they are into the folder, by several workers |
@@ -23,6 +23,7 @@ mod image_store;
 mod journal;
 mod output;
 mod read_rows;
+mod relation;
 mod rows;
 mod selection;
 mod split;
@@ -39,8 +40,9 @@ use findings::{questions, table_text, Finding};
 use image_store::ImageStore;
 use journal::{Journal, Origin};
 use read_rows::read_rows;
+use rows::Reason;
 use selection::{ImageKind, Selection};
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::time::Instant;
 use training_set::{SetOptions, TrainingSet};
 
@@ -63,10 +65,18 @@ pub fn run(args: &TableArgs) -> Result<()> {
     }
     let known = journal.known.len();
     if known > 0 {
-        eprintln!("NOTICE:  {known} images of earlier runs are kept; labels are read anew, from a new snapshot");
+        eprintln!(
+            "NOTICE:  {known} images of earlier runs are kept; labels are read anew, from a new snapshot"
+        );
     }
     let store = ImageStore::new(&args.out);
-    let mut fetcher = Fetcher::start(args.images_at.worker_count(), &source, &store, journal)?;
+    let mut fetcher = Fetcher::start(
+        args.images_at.worker_count(),
+        &source,
+        &store,
+        journal,
+        selection.image_kind != ImageKind::Bytes,
+    )?;
     let read = read_rows(&session, &selection, args.images_at.max_bytes(), &mut fetcher);
     // What was fetched is kept, whatever has happened.
     let finished = fetcher.finish();
@@ -86,8 +96,9 @@ pub fn run(args: &TableArgs) -> Result<()> {
         table.write(&args.out)?;
     }
     output::write(&args.out, &set, &selection, &found, &questions(&found, &described(&selection)))?;
-    let kept: HashSet<&str> = set.images.iter().flat_map(|i| [i.path.as_str(), i.image.path.as_str()]).collect();
-    let removed = store.remove_others(&kept)?;
+    // What could not be read now may be there from an earlier run, and is kept for the next.
+    let is_complete = set.left_out.iter().all(|row| row.reason != Reason::Unreadable);
+    let removed = if is_complete { store.remove_others(&set.files())? } else { 0 };
     summary(args, &set, &found, fetched, removed, start);
     Ok(())
 }
@@ -129,11 +140,14 @@ fn to_resume(e: Error, fetched: usize) -> Error {
 }
 
 fn nothing_left(set: &TrainingSet, selection: &Selection) -> Error {
-    let error = Error::new(Kind::InvalidData, format!("{} has no row that can be exported", described(selection)));
+    let error =
+        Error::new(Kind::InvalidData, format!("{} has no row that can be exported", described(selection)));
     let reasons: BTreeSet<String> = set.left_out.iter().map(|row| row.why.clone()).collect();
     match reasons.into_iter().next() {
         None => error.detail("It has no rows at all, or none that this role may see."),
-        Some(why) => error.detail(format!("{} rows are left out, the first because {why}.", set.left_out.len())),
+        Some(why) => {
+            error.detail(format!("{} rows are left out, the first because {why}.", set.left_out.len()))
+        }
     }
 }
 
@@ -162,7 +176,10 @@ fn summary(
     let out = args.out.display();
     if !found.is_empty() {
         print!("\n{}\n", table_text(found));
-        println!("{} findings are in {out}/findings.csv, and as questions with SQL in {out}/questions.md", found.len());
+        println!(
+            "{} findings are in {out}/findings.csv, and as questions with SQL in {out}/questions.md",
+            found.len()
+        );
     }
     if !set.left_out.is_empty() {
         eprintln!("WARNING:  {} rows are left out; {out}/left-out.csv lists them all", set.left_out.len());

@@ -15,7 +15,13 @@ use std::path::Path;
 ///
 /// # Errors
 /// [`Kind::Io`]; [`Kind::InvalidData`] for an `attributes.json` that somebody has changed so that it cannot be read.
-pub fn write(folder: &Path, set: &TrainingSet, selection: &Selection, findings: &[Finding], questions: &str) -> Result<()> {
+pub fn write(
+    folder: &Path,
+    set: &TrainingSet,
+    selection: &Selection,
+    findings: &[Finding],
+    questions: &str,
+) -> Result<()> {
     let attributes = attributes_json(&folder.join("attributes.json"), set, selection)?;
     replace_files(
         folder,
@@ -49,7 +55,9 @@ fn images_csv(set: &TrainingSet, selection: &Selection) -> Result<Vec<u8>> {
             split_name(image.split).to_owned(),
         ];
         if selection.group.is_some() {
-            row.push(set.instance_group[instance].map_or(String::new(), |g| set.groups.names[g as usize].clone()));
+            row.push(
+                set.instance_group[instance].map_or(String::new(), |g| set.groups.names[g as usize].clone()),
+            );
         }
         if has_boxes {
             let corners = image.crop.map(|c| [c.x1, c.y1, c.x2, c.y2].map(|x| x.to_string()));
@@ -154,8 +162,11 @@ fn used_values(
     of: &ExportedValues,
     selection: &Selection,
 ) -> Vec<String> {
-    let Some(k) = selection.attributes.iter().position(|a| a.name == attribute.name) else { return Vec::new() };
-    let used: std::collections::BTreeSet<u32> = set.images.iter().flat_map(|i| i.values[k].iter().copied()).collect();
+    let Some(k) = selection.attributes.iter().position(|a| a.name == attribute.name) else {
+        return Vec::new();
+    };
+    let used: std::collections::BTreeSet<u32> =
+        set.images.iter().flat_map(|i| i.values[k].iter().copied()).collect();
     let mut names: Vec<String> = used.into_iter().map(|v| of.names[v as usize].clone()).collect();
     names.sort();
     let numbers: Option<Vec<f64>> = names.iter().map(|n| n.parse().ok()).collect();

@@ -10,7 +10,8 @@ use indicatif::ProgressBar;
 use std::collections::HashMap;
 use tokio_postgres::types::Type;
 
-/// Reads the rows in the transaction that is open, and begins to fetch their images.
+/// Reads the rows in the transaction that is open, ends it, and has their images fetched. Those that are not in the database are fetched
+/// after it, so that no snapshot is held meanwhile.
 ///
 /// # Errors
 /// Those of the server, and of writing images.
@@ -23,7 +24,7 @@ pub fn read_rows(
     let total = selection.row_count(session)?.unwrap_or(0);
     let bar = progress_bar("exporting", total as usize);
     let known: Vec<String> = fetcher.known_tokens().into_iter().map(str::to_owned).collect();
-    let mut reading = Reading { fetcher, numbers: HashMap::new(), large_objects: Vec::new(), max_bytes };
+    let mut reading = Reading { fetcher, numbers: HashMap::new(), later: Vec::new(), max_bytes };
     let mut table = Table::new(selection.attributes.len());
     let unneeded: &[String] = if selection.image_kind == ImageKind::Bytes { &known } else { &[] };
     let parameters: [Parameter<'_>; 1] = [(&unneeded, Type::TEXT_ARRAY)];
@@ -34,8 +35,24 @@ pub fn read_rows(
         bar.inc(1);
     }
     drop(rows);
-    let large_objects = std::mem::take(&mut reading.large_objects);
-    read_large_objects(session, large_objects, max_bytes, reading.fetcher, &bar)?;
+    let Reading { fetcher, numbers, later, .. } = reading;
+    if selection.image_kind != ImageKind::Bytes {
+        table.image_names = numbers.into_iter().map(|(name, number)| (number, name)).collect();
+    }
+    bar.set_length(later.len() as u64);
+    bar.set_position(0);
+    match selection.image_kind {
+        ImageKind::Named => {
+            session.execute("COMMIT")?;
+            for number in later {
+                let name = table.image_names.get(&number).cloned().unwrap_or_default();
+                fetcher.fetch_as(number, Wanted::Name(name))?;
+                bar.inc(1);
+            }
+        }
+        ImageKind::LargeObject => read_large_objects(session, &later, &table, max_bytes, fetcher, &bar)?,
+        ImageKind::Bytes => session.execute("COMMIT")?,
+    }
     bar.finish_and_clear();
     Ok(table)
 }
@@ -45,8 +62,8 @@ struct Reading<'a> {
     fetcher: &'a mut Fetcher,
     /// Numbers of images by their tokens: several rows may have one path, URL or large object.
     numbers: HashMap<String, usize>,
-    /// Large objects that are to be read once all rows are here.
-    large_objects: Vec<(usize, u32)>,
+    /// Images that are to be fetched once all rows are here.
+    later: Vec<usize>,
     max_bytes: u64,
 }
 
@@ -60,11 +77,12 @@ impl Reading<'_> {
         let number = match (known, value) {
             (Some(number), _) => number,
             (None, ImageValue::Bytes(bytes)) => self.fetcher.fetch(token.clone(), Wanted::Bytes(bytes))?,
-            (None, ImageValue::Name(name)) => self.fetcher.fetch(token.clone(), Wanted::Name(name))?,
-            (None, ImageValue::NotSent(size)) => self.fetcher.add(too_large(size as u64, self.max_bytes), None),
-            (None, ImageValue::LargeObject(oid)) => {
+            (None, ImageValue::NotSent(size)) => {
+                self.fetcher.add(too_large(size as u64, self.max_bytes), None)
+            }
+            (None, ImageValue::Elsewhere) => {
                 let number = self.fetcher.add(ImageState::UnderWay, token.clone());
-                self.large_objects.push((number, oid));
+                self.later.push(number);
                 number
             }
         };
@@ -80,20 +98,25 @@ fn too_large(bytes: u64, max_bytes: u64) -> ImageState {
     ImageState::TooLarge(why)
 }
 
-/// Reads large objects, in the same snapshot. One that is not there, or that this role may not read, does not end the run.
+/// Reads large objects, in the same snapshot, and ends the transaction. One that is not there, or that this role may not read, does not end
+/// the run.
 fn read_large_objects(
     session: &Session,
-    wanted: Vec<(usize, u32)>,
+    wanted: &[usize],
+    table: &Table,
     max_bytes: u64,
     fetcher: &mut Fetcher,
     bar: &ProgressBar,
 ) -> Result<()> {
-    bar.set_length(bar.position() + wanted.len() as u64);
-    for (number, oid) in wanted {
+    for &number in wanted {
+        let oid = table.image_names.get(&number).map_or("", String::as_str);
         session.execute("SAVEPOINT large_object")?;
         match large_object(session, oid, max_bytes) {
             Ok(bytes) if bytes.len() as u64 > max_bytes => {
-                fetcher.set(number, ImageState::TooLarge(format!("large object {oid} is larger than {} MB, the limit of --max-size", max_bytes >> 20)));
+                let megabytes = max_bytes >> 20;
+                let why =
+                    format!("large object {oid} is larger than {megabytes} MB, the limit of --max-size");
+                fetcher.set(number, ImageState::TooLarge(why));
             }
             Ok(bytes) => fetcher.fetch_as(number, Wanted::Bytes(bytes))?,
             Err(e) if e.kind == Kind::Unavailable => return Err(e),
@@ -102,13 +125,13 @@ fn read_large_objects(
         session.execute("ROLLBACK TO SAVEPOINT large_object; RELEASE SAVEPOINT large_object")?;
         bar.inc(1);
     }
-    Ok(())
+    session.execute("COMMIT")
 }
 
 /// The first bytes of a large object: one more than are allowed.
-fn large_object(session: &Session, oid: u32, max_bytes: u64) -> Result<Vec<u8>> {
+fn large_object(session: &Session, oid: &str, max_bytes: u64) -> Result<Vec<u8>> {
     let length = i32::try_from(max_bytes + 1).unwrap_or(i32::MAX);
-    let parameters: [Parameter<'_>; 2] = [(&oid, Type::OID), (&length, Type::INT4)];
-    let row = session.row("SELECT pg_catalog.lo_get($1, 0, $2)", &parameters)?;
+    let parameters: [Parameter<'_>; 2] = [(&oid, Type::TEXT), (&length, Type::INT4)];
+    let row = session.row("SELECT pg_catalog.lo_get($1::pg_catalog.oid, 0, $2)", &parameters)?;
     column(&row, 0).map_err(|e| Error { kind: Kind::InvalidData, ..e })
 }

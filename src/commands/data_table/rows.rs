@@ -5,6 +5,7 @@ use super::vocabulary::Vocabulary;
 use crate::data::manifest::Split;
 use crate::error::{abridged, Error, Kind, Result};
 use crate::image::CropBox;
+use std::collections::HashMap;
 use tokio_postgres::types::FromSqlOwned;
 use tokio_postgres::Row;
 
@@ -83,6 +84,8 @@ pub struct Table {
     pub groups: Vocabulary,
     /// Values of each attribute.
     pub attributes: Vec<Vocabulary>,
+    /// Paths, URLs or oids of images by their numbers; of images in the rows there are none.
+    pub image_names: HashMap<usize, String>,
 }
 
 /// The image of a row, as the server sent it.
@@ -101,10 +104,8 @@ pub enum ImageValue {
     Bytes(Vec<u8>),
     /// In the row, with this many bytes; it was not sent.
     NotSent(i64),
-    /// In the large object.
-    LargeObject(u32),
-    /// Behind a path or URL.
-    Name(String),
+    /// In the large object, or behind the path or URL, that the token says.
+    Elsewhere,
 }
 
 impl Table {
@@ -173,12 +174,13 @@ fn present(text: Option<String>) -> Option<String> {
 
 fn parse_split(text: &str, id: &[String]) -> Result<Split> {
     text.trim().to_ascii_lowercase().parse().map_err(|()| {
-        Error::new(
-            Kind::InvalidData,
-            format!("split is \"{}\", not train, query or gallery", abridged(text)),
-        )
-        .detail(if id.is_empty() { "".to_owned() } else { format!("It is that of row {}.", id.join(", ")) })
-        .hint("Name the parts so in --query with CASE, or let --split make them.")
+        Error::new(Kind::InvalidData, format!("split is \"{}\", not train, query or gallery", abridged(text)))
+            .detail(if id.is_empty() {
+                "".to_owned()
+            } else {
+                format!("It is that of row {}.", id.join(", "))
+            })
+            .hint("Name the parts so in --query with CASE, or let --split make them.")
     })
 }
 
@@ -207,8 +209,10 @@ fn sent_image(row: &Row, selection: &Selection) -> Result<Option<SentImage>> {
                 Some(get::<Option<Vec<u8>>>(row, 10)?.map_or(ImageValue::NotSent(size), ImageValue::Bytes))
             }
         },
-        ImageKind::LargeObject => get::<Option<u32>>(row, 10)?.map(ImageValue::LargeObject),
-        ImageKind::Named => get::<Option<String>>(row, 10)?.filter(|n| !n.is_empty()).map(ImageValue::Name),
+        ImageKind::LargeObject => get::<Option<u32>>(row, 10)?.map(|_| ImageValue::Elsewhere),
+        ImageKind::Named => {
+            get::<Option<String>>(row, 10)?.filter(|n| !n.is_empty()).map(|_| ImageValue::Elsewhere)
+        }
     };
     let token = get(row, 0)?;
     Ok(value.map(|value| SentImage { token, value }))

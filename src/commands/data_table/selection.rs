@@ -5,9 +5,9 @@
 
 use super::args::TableArgs;
 use super::column_types::{column_types, ColumnType, Shape};
+use super::relation::Relation;
 use crate::connection::{column, Session};
 use crate::error::{Error, Kind, Result};
-use tokio_postgres::types::Type;
 
 /// The columns of `images.csv` that are no attributes.
 const RESERVED: [&str; 9] = ["path", "instance", "category", "split", "group", "x1", "y1", "x2", "y2"];
@@ -97,6 +97,31 @@ impl Selection {
             crop: args.crop.as_deref().map(|names| types.crop(names)).transpose()?,
             version: relation.version,
         })
+    }
+
+    /// A table with these columns, `photo` of bytea, and the key `id`.
+    #[cfg(test)]
+    pub fn of_columns(
+        table: &str,
+        instance: LabelColumn,
+        category: LabelColumn,
+        attributes: Vec<LabelColumn>,
+    ) -> Self {
+        Self {
+            from: table.to_owned(),
+            is_table: true,
+            id: vec!["id".into()],
+            image_name: "photo".into(),
+            image: "photo".into(),
+            image_kind: ImageKind::Bytes,
+            instance,
+            category,
+            group: None,
+            attributes,
+            split: None,
+            crop: None,
+            version: None,
+        }
     }
 
     /// Whether it is a query.
@@ -191,79 +216,6 @@ fn values(attribute: &LabelColumn) -> String {
     }
 }
 
-/// A table or a query.
-struct Relation {
-    from: String,
-    /// For messages.
-    described: String,
-    is_table: bool,
-    key: Vec<String>,
-    version: Option<String>,
-}
-
-impl Relation {
-    fn query(sql: &str) -> Self {
-        // On a line of its own, so that a comment at the end does not swallow the parenthesis.
-        let sql = sql.trim().trim_end_matches(';');
-        Self {
-            from: format!("({sql}\n)"),
-            described: "the query".to_owned(),
-            is_table: false,
-            key: Vec::new(),
-            version: None,
-        }
-    }
-
-    /// The table called `name`, taken literally or as SQL reads it.
-    fn table(session: &Session, name: &str) -> Result<Self> {
-        let sql = "SELECT c.oid, pg_catalog.concat(pg_catalog.quote_ident(n.nspname), '.', pg_catalog.quote_ident(c.relname)), \
-            c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p}'::pg_catalog.\"char\"[]), \
-            c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p,v,m,f}'::pg_catalog.\"char\"[]) \
-            FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace \
-            WHERE c.oid OPERATOR(pg_catalog.=) coalesce(pg_catalog.to_regclass(pg_catalog.quote_ident($1)), pg_catalog.to_regclass($1))::pg_catalog.oid";
-        let rows = session.rows(sql, &[(&name, Type::TEXT)])?;
-        let Some(row) = rows.first() else { return Err(unknown_table(session, name)?) };
-        if !column::<bool>(row, 3)? {
-            return Err(Error::new(Kind::Mismatch, format!("\"{name}\" is not a table or view")));
-        }
-        let (oid, from, is_table): (u32, String, bool) = (column(row, 0)?, column(row, 1)?, column(row, 2)?);
-        let version = is_table && !has_foreign_children(session, oid)?;
-        let version = version.then(|| {
-            "pg_catalog.concat(q.tableoid::pg_catalog.text, q.ctid::pg_catalog.text, q.xmin::pg_catalog.text)"
-                .to_owned()
-        });
-        let key = primary_key(session, oid)?;
-        Ok(Self { described: from.clone(), from, is_table, key, version })
-    }
-}
-
-fn unknown_table(session: &Session, name: &str) -> Result<Error> {
-    let sql = "SELECT c.oid::pg_catalog.regclass::pg_catalog.text FROM pg_catalog.pg_class c \
-        WHERE c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p,v,m,f}'::pg_catalog.\"char\"[]) AND c.relnamespace OPERATOR(pg_catalog.<>) ALL \
-        (SELECT n.oid FROM pg_catalog.pg_namespace n \
-        WHERE n.nspname OPERATOR(pg_catalog.=) ANY ('{pg_catalog,pg_toast,information_schema,coopembed}'::pg_catalog.name[]))";
-    let rows = session.rows(sql, &[])?;
-    Ok(Error::unknown("table", name, rows.iter().filter_map(|row| column::<String>(row, 0).ok())))
-}
-
-/// Whether rows may come from foreign tables, which have no row versions.
-fn has_foreign_children(session: &Session, oid: u32) -> Result<bool> {
-    let sql = "WITH RECURSIVE tree (oid) AS (SELECT $1::pg_catalog.oid UNION ALL \
-        SELECT i.inhrelid FROM pg_catalog.pg_inherits i JOIN tree t ON i.inhparent OPERATOR(pg_catalog.=) t.oid) \
-        SELECT EXISTS (SELECT FROM tree t JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) t.oid \
-        WHERE c.relkind OPERATOR(pg_catalog.=) 'f')";
-    column(&session.row(sql, &[(&oid, Type::OID)])?, 0)
-}
-
-fn primary_key(session: &Session, oid: u32) -> Result<Vec<String>> {
-    let sql = "SELECT pg_catalog.quote_ident(a.attname) FROM pg_catalog.pg_index i \
-        CROSS JOIN LATERAL pg_catalog.unnest(i.indkey::pg_catalog.int2[]) WITH ORDINALITY k (attnum, place) \
-        JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) i.indrelid AND a.attnum OPERATOR(pg_catalog.=) k.attnum \
-        WHERE i.indrelid OPERATOR(pg_catalog.=) $1 AND i.indisprimary AND k.place OPERATOR(pg_catalog.<=) i.indnkeyatts::pg_catalog.int8 \
-        ORDER BY k.place";
-    session.rows(sql, &[(&oid, Type::OID)])?.iter().map(|row| column(row, 0)).collect()
-}
-
 /// The columns of the table or query.
 struct Columns {
     all: Vec<ColumnType>,
@@ -319,7 +271,11 @@ impl Columns {
             [name] => {
                 let found = self.find(name)?;
                 if found.shape != Shape::Box {
-                    return Err(self.mismatch(found, "has no boxes", "box, or the names of four columns of numbers"));
+                    return Err(self.mismatch(
+                        found,
+                        "has no boxes",
+                        "box, or the names of four columns of numbers",
+                    ));
                 }
                 // The first corner is the one with the larger coordinates.
                 let corner = |point: usize, axis: usize| format!("(q.{}[{point}])[{axis}]", found.quoted);
@@ -357,7 +313,10 @@ fn check_names(args: &TableArgs) -> Result<()> {
                 Kind::InvalidParameter,
                 format!("a column called \"{name}\" cannot be an attribute"),
             )
-            .detail(format!("In images.csv, {} have their own meaning, and blanks around names are ignored.", RESERVED.join(", ")))
+            .detail(format!(
+                "In images.csv, {} have their own meaning, and blanks around names are ignored.",
+                RESERVED.join(", ")
+            ))
             .hint("Give it another name in --query, with AS."));
         }
     }

@@ -76,17 +76,25 @@ impl TrainingSet {
             instances: table.instances.exported(false, false),
             categories: table.categories.exported(options.tidy, false),
             groups: table.groups.exported(false, false),
-            attributes: table.attributes.iter().zip(multi).map(|(v, multi)| v.exported(options.tidy, multi)).collect(),
+            attributes: table
+                .attributes
+                .iter()
+                .zip(multi)
+                .map(|(v, multi)| v.exported(options.tidy, multi))
+                .collect(),
             instance_category: Vec::new(),
             instance_group: Vec::new(),
             left_out: std::mem::take(&mut table.left_out),
         };
         for row in std::mem::take(&mut table.rows) {
-            set.add(row, states);
+            let name = table.image_names.get(&row.image).map_or("", String::as_str);
+            let state = states.get(row.image);
+            set.add(row, state, name);
         }
         set.sort();
         set.leave_out_repeated();
-        set.instance_category = set.most_frequent(|i| Some(i.category)).into_iter().map(Option::unwrap_or_default).collect();
+        set.instance_category =
+            set.most_frequent(|i| Some(i.category)).into_iter().map(Option::unwrap_or_default).collect();
         set.instance_group = set.most_frequent(|i| i.group);
         if let Some(share) = options.share {
             set.split(share, options.seed);
@@ -94,29 +102,37 @@ impl TrainingSet {
         set
     }
 
-    fn add(&mut self, row: LabelledRow, states: &[ImageState]) {
+    /// Adds a row, whose image has become what `state` says; `name` is where that is, for people.
+    fn add(&mut self, row: LabelledRow, state: Option<&ImageState>, name: &str) {
         let number = |of: &ExportedValues, raw: u32| of.of_raw.get(raw as usize).copied().flatten();
         let instance = number(&self.instances, row.instance).unwrap_or_default();
-        let left_out = |reason, why: &str, image: &str| LeftOut {
+        let left_out = |reason, why: &str| LeftOut {
             id: row.id.clone(),
             instance: self.instances.names[instance as usize].clone(),
-            image: image.to_owned(),
+            image: name.to_owned(),
             reason,
             why: why.to_owned(),
         };
-        let image = match states.get(row.image) {
+        let image = match state {
             Some(ImageState::Stored(image)) => image.clone(),
-            Some(ImageState::Unreadable(why)) => return self.left_out.push(left_out(Reason::Unreadable, why, "")),
-            Some(ImageState::TooLarge(why)) => return self.left_out.push(left_out(Reason::TooLarge, why, "")),
-            Some(ImageState::Undecodable(why)) => return self.left_out.push(left_out(Reason::Undecodable, why, "")),
-            Some(ImageState::UnderWay) | None => return self.left_out.push(left_out(Reason::Unreadable, "it was not read", "")),
+            other => {
+                let (reason, why) = match other {
+                    Some(ImageState::TooLarge(why)) => (Reason::TooLarge, why.as_str()),
+                    Some(ImageState::Undecodable(why)) => (Reason::Undecodable, why.as_str()),
+                    Some(ImageState::Unreadable(why)) => (Reason::Unreadable, why.as_str()),
+                    _ => (Reason::Unreadable, "it was not read"),
+                };
+                return self.left_out.push(left_out(reason, why));
+            }
         };
         let Some(category) = number(&self.categories, row.category) else {
-            return self.left_out.push(left_out(Reason::NoCategory, "it has no category", &image.path));
+            return self.left_out.push(left_out(Reason::NoCategory, "it has no category"));
         };
-        if row.crop.is_some_and(|c| c.x1.max(0) >= c.x2.min(image.width as i32) || c.y1.max(0) >= c.y2.min(image.height as i32)) {
+        if row.crop.is_some_and(|c| {
+            c.x1.max(0) >= c.x2.min(image.width as i32) || c.y1.max(0) >= c.y2.min(image.height as i32)
+        }) {
             let why = format!("its box lies outside of the image of {}x{} pixels", image.width, image.height);
-            return self.left_out.push(left_out(Reason::BadBox, &why, &image.path));
+            return self.left_out.push(left_out(Reason::BadBox, &why));
         }
         let values = row.values.iter().zip(&self.attributes).map(|(raw, of)| {
             let mut values: Vec<u32> = raw.iter().filter_map(|&v| number(of, v)).collect();
@@ -144,7 +160,12 @@ impl TrainingSet {
         self.images.sort_by(|a, b| {
             let name = |i: &ExportedImage| &names[i.instance as usize];
             name(a).cmp(name(b)).then_with(|| a.id.cmp(&b.id)).then_with(|| {
-                (&a.path, corners(a), a.category, &a.values).cmp(&(&b.path, corners(b), b.category, &b.values))
+                (&a.path, corners(a), a.category, &a.values).cmp(&(
+                    &b.path,
+                    corners(b),
+                    b.category,
+                    &b.values,
+                ))
             })
         });
     }
@@ -152,9 +173,10 @@ impl TrainingSet {
     /// Keeps one of several rows that show the same part of the same image as the same instance.
     fn leave_out_repeated(&mut self) {
         let mut seen = HashSet::new();
-        let (kept, repeated): (Vec<_>, Vec<_>) = std::mem::take(&mut self.images)
-            .into_iter()
-            .partition(|i| seen.insert((i.instance, i.path.clone(), i.crop.map(|c| (c.x1, c.y1, c.x2, c.y2)))));
+        let (kept, repeated): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.images).into_iter().partition(|i| {
+                seen.insert((i.instance, i.path.clone(), i.crop.map(|c| (c.x1, c.y1, c.x2, c.y2))))
+            });
         self.images = kept;
         for image in repeated {
             self.left_out.push(LeftOut {
@@ -175,7 +197,8 @@ impl TrainingSet {
                 *counts[image.instance as usize].entry(value).or_default() += 1;
             }
         }
-        let best = |c: BTreeMap<u32, usize>| c.into_iter().rev().max_by_key(|&(_, n)| n).map(|(value, _)| value);
+        let best =
+            |c: BTreeMap<u32, usize>| c.into_iter().rev().max_by_key(|&(_, n)| n).map(|(value, _)| value);
         counts.into_iter().map(best).collect()
     }
 
@@ -188,7 +211,9 @@ impl TrainingSet {
                 group: i.group,
                 content: &i.image.path,
                 labels: std::iter::once((0, self.instance_category[i.instance as usize]))
-                    .chain(i.values.iter().zip(1..).flat_map(|(values, k)| values.iter().map(move |&v| (k, v))))
+                    .chain(
+                        i.values.iter().zip(1..).flat_map(|(values, k)| values.iter().map(move |&v| (k, v))),
+                    )
                     .collect(),
             })
             .collect();
@@ -212,8 +237,14 @@ impl TrainingSet {
         Ok(())
     }
 
+    /// The files that the set needs.
+    pub fn files(&self) -> HashSet<&str> {
+        self.images.iter().flat_map(|i| [i.path.as_str(), i.image.path.as_str()]).collect()
+    }
+
     /// The number of images of each split: train, query, gallery.
     pub fn split_counts(&self) -> [usize; 3] {
-        [Split::Train, Split::Query, Split::Gallery].map(|s| self.images.iter().filter(|i| i.split == s).count())
+        [Split::Train, Split::Query, Split::Gallery]
+            .map(|s| self.images.iter().filter(|i| i.split == s).count())
     }
 }

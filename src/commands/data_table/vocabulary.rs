@@ -4,8 +4,24 @@ use std::collections::{BTreeMap, HashMap};
 
 /// Texts that usually stand for the absence of a value, as [`spelling_key`] makes them.
 const PLACEHOLDERS: [&str; 18] = [
-    "", "n/a", "na", "n.a.", "#n/a", "null", "nil", "nan", "unknown", "undefined", "unspecified", "not specified",
-    "not available", "tbd", "todo", "?", "??", "???",
+    "",
+    "n/a",
+    "na",
+    "n.a.",
+    "#n/a",
+    "null",
+    "nil",
+    "nan",
+    "unknown",
+    "undefined",
+    "unspecified",
+    "not specified",
+    "not available",
+    "tbd",
+    "todo",
+    "?",
+    "??",
+    "???",
 ];
 
 /// What stands between the values of an image in `images.csv`, where an attribute may have several.
@@ -101,7 +117,8 @@ impl Vocabulary {
             return name.clone();
         }
         let mut name = value.replace(SEPARATOR, "/");
-        while self.raw.iter().any(|raw| raw.trim() == name) || renamed.iter().any(|(_, taken)| *taken == name) {
+        while self.raw.iter().any(|raw| raw.trim() == name) || renamed.iter().any(|(_, taken)| *taken == name)
+        {
             name.push('_');
         }
         renamed.push((value.to_owned(), name.clone()));
@@ -112,7 +129,8 @@ impl Vocabulary {
 /// The same for values that differ only in case, in blanks, and in whether words are joined by blanks, hyphens or underscores.
 pub fn spelling_key(value: &str) -> String {
     let lower = value.to_lowercase();
-    let words = lower.split(|c: char| c.is_whitespace() || c == '-' || c == '_').filter(|word| !word.is_empty());
+    let words =
+        lower.split(|c: char| c.is_whitespace() || c == '-' || c == '_').filter(|word| !word.is_empty());
     words.collect::<Vec<_>>().join(" ")
 }
 
@@ -168,7 +186,14 @@ mod tests {
 
     #[test]
     fn words_that_mean_absence_are_recognised_in_any_case() {
-        let v = vocabulary(&[("N/A", 1), ("unknown", 2), ("not-specified", 1), ("none", 4), ("nana", 1), ("--", 1)]);
+        let v = vocabulary(&[
+            ("N/A", 1),
+            ("unknown", 2),
+            ("not-specified", 1),
+            ("none", 4),
+            ("nana", 1),
+            ("--", 1),
+        ]);
         assert_eq!(v.placeholders(), [("N/A", 1), ("unknown", 2), ("not-specified", 1), ("--", 1)]);
     }
 }

@@ -126,6 +126,21 @@ fn a_set_without_training_images_is_an_error_with_a_hint() {
 }
 
 #[test]
+fn a_model_is_replaced_only_if_that_is_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    with_backbone(dir.path());
+    let mut args = options(dir.path(), "out");
+    args.hyper.epochs = Some(1);
+    let (first, _, _) = trained(&args);
+    args.hyper.epochs = Some(2);
+    let e = run(&args).unwrap_err();
+    assert!(e.message.ends_with("has a model already") && e.hint.unwrap().contains("--force"));
+    assert_eq!(std::fs::read(dir.path().join("out/model.safetensors")).unwrap(), first);
+    args.force = true;
+    assert!(trained(&args).0 != first);
+}
+
+#[test]
 fn a_baseline_writes_weights_and_figures() {
     let dir = tempfile::tempdir().unwrap();
     draw(dir.path());

@@ -39,6 +39,7 @@ use crate::eval::results::EvaluationResults;
 use crate::eval::Protocol;
 use crate::model::{read_directory, write_directory, FeatureSet, Model, ModelConfig, Tensors};
 use crate::train::calibration::{calibrate, CalibrationFold};
+use crate::train::checkpoint::Checkpoints;
 use crate::train::feature_scaling::FeatureScaling;
 use crate::train::holdout::Holdout;
 use crate::train::method_kind::MethodKind;
@@ -68,10 +69,14 @@ pub use tuning::tuned;
 /// Those of reading the data set and the backbone, of training and of writing; [`crate::error::Kind::InvalidParameter`] for missing or
 /// impossible options.
 pub fn run(args: &TrainArgs) -> Result<()> {
+    let force = args.force;
     let args = args.resolved()?;
     let mut settings = args.hyper.settings()?;
     let preprocessing = args.preprocessing()?;
     let out = TrainArgs::required("out", &args.out)?;
+    // A checkpoint of another training is refused when it is read.
+    let resumes = args.checkpoint.as_deref().is_some_and(Checkpoints::exist_in);
+    check_out(out, force || resumes)?;
     let manifest = read_manifest(TrainArgs::required("data", &args.data)?, &args.reading)?;
     let split = hold_out(&manifest, &settings)?;
     let set = TrainingSet::of_images(&manifest, split.train.clone())?;
@@ -131,6 +136,17 @@ pub fn run(args: &TrainArgs) -> Result<()> {
     record(tuning, &mut config)?;
     config.format_version = config.needed_version();
     write_and_measure(&context, &split, config, &tensors, &folds)
+}
+
+/// Fails if there is a model in the directory that would be replaced.
+fn check_out(out: &Path, replace: bool) -> Result<()> {
+    let has_model =
+        ["config.json", "model.safetensors", "weights.safetensors"].iter().any(|f| out.join(f).exists());
+    if replace || !has_model {
+        return Ok(());
+    }
+    Err(Error::new(Kind::InvalidParameter, format!("\"{}\" has a model already", out.display()))
+        .hint("Name another directory with --out, or replace the model with --force."))
 }
 
 /// Writes the model directory, measures what it holds, and writes the figures and the verdict into it.

@@ -35,7 +35,7 @@ pub fn read(
     problems: &mut Problems,
 ) -> Result<LabelTable> {
     let file = std::fs::File::open(path).map_err(|e| Error::io("read", path, &e))?;
-    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(file);
+    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::Headers).from_reader(file);
     let mut table = LabelTable::default();
     let header = match reader.headers() {
         Ok(header) => header.clone(),
@@ -46,9 +46,15 @@ pub fn read(
     };
     let Some(columns) = Columns::find(&header, declared, problems) else { return Ok(table) };
     table.attributes = columns.attributes.iter().map(|&c| header[c].to_owned()).collect();
+    let folder = path.parent().unwrap_or(Path::new("."));
     for record in reader.records() {
         match record {
-            Ok(record) => table.rows.extend(columns.row(&record, problems)),
+            Ok(record) => {
+                let path = file_path(folder, &record[columns.path()]);
+                let mut trimmed = record.clone();
+                trimmed.trim();
+                table.rows.extend(columns.row(&trimmed, path, problems));
+            }
             Err(e) => problems.add(format!("images.csv: {e}")),
         }
     }
@@ -56,6 +62,13 @@ pub fn read(
         problems.add("images.csv: there are no images".into());
     }
     Ok(table)
+}
+
+/// The path in a field: blanks around it are ignored, unless a file's name has them.
+fn file_path(folder: &Path, field: &str) -> String {
+    let trimmed = field.trim();
+    let has_blanks = trimmed.len() < field.len() && !trimmed.is_empty() && folder.join(field).is_file();
+    if has_blanks { field } else { trimmed }.to_owned()
 }
 
 /// The column numbers of everything in a record.
@@ -113,10 +126,15 @@ impl Columns {
         })
     }
 
-    /// One record as a row; `None` if its split is not known.
-    fn row(&self, record: &csv::StringRecord, problems: &mut Problems) -> Option<LabelRow> {
+    /// The column of paths.
+    fn path(&self) -> usize {
+        self.required[0]
+    }
+
+    /// One record as a row, whose image has this path; `None` if its split is not known.
+    fn row(&self, record: &csv::StringRecord, path: String, problems: &mut Problems) -> Option<LabelRow> {
         let at = format!("images.csv, line {}", record.position().map_or(0, csv::Position::line));
-        let [path, instance, category, split] = self.required.map(|c| record[c].to_owned());
+        let [_, instance, category, split] = self.required.map(|c| record[c].to_owned());
         for (name, text) in [("path", &path), ("instance", &instance), ("category", &category)] {
             if text.is_empty() {
                 problems.add(format!("{at}: the {name} is empty"));

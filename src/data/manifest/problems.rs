@@ -38,10 +38,13 @@ impl Problems {
         self.skip_missing
     }
 
-    /// A warning about the skipped images, if there are any.
+    /// A warning that names the skipped images, if there are any.
     pub fn skipped_images(&self) -> Option<String> {
-        let first = self.missing.first().filter(|_| self.skip_missing)?;
-        Some(format!("{} images have no file and were skipped, such as \"{first}\".", self.missing.len()))
+        if !self.skip_missing || self.missing.is_empty() {
+            return None;
+        }
+        let names: Vec<String> = self.missing.iter().map(|path| format!("\"{path}\"")).collect();
+        Some(format!("{} images have no file and were skipped: {}.", names.len(), names.join(", ")))
     }
 
     /// The number of images without a file, if there are any.

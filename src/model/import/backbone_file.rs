@@ -3,11 +3,10 @@
 use super::pytorch_checkpoint::Checkpoint;
 use crate::error::{Error, Kind, Result};
 use crate::model::architectures::Arch;
-use crate::model::tensor_names::BACKBONE_PREFIX;
 use crate::model::tensors::{write_tensors, Expected, Precision, TensorFaults, TensorFile, Tensors};
 use candle_core::{Device, Tensor};
 use sha2::{Digest as _, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 /// The longest checkpoint that is read: several times the size of a ResNet-50 with its optimiser's state.
@@ -17,8 +16,8 @@ const MAX_BYTES: u64 = 2 << 30;
 const METADATA: &str = "backbone";
 
 /// Reads a checkpoint (`.pth` of any PyTorch, or `.safetensors`) of `arch` and returns a safetensors file in f32, with
-/// the architecture and the SHA-256 of the source in its metadata. A leading `module.` is removed from the names and the
-/// classifier is dropped. A trained model's `model.safetensors` works too: its backbone is taken.
+/// the architecture and the SHA-256 of the source in its metadata. A prefix that all names have, such as `module.`,
+/// is removed, and the classifier is dropped. A trained model's `model.safetensors` works too: its backbone is taken.
 ///
 /// # Errors
 /// [`Kind::Io`], [`Kind::LimitExceeded`], [`Kind::InvalidData`] for a file that cannot be read as a checkpoint, and
@@ -64,14 +63,13 @@ fn expected(arch: Arch) -> Vec<Expected> {
 
 /// Picks the backbone's tensors and checks that all are there with the right shapes.
 fn select(checkpoint: &Checkpoint, arch: Arch) -> Result<Tensors> {
-    let of_model = checkpoint.shapes().any(|(name, _)| name.starts_with(BACKBONE_PREFIX));
-    let prefix = if of_model { BACKBONE_PREFIX } else { "module." };
+    let expected = expected(arch);
+    let prefix = prefix(checkpoint, &expected);
     let short = |name| str::strip_prefix(name, prefix).unwrap_or(name);
-    let entries = || checkpoint.shapes().filter(|(name, _)| !of_model || name.starts_with(BACKBONE_PREFIX));
+    let entries = || checkpoint.shapes().filter(|(name, _)| name.starts_with(prefix));
     let shapes: BTreeMap<&str, &[usize]> = entries().map(|(name, shape)| (short(name), shape)).collect();
     let dropped = |name: &str| name.ends_with(".num_batches_tracked") || arch.is_classifier(name);
     let message = format!("the checkpoint does not hold the backbone {arch}");
-    let expected = expected(arch);
     TensorFaults::find(&expected, &shapes, dropped).into_result(&message)?;
     let mut faults = TensorFaults::default();
     let mut tensors = Tensors::new();
@@ -86,6 +84,23 @@ fn select(checkpoint: &Checkpoint, arch: Arch) -> Result<Tensors> {
     }
     faults.into_result(message)?;
     Ok(tensors)
+}
+
+/// What stands before the names of the backbone's tensors, such as `module.`, `state_dict.model.` or `backbone.`: the one with which most of
+/// them are there. What has another prefix is none of the backbone.
+fn prefix<'c>(checkpoint: &'c Checkpoint, expected: &[Expected]) -> &'c str {
+    let known: HashSet<&str> = expected.iter().map(|e| e.name.as_str()).collect();
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for (name, _) in checkpoint.shapes() {
+        let starts = std::iter::once(0).chain(name.match_indices('.').map(|(dot, _)| dot + 1));
+        for (prefix, rest) in starts.filter_map(|at| name.split_at_checked(at)) {
+            if known.contains(rest) {
+                *counts.entry(prefix).or_default() += 1;
+            }
+        }
+    }
+    let best = counts.into_iter().max_by(|(a, n), (b, m)| n.cmp(m).then_with(|| b.len().cmp(&a.len())));
+    best.map_or("", |(prefix, _)| prefix)
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {

@@ -60,7 +60,11 @@ fn single_images(set: &TrainingSet, selection: &Selection, sql: &Sql<'_>) -> Opt
         kind: "one image",
         column: column_name(&selection.instance),
         count: single.len(),
-        what: format!("of {} instances have one image, from which nobody learns what makes them the same: {}", counts.len(), listed(&single)),
+        what: format!(
+            "of {} instances have one image, from which nobody learns what makes them the same: {}",
+            counts.len(),
+            listed(&single)
+        ),
         question: "Does the column say which product it is, or which image? Are there more images of these?",
         show: sql.single_images(),
         mend: None,
@@ -83,7 +87,8 @@ fn shared_images(set: &TrainingSet, selection: &Selection, sql: &Sql<'_>) -> Opt
             most.len(),
             listed(&names(set, most.iter().copied()))
         ),
-        question: "Are these one thing, or is it an image for \"no photograph\"? Such rows should be left out.",
+        question:
+            "Are these one thing, or is it an image for \"no photograph\"? Such rows should be left out.",
         show: sql.shared_images(),
         mend: None,
     })
@@ -93,7 +98,8 @@ fn small_images(set: &TrainingSet, selection: &Selection, sql: &Sql<'_>) -> Opti
     let small: Vec<&ExportedImage> =
         set.images.iter().filter(|i| i.image.width.min(i.image.height) < SMALL).collect();
     let ids: Vec<&[String]> = small.iter().map(|i| i.id.as_slice()).collect();
-    let instances: Vec<&str> = small.iter().map(|i| set.instances.names[i.instance as usize].as_str()).collect();
+    let instances: Vec<&str> =
+        small.iter().map(|i| set.instances.names[i.instance as usize].as_str()).collect();
     (!small.is_empty()).then(|| Finding {
         kind: "small",
         column: selection.image_name.clone(),

@@ -61,7 +61,8 @@ pub fn find(set: &TrainingSet, table: &Table, selection: &Selection, tidy: bool)
     }
     let category = [(&selection.category, &table.categories, values::LabelCounts::of_categories(set))];
     let attributes = selection.attributes.iter().zip(&table.attributes).enumerate();
-    let attributes = attributes.map(|(k, (column, v))| (column, v, values::LabelCounts::of_attribute(set, k)));
+    let attributes =
+        attributes.map(|(k, (column, v))| (column, v, values::LabelCounts::of_attribute(set, k)));
     for (column, vocabulary, counts) in category.into_iter().chain(attributes) {
         out.extend(values::spellings(column, vocabulary, tidy, &sql));
         out.extend(values::placeholders(column, vocabulary, tidy, &sql));

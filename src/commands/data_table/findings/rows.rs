@@ -26,9 +26,12 @@ fn finding(reason: Reason, rows: &[&LeftOut], selection: &Selection, sql: &Sql<'
     let image = &selection.image_name;
     let these = || sql.rows(&ids, &instances);
     let (column, what, question, show) = match reason {
-        Reason::NoImage => {
-            (image, "rows have no image".to_owned(), "Should they have one?", sql.all(&format!("{} IS NULL", selection.image)))
-        }
+        Reason::NoImage => (
+            image,
+            "rows have no image".to_owned(),
+            "Should they have one?",
+            sql.all(&format!("{} IS NULL", selection.image)),
+        ),
         Reason::NoInstance => (
             &selection.instance.name,
             "rows have no instance".to_owned(),
@@ -41,16 +44,24 @@ fn finding(reason: Reason, rows: &[&LeftOut], selection: &Selection, sql: &Sql<'
             "What kind of thing do they show?",
             sql.blank(&selection.category.quoted),
         ),
-        Reason::BadBox => (image, format!("rows have a box that cannot be used{example}"), "What are the right boxes?", these()),
+        Reason::BadBox => (
+            image,
+            format!("rows have a box that cannot be used{example}"),
+            "What are the right boxes?",
+            these(),
+        ),
         Reason::Unreadable => (
             image,
             format!("images could not be read{example}"),
             "Are they still there? The next run tries them again.",
             these(),
         ),
-        Reason::TooLarge => {
-            (image, format!("images are too large{example}"), "Should they be read? Then raise --max-size.", these())
-        }
+        Reason::TooLarge => (
+            image,
+            format!("images are too large{example}"),
+            "Should they be read? Then raise --max-size.",
+            these(),
+        ),
         Reason::Undecodable => {
             (image, format!("images do not decode{example}"), "Can they be had from elsewhere?", these())
         }
@@ -61,13 +72,5 @@ fn finding(reason: Reason, rows: &[&LeftOut], selection: &Selection, sql: &Sql<'
             these(),
         ),
     };
-    Finding {
-        kind: "left out",
-        column: column.clone(),
-        count: rows.len(),
-        what,
-        question,
-        show,
-        mend: None,
-    }
+    Finding { kind: "left out", column: column.clone(), count: rows.len(), what, question, show, mend: None }
 }

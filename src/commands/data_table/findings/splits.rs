@@ -82,8 +82,11 @@ fn leaks(set: &TrainingSet, selection: &Selection, sql: &Sql<'_>) -> Vec<Finding
                 halves.entry(name).or_insert((BTreeSet::new(), image)).0.insert(image.split == Split::Train);
             }
         }
-        let both: Vec<(&String, &ExportedImage)> =
-            halves.iter().filter(|(_, (h, _))| h.len() > 1).map(|(name, (_, image))| (name, *image)).collect();
+        let both: Vec<(&String, &ExportedImage)> = halves
+            .iter()
+            .filter(|(_, (h, _))| h.len() > 1)
+            .map(|(name, (_, image))| (name, *image))
+            .collect();
         if both.is_empty() {
             continue;
         }

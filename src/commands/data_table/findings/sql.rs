@@ -29,7 +29,12 @@ impl<'a> Sql<'a> {
     }
 
     /// Makes `value` of the others; without it, nothing.
-    pub fn replace_values(&self, column: &LabelColumn, others: &[&str], value: Option<&str>) -> Option<String> {
+    pub fn replace_values(
+        &self,
+        column: &LabelColumn,
+        others: &[&str],
+        value: Option<&str>,
+    ) -> Option<String> {
         if !self.selection.is_table {
             return None;
         }
@@ -58,7 +63,9 @@ impl<'a> Sql<'a> {
                 format!("{one} IN ({})", list(&ids))
             }
             several => {
-                let row = |id: &&[String]| format!("({})", id.iter().map(|v| literal(v)).collect::<Vec<_>>().join(", "));
+                let row = |id: &&[String]| {
+                    format!("({})", id.iter().map(|v| literal(v)).collect::<Vec<_>>().join(", "))
+                };
                 let rows: Vec<String> = ids.iter().take(MOST).map(row).collect();
                 format!("({}) IN ({})", several.join(", "), rows.join(", "))
             }

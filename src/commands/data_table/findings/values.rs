@@ -67,7 +67,8 @@ pub fn spellings(column: &LabelColumn, vocabulary: &Vocabulary, merged: bool, sq
             column: column_name(column),
             count: same.iter().map(|(_, n)| n).sum(),
             what: format!("{} differ only in case, blanks or hyphens{what}", listed_counts(same)),
-            question: "Are these the same? Then one of them should remain; --tidy merges them in the export alone.",
+            question:
+                "Are these the same? Then one of them should remain; --tidy merges them in the export alone.",
             show: sql.count_values(column, &all),
             mend: sql.replace_values(column, &others, Some(first.trim())),
         });
@@ -87,7 +88,12 @@ pub fn spellings(column: &LabelColumn, vocabulary: &Vocabulary, merged: bool, sq
 }
 
 /// Values that look as if they stood for none.
-pub fn placeholders(column: &LabelColumn, vocabulary: &Vocabulary, dropped: bool, sql: &Sql<'_>) -> Option<Finding> {
+pub fn placeholders(
+    column: &LabelColumn,
+    vocabulary: &Vocabulary,
+    dropped: bool,
+    sql: &Sql<'_>,
+) -> Option<Finding> {
     let found = vocabulary.placeholders();
     let values: Vec<&str> = found.iter().map(|(value, _)| *value).collect();
     let what = if dropped { "taken as absent" } else { "exported as values" };
@@ -132,7 +138,9 @@ pub fn counts(column: &LabelColumn, counts: &LabelCounts<'_>, sql: &Sql<'_>) -> 
     if values.len() <= 1 {
         let what = match values.first() {
             None => "no image has a value".to_owned(),
-            Some((only, _)) => format!("all images that have a value have {}, which teaches nothing", shown(only)),
+            Some((only, _)) => {
+                format!("all images that have a value have {}, which teaches nothing", shown(only))
+            }
         };
         return vec![finding("constant", *labelled, what, "Is it the right column?", String::new())];
     }
@@ -146,7 +154,8 @@ pub fn counts(column: &LabelColumn, counts: &LabelCounts<'_>, sql: &Sql<'_>) -> 
     if !rare.is_empty() {
         let names: Vec<&str> = rare.iter().map(|(value, _)| *value).collect();
         let what = format!("values of fewer than {RARE} images: {}", listed_counts(&rare));
-        let question = "Are they misspelt, or parts of a more frequent value? What has few images is learned badly.";
+        let question =
+            "Are they misspelt, or parts of a more frequent value? What has few images is learned badly.";
         out.push(finding("rare", rare.len(), what, question, sql.count_values(column, &names)));
     }
     if (*labelled as f64) < SPARSE * *images as f64 {

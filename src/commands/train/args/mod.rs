@@ -48,6 +48,10 @@ pub struct TrainArgs {
     /// Model directory to write
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Replace the model that is in the directory
+    #[arg(long)]
+    #[serde(skip)]
+    pub force: bool,
     /// Height and width of the network's input in pixels [default: 224]
     #[arg(long, value_name = "PIXELS")]
     pub size: Option<u32>,

@@ -34,6 +34,33 @@ fn names_are_resolved_and_empty_fields_are_absent() {
 }
 
 #[test]
+fn a_byte_order_mark_is_no_part_of_the_first_name() {
+    let csv = "\u{feff}path,instance,category,split,size\r\na.png,i,c,train,1\r\n";
+    let m = Manifest::read(folder(csv, None, &["a.png"]).path()).unwrap();
+    assert_eq!((m.images[0].path.as_str(), m.attributes.len()), ("a.png", 1));
+}
+
+#[test]
+fn odd_paths_stay_as_they_are_and_blanks_around_usual_ones_are_ignored() {
+    let odd = [
+        "a b.png",
+        " blank.png",
+        "comma,.png",
+        "quote\".png",
+        "ünïcode 図.png",
+        "#hash%20.png",
+        "line\nbreak.png",
+    ];
+    let rows: String = odd.iter().map(|p| format!("\"{}\",i,c,train,1\n", p.replace('"', "\"\""))).collect();
+    let csv = format!("path,instance,category,split,size\n{rows}  a.png , j , c, train , 1\n");
+    let files: Vec<&str> = odd.iter().copied().chain(["a.png"]).collect();
+    let m = Manifest::read(folder(&csv, None, &files).path()).unwrap();
+    let paths: Vec<&str> = m.images.iter().map(|i| i.path.as_str()).collect();
+    assert_eq!(paths, files);
+    assert_eq!(m.instances, ["i", "j"]);
+}
+
+#[test]
 fn instances_of_a_group_share_its_number_and_the_others_have_their_own() {
     let csv = "path,instance,group,category,split,size\n\
                a.png,i1,,c,train,1\n\
@@ -214,7 +241,7 @@ fn images_without_a_file_can_be_skipped() {
     let reading = ReadingArgs { skip_missing: Some(true), ..ReadingArgs::default() };
     let m = reading.read(dir.path()).unwrap();
     assert_eq!((m.images.len(), m.instances.len(), m.attributes[0].values.len()), (2, 1, 2));
-    assert_eq!(m.warnings[0], "1 images have no file and were skipped, such as \"gone.png\".");
+    assert_eq!(m.warnings[0], "1 images have no file and were skipped: \"gone.png\".");
 }
 
 #[test]

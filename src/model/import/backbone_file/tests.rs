@@ -50,6 +50,28 @@ fn an_imported_backbone_is_read_back() {
 }
 
 #[test]
+fn any_prefix_of_the_names_is_removed_and_what_has_another_is_ignored() {
+    let tensors = synthetic::backbone(Arch::ResNet18);
+    let bare = import_backbone(published(&tensors, "").path(), Arch::ResNet18).unwrap();
+    for prefix in ["model.", "encoder_q.backbone.", "state_dict.model.encoder."] {
+        let mut all: Tensors =
+            tensors.iter().map(|(name, t)| (format!("{prefix}{name}"), t.clone())).collect();
+        all.insert("projector.0.weight".into(), synthetic::tensor("x", &[8, 8]));
+        // A part of the network again, as an average.
+        all.insert("ema.conv1.weight".into(), synthetic::tensor("y", &[64, 3, 7, 7]));
+        let found = import_backbone(published(&all, "").path(), Arch::ResNet18).unwrap();
+        let tensors_of = |bytes: &[u8]| {
+            let (_, tensors) = read_backbone(bytes).unwrap();
+            tensors
+                .iter()
+                .map(|(n, t)| (n.clone(), t.flatten_all().unwrap().to_vec1::<f32>().unwrap()))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(tensors_of(&found), tensors_of(&bare), "{prefix}");
+    }
+}
+
+#[test]
 fn everything_wrong_with_a_checkpoint_is_reported_together() {
     let mut tensors = synthetic::backbone(Arch::EfficientNetLite0);
     tensors.remove("_conv_head.weight");
