@@ -3,9 +3,13 @@
 use super::inputs::{cache_folder, read_manifest};
 use crate::data::manifest::ReadingArgs;
 use crate::error::{Error, Kind, Result};
-use crate::eval::html_report::{self, CategoryPair, ReportOptions};
+use crate::eval::html_report::{self, CategoryPair, ReportOptions, ReportSources};
+use crate::eval::label_issues::{read_issues, LabelIssue};
 use crate::model::{read_directory, Model};
 use std::path::{Path, PathBuf};
+
+/// The file in a model directory with the labels that are probably wrong.
+pub const LABEL_ISSUES: &str = "label_issues.csv";
 
 /// The flags of `coopembed report`.
 #[derive(Debug, Clone, clap::Args)]
@@ -66,8 +70,10 @@ pub fn run(args: &ReportArgs) -> Result<()> {
     };
     let log = args.log.clone().unwrap_or_else(|| args.model.join("losses.csv"));
     let title = html_report::title(&args.model, &model);
-    let (mut page, thumbnails) =
-        html_report::collect(title, (&model, &weights), &manifest, &cache, &options, &log)?;
+    let issues = label_issues(&args.model)?;
+    let sources =
+        ReportSources { model: (&model, &weights), manifest: &manifest, log: &log, issues: &issues };
+    let (mut page, thumbnails) = html_report::collect(title, &sources, &cache, &options)?;
 
     if let Some(path) = &args.json {
         let text = serde_json::to_string_pretty(&page)
@@ -82,6 +88,16 @@ pub fn run(args: &ReportArgs) -> Result<()> {
     write(&args.out, &html_report::document(&page)?)?;
     println!("wrote {}: {} images", args.out.display(), shown);
     Ok(())
+}
+
+/// The labels that are probably wrong, as far as training listed them.
+fn label_issues(model: &Path) -> Result<Vec<LabelIssue>> {
+    let path = model.join(LABEL_ISSUES);
+    if path.is_file() {
+        read_issues(&path)
+    } else {
+        Ok(Vec::new())
+    }
 }
 
 /// Refuses a path that cannot be written before the work, rather than after it.

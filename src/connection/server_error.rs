@@ -17,6 +17,13 @@ pub fn server_error(e: &tokio_postgres::Error) -> Error {
     }
 }
 
+/// Whether a connection has dropped, or could not be made because the server starts, stops or is not there: another one may be had.
+pub fn is_connection_lost(error: &Error) -> bool {
+    let sqlstate = error.message.rsplit_once("(SQLSTATE ").map(|(_, code)| code);
+    error.kind == Kind::Unavailable
+        && sqlstate.is_none_or(|code| code.starts_with("57P") || code.starts_with("08"))
+}
+
 /// The kind that an SQLSTATE stands for, as far as the program distinguishes them.
 fn kind(sqlstate: &str) -> Kind {
     match (sqlstate.get(..2).unwrap_or_default(), sqlstate) {

@@ -10,10 +10,12 @@
 //! | `value_prediction` | the nearest value of each image, and errors in ranks of ordered attributes |
 //! | `tag_accuracy` | accuracy and calibration of tags |
 //! | `results` | all figures of an evaluation, as JSON and as a table |
+//! | `label_issues/` | labels that are probably wrong |
 //! | `html_report/` | the page of `coopembed report` |
 
 pub mod first_hit_ranks;
 pub mod html_report;
+pub mod label_issues;
 pub mod metrics;
 pub mod model_evaluation;
 pub mod protocol;

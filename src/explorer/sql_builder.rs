@@ -5,6 +5,7 @@
 //!
 //! [`super::sql_queries`] composes the statements themselves.
 
+use crate::connection::quote_literal;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use tokio_postgres::types::{ToSql, Type};
@@ -141,27 +142,9 @@ impl Statement {
     }
 }
 
-/// A string literal that means the same whatever `standard_conforming_strings` is: PostgreSQL's `quote_literal`.
-pub fn quote_literal(text: &str) -> String {
-    let quoted = format!("'{}'", text.replace('\'', "''"));
-    if text.contains('\\') {
-        format!("E{}", quoted.replace('\\', "\\\\"))
-    } else {
-        quoted
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn literals_hold_any_text() {
-        assert_eq!(quote_literal("v-neck"), "'v-neck'");
-        assert_eq!(quote_literal("it's"), "'it''s'");
-        assert_eq!(quote_literal(r"a\' OR 1=1 --"), r"E'a\\'' OR 1=1 --'");
-        assert_eq!(quote_literal("$1 :x \n é"), "'$1 :x \n é'");
-    }
 
     #[test]
     fn values_never_become_sql() {

@@ -49,6 +49,16 @@ impl CalibrationFold {
         Ok(Self { tagger: Tagger::new(&config, proxies)?, images })
     }
 
+    /// The held-out images, as indices in the manifest, with the embeddings by this training.
+    pub fn images(&self) -> &[(usize, Embedding)] {
+        &self.images
+    }
+
+    /// The tagger of this training, which knows the values that its images show.
+    pub fn tagger(&self) -> &Tagger {
+        &self.tagger
+    }
+
     /// Distances of the images whose value of attribute k this training has seen.
     fn attribute_distances(&self, k: usize, manifest: &Manifest) -> Vec<LabelledDistances> {
         let sample = |(image, e): &(usize, Embedding)| {

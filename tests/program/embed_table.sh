@@ -39,7 +39,7 @@ ask -c "UPDATE photos p SET path = c.path FROM (SELECT '$(sed -n 2p "$SCRATCH/ga
 cp "$SCRATCH/gallery/$(sed -n 3p "$SCRATCH/gallery/products.csv" | awk -F, '{print $NF}')" "$SCRATCH/gallery/none.png"
 fails 'a second run takes them up' '1 of 4 images' "${options[@]}"
 expect 'and removes what it embeds' '1|2' "$(ask -c "SELECT count(*), max(attempts) FILTER (WHERE source ~ 'long') FROM photos_embed_failures WHERE source !~ 'config'")"
-ask -c 'DELETE FROM photos WHERE emb IS NULL'
+ask -c 'DELETE FROM photos WHERE emb IS NULL OR id = 3'
 
 # Rows that others lock or change.
 ask -c 'UPDATE photos SET emb = NULL WHERE id IN (20, 21, 22)'
@@ -54,19 +54,54 @@ runs 'the next run takes it' '^1 rows' "${options[@]}"
 # An interrupted run.
 ask -c 'UPDATE photos SET emb = NULL' -c 'CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.3); RETURN NEW; END $$' \
   -c 'CREATE TRIGGER slow BEFORE UPDATE ON photos FOR EACH ROW EXECUTE FUNCTION slow()'
-embed --batch 4 >"$SCRATCH/interrupted" 2>&1 &
+embed --batch 4 --reconnects 0 >"$SCRATCH/interrupted" 2>&1 &
 some_done() { [ "$(ask -c 'SELECT count(*) FROM photos WHERE emb IS NOT NULL')" -ge 4 ]; }
 until_true 'the run has stored a batch' some_done
 expect 'the server shows that it is running' running "$(ask -c "SELECT state FROM coop_embed_progress WHERE relation = 'photos'::regclass")"
 ask -c "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'coopembed embed'" >/dev/null
 status=0
 wait $! || status=$?
-expect 'a connection that drops is an error' 1 "$status"
+expect 'a connection that drops for good is an error' 1 "$status"
 expect_in 'that says that the run can go on' 'it goes on where it was' "$SCRATCH/interrupted"
-ask -c 'DROP TRIGGER slow ON photos'
+
+# A connection that drops, then a server that restarts.
+embed --batch 4 >"$SCRATCH/interrupted" 2>&1 &
+more_done() { [ "$(ask -c 'SELECT count(*) FROM photos WHERE emb IS NOT NULL')" -ge $((before + 4)) ]; }
+for how in terminated restarted; do
+  before=$(ask -c 'SELECT count(*) FROM photos WHERE emb IS NOT NULL')
+  until_true "the run goes on until it is $how" more_done
+  if [ $how = terminated ]; then
+    ask -c "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'coopembed embed'" >/dev/null
+  else
+    stop_cluster "$SCRATCH"
+    start_cluster "$SCRATCH"
+    ask -c 'DROP TRIGGER slow ON photos'
+  fi
+done
+status=0
+wait $! || status=$?
+expect 'a run outlives both' 0 "$status"
+expect 'and says so' 2 "$(grep -c 'the connection dropped' "$SCRATCH/interrupted")"
+expect 'it embeds everything' 0 "$(ask -c 'SELECT count(*) FROM photos WHERE emb IS NULL')"
+expect 'as inside' "$(ask -c 'SELECT count(*) FROM photos')" "$(same)"
+ask -c 'UPDATE photos SET emb = NULL WHERE id % 3 = 0'
 before=$(ask -c 'SELECT count(*) FROM photos WHERE emb IS NOT NULL')
 all=$(ask -c 'SELECT count(*) FROM photos')
 runs 'and it does' "^$((all - before)) rows" "${options[@]}"
+
+# Crop boxes.
+ask -c 'CREATE DOMAIN part AS box' -c 'ALTER TABLE photos ADD COLUMN "the Box" part' -c 'ALTER TABLE products ADD COLUMN crop box, ADD COLUMN cropped coopvec' \
+  -c "UPDATE products SET crop = box(point(3.5, 2), point(30 + id % 20, 41.25)) WHERE id % 4 > 0" -c 'UPDATE photos SET emb = NULL, "the Box" = crop FROM products p WHERE p.id = photos.id' \
+  -c "CALL coop_embed_table('products', 'image', 'cropped', box_column => 'crop')" -c "UPDATE photos SET \"the Box\" = '(1,1),(1,9)' WHERE id = 6"
+fails 'boxes without area are failures' '1 of [0-9]* images' "${options[@]}" --box-column 'the Box'
+expect 'named with their box' 1 "$(ask -c "SELECT count(*) FROM photos_embed_failures WHERE error ~ 'invalid crop box.*\(1,9\),\(1,1\)'")"
+expect 'images are cropped as inside' 't|t' \
+  "$(ask -c "SELECT bool_and(p.cropped::text = t.emb::text), bool_or(p.cropped <> p.emb) FROM products p JOIN photos t USING (id) WHERE t.emb IS NOT NULL")"
+fails 'a column of another type has no boxes' 'Its type is text' embed --table parts --column 'the Path' --root "$SCRATCH/gallery" --box-column 'the Path'
+ask -c 'UPDATE photos SET "the Box" = NULL WHERE id = 6'
+runs 'without a box the whole image is embedded' '^1 rows' "${options[@]}" --box-column 'the Box'
+ask -c 'ALTER TABLE photos DROP COLUMN "the Box"' -c 'UPDATE photos SET emb = NULL'
+runs 'without the column too' "rows" "${options[@]}"
 
 # What cannot work.
 fails 'a table that does not exist is an error that lists those that do' '"photos"' embed --table photo --column path --root /tmp

@@ -11,10 +11,12 @@
 //! | `split` | which instances are for training |
 //! | `training_set` | the rows of `images.csv` |
 //! | `findings/` | what is odd about the labels |
+//! | `exported_from` | which table it was, for what follows a training |
 //! | `output` | the files beside the images |
 
 mod args;
 mod column_types;
+mod exported_from;
 mod fetch;
 mod findings;
 mod image_store;
@@ -29,6 +31,7 @@ mod training_set;
 mod vocabulary;
 
 pub use args::TableArgs;
+pub use exported_from::{ExportedFrom, ImagesAt};
 
 use crate::connection::{column, Session};
 use crate::error::{Error, Kind, Result};
@@ -89,6 +92,9 @@ pub fn run(args: &TableArgs) -> Result<()> {
     }
     set.name_files(&store)?;
     let found = findings::find(&set, &table, &selection, args.tidy);
+    if let Some(table) = ExportedFrom::new(&selection, args) {
+        table.write(&args.out)?;
+    }
     output::write(&args.out, &set, &selection, &found, &questions(&found, &described(&selection)))?;
     // What could not be read now may be there from an earlier run, and is kept for the next.
     let is_complete = set.left_out.iter().all(|row| row.reason != Reason::Unreadable);

@@ -45,6 +45,9 @@ pub struct EmbedArgs {
     /// Column of embeddings, of type coopvec [default: the only one of that type]
     #[arg(long, value_name = "COLUMN", requires = "table")]
     pub emb: Option<String>,
+    /// Column of type box: the part of each image to embed, in pixels from its top left corner; NULL for all of it
+    #[arg(long, value_name = "COLUMN", requires = "table")]
+    pub box_column: Option<String>,
     /// Name of the model in the database, whose weights its owner may read [default: the database's default model]
     #[arg(long, value_name = "NAME", requires = "table", conflicts_with = "model")]
     pub model_name: Option<String>,
@@ -57,6 +60,9 @@ pub struct EmbedArgs {
     /// Table of images that could not be embedded [default: TABLE_embed_failures, beside the table]
     #[arg(long, value_name = "NAME", requires = "table")]
     pub failures: Option<String>,
+    /// How often to connect again, one time after the other, where the connection drops; waits grow from half a second to a minute
+    #[arg(long, value_name = "COUNT", default_value_t = 8, requires = "table", value_parser = clap::value_parser!(u32).range(0..=1000))]
+    pub reconnects: u32,
     /// cpu, cuda or cuda:N [default: a GPU if the program and the machine have one]
     #[arg(long, value_name = "DEVICE")]
     pub device: Option<String>,

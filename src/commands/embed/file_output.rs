@@ -79,7 +79,8 @@ struct Files {
 
 impl Run<usize> for Files {
     fn more(&mut self) -> Result<Option<Vec<Task<usize>>>> {
-        let tasks: Vec<_> = self.names.by_ref().take(AHEAD).map(|(of, name)| Task { of, name }).collect();
+        let tasks: Vec<_> =
+            self.names.by_ref().take(AHEAD).map(|(of, name)| Task { of, name, crop: Ok(None) }).collect();
         Ok((!tasks.is_empty()).then_some(tasks))
     }
 

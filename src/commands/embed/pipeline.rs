@@ -2,7 +2,7 @@
 
 use crate::data::image_source::ImageSource;
 use crate::error::{Error, Kind, Result};
-use crate::image::{prepare, Limits, Preprocessing};
+use crate::image::{prepare, CropBox, Limits, Preprocessing};
 use crate::inference::{Embedder, LoadModel as _, ModelLoader};
 use crate::model::{open_device, Model};
 use crate::space::{Embedding, Layout};
@@ -54,6 +54,8 @@ pub struct Task<T> {
     pub of: T,
     /// Path or URL.
     pub name: String,
+    /// The part of the image to embed; `None` for all of it.
+    pub crop: Result<Option<CropBox>>,
 }
 
 /// The channels of the workers. They end when it is dropped.
@@ -73,9 +75,9 @@ impl<T: Send + 'static> Workers<T> {
             let work = move || loop {
                 let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
                 let Ok(task) = next else { return };
-                let pixels = source
-                    .read(&task.name)
-                    .and_then(|bytes| prepare(&bytes, None, &preprocessing, &Limits::default()));
+                let pixels = task.crop.clone().and_then(|crop| {
+                    prepare(&source.read(&task.name)?, crop, &preprocessing, &Limits::default())
+                });
                 if done.send((task, pixels)).is_err() {
                     return;
                 }

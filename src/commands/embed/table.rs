@@ -8,16 +8,18 @@ use super::failures::Failures;
 use super::pipeline::Task;
 use crate::connection::{column, CopyBinary, Parameter, Session};
 use crate::error::{Error, Kind, Result};
+use crate::image::CropBox;
 use crate::space::{Embedding, Layout};
 use tokio_postgres::types::Type;
 
 /// What the server's list of runs says of a connection; the view coop_embed_progress knows the name.
 pub const PROGRAM: &str = "coopembed embed";
 
-/// A row as it was found: its table (a partition perhaps), its place in it, and what its column said.
+/// A row as it was found: its table (a partition perhaps), its place in it, and its crop box as text, empty without one.
 pub struct RowRef {
     table: u32,
     place: String,
+    crop: String,
 }
 
 /// A row and its embedding.
@@ -50,6 +52,8 @@ pub struct EmbedTable<'s> {
     is_missing: String,
     /// SQL of the row's path or URL.
     source: String,
+    /// SQL of the row's crop box, as text.
+    crop: String,
     /// The column of embeddings, quoted.
     emb: String,
     oid: u32,
@@ -65,13 +69,24 @@ impl<'s> EmbedTable<'s> {
             (args.table.clone().unwrap_or_default(), args.column.clone().unwrap_or_default());
         let (oid, name) = find_table(session, &named)?;
         let source = check_source(session, oid, &name, &source)?;
+        let crop = match &args.box_column {
+            Some(column) => check_box(session, oid, &name, column)?,
+            None => "''::pg_catalog.text".into(),
+        };
         let emb = embedding_column(session, oid, &name, args.emb.as_deref())?;
         let fingerprint = layout.fingerprint();
         let is_missing = format!(
             "(t.{emb} IS NULL OR coopembed.fingerprint(t.{emb}) OPERATOR(pg_catalog.<>) {fingerprint}::pg_catalog.int8)"
         );
-        let table =
-            Self { session, name, is_missing, source: format!("t.{source}::pg_catalog.text"), emb, oid };
+        let table = Self {
+            session,
+            name,
+            is_missing,
+            source: format!("t.{source}::pg_catalog.text"),
+            crop,
+            emb,
+            oid,
+        };
         table.check_indexes(fingerprint)?;
         Ok(table)
     }
@@ -94,13 +109,13 @@ impl<'s> EmbedTable<'s> {
     /// # Errors
     /// Those of the server.
     pub fn begin(&self, model: &str) -> Result<i64> {
-        let Self { name, source, is_missing, .. } = self;
+        let Self { name, source, crop, is_missing, .. } = self;
         let schema = &self.session.extension_schema;
         self.session.execute(&format!(
             "BEGIN ISOLATION LEVEL READ COMMITTED; \
-             CREATE TEMPORARY TABLE coopembed_batch (tab pg_catalog.oid, place pg_catalog.text, source pg_catalog.text, emb {schema}.coopvec) \
-             ON COMMIT DELETE ROWS; \
-             DECLARE coopembed_rows SCROLL CURSOR WITH HOLD FOR SELECT t.tableoid, t.ctid::pg_catalog.text, {source} FROM {name} t \
+             CREATE TEMPORARY TABLE coopembed_batch (tab pg_catalog.oid, place pg_catalog.text, source pg_catalog.text, \
+             crop pg_catalog.text, emb {schema}.coopvec) ON COMMIT DELETE ROWS; \
+             DECLARE coopembed_rows SCROLL CURSOR WITH HOLD FOR SELECT t.tableoid, t.ctid::pg_catalog.text, {source}, {crop} FROM {name} t \
              WHERE {source} IS NOT NULL AND {is_missing}; \
              COMMIT"
         ))?;
@@ -119,8 +134,8 @@ impl<'s> EmbedTable<'s> {
     pub fn next_rows(&self, count: u32) -> Result<Vec<Task<RowRef>>> {
         let rows = self.session.rows(&format!("FETCH FORWARD {count} FROM coopembed_rows"), &[])?;
         let task = |row| {
-            let of = RowRef { table: column(row, 0)?, place: column(row, 1)? };
-            Ok(Task { of, name: column(row, 2)? })
+            let of = RowRef { table: column(row, 0)?, place: column(row, 1)?, crop: column(row, 3)? };
+            Ok(Task { crop: crop_box(&of.crop), of, name: column(row, 2)? })
         };
         rows.iter().map(task).collect()
     }
@@ -147,26 +162,33 @@ impl<'s> EmbedTable<'s> {
         Ok(counts)
     }
 
-    /// Updates the rows that still lack an embedding and whose path or URL is still the one that was embedded; returns how many.
+    /// Updates the rows that still lack an embedding and whose path or URL and box are still those that were embedded; returns how many.
     fn update(&self, rows: &[EmbeddedRow]) -> Result<u64> {
         let mut copy = CopyBinary::default();
         copy.header();
         for EmbeddedRow { row, name, embedding } in rows {
             let emb = embedding.as_ref().to_bytes();
-            copy.row(&[&row.table.to_be_bytes(), row.place.as_bytes(), name.as_bytes(), &emb]);
+            copy.row(&[
+                &row.table.to_be_bytes(),
+                row.place.as_bytes(),
+                name.as_bytes(),
+                row.crop.as_bytes(),
+                &emb,
+            ]);
         }
         copy.trailer();
         self.session.copy_in(
-            "COPY pg_temp.coopembed_batch (tab, place, source, emb) FROM STDIN (FORMAT binary)",
+            "COPY pg_temp.coopembed_batch (tab, place, source, crop, emb) FROM STDIN (FORMAT binary)",
             copy.take(),
         )?;
-        let Self { name, source, is_missing, emb, .. } = self;
+        let Self { name, source, crop, is_missing, emb, .. } = self;
         // Rows are found by their places; any other plan would read the whole table for each batch.
         self.session.execute("SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off")?;
         self.session.affected(&format!(
             "WITH locked AS MATERIALIZED (SELECT t.tableoid AS tab, t.ctid AS place, b.emb AS emb \
              FROM pg_temp.coopembed_batch b JOIN {name} t ON t.ctid OPERATOR(pg_catalog.=) b.place::pg_catalog.tid \
-             AND t.tableoid OPERATOR(pg_catalog.=) b.tab AND {source} OPERATOR(pg_catalog.=) b.source AND {is_missing} \
+             AND t.tableoid OPERATOR(pg_catalog.=) b.tab AND {source} OPERATOR(pg_catalog.=) b.source \
+             AND {crop} OPERATOR(pg_catalog.=) b.crop AND {is_missing} \
              FOR NO KEY UPDATE OF t SKIP LOCKED) \
              UPDATE {name} t SET {emb} = l.emb FROM locked l \
              WHERE t.ctid OPERATOR(pg_catalog.=) l.place AND t.tableoid OPERATOR(pg_catalog.=) l.tab"
@@ -236,6 +258,37 @@ fn check_source(session: &Session, table: u32, table_name: &str, name: &str) -> 
     column(&row, 0)
 }
 
+/// Fails unless the column has boxes; returns SQL of its text.
+fn check_box(session: &Session, table: u32, table_name: &str, name: &str) -> Result<String> {
+    let sql = "SELECT pg_catalog.quote_ident($2), f.found OPERATOR(pg_catalog.=) 'pg_catalog.box'::pg_catalog.regtype::pg_catalog.oid, pg_catalog.format_type(f.found, NULL) \
+        FROM (SELECT coopembed.column_type($1::pg_catalog.regclass, $2::pg_catalog.name)::pg_catalog.oid AS found) f";
+    let row = session.row(sql, &[(&table, Type::OID), (&name, Type::TEXT)])?;
+    if !column::<bool>(&row, 1)? {
+        let found: String = column(&row, 2)?;
+        return Err(Error::new(
+            Kind::Mismatch,
+            format!("column \"{name}\" of {table_name} does not contain crop boxes"),
+        )
+        .detail(format!("Its type is {found}; expected box."))
+        .hint("Make one of numbers as box(point(x1, y1), point(x2, y2))."));
+    }
+    Ok(format!("coalesce(t.{}::pg_catalog.text, '')", column::<String>(&row, 0)?))
+}
+
+/// The box that a text of PostgreSQL's type box says, `(x2,y2),(x1,y1)`; `None` for an empty one.
+fn crop_box(text: &str) -> Result<Option<CropBox>> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let numbers = text.split(['(', ')', ',']).filter_map(|number| number.parse::<f64>().ok());
+    let corners = <[f64; 4]>::try_from(numbers.collect::<Vec<f64>>()).ok();
+    let found = corners.and_then(|[x2, y2, x1, y1]| CropBox::from_corners([x1, y1, x2, y2]));
+    found.map(Some).ok_or_else(|| {
+        Error::new(Kind::InvalidParameter, "invalid crop box")
+            .detail(format!("The box is {text}, expected x1 < x2 and y1 < y2, less than 10^9 pixels away."))
+    })
+}
+
 /// The named column of embeddings, or the only one; quoted.
 fn embedding_column(session: &Session, table: u32, table_name: &str, name: Option<&str>) -> Result<String> {
     if let Some(name) = name {
@@ -258,6 +311,21 @@ fn embedding_column(session: &Session, table: u32, table_name: &str, name: Optio
             Err(Error::new(Kind::InvalidParameter, format!("{table_name} has several columns of embeddings"))
                 .detail(format!("They are {}.", names.join(", ")))
                 .hint("Name one with --emb."))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_box_is_read_from_its_text() {
+        assert_eq!(crop_box("").unwrap(), None);
+        let expected = CropBox { x1: -1, y1: 20, x2: 101, y2: 200 };
+        assert_eq!(crop_box("(100.5,200),(-0.5,20)").unwrap(), Some(expected));
+        for invalid in ["(1,1),(1,1)", "(NaN,1),(0,0)", "(Infinity,1),(0,0)", "(1,1)", "x"] {
+            assert!(crop_box(invalid).unwrap_err().detail.unwrap().contains(invalid), "{invalid}");
         }
     }
 }

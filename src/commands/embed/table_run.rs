@@ -6,12 +6,15 @@ use super::pipeline::{embed_all, Engine, Run, Task};
 use super::some_failed;
 use super::table::{Counts, EmbedTable, EmbeddedRow, RowRef, PROGRAM};
 use crate::commands::dump_model::stored_model;
-use crate::connection::{column, Session};
+use crate::connection::{column, is_connection_lost, Session};
+use crate::data::image_source::ImageSource;
 use crate::data::progress::progress_bar;
 use crate::error::{Error, Kind, Result};
 use crate::model::read_directory;
 use crate::space::Embedding;
 use indicatif::ProgressBar;
+use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio_postgres::types::Type;
 
@@ -21,7 +24,11 @@ const STORE_AFTER: Duration = Duration::from_secs(10);
 /// Failures that are shown; all are in their table.
 const SHOWN_FAILURES: u64 = 20;
 
-/// Embeds the rows that have no embedding of the model.
+/// The first wait before a connection that has dropped is made again, and the longest.
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// Embeds the rows that have no embedding of the model. If the connection drops, the run goes on over another one.
 ///
 /// # Errors
 /// Those of the model, the database and its columns; [`Kind::InvalidData`] at the end if some images could not be embedded.
@@ -29,10 +36,74 @@ pub fn run(args: &EmbedArgs) -> Result<()> {
     let session = args.database.open(PROGRAM)?;
     let source = args.images_at.source()?;
     let (engine, model) = engine(&session, args)?;
-    let table = EmbedTable::find(&session, args, engine.layout)?;
-    let failures = Failures::find(&session, args, table.oid())?;
+    let images = Images { engine, model, source };
     let start = Instant::now();
-    let total = table.begin(&model)?;
+    let mut progress = Progress::default();
+    let mut pass = over_table(args, &session, &images, &mut progress);
+    drop(session);
+    let mut reconnects = Reconnects::new(args.reconnects);
+    while let Some(wait) = pass.as_ref().err().and_then(|e| reconnects.wait_after(e, progress.counts.done)) {
+        if let Err(e) = &pass {
+            eprintln!(
+                "WARNING:  the connection dropped, {:.1} s until it is made again: {}",
+                wait.as_secs_f64(),
+                e.message
+            );
+        }
+        std::thread::sleep(wait);
+        pass = args
+            .database
+            .open(PROGRAM)
+            .and_then(|session| over_table(args, &session, &images, &mut progress));
+    }
+    let names = pass.map_err(|e| to_resume(e, progress.counts))?;
+    let Counts { done, failed, skipped } = progress.counts;
+    let seconds = start.elapsed().as_secs_f64();
+    println!(
+        "{done} rows of {} embedded in {seconds:.1} s, {:.1} per second; {failed} failed; {skipped} were locked or changed meanwhile",
+        names.table,
+        done as f64 / seconds.max(0.001)
+    );
+    if failed > 0 {
+        return Err(some_failed(failed, done + failed + skipped)
+            .detail(format!("They are in {}.", names.failures))
+            .hint("Run the command again to try them again."));
+    }
+    Ok(())
+}
+
+/// What embeds the images of a run.
+struct Images {
+    engine: Engine,
+    /// The model's name in the database.
+    model: String,
+    source: Arc<dyn ImageSource>,
+}
+
+/// What a run has done, over all of its connections.
+#[derive(Default)]
+struct Progress {
+    counts: Counts,
+    /// Images that could not be embedded: another connection does not try them again.
+    failed: HashSet<String>,
+}
+
+/// The tables of a run, for people.
+struct TableNames {
+    table: String,
+    failures: String,
+}
+
+/// Embeds what is missing over one connection, until nothing is or it drops.
+fn over_table(
+    args: &EmbedArgs,
+    session: &Session,
+    images: &Images,
+    progress: &mut Progress,
+) -> Result<TableNames> {
+    let table = EmbedTable::find(session, args, images.engine.layout)?;
+    let failures = Failures::find(session, args, table.oid())?;
+    let total = table.begin(&images.model)?;
     let mut rows = Rows {
         table: &table,
         failures,
@@ -40,28 +111,46 @@ pub fn run(args: &EmbedArgs) -> Result<()> {
         embedded: Vec::new(),
         failed: Vec::new(),
         stored_at: Instant::now(),
-        counts: Counts::default(),
+        over_again: !progress.failed.is_empty(),
+        progress,
         bar: progress_bar("embedding", total as usize),
     };
-    let ahead = args.batch as usize + args.images_at.worker_count();
-    let result = embed_all(&engine, &source, args.images_at.worker_count(), ahead, &mut rows)
+    let workers = args.images_at.worker_count();
+    let result = embed_all(&images.engine, &images.source, workers, args.batch as usize + workers, &mut rows)
         .and_then(|()| rows.store());
     rows.bar.finish_and_clear();
-    result.map_err(|e| to_resume(e, rows.counts))?;
+    let failures = std::mem::take(&mut rows.failures.name);
+    result?;
     table.end()?;
-    let Counts { done, failed, skipped } = rows.counts;
-    let seconds = start.elapsed().as_secs_f64();
-    println!(
-        "{done} rows of {} embedded in {seconds:.1} s, {:.1} per second; {failed} failed; {skipped} were locked or changed meanwhile",
-        table.name,
-        done as f64 / seconds.max(0.001)
-    );
-    if failed > 0 {
-        return Err(some_failed(failed, done + failed + skipped)
-            .detail(format!("They are in {}.", rows.failures.name))
-            .hint("Run the command again to try them again."));
+    Ok(TableNames { table: table.name.clone(), failures })
+}
+
+/// How often a connection may still be made again, one time after the other without a row embedded.
+struct Reconnects {
+    allowed: u32,
+    left: u32,
+    wait: Duration,
+    done: u64,
+}
+
+impl Reconnects {
+    fn new(allowed: u32) -> Self {
+        Self { allowed, left: allowed, wait: FIRST_WAIT, done: 0 }
     }
-    Ok(())
+
+    /// How long to wait before the connection that ended with this error is made again; `None` if it is not. `done` rows are embedded.
+    fn wait_after(&mut self, error: &Error, done: u64) -> Option<Duration> {
+        if !is_connection_lost(error) {
+            return None;
+        }
+        if done > self.done {
+            (self.left, self.wait, self.done) = (self.allowed, FIRST_WAIT, done);
+        }
+        self.left = self.left.checked_sub(1)?;
+        let wait = self.wait;
+        self.wait = (2 * wait).min(LONGEST_WAIT);
+        Some(wait)
+    }
 }
 
 /// The model of `--model`, which the database must know, or one of the database; and its name there.
@@ -113,7 +202,9 @@ struct Rows<'a> {
     embedded: Vec<EmbeddedRow>,
     failed: Vec<(String, Error)>,
     stored_at: Instant,
-    counts: Counts,
+    /// Whether an earlier connection of this run has failed images.
+    over_again: bool,
+    progress: &'a mut Progress,
     bar: ProgressBar,
 }
 
@@ -122,10 +213,11 @@ impl Rows<'_> {
         let stored = self.table.store(&self.embedded, &self.failed, &mut self.failures)?;
         self.bar.inc((self.embedded.len() + self.failed.len()) as u64);
         self.embedded.clear();
-        self.failed.clear();
-        self.counts.done += stored.done;
-        self.counts.failed += stored.failed;
-        self.counts.skipped += stored.skipped;
+        self.progress.failed.extend(self.failed.drain(..).map(|(name, _)| name));
+        let counts = &mut self.progress.counts;
+        counts.done += stored.done;
+        counts.failed += stored.failed;
+        counts.skipped += stored.skipped;
         self.stored_at = Instant::now();
         Ok(())
     }
@@ -133,15 +225,19 @@ impl Rows<'_> {
 
 impl Run<RowRef> for Rows<'_> {
     fn more(&mut self) -> Result<Option<Vec<Task<RowRef>>>> {
-        let rows = self.table.next_rows(self.batch)?;
-        Ok((!rows.is_empty()).then_some(rows))
+        let mut rows = self.table.next_rows(self.batch)?;
+        let more = !rows.is_empty();
+        if self.over_again {
+            rows.retain(|row| !self.progress.failed.contains(&row.name));
+        }
+        Ok(more.then_some(rows))
     }
 
     fn finish(&mut self, task: Task<RowRef>, embedding: Result<Embedding>) -> Result<()> {
         match embedding {
             Ok(embedding) => self.embedded.push(EmbeddedRow { row: task.of, name: task.name, embedding }),
             Err(error) => {
-                let shown = self.counts.failed + (self.failed.len() as u64);
+                let shown = self.progress.counts.failed + (self.failed.len() as u64);
                 if shown < SHOWN_FAILURES {
                     self.bar.suspend(|| {
                         eprintln!("WARNING:  \"{}\" gets no embedding: {}", task.name, error.report())
@@ -157,5 +253,36 @@ impl Run<RowRef> for Rows<'_> {
             self.store()?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lost() -> Error {
+        Error::new(Kind::Unavailable, "connection closed")
+    }
+
+    #[test]
+    fn waits_double_up_to_a_minute_and_begin_anew_after_a_row() {
+        let mut reconnects = Reconnects::new(9);
+        let seconds = |wait: Option<Duration>| wait.map(|wait| wait.as_secs_f64());
+        let waits: Vec<_> = (0..10).map(|_| seconds(reconnects.wait_after(&lost(), 7))).collect();
+        let expected = [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0].map(Some);
+        assert_eq!((&waits[..9], waits[9]), (&expected[..], None));
+        assert_eq!(seconds(reconnects.wait_after(&lost(), 8)), Some(0.5));
+    }
+
+    #[test]
+    fn only_a_connection_that_dropped_is_made_again() {
+        let mut reconnects = Reconnects::new(3);
+        let cancelled =
+            Error::new(Kind::Unavailable, "canceling statement due to user request (SQLSTATE 57014)");
+        let stopped = Error::new(Kind::Unavailable, "terminating connection (SQLSTATE 57P01)");
+        assert_eq!(reconnects.wait_after(&cancelled, 0), None);
+        assert_eq!(reconnects.wait_after(&Error::new(Kind::Io, "the disk is full"), 0), None);
+        assert!(reconnects.wait_after(&stopped, 0).is_some());
+        assert_eq!(Reconnects::new(0).wait_after(&lost(), 0), None);
     }
 }

@@ -11,11 +11,13 @@
 //! | `training_digest` | identifies a training, so that a checkpoint only resumes its own |
 //! | `model_assembly` | the contents of a model directory, from what was learned |
 //! | `model_card` | the README.md of a model directory |
+//! | `label_review/` | labels that are probably wrong, the SQL to mend them, and the commands that follow |
 //! | `baseline` | what is written for methods that PostgreSQL does not load |
 
 mod args;
 mod baseline;
 mod calibration_folds;
+mod label_review;
 mod model_assembly;
 mod model_card;
 mod plan;
@@ -36,7 +38,7 @@ use crate::eval::model_evaluation::evaluate_model;
 use crate::eval::results::EvaluationResults;
 use crate::eval::Protocol;
 use crate::model::{read_directory, write_directory, FeatureSet, Model, ModelConfig, Tensors};
-use crate::train::calibration::calibrate;
+use crate::train::calibration::{calibrate, CalibrationFold};
 use crate::train::checkpoint::Checkpoints;
 use crate::train::feature_scaling::FeatureScaling;
 use crate::train::holdout::Holdout;
@@ -61,7 +63,7 @@ pub use args::{ByteSize, HyperArgs, TrainArgs};
 pub use tuning::tuned;
 
 /// Prints what will take how long, trains, writes the model directory, evaluates it if the data set has a gallery, and adds the figures
-/// and the verdict to config and card.
+/// and the verdict to config and card. In the end it lists the labels that are probably wrong, and the commands that follow.
 ///
 /// # Errors
 /// Those of reading the data set and the backbone, of training and of writing; [`crate::error::Kind::InvalidParameter`] for missing or
@@ -133,7 +135,7 @@ pub fn run(args: &TrainArgs) -> Result<()> {
     }
     record(tuning, &mut config)?;
     config.format_version = config.needed_version();
-    write_and_measure(&context, &split, config, &tensors)
+    write_and_measure(&context, &split, config, &tensors, &folds)
 }
 
 /// Fails if there is a model in the directory that would be replaced.
@@ -153,6 +155,7 @@ fn write_and_measure(
     split: &Holdout,
     mut config: ModelConfig,
     tensors: &Tensors,
+    folds: &[CalibrationFold],
 ) -> Result<()> {
     let TrainingContext { args, data, cache, .. } = context;
     let (out, manifest) = (TrainArgs::required("out", &args.out)?, data.manifest);
@@ -169,8 +172,7 @@ fn write_and_measure(
     verdict.add_to(&mut config.metrics);
     println!("{verdict}");
     write_directory(out, &config, tensors, &model_card(&config, &args.card, &verdict))?;
-    println!("wrote {}", out.display());
-    Ok(())
+    label_review::review(context, folds, untrained.last())
 }
 
 /// Adds how the objective was chosen to the record of the training.

@@ -4,9 +4,12 @@ use super::image_sample::{self, EmbeddedSample};
 use super::page_data::{ReportPage, SampleSizes};
 use super::thumbnails::Thumbnails;
 use super::transitions::CategoryPair;
-use super::{curves, example_queries, model_facts, subspace_map, transitions, typical_images};
+use super::{
+    curves, example_queries, model_facts, subspace_map, suspect_labels, transitions, typical_images,
+};
 use crate::data::manifest::Manifest;
 use crate::error::Result;
+use crate::eval::label_issues::LabelIssue;
 use crate::eval::model_evaluation::{embed, evaluate_embedded, stored_queries};
 use crate::eval::protocol::Protocol;
 use crate::model::Model;
@@ -27,20 +30,30 @@ pub struct ReportOptions {
     pub seed: u64,
 }
 
-/// Everything that the page shows except the thumbnails, and which thumbnails it needs. `weights` are the bytes of the model's
-/// `model.safetensors`, `log` is the file with the losses of the training.
+/// What the page is made from.
+pub struct ReportSources<'a> {
+    /// The model, and the bytes of its `model.safetensors`.
+    pub model: (&'a Model, &'a [u8]),
+    /// The data set.
+    pub manifest: &'a Manifest,
+    /// The file with the losses of the training.
+    pub log: &'a Path,
+    /// Labels that are probably wrong, the most certain first.
+    pub issues: &'a [LabelIssue],
+}
+
+/// Everything that the page shows except the thumbnails, and which thumbnails it needs.
 ///
 /// # Errors
 /// Those of embedding and evaluating; [`crate::error::Kind::InvalidParameter`] for a pair that does not name two categories. A missing or
 /// damaged log is a note on the page.
 pub fn collect(
     title: String,
-    (model, weights): (&Model, &[u8]),
-    manifest: &Manifest,
+    sources: &ReportSources<'_>,
     cache: &Path,
     options: &ReportOptions,
-    log: &Path,
 ) -> Result<(ReportPage, Thumbnails)> {
+    let ReportSources { model: (model, weights), manifest, log, issues } = *sources;
     let mut rng = StdRng::seed_from_u64(options.seed);
     let images = image_sample::test_images(manifest, options.images, &mut rng);
     // Before the work, rather than after it.
@@ -51,6 +64,7 @@ pub fn collect(
     let stored = stored_queries(model)?;
 
     let mut thumbnails = Thumbnails::default();
+    let suspects = suspect_labels::suspect_labels(manifest, issues, &mut thumbnails);
     let questions = example_queries::draw(&sample, &stored, options.queries, &mut rng, &mut thumbnails)?;
     let ranked = typical_images::rank_categories(&sample)?;
     let categories = typical_images::ends(&sample, &ranked, &mut thumbnails);
@@ -68,6 +82,7 @@ pub fn collect(
         recorded: model.config().metrics.clone(),
         facts: model_facts::facts(model, manifest),
         notes,
+        suspects,
         scores,
         questions,
         categories,

@@ -7,6 +7,7 @@
 //! | `document` | the HTML document around the data (`page.html`, `page.css`, `page.js`) |
 //! | `image_sample` | which query and gallery images are shown |
 //! | `example_queries` | example queries of each task and their nearest images |
+//! | `suspect_labels` | the labels that are probably wrong |
 //! | `typical_images` | the images at both ends of each category |
 //! | `transitions` | paths between categories, and where they cross |
 //! | `subspace_map` | a map of each attribute's subspace |
@@ -24,11 +25,12 @@ mod model_facts;
 mod page_data;
 mod projection;
 mod subspace_map;
+mod suspect_labels;
 mod thumbnails;
 mod transitions;
 mod typical_images;
 
-pub use collect::{collect, ReportOptions};
+pub use collect::{collect, ReportOptions, ReportSources};
 pub use document::document;
 pub use model_facts::title;
 pub use page_data::ReportPage;

@@ -53,6 +53,19 @@ function overview() {
     data.notes.map(note => el("p", { class: "note" }, note)));
 }
 
+// Labels that are probably wrong.
+function suspects() {
+  const { count: all, shown } = data.suspects;
+  if (!all) return;
+  const against = (who, suggested, label) => suggested == null ? null : el("small", { class: "soft" }, `${who}: ${percent(suggested)} against ${percent(label)}`);
+  const suspect = s => el("li", null, el("figure", null, frame(s.image, `${s.column}: ${s.label}`),
+    el("figcaption", { title: s.path }, el("b", null, s.column), el("br"), `${s.label} → ${s.suggested}?`,
+      el("br"), against("model", s.model_suggested, s.model_label), el("br"), against("neighbours", s.neighbours_suggested, s.neighbours_label))));
+  section("suspects", "Look at these first",
+    el("p", { class: "soft" }, `${count(all, "label")} ${all === 1 ? "is" : "are"} probably wrong: another value is more probable, to a training that did not see the image and to its nearest neighbours in the features of the backbone as it came. ${shown.length < all ? `The ${shown.length} most certain are shown; label_issues.csv` : "label_issues.csv"} in the model directory lists all, mend_labels.sql corrects them. In percent, the suggested value against the label.`),
+    el("ol", { class: "walk suspects" }, shown.map(suspect)));
+}
+
 // Example queries (Figure 3 of the paper).
 function questions() {
   const titles = {
@@ -333,4 +346,4 @@ function facts() {
     el("dl", null, group.rows.map(([name, value]) => [el("dt", null, name), el("dd", null, value)]))))));
 }
 
-[overview, questions, ends, transitions, scores, nearest, tagged, maps, training, facts].forEach(draw => draw());
+[overview, suspects, questions, ends, transitions, scores, nearest, tagged, maps, training, facts].forEach(draw => draw());

@@ -1,5 +1,6 @@
 //! The data of the page, as its script and the JSON file read it. Field names are the keys of the JSON.
 
+use crate::eval::label_issues::LabelIssue;
 use crate::eval::results::EvaluationResults;
 use serde::Serialize;
 
@@ -16,6 +17,8 @@ pub struct ReportPage {
     pub facts: Vec<FactGroup>,
     /// Notes on what is odd or missing, a sentence each.
     pub notes: Vec<String>,
+    /// Labels that are probably wrong.
+    pub suspects: SuspectLabels,
     /// The figures of the images shown.
     pub scores: EvaluationResults,
     /// Example queries (Figure 3 of the paper), one group per task.
@@ -50,6 +53,25 @@ pub struct FactGroup {
     pub name: String,
     /// Names and values.
     pub rows: Vec<(String, String)>,
+}
+
+/// Labels that are probably wrong.
+#[derive(Debug, Serialize)]
+pub struct SuspectLabels {
+    /// How many there are.
+    pub count: usize,
+    /// The most certain ones.
+    pub shown: Vec<SuspectLabel>,
+}
+
+/// A label that is probably wrong.
+#[derive(Debug, Serialize)]
+pub struct SuspectLabel {
+    /// Index into [`ReportPage::images`].
+    pub image: usize,
+    /// The label, and why it is probably wrong.
+    #[serde(flatten)]
+    pub issue: LabelIssue,
 }
 
 /// An image of the data set.

@@ -1,6 +1,6 @@
 use super::*;
+use crate::connection::quote_literal;
 use crate::explorer::query_terms::{Matching, QueryTerm};
-use crate::explorer::sql_builder::quote_literal;
 use crate::explorer::table::{Column, ExtensionNames};
 use std::sync::Arc;
 

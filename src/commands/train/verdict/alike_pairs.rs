@@ -2,7 +2,8 @@
 
 use crate::data::manifest::{Manifest, Split};
 use crate::error::Result;
-use candle_core::{Tensor, D};
+use crate::eval::label_issues::unit_rows;
+use candle_core::Tensor;
 use rayon::prelude::*;
 use std::collections::BTreeSet;
 
@@ -46,15 +47,6 @@ pub fn alike_pairs(rows: &Tensor, manifest: &Manifest) -> Result<Vec<(usize, usi
 /// At most `count` of the images, at even distances.
 fn evenly(images: &[usize], count: usize) -> Vec<usize> {
     images.iter().step_by(images.len().div_ceil(count).max(1)).copied().collect()
-}
-
-/// `[images, F]`: the features of some images at unit length.
-fn unit_rows(rows: &Tensor, images: &[usize]) -> Result<Tensor> {
-    let index: Vec<u32> = images.iter().map(|&i| i as u32).collect();
-    let rows = rows.index_select(&Tensor::new(index, rows.device())?, 0)?;
-    // Features that are all zeros have no direction.
-    let lengths = rows.sqr()?.sum_keepdim(D::Minus1)?.sqrt()?.maximum(1e-12)?;
-    Ok(rows.broadcast_div(&lengths)?)
 }
 
 #[cfg(test)]
