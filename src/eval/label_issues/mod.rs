@@ -57,10 +57,10 @@ impl LabelColumn {
         }
     }
 
-    /// The label of an image.
+    /// The label of an image: `None` without one, and where the image shows several values, in whose place no other could be.
     pub fn label(self, image: &ImageEntry) -> Option<usize> {
         match self {
-            Self::Attribute(k) => image.values[k].map(|value| value as usize),
+            Self::Attribute(k) => image.values[k].single().map(|value| value as usize),
             Self::Category => Some(image.category as usize),
         }
     }

@@ -17,7 +17,7 @@ fn features(manifest: &Manifest, colour: impl Fn(usize) -> usize) -> Tensor {
 #[test]
 fn a_label_that_the_neighbours_contradict_is_an_issue_in_every_split() {
     let mut m = manifest();
-    let right: Vec<usize> = m.images.iter().map(|i| i.values[0].unwrap() as usize).collect();
+    let right: Vec<usize> = m.images.iter().map(|i| i.values[0].single().unwrap() as usize).collect();
     let rows = features(&m, |i| right[i]);
     let colours = |m: &Manifest| -> Vec<LabelIssue> {
         let issues = label_issues(m, &Probabilities::new(), &neighbour_votes(&rows, m).unwrap());
@@ -25,7 +25,7 @@ fn a_label_that_the_neighbours_contradict_is_an_issue_in_every_split() {
     };
     assert_eq!(colours(&m), []);
     for image in [4, 71, 122] {
-        m.images[image].values[0] = Some((right[image] as u32 + 1) % 3);
+        m.images[image].values[0] = Some((right[image] as u32 + 1) % 3).into();
     }
     let found = colours(&m);
     let mut paths: Vec<&str> = found.iter().map(|issue| issue.path.as_str()).collect();
@@ -43,10 +43,10 @@ fn a_label_that_the_neighbours_contradict_is_an_issue_in_every_split() {
 #[test]
 fn images_of_one_group_do_not_vouch_for_each_other() {
     let mut m = manifest();
-    let right: Vec<usize> = m.images.iter().map(|i| i.values[0].unwrap() as usize).collect();
+    let right: Vec<usize> = m.images.iter().map(|i| i.values[0].single().unwrap() as usize).collect();
     let rows = features(&m, |i| right[i]);
     // All images of instance 7, which are each other's nearest.
-    (21..24).for_each(|image| m.images[image].values[0] = Some((right[image] as u32 + 1) % 3));
+    (21..24).for_each(|image| m.images[image].values[0] = Some((right[image] as u32 + 1) % 3).into());
     let issues = label_issues(&m, &Probabilities::new(), &neighbour_votes(&rows, &m).unwrap());
     let colours = issues.iter().filter(|issue| issue.column == "colour");
     assert!(colours.map(|issue| issue.instance.as_str()).eq(["7"; 3]), "{issues:?}");
@@ -59,7 +59,7 @@ fn each_value_has_its_own_threshold() {
     let mut model = Probabilities::new();
     for (image, entry) in m.images.iter().enumerate() {
         // The model is sure of colour 0, and believes in 1 and 2 alike.
-        let p = match entry.values[0] {
+        let p = match entry.values[0].single() {
             Some(0) => vec![0.9, 0.05, 0.05],
             Some(1) => vec![0.2, 0.4, 0.4],
             _ => vec![0.2, 0.39, 0.41],
@@ -82,11 +82,11 @@ fn each_value_has_its_own_threshold() {
 #[test]
 fn values_of_few_instances_are_not_judged() {
     let mut m = manifest();
-    let right: Vec<usize> = m.images.iter().map(|i| i.values[0].unwrap() as usize).collect();
+    let right: Vec<usize> = m.images.iter().map(|i| i.values[0].single().unwrap() as usize).collect();
     let rows = features(&m, |i| right[i]);
     m.attributes[0].values.push("rare".into());
     for instance in [0, 9] {
-        (3 * instance..3 * instance + 3).for_each(|image| m.images[image].values[0] = Some(3));
+        (3 * instance..3 * instance + 3).for_each(|image| m.images[image].values[0] = Some(3).into());
     }
     let issues = label_issues(&m, &Probabilities::new(), &neighbour_votes(&rows, &m).unwrap());
     assert!(issues.iter().all(|issue| issue.label != "rare"), "{issues:?}");
