@@ -24,6 +24,7 @@
 //! | `metapage`, `directory_page`, `tail_page`, `null_page` | one kind of page each: read and written |
 //! | `group`, `cell_blocks` | a group: rows encoded for searching |
 //! | `quantizer`, `quantizer_training` | from embeddings to codes |
+//! | `sketch` | two bits for each dimension of a row |
 //! | `k_means` | centres of rows that are near each other |
 //! | `clusters`, `cluster_sort` | rows that are near each other in the superspace, for the same groups |
 //! | `encoded_rows` | rows between the quantizer and a group |
@@ -55,6 +56,7 @@ mod quantizer;
 mod quantizer_training;
 mod rounding;
 mod search;
+mod sketch;
 mod snapshot;
 pub mod tail_page;
 mod unordered_scan;

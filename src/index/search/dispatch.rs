@@ -65,7 +65,7 @@ impl Search {
             _ if subspaces == 1 => {
                 BestFirst::start(state, OneSubspace::new(recall), pages).map(Self::OneSubspace)
             }
-            Some(until) if subspaces >= MIN_RANKED_SUBSPACES => {
+            Some(until) if recall.is_some() || subspaces >= MIN_RANKED_SUBSPACES => {
                 let strategy = Approximate::new(&state, until)?;
                 BestFirst::start(state, strategy, pages).map(Self::Approximate)
             }
