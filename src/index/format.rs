@@ -334,7 +334,9 @@ impl GroupShape {
     /// Rows whose cells the sample repeats, in whole blocks; 0 if there is no sample.
     pub fn sample_rows(&self) -> usize {
         match self.cell_format() {
-            CellFormat::Bytes if self.rows > 0 => (self.rows / BLOCK_ROWS).clamp(1, MAX_SAMPLE_ROWS / BLOCK_ROWS) * BLOCK_ROWS,
+            CellFormat::Bytes if self.rows > 0 => {
+                (self.rows / BLOCK_ROWS).clamp(1, MAX_SAMPLE_ROWS / BLOCK_ROWS) * BLOCK_ROWS
+            }
             CellFormat::Nibbles | CellFormat::Bytes => 0,
         }
     }

@@ -8,8 +8,9 @@
 //! leaves, rounded up: by the triangle inequality the distance to the code less that length is a lower bound of the row's
 //! distance. Bounds of subspaces add up with the query's weights.
 //!
-//! A search may also stop at a *recall*: it follows a ranking of rows by their cells alone until the nearest have probably been found. Each
-//! row's cells lie together for that, and each group has a sample of them, by which groups are ranked.
+//! A search may also stop at a *recall*: it follows a ranking of rows by their cells alone until the nearest have probably been found, and
+//! bounds only those that a *sketch* of two bits a dimension says are near. Each row's cells lie together for that, and so do its sketches; each
+//! group has a sample of cells, by which groups are ranked.
 //!
 //! New rows wait in a *tail*, as they are, until there are enough of them for a group.
 //!

@@ -231,10 +231,7 @@ impl Quantizer {
     /// # Errors
     /// [`crate::error::Kind::OutOfMemory`].
     pub fn into_encoder(self) -> Result<Encoder> {
-        Ok(Encoder {
-            units: memory::collect(self.subspaces.iter().map(Units::new))?,
-            quantizer: self,
-        })
+        Ok(Encoder { units: memory::collect(self.subspaces.iter().map(Units::new))?, quantizer: self })
     }
 }
 

@@ -56,6 +56,12 @@ proptest! {
             prop_assert_eq!(a, b);
             prop_assert_eq!(a[lane], 7 + u16::from(table[usize::from(of_rows[lane])]));
 
+            let weights: Vec<[i8; 64]> =
+                bytes.chunks(64).take(n.div_ceil(64)).map(|chunk| std::array::from_fn(|i| chunk[i].cast_signed())).collect();
+            let levels = &bytes[lane..][..n.div_ceil(4)];
+            let product = (kernels.sketch_product)(levels, &weights);
+            prop_assert_eq!(product, (portable::KERNELS.sketch_product)(levels, &weights));
+
             let a = (kernels.squared_residual)(&q, &steps, row);
             let b = (portable::KERNELS.squared_residual)(&q, &steps, row);
             prop_assert!((a - b).abs() <= 1e-4 * (1.0 + b), "{} {}", a, b);

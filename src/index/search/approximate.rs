@@ -1,7 +1,8 @@
 //! The approximate search: ranks rows by their cells, and bounds them in that order, until they have been so many or are likely to be
 //! enough. Those that have not been bounded yet are missing from the order, so a row may come after one that is farther.
 //!
-//! A search at a recall gives up where that takes more rows than an exact search can bound in the same time.
+//! A search at a recall estimates distances by sketches first, and bounds the rows that are estimated to be among the nearest: how far off
+//! estimates are shows in those. It gives up where it would look at more rows than an exact search can bound in the same time.
 //!
 //! Groups are ranked by samples of their rows, and are read in the order in which they are likely to have the next row.
 
@@ -31,21 +32,19 @@ pub enum Until {
 }
 
 /// The nearest rows by which a search at a recall sees whether it has found them.
-const FIRST_ROWS: usize = 128;
+const FIRST_ROWS: usize = 64;
 /// The nearest rows by which a search for candidates sees how far the nearest are.
 const FIRST_CANDIDATES: usize = 16;
 /// Rows are bounded so many at a time, or a quarter of those before them.
 const BATCH: usize = 64;
 /// Rows are sketched at least so many at a time.
-const SKETCH_BATCH: usize = 1024;
+const SKETCH_BATCH: usize = 256;
 /// So many rows of a group are put into the ranking when it is first read, and four times as many each time after.
 const FIRST_RANKED: usize = 512;
-/// A search at a recall gives up after this many rows, or one in [`MAX_SHARE`] of all if these are more: bounding them one by one takes as long
-/// then as bounding all rows does, many at once.
+/// A search at a recall gives up after this many rows, or one in [`MAX_SHARE`] of all if these are more: sketching them one by one takes as long
+/// then as bounding all rows does, many at once. It gives up after this many rows already if it looks as if it had to.
 const MAX_ROWS: usize = 4096;
-const MAX_SHARE: usize = 32;
-/// The same for rows that are sketched.
-const MAX_SKETCHED_SHARE: usize = 8;
+const MAX_SHARE: usize = 8;
 /// Ranks are computed anew if the tilt is wrong by more than this factor.
 const MAX_MISFIT: f64 = 1.4;
 /// The first rows of a sample, by which the first of the group is foreseen.
@@ -90,8 +89,7 @@ impl Approximate {
     /// # Errors
     /// [`crate::error::Kind::OutOfMemory`].
     pub fn new(state: &SearchState, until: Until) -> Result<Self> {
-        let group =
-            || RankedGroup { passed: f32::NEG_INFINITY, next_rows: FIRST_RANKED, taken: Vec::new() };
+        let group = || RankedGroup { passed: f32::NEG_INFINITY, next_rows: FIRST_RANKED, taken: Vec::new() };
         Ok(Self {
             until,
             cells: CellRanking::new(&state.query, None)?,
@@ -170,21 +168,21 @@ impl Approximate {
         Ok(())
     }
 
-    /// Takes the next `count` rows of the ranking, or all that are left.
+    /// Takes the next `count` rows of the ranking, or all that are left, sorted by group and number. They have no estimate yet.
     fn next_ranked<P: Pages + ?Sized>(
         &mut self,
         state: &mut SearchState,
         pages: &P,
         count: usize,
-    ) -> PageResult<Vec<CoarseRow>> {
+    ) -> PageResult<Vec<EstimatedRow>> {
         let mut rows = Vec::new();
         while rows.len() < count {
             let Some(item) = self.ranking.pop()? else { break };
             if let Some(row) = item.coarse_row() {
                 let number = row.row.number();
                 self.groups[row.group as usize].taken[number / BLOCK_ROWS] |= 1 << (number % BLOCK_ROWS);
-                // A rank is not a bound.
-                memory::push(&mut rows, CoarseRow { bound: 0.0, ..row })?;
+                let (group, row, place) = (row.group, number as u16, self.places.advance(1));
+                memory::push(&mut rows, EstimatedRow { group, row, place, estimate: 0.0 })?;
             } else if let Candidate::Unopened { group } = item.candidate {
                 self.rank_rows(state, pages, group)?;
             }
@@ -202,24 +200,15 @@ impl Approximate {
         count: usize,
     ) -> PageResult<usize> {
         let rows = self.next_ranked(state, pages, count)?;
-        let place = self.places.advance(rows.len());
         let Some(sketches) = &mut self.sketches else {
-            let rows = rows.iter().map(|row| EstimatedRow {
-                group: row.group,
-                row: row.row.number() as u16,
-                place,
-                estimate: 0.0,
-            });
-            let rows: Vec<EstimatedRow> = memory::collect(rows)?;
             self.refine(state, pages, &rows)?;
             return Ok(rows.len());
         };
         for of_group in rows.chunk_by(|a, b| a.group == b.group) {
-            let number = of_group[0].group;
-            let numbers = of_group.iter().map(|row| row.row.number());
-            sketches.estimate(pages, &state.groups[number as usize], numbers, &mut |i, estimate| {
-                let row = of_group[i].row.number() as u16;
-                self.waiting.push(EstimatedRow { group: number, row, place, estimate })
+            let group = &state.groups[of_group[0].group as usize];
+            let numbers = of_group.iter().map(|row| row.row.into());
+            sketches.estimate(pages, group, numbers, &mut |i, estimate| {
+                self.waiting.push(EstimatedRow { estimate, ..of_group[i] })
             })?;
         }
         state.stats.sketched += rows.len() as u64;
@@ -251,7 +240,8 @@ impl Approximate {
         let mut coarse: Vec<CoarseRow> = memory::collect(rows.iter().copied().map(CoarseRow::from))?;
         let (places, mut outcome) = (&mut self.places, Ok(()));
         state.refine(pages, &mut coarse, limit, |refined| {
-            if let Some(row) = find_row(rows, refined.group, refined.row.number()).filter(|_| outcome.is_ok()) {
+            if let Some(row) = find_row(rows, refined.group, refined.row.number()).filter(|_| outcome.is_ok())
+            {
                 outcome = places.push(refined.bound, row.place, row.estimate - refined.bound);
             }
         })?;
@@ -279,9 +269,9 @@ impl Approximate {
         pages: &P,
         most: usize,
     ) -> PageResult<bool> {
-        let (first, share) = match self.sketches {
-            Some(_) => (SKETCH_BATCH, MAX_SKETCHED_SHARE),
-            None => (BATCH, MAX_SHARE),
+        let first = match self.sketches {
+            Some(_) => SKETCH_BATCH,
+            None => BATCH,
         };
         let mut all = 0;
         while all < most {
@@ -297,7 +287,10 @@ impl Approximate {
                     state.queue.push(QueueItem { bound, candidate });
                     return Ok(true);
                 }
-                self.has_given_up = self.places.count() > MAX_ROWS.max(state.grouped_rows() / share);
+                let (looked_at, most) = (self.places.count(), MAX_ROWS.max(state.grouped_rows() / MAX_SHARE));
+                let is_hopeless =
+                    looked_at >= MAX_ROWS && self.places.needed().is_some_and(|needed| needed > most as f32);
+                self.has_given_up = looked_at > most || is_hopeless;
                 if self.has_given_up {
                     break;
                 }

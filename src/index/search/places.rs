@@ -96,15 +96,20 @@ impl Places {
 
     /// Whether no more than the promised share of the nearest rows is missing.
     pub fn are_enough(&mut self) -> bool {
-        if self.count < MIN_SHARE * self.wanted || self.farthest().is_none() {
+        let Some(needed) = self.needed().filter(|_| self.count >= MIN_SHARE * self.wanted) else {
             return false;
-        }
-        let near = &self.rows[..self.wanted];
-        let (mean, deviation) = mean_and_deviation(near.iter().map(|row| row.place));
+        };
         let half = (0.5 * self.count as f32).ln();
+        let near = &self.rows[..self.wanted];
         let late = near.iter().filter(|row| row.place > half).count();
-        let needed = mean + self.reach * deviation.max(MIN_DEVIATION);
-        late <= (self.late * near.len() as f32) as usize && (self.count as f32).ln() >= needed
+        late <= (self.late * near.len() as f32) as usize && self.count as f32 >= needed
+    }
+
+    /// How many rows have to be looked at by the places of the nearest rows so far; `None` if there are not so many yet.
+    pub fn needed(&mut self) -> Option<f32> {
+        self.farthest()?;
+        let (mean, deviation) = mean_and_deviation(self.rows[..self.wanted].iter().map(|row| row.place));
+        Some((mean + self.reach * deviation.max(MIN_DEVIATION)).exp())
     }
 }
 

@@ -1,7 +1,7 @@
 //! A query prepared for a search: weights and targets in the search's units, and tables that meet a row's codes.
 
-use super::sketch_table::SketchTable;
 use super::lookup_table::{FineOffsets, LookupTable, ProductTable, MAX_SQUARED_DISTANCE, ROUNDING_MARGIN};
+use super::sketch_table::SketchTable;
 use crate::error::Result;
 use crate::index::kernels::{squared_residual, RowCodes, SumScale};
 use crate::index::metapage::Meta;
@@ -177,13 +177,15 @@ impl SubspaceQuery {
     pub fn sketch_table(&self) -> Result<SketchTable> {
         let (weight, quantizer) = (f64::from(self.weight), &self.quantizer);
         // Code u of a dimension stands for the centre and `low + (u + 1/2)·step`.
-        let terms = || self.target.iter().zip(&quantizer.step).map(|(&t, &step)| f64::from(t) * f64::from(step));
+        let terms =
+            || self.target.iter().zip(&quantizer.step).map(|(&t, &step)| f64::from(t) * f64::from(step));
         let widest = terms().map(f64::abs).fold(1e-30, f64::max);
         let mut weights = memory::filled([0i8; 64], self.target.len().div_ceil(64))?;
         for (weight, term) in weights.as_flattened_mut().iter_mut().zip(terms()) {
             *weight = (127.0 * term / widest).round() as i8;
         }
-        let low: f64 = self.target.iter().zip(&quantizer.low).map(|(&t, &low)| f64::from(t) * f64::from(low)).sum();
+        let low: f64 =
+            self.target.iter().zip(&quantizer.low).map(|(&t, &low)| f64::from(t) * f64::from(low)).sum();
         let (norm, offset) = (dot(&self.target, &self.target), low + 0.5 * terms().sum::<f64>());
         let base = |plane: &CentrePlane| {
             let product = plane.along * plane.centre + offset;

@@ -17,14 +17,14 @@ pub struct SearchStats {
     pub rows: u64,
     /// Rows whose distance was bounded by their codes, and not only by their cell or cell block.
     pub bounded: u64,
-    /// Rows that were ranked by their cells alone.
-    pub ranked: u64,
-    /// Rows whose distance was estimated by their sketches.
-    pub sketched: u64,
     /// Rows whose bound was refined with all bits of their codes.
     pub refined: u64,
     /// Rows returned to the caller.
     pub returned: u64,
+    /// Rows that a search at a recall ranked by their cells.
+    pub ranked: u64,
+    /// Rows whose distance such a search estimated by their sketches.
+    pub sketched: u64,
 }
 
 /// What every search has, whatever its strategy.
