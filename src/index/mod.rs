@@ -83,6 +83,6 @@ pub use page_error::{PageError, PageResult};
 pub use pages::{Pages, PrefetchTarget};
 pub use quantizer::{Encoder, Quantizer};
 pub use quantizer_training::{train_quantizer, Reservoir};
-pub use search::{share_within, ExpectedQuery, SearchMode, SearchStats};
+pub use search::{share_within, ExpectedQuery, SearchMode, SearchStats, MIN_RANKED_SUBSPACES};
 pub use snapshot::IndexSnapshot;
 pub use tail_page::TailPage;

@@ -17,16 +17,17 @@ use crate::space::QueryRef;
 pub enum SearchMode {
     /// Every row in the order of its bound.
     Exact,
-    /// Ranks rows by their cells and sketches until about this share of the nearest is found. A search is exact all the same in an index without
-    /// samples and sketches, or where ranks tell too little of the rows.
+    /// Ranks rows by their cells and sketches until about this share of the nearest is found. Queries on two or three subspaces are exact all the
+    /// same: so many rows share so few cells that ranking them takes longer. So is a search of an index without samples and sketches, and one
+    /// where ranks tell too little of the rows.
     Recall(f64),
     /// Ranks rows by their cells, and bounds so many before the first is returned, and again whenever all of those have been. Queries on fewer
     /// than four subspaces are exact all the same.
     Candidates(usize),
 }
 
-/// The fewest subspaces whose cells alone tell rows apart well enough to rank them.
-const MIN_RANKED_SUBSPACES: usize = 4;
+/// The fewest subspaces whose cells tell rows apart well enough to rank them.
+pub const MIN_RANKED_SUBSPACES: usize = 4;
 
 /// A search in progress: rows in the order of lower bounds of their distances, one at a time, as many as are asked for. When
 /// its pages change under it, [`Search::next`] returns [`PageError::Stale`](crate::index::PageError::Stale), and the search
@@ -65,7 +66,7 @@ impl Search {
             _ if subspaces == 1 => {
                 BestFirst::start(state, OneSubspace::new(recall), pages).map(Self::OneSubspace)
             }
-            Some(until) if recall.is_some() || subspaces >= MIN_RANKED_SUBSPACES => {
+            Some(until) if subspaces >= MIN_RANKED_SUBSPACES => {
                 let strategy = Approximate::new(&state, until)?;
                 BestFirst::start(state, strategy, pages).map(Self::Approximate)
             }

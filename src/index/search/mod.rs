@@ -40,6 +40,6 @@ mod sketch_table;
 mod state;
 mod waiting_rows;
 
-pub use dispatch::{Search, SearchMode};
+pub use dispatch::{Search, SearchMode, MIN_RANKED_SUBSPACES};
 pub use selectivity::{share_within, ExpectedQuery};
 pub use state::SearchStats;

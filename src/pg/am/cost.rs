@@ -1,6 +1,7 @@
 //! Cost estimates, by which the planner chooses between the index and a sequential scan.
 
 use super::relation::IndexRelation;
+use crate::index::MIN_RANKED_SUBSPACES;
 use crate::pg::planner::active_subspaces::active_subspaces;
 use crate::pg::planner::nodes::items;
 use crate::pg::{compat, guc};
@@ -13,8 +14,8 @@ use pgrx::prelude::*;
 const HIGH_NIBBLE_SHARE: f64 = 0.5;
 /// A scan over one subspace opens the cells that come near: it bounds this share of the rows, or less.
 const BOUNDED_SHARE_OF_ONE: f64 = 0.2;
-/// A scan at a recall looks at cells of all rows, and at more of few: on several subspaces it takes this share of an exact scan's time, on one
-/// about a half. (`how_long_a_search_takes`, tests/README.md.)
+/// A scan at a recall looks at cells of all rows, and at more of few: on four subspaces or more it takes this share of an exact scan's time, on
+/// one about a half. (`how_long_a_search_takes`, tests/README.md.)
 const RECALL_SHARE: f64 = 0.3;
 const RECALL_SHARE_OF_ONE: f64 = 0.5;
 /// Bounding a row's distance in all subspaces takes about as long as this many calls of an operator (cpu_operator_cost).
@@ -64,7 +65,8 @@ pub unsafe extern "C-unwind" fn estimate(
         let share = match active {
             _ if is_exact => share,
             1 => share * RECALL_SHARE_OF_ONE,
-            _ => share * RECALL_SHARE,
+            _ if active >= MIN_RANKED_SUBSPACES => share * RECALL_SHARE,
+            _ => share,
         };
         // What is bounded is bounded before the first row is returned.
         *pages = (f64::from(info.pages) * HIGH_NIBBLE_SHARE * share).ceil().max(1.0);
