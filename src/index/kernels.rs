@@ -66,8 +66,8 @@ pub fn squared_residual(q: &[f32], step: &[f32], codes: RowCodes<'_>) -> f32 {
     (KERNELS.squared_residual)(q, step, codes)
 }
 
-/// `Σ LEVELS[level]·weight` over the dimensions of a sketch, four levels a byte, the first in the lowest bits ([`super::sketch`]). There are as
-/// many weights as levels, or up to 63 more, in whole registers of 64.
+/// `Σ LEVELS[level]·weight` over the dimensions of a sketch, four levels a byte, the first in the lowest bits ([`super::sketch`]). The weights
+/// fill whole registers of 64: those beyond the levels must be 0.
 pub fn sketch_product(levels: &[u8], weights: &[[i8; 64]]) -> i32 {
     (KERNELS.sketch_product)(levels, weights)
 }

@@ -56,9 +56,11 @@ proptest! {
             prop_assert_eq!(a, b);
             prop_assert_eq!(a[lane], 7 + u16::from(table[usize::from(of_rows[lane])]));
 
-            let weights: Vec<[i8; 64]> =
-                bytes.chunks(64).take(n.div_ceil(64)).map(|chunk| std::array::from_fn(|i| chunk[i].cast_signed())).collect();
             let levels = &bytes[lane..][..n.div_ceil(4)];
+            let mut weights = vec![[0i8; 64]; n.div_ceil(64)];
+            for (weight, byte) in weights.as_flattened_mut().iter_mut().take(4 * levels.len()).zip(&bytes) {
+                *weight = byte.cast_signed();
+            }
             let product = (kernels.sketch_product)(levels, &weights);
             prop_assert_eq!(product, (portable::KERNELS.sketch_product)(levels, &weights));
 
