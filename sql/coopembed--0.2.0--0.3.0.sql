@@ -255,6 +255,12 @@ COMMENT ON FUNCTION coop_index_check(regclass) IS
 COMMENT ON FUNCTION coop_last_scan() IS
     'counters of the last index scan of this session: rows in the index, rows whose distance was bounded, rows whose distance was refined with all bits, rows returned; no row before the first scan';
 
+CREATE FUNCTION coop_last_scan_recall()
+    RETURNS TABLE (recall float8, is_exact boolean, rows_ranked bigint, rows_estimated bigint)
+    AS 'MODULE_PATHNAME', 'coop_last_scan_recall_wrapper' LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
+COMMENT ON FUNCTION coop_last_scan_recall() IS
+    'the recall that the last index scan of this session was to find, null with coopembed.candidates; whether the scan was exact, as one at a recall becomes where ranking rows tells too little; rows ranked by their cells, and rows whose distance was estimated by their sketches; no row before the first scan';
+
 -- current/catalog.sql
 
 COMMENT ON SCHEMA coopembed IS 'tables and internal functions of the coopembed extension';

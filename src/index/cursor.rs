@@ -143,6 +143,16 @@ impl Cursor {
         }
     }
 
+    /// The recall that the search stops at: 1 for an exact one, which one at a recall becomes where ranks tell too little; `None` if it stops
+    /// after a number of candidates.
+    pub fn recall(&self) -> Option<f64> {
+        match self.mode {
+            SearchMode::Exact => Some(1.0),
+            SearchMode::Recall(recall) => Some(recall),
+            SearchMode::Candidates(_) => None,
+        }
+    }
+
     /// What the scan has done since it was last started.
     pub fn stats(&self) -> SearchStats {
         self.stats

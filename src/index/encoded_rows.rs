@@ -28,6 +28,8 @@ pub struct CodeMetadata {
     pub coarse_error: u8,
     /// Code of the error that remains after all 8 bits, at least as large as the error.
     pub fine_error: u8,
+    /// What the row's sketch leaves out, in units of [`super::sketch::correction_unit`]; 0 in an index without sketches.
+    pub sketch_correction: i8,
     /// A lower bound of the distance from the cell's centre.
     pub min_radius: f32,
     /// An upper bound of the distance from the cell's centre.
@@ -38,27 +40,29 @@ pub struct CodeMetadata {
 
 impl CodeMetadata {
     /// Bytes of [`CodeMetadata::to_bytes`].
-    const SIZE: usize = 15;
+    const SIZE: usize = 16;
 
     fn to_bytes(self) -> [u8; Self::SIZE] {
         let mut out = [0; Self::SIZE];
-        out[..3].copy_from_slice(&[self.cell, self.coarse_error, self.fine_error]);
+        let codes = [self.cell, self.coarse_error, self.fine_error, self.sketch_correction.cast_unsigned()];
+        out[..4].copy_from_slice(&codes);
         let numbers = [self.min_radius, self.max_radius, self.min_squared_norm];
-        for (bytes, number) in out[3..].chunks_exact_mut(4).zip(numbers) {
+        for (bytes, number) in out[4..].chunks_exact_mut(4).zip(numbers) {
             bytes.copy_from_slice(&number.to_le_bytes());
         }
         out
     }
 
     fn from_bytes(bytes: &[u8; Self::SIZE]) -> Self {
-        let [cell, coarse_error, fine_error, ..] = *bytes;
+        let [cell, coarse_error, fine_error, correction, ..] = *bytes;
         Self {
             cell,
             coarse_error,
             fine_error,
-            min_radius: f32_at(bytes, 3),
-            max_radius: f32_at(bytes, 7),
-            min_squared_norm: f32_at(bytes, 11),
+            sketch_correction: correction.cast_signed(),
+            min_radius: f32_at(bytes, 4),
+            max_radius: f32_at(bytes, 8),
+            min_squared_norm: f32_at(bytes, 12),
         }
     }
 }

@@ -59,6 +59,7 @@
 //! | sample | 32·K per 32 rows: as the cells of rows, of [`GroupShape::sample_rows`] rows | every so many rows |
 //! | cells of rows | 32·K per block of 32 rows: for each subspace, the cells of the 32 rows | rows |
 //! | details | per row and subspace: position (2), fine error code (1), low nibbles (n/2) | rows |
+//! | sketches | per row and subspace: cell (1), correction (1), two bits a dimension (n/4): [`super::sketch`] | rows |
 //! | per subspace: smallest squared norm | 4: no row's squared length is below it | |
 //! | cell starts | 2 per cell, and the end | cells |
 //! | radii | 8 per cell block: smallest and largest distance from the cell's centre | positions |
@@ -67,8 +68,8 @@
 //! | high nibbles | 16·n per block of 32 rows | positions |
 //!
 //! Cells are numbered so that cell c has the parent c / 16, a larger cell around it and its siblings. An index of format 2 or 3 has at most
-//! 16 cells, no parents, spreads and samples, and cells of rows are nibbles: 16·K per block, packed as below with subspaces in place of
-//! dimensions.
+//! 16 cells, no parents, spreads, samples and sketches, and cells of rows are nibbles: 16·K per block, packed as below with subspaces in place
+//! of dimensions ([`CellFormat`]).
 //!
 //! Sections start at multiples of 16 bytes. A *position* is a row's place in one subspace's own order: by cell, then by
 //! distance from the cell's centre. Positions are cut into *blocks* of [`BLOCK_ROWS`]; what one cell has in one block is a
@@ -238,17 +239,71 @@ pub struct SubspaceSections {
     pub high_nibbles: Range<usize>,
 }
 
+/// What an index stores of its cells, by how many there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CellFormat {
+    /// At most [`CHILDREN`] cells, four bits for each row: formats 2 and 3, and indexes that were made to have so few.
+    Nibbles,
+    /// Cells with parents and spreads, a byte for each row, samples and sketches: format 4.
+    Bytes,
+}
+
+impl CellFormat {
+    /// The format of an index with so many cells in a subspace.
+    pub fn of(cells: usize) -> Self {
+        match cells {
+            ..=CHILDREN => Self::Nibbles,
+            _ => Self::Bytes,
+        }
+    }
+
+    /// Bytes of a block's cells in one subspace.
+    pub fn block_size(self) -> usize {
+        match self {
+            Self::Nibbles => BLOCK_ROWS / 2,
+            Self::Bytes => BLOCK_ROWS,
+        }
+    }
+
+    /// The cell of a lane in a block's cells in one subspace.
+    pub fn cell(self, block: &[u8], lane: usize) -> u8 {
+        match self {
+            Self::Nibbles => nibble(block, lane),
+            Self::Bytes => block[lane],
+        }
+    }
+
+    /// Sets the cell of a lane, which must be 0 before.
+    pub fn set_cell(self, block: &mut [u8], lane: usize, cell: u8) {
+        match self {
+            Self::Nibbles => set_nibble(block, lane, cell),
+            Self::Bytes => block[lane] = cell,
+        }
+    }
+}
+
 /// The number of parents of `cells` cells; 0 if they have none.
 pub fn parents(cells: usize) -> usize {
-    if cells > CHILDREN {
-        cells / CHILDREN
-    } else {
-        0
+    match CellFormat::of(cells) {
+        CellFormat::Nibbles => 0,
+        CellFormat::Bytes => cells / CHILDREN,
     }
+}
+
+/// The nibble of a lane in the 16 bytes that a block has for one dimension.
+pub(super) fn nibble(bytes: &[u8], lane: usize) -> u8 {
+    bytes[lane % 16] >> (4 * (lane / 16)) & 15
+}
+
+/// Sets the nibble of a lane, which must be 0 before.
+pub(super) fn set_nibble(bytes: &mut [u8], lane: usize, value: u8) {
+    bytes[lane % 16] |= value << (4 * (lane / 16));
 }
 
 /// Bytes of a row's detail in one subspace before its low nibbles: position (2) and fine error code (1).
 pub(super) const DETAIL_HEADER: usize = 3;
+/// Bytes of a row's sketch in one subspace before its levels: cell (1) and correction (1).
+pub(super) const SKETCH_HEADER: usize = 2;
 
 impl GroupShape {
     /// Blocks of [`BLOCK_ROWS`], the last of which may be filled in part.
@@ -266,6 +321,11 @@ impl GroupShape {
         DETAIL_HEADER + self.layout.subspace_dim().div_ceil(2)
     }
 
+    /// What the group stores of its rows' cells.
+    pub fn cell_format(&self) -> CellFormat {
+        CellFormat::of(self.cells)
+    }
+
     /// Offset of the TID of a row.
     pub fn tid(&self, row: usize) -> usize {
         row * Tid::SIZE
@@ -273,9 +333,11 @@ impl GroupShape {
 
     /// Rows whose cells the sample repeats, in whole blocks; 0 if there is no sample.
     pub fn sample_rows(&self) -> usize {
-        match parents(self.cells).min(self.rows) {
-            0 => 0,
-            _ => (self.rows / BLOCK_ROWS).clamp(1, MAX_SAMPLE_ROWS / BLOCK_ROWS) * BLOCK_ROWS,
+        match self.cell_format() {
+            CellFormat::Bytes if self.rows > 0 => {
+                (self.rows / BLOCK_ROWS).clamp(1, MAX_SAMPLE_ROWS / BLOCK_ROWS) * BLOCK_ROWS
+            }
+            CellFormat::Nibbles | CellFormat::Bytes => 0,
         }
     }
 
@@ -292,10 +354,7 @@ impl GroupShape {
 
     /// Bytes that one block takes in the section of the cells of rows.
     pub fn cells_of_block(&self) -> usize {
-        match parents(self.cells) {
-            0 => 16 * self.layout.subspaces(),
-            _ => BLOCK_ROWS * self.layout.subspaces(),
-        }
+        self.cell_format().block_size() * self.layout.subspaces()
     }
 
     /// The section that names each row's cell in every subspace.
@@ -310,9 +369,24 @@ impl GroupShape {
         at..at + self.detail_size()
     }
 
+    /// Bytes of a row's sketch in one subspace; 0 if there are no sketches.
+    pub fn sketch_size(&self) -> usize {
+        match self.cell_format() {
+            CellFormat::Nibbles => 0,
+            CellFormat::Bytes => SKETCH_HEADER + self.layout.subspace_dim().div_ceil(4),
+        }
+    }
+
+    /// The sketch of a row in subspace `k`.
+    pub fn sketch(&self, row: usize, k: usize) -> Range<usize> {
+        let base = self.detail(self.rows, 0).start.next_multiple_of(16);
+        let at = base + (row * self.layout.subspaces() + k) * self.sketch_size();
+        at..at + self.sketch_size()
+    }
+
     /// The sections of subspace `k`.
     pub fn sections(&self, k: usize) -> SubspaceSections {
-        let base = self.detail(self.rows, 0).start.next_multiple_of(16);
+        let base = self.sketch(self.rows, 0).start.next_multiple_of(16);
         let sizes = self.section_sizes();
         let mut at = base + k * sizes.map(|size| size.next_multiple_of(16)).iter().sum::<usize>();
         let [min_squared_norm, cell_starts, radii, coarse_errors, rows, high_nibbles] = sizes.map(|size| {

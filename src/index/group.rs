@@ -3,9 +3,12 @@
 use super::cell_blocks::{cell_blocks, CellBlock};
 use super::encoded_rows::{CodeMetadata, EncodedRows};
 use super::extent::Extent;
-use super::format::{f32_at, parents, u16_at, GroupShape, SubspaceSections, Tid, BLOCK_ROWS, DETAIL_HEADER};
+use super::format::{
+    f32_at, nibble, set_nibble, u16_at, GroupShape, SubspaceSections, Tid, BLOCK_ROWS, DETAIL_HEADER,
+};
 use super::page_error::{PageError, PageResult};
 use super::pages::Pages;
+use super::sketch::{is_sketch_of, write_sketch};
 use crate::error::Result;
 use crate::memory;
 use std::ops::Range;
@@ -57,16 +60,6 @@ pub fn parse_radii(bytes: &[u8]) -> (f32, f32) {
     (f32_at(bytes, 0), f32_at(bytes, 4))
 }
 
-/// The nibble of a lane in the 16 bytes that a block has for one dimension.
-fn nibble(bytes: &[u8], lane: usize) -> u8 {
-    bytes[lane % 16] >> (4 * (lane / 16)) & 15
-}
-
-/// Sets the nibble of a lane, which must be 0 before.
-fn set_nibble(bytes: &mut [u8], lane: usize, value: u8) {
-    bytes[lane % 16] |= value << (4 * (lane / 16));
-}
-
 /// Packs rows, at most [`MAX_GROUP_ROWS`](super::MAX_GROUP_ROWS), into the stream of a group.
 ///
 /// # Errors
@@ -116,11 +109,8 @@ fn encode_subspace(rows: &EncodedRows, shape: &GroupShape, k: usize, out: &mut [
     let cells_of_rows = &mut out[shape.cells_of_rows()];
     for row in 0..shape.rows {
         let block = &mut cells_of_rows[row / BLOCK_ROWS * shape.cells_of_block()..];
-        let (lane, cell) = (row % BLOCK_ROWS, metadata(row as u16).cell);
-        match parents(shape.cells) {
-            0 => set_nibble(&mut block[16 * k..], lane, cell),
-            _ => block[BLOCK_ROWS * k + lane] = cell,
-        }
+        let format = shape.cell_format();
+        format.set_cell(&mut block[format.block_size() * k..], row % BLOCK_ROWS, metadata(row as u16).cell);
     }
     let high_nibbles = &mut out[sections.high_nibbles];
     for (position, &row) in order.iter().enumerate() {
@@ -135,6 +125,12 @@ fn encode_subspace(rows: &EncodedRows, shape: &GroupShape, k: usize, out: &mut [
         detail[2] = metadata(row).fine_error;
         for (byte, pair) in detail[DETAIL_HEADER..].iter_mut().zip(codes_of(row).chunks(2)) {
             *byte = pair[0] & 15 | pair.get(1).map_or(0, |c| c << 4);
+        }
+    }
+    if shape.sketch_size() > 0 {
+        for row in 0..shape.rows {
+            let CodeMetadata { cell, sketch_correction, .. } = *metadata(row as u16);
+            write_sketch(&mut out[shape.sketch(row, k)], cell, sketch_correction, codes_of(row as u16));
         }
     }
     Ok(())
@@ -212,7 +208,9 @@ impl RowReader {
         out.codes = memory::filled(0, layout.dimensions())?;
         let cells = shape.cells_of_rows().start + row / BLOCK_ROWS * shape.cells_of_block();
         self.copy(pages, extent, cells..cells + shape.cells_of_block())?;
-        self.copy(pages, extent, shape.detail(row, 0).start..shape.detail(row, layout.subspaces() - 1).end)?;
+        let last = layout.subspaces() - 1;
+        self.copy(pages, extent, shape.detail(row, 0).start..shape.detail(row, last).end)?;
+        self.copy(pages, extent, shape.sketch(row, 0).start..shape.sketch(row, last).end)?;
         for k in 0..layout.subspaces() {
             let sections = shape.sections(k);
             let position = usize::from(u16_at(&self.bytes, shape.detail(row, k).start));
@@ -259,6 +257,7 @@ const NOT_DECODED: CodeMetadata = CodeMetadata {
     cell: 0,
     coarse_error: 0,
     fine_error: 0,
+    sketch_correction: 0,
     min_radius: f32::NAN,
     max_radius: 0.0,
     min_squared_norm: 0.0,
@@ -333,10 +332,8 @@ impl Subspace<'_> {
             )));
         }
         let cells = &bytes[shape.cells_of_rows().start + row / BLOCK_ROWS * shape.cells_of_block()..];
-        let cell = match parents(shape.cells) {
-            0 => nibble(&cells[16 * k..], row % BLOCK_ROWS),
-            _ => cells[BLOCK_ROWS * k + row % BLOCK_ROWS],
-        };
+        let format = shape.cell_format();
+        let cell = format.cell(&cells[format.block_size() * k..], row % BLOCK_ROWS);
         if cell != of_block.cell {
             return Err(PageError::corrupt(format!("Row {row} is in two cells of subspace {k}.")));
         }
@@ -346,7 +343,16 @@ impl Subspace<'_> {
             let low = detail[DETAIL_HEADER + d / 2] >> (4 * (d % 2)) & 15;
             *code = high << 4 | low;
         }
+        let mut sketch_correction = 0;
+        if let sketch @ [_, correction, ..] = &bytes[shape.sketch(row, *k)] {
+            sketch_correction = correction.cast_signed();
+            if !is_sketch_of(sketch, cell, codes) {
+                return Err(PageError::corrupt(format!(
+                    "The sketch of row {row} in subspace {k} is not that of its codes."
+                )));
+            }
+        }
         let coarse_error = bytes[sections.coarse_errors.start + position];
-        Ok(CodeMetadata { coarse_error, fine_error: detail[2], ..of_block })
+        Ok(CodeMetadata { coarse_error, fine_error: detail[2], sketch_correction, ..of_block })
     }
 }

@@ -66,6 +66,12 @@ pub fn squared_residual(q: &[f32], step: &[f32], codes: RowCodes<'_>) -> f32 {
     (KERNELS.squared_residual)(q, step, codes)
 }
 
+/// `Σ LEVELS[level]·weight` over the dimensions of a sketch, four levels a byte, the first in the lowest bits ([`super::sketch`]). The weights
+/// fill whole registers of 64: those beyond the levels must be 0.
+pub fn sketch_product(levels: &[u8], weights: &[[i8; 64]]) -> i32 {
+    (KERNELS.sketch_product)(levels, weights)
+}
+
 /// Asks the processor to load the cache line at `address`. This is only a hint: nothing is read, and any address is allowed.
 #[inline]
 pub fn prefetch(address: *const u8) {

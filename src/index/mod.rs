@@ -8,8 +8,9 @@
 //! leaves, rounded up: by the triangle inequality the distance to the code less that length is a lower bound of the row's
 //! distance. Bounds of subspaces add up with the query's weights.
 //!
-//! A search may also stop at a *recall*: it follows a ranking of rows by their cells alone until the nearest have probably been found. Each
-//! row's cells lie together for that, and each group has a sample of them, by which groups are ranked.
+//! A search may also stop at a *recall*: it follows a ranking of rows by their cells alone until the nearest have probably been found, and
+//! bounds only those that a *sketch* of two bits a dimension says are near. Each row's cells lie together for that, and so do its sketches; each
+//! group has a sample of cells, by which groups are ranked.
 //!
 //! New rows wait in a *tail*, as they are, until there are enough of them for a group.
 //!
@@ -24,6 +25,7 @@
 //! | `metapage`, `directory_page`, `tail_page`, `null_page` | one kind of page each: read and written |
 //! | `group`, `cell_blocks` | a group: rows encoded for searching |
 //! | `quantizer`, `quantizer_training` | from embeddings to codes |
+//! | `sketch` | two bits for each dimension of a row |
 //! | `k_means` | centres of rows that are near each other |
 //! | `clusters`, `cluster_sort` | rows that are near each other in the superspace, for the same groups |
 //! | `encoded_rows` | rows between the quantizer and a group |
@@ -55,6 +57,7 @@ mod quantizer;
 mod quantizer_training;
 mod rounding;
 mod search;
+mod sketch;
 mod snapshot;
 pub mod tail_page;
 mod unordered_scan;
@@ -80,6 +83,6 @@ pub use page_error::{PageError, PageResult};
 pub use pages::{Pages, PrefetchTarget};
 pub use quantizer::{Encoder, Quantizer};
 pub use quantizer_training::{train_quantizer, Reservoir};
-pub use search::{DistanceSample, ExpectedQuery, SearchMode, SearchStats};
+pub use search::{DistanceSample, ExpectedQuery, SearchMode, SearchStats, MIN_RANKED_SUBSPACES};
 pub use snapshot::IndexSnapshot;
 pub use tail_page::TailPage;

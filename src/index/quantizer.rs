@@ -8,6 +8,7 @@ use super::k_means::nearest;
 use super::page_error::{PageError, PageResult};
 use super::pages::Pages;
 use super::rounding::{round_down, round_up};
+use super::sketch::{correction_code, correction_unit, sketch_level};
 use crate::error::Result;
 use crate::memory;
 use crate::space::{squared_l2_f16_f32, Layout};
@@ -103,17 +104,21 @@ impl SubspaceQuantizer {
     }
 
     /// Appends the codes `[n]` of one row to `codes`, and returns the metadata that goes with them.
-    fn encode(&self, values: &[f16], errors: &[f32; 256], codes: &mut Vec<u8>) -> CodeMetadata {
+    fn encode(&self, values: &[f16], units: &Units, codes: &mut Vec<u8>) -> CodeMetadata {
         let n = values.len();
         let cell = self.nearest_cell(values);
         let centre = &self.centres[cell * n..(cell + 1) * n];
         let (mut coarse, mut fine, mut radius, mut norm) = (0f64, 0f64, 0f64, 0f64);
+        // The inner product with what the sketch stands for.
+        let mut sketched = 0f64;
         for (((x, &c), &low), &step) in values.iter().zip(centre).zip(&self.low).zip(&self.step) {
             let residual = f64::from(x.to_f32()) - f64::from(c);
             let (offset, step) = (residual - f64::from(low), f64::from(step));
             let code = (offset / step) as u8; // a cast from float saturates
             codes.push(code);
             norm += x.to_f64() * x.to_f64();
+            let sketch = (f64::from(sketch_level(code)) + 0.5) * step;
+            sketched += x.to_f64() * (f64::from(c) + f64::from(low) + sketch);
             radius += residual * residual;
             fine += (offset - (f64::from(code) + 0.5) * step).powi(2);
             coarse += (offset - (f64::from(code & 0xf0) + 8.0) * step).powi(2);
@@ -121,8 +126,12 @@ impl SubspaceQuantizer {
         let radius = radius.sqrt();
         CodeMetadata {
             cell: cell as u8,
-            coarse_error: error_code(errors, coarse.sqrt()),
-            fine_error: error_code(errors, fine.sqrt()),
+            coarse_error: error_code(&units.errors, coarse.sqrt()),
+            fine_error: error_code(&units.errors, fine.sqrt()),
+            sketch_correction: match self.parents.is_empty() {
+                true => 0,
+                false => correction_code(sketched, norm, units.correction),
+            },
             min_radius: round_down(radius),
             max_radius: round_up(radius),
             // The margin covers the rounding of a sum of fewer than 2^14 squares.
@@ -222,18 +231,29 @@ impl Quantizer {
     /// # Errors
     /// [`crate::error::Kind::OutOfMemory`].
     pub fn into_encoder(self) -> Result<Encoder> {
-        Ok(Encoder {
-            errors: memory::collect(self.subspaces.iter().map(SubspaceQuantizer::error_table))?,
-            quantizer: self,
-        })
+        Ok(Encoder { units: memory::collect(self.subspaces.iter().map(Units::new))?, quantizer: self })
     }
 }
 
-/// A quantizer with its error tables, computed once for all rows.
+/// What codes of one subspace stand for that are not of a dimension.
+struct Units {
+    /// [`SubspaceQuantizer::error_table`].
+    errors: [f32; 256],
+    /// [`correction_unit`].
+    correction: f64,
+}
+
+impl Units {
+    fn new(subspace: &SubspaceQuantizer) -> Self {
+        Self { errors: subspace.error_table(), correction: correction_unit(&subspace.step) }
+    }
+}
+
+/// A quantizer with what its codes stand for, computed once for all rows.
 pub struct Encoder {
     quantizer: Quantizer,
-    /// `[K]`: [`SubspaceQuantizer::error_table`].
-    errors: Vec<[f32; 256]>,
+    /// `[K]`.
+    units: Vec<Units>,
 }
 
 impl Encoder {
@@ -245,10 +265,10 @@ impl Encoder {
         let n = self.quantizer.layout.subspace_dim();
         rows.reserve(1)?;
         rows.tids.push(tid);
-        for ((subspace, errors), values) in
-            self.quantizer.subspaces.iter().zip(&self.errors).zip(values.chunks_exact(n))
+        for ((subspace, units), values) in
+            self.quantizer.subspaces.iter().zip(&self.units).zip(values.chunks_exact(n))
         {
-            let metadata = subspace.encode(values, errors, &mut rows.codes);
+            let metadata = subspace.encode(values, units, &mut rows.codes);
             rows.metadata.push(metadata);
         }
         Ok(())

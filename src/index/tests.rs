@@ -123,7 +123,7 @@ fn a_search_at_a_recall_finds_the_share_that_it_promises_and_looks_at_few_rows()
     for rows in [between_near_rows(layout, 30_000), clustered(layout, 30_000, 6)] {
         let fixture = Fixture::clustered(layout, rows, (MAX_CELLS, 12), 4096, 8192, 10_000);
         for recall in [0.9, 0.99] {
-            for mask in [&[2][..], &[0, 1, 2, 3], &[0, 1, 2, 3, 4, 5]] {
+            for mask in [&[2][..], &[1, 4], &[0, 3, 5], &[0, 1, 2, 3], &[0, 1, 2, 3, 4, 5]] {
                 let (mut right, mut refined) = (0, 0);
                 for i in 0..40 {
                     let row = EmbeddingRef { layout, values: &fixture.rows[i * 700] };
@@ -231,13 +231,39 @@ fn without_a_distance_every_row_comes_once() {
 
 #[test]
 fn the_largest_embeddings_work() {
-    for (k, n) in [(1, MAX_INDEX_DIMENSIONS), (2, 1000), (MAX_INDEX_DIMENSIONS, 1), (3, 511)] {
+    for (k, n) in [(1, MAX_INDEX_DIMENSIONS), (2, 1000), (64, 5), (MAX_INDEX_DIMENSIONS, 1), (3, 511)] {
         let layout = Layout::new(k, n, 7).unwrap();
         let mut noise = Noise(9);
-        let fixture = Fixture::new(layout, absurd(layout, 70, &mut noise), 3, 66, 40);
-        for _ in 0..4 {
-            let query = any_query(layout, &fixture.rows, &mut noise, true);
-            fixture.check(&query, SearchMode::Exact);
+        for cells in [3, 2 * CHILDREN] {
+            let fixture = Fixture::new(layout, absurd(layout, 70, &mut noise), cells, 66, 40);
+            for _ in 0..4 {
+                let query = any_query(layout, &fixture.rows, &mut noise, true);
+                fixture.check(&query, SearchMode::Exact);
+                fixture.check(&query, SearchMode::Recall(0.9));
+            }
+        }
+    }
+}
+
+#[test]
+fn rows_that_share_a_cell_come_once_and_in_order() {
+    let layout = Layout::new(3, 6, 7).unwrap();
+    let some = clustered(layout, 4000, 5);
+    let mut noise = Noise(6);
+    let mut near_one = |_| {
+        let raw: Vec<f32> = some[0].iter().map(|v| v.to_f32() + 1e-3 * noise.normal()).collect();
+        Embedding::from_raw(layout, &raw).unwrap().as_ref().values.to_vec()
+    };
+    let half: Vec<Vec<f16>> = (0..4000).map(&mut near_one).chain(some.iter().cloned()).collect();
+    for rows in [half, vec![some[0].clone(); 5000]] {
+        let fixture = Fixture::new(layout, rows, MAX_CELLS, 2500, 2000);
+        for row in [&some[0], &some[1]] {
+            let row = EmbeddingRef { layout, values: row };
+            for mask in [&[0, 1, 2][..], &[0, 2], &[1]] {
+                let query = Query::like(row, mask).unwrap();
+                fixture.check(&query, SearchMode::Exact);
+                fixture.check(&query, SearchMode::Recall(0.99));
+            }
         }
     }
 }
@@ -341,6 +367,27 @@ fn round_trip(layout: Layout, rows: &[Vec<f16>], cells: usize) {
     let read =
         Quantizer::read(&memory, quantizer_extent, layout, cells).map_err(PageError::into_error).unwrap();
     assert_eq!(read, quantizer);
+}
+
+#[test]
+fn a_sketch_that_is_not_of_its_codes_is_damaged() {
+    let layout = Layout::new(3, 7, 7).unwrap();
+    let fixture = Fixture::new(layout, clustered(layout, 300, 1), MAX_CELLS, 300, 300);
+    let snapshot = IndexSnapshot::read(&fixture.memory, &mut (), &mut |_| (), &mut |_, _, _| Ok(()));
+    let (extent, shape) = snapshot.map_err(PageError::into_error).unwrap().groups[0];
+    for (offset, is_checked) in [(0, true), (1, false), (2, true)] {
+        let at = shape.sketch(200, 1).start + offset;
+        let flip =
+            || fixture.memory.edit(extent.first + (at / PAYLOAD) as u32, |page| page[at % PAYLOAD] ^= 1);
+        flip();
+        let read = RowReader::default().read(&fixture.memory, extent, &shape, 200);
+        // What a correction should be only the row itself tells.
+        assert_eq!(
+            (read.is_err(), decode_group(&fixture.memory, extent, &shape).is_err()),
+            (is_checked, is_checked)
+        );
+        flip();
+    }
 }
 
 proptest! {

@@ -36,6 +36,12 @@ all=$(cost "coop_like($like)")
 expect 'one subspace costs less than a quarter of all' t "$(ask -c "SELECT $(cost "$one") < $all / 4")"
 expect 'two cost more than one, and less than all' t "$(ask -c "SELECT $(cost "$one") < $(cost "$two") AND $(cost "$two") < $all")"
 
+at_recall() { ask -c 'SET coopembed.recall = 0.99' -c "SELECT startup_cost(\$q\$ $1 \$q\$)" | tail -1; } # QUERY
+for query in "$one" "coop_like($like)"; do
+  expect "a recall makes a scan cheaper: ${query:0:60}" t "$(ask -c "SELECT $(at_recall "$query") < 0.6 * $(cost "$query")")"
+done
+expect 'but not one on two subspaces, which is exact' t "$(ask -c "SELECT $(at_recall "$two") = $(cost "$two")")"
+
 # A query from another table of the statement that has one row.
 ask -c 'ALTER TABLE items ADD PRIMARY KEY (id)' -c 'CREATE TABLE asked AS SELECT emb AS v FROM items LIMIT 3'
 first='(SELECT min(id) FROM items)'

@@ -39,5 +39,11 @@ SELECT bool_and((SELECT count(DISTINCT id) = count(*) AND count(*) = (SELECT cou
 FROM (VALUES (coop_like((SELECT min(emb::text)::coopvec FROM items))), (random_query()), (random_query()), (random_query())) q(query);
 SQL
 )"
+# What the last scan of a query on all subspaces was asked for and did. SETTINGS
+last() { ask -c 'SET enable_seqscan = off' ${1:+-c "$1"} -c 'SELECT count(*) FROM (SELECT id FROM items ORDER BY emb <-> (SELECT emb FROM items ORDER BY id LIMIT 1) LIMIT 5) t' \
+  -c 'SELECT recall, is_exact, rows_ranked BETWEEN 1000 AND indexed_rows, rows_estimated BETWEEN rows_refined AND indexed_rows / 4 FROM coop_last_scan(), coop_last_scan_recall()' | tail -1; }
+expect 'a scan tells its recall and what it looked at' '0.6|f|t|t' "$(last 'SET coopembed.recall = 0.6')"
+expect 'an exact one ranks nothing' '1|t|f|f' "$(last '')"
+expect 'one for candidates has no recall' '|f' "$(last 'SET coopembed.candidates = 100' | cut -d '|' -f 1,2)"
 expect_error 'a recall is a share' 'is outside the valid range' -c "LOAD 'coopembed'" -c 'SET coopembed.recall = 1.5'
 finish

@@ -3,6 +3,7 @@
 
 use super::signatures::{Kernels, RowCodes, SumScale};
 use crate::index::format::BLOCK_ROWS;
+use crate::index::sketch::LEVELS;
 
 pub static KERNELS: Kernels = Kernels {
     accumulate,
@@ -11,6 +12,7 @@ pub static KERNELS: Kernels = Kernels {
     partition_by_cutoff,
     add_cells,
     squared_residual,
+    sketch_product,
 };
 
 fn accumulate(codes: &[u8], table: &[u8], sums: &mut [u32; BLOCK_ROWS]) {
@@ -95,4 +97,15 @@ pub fn squared_residual(q: &[f32], step: &[f32], codes: RowCodes<'_>) -> f32 {
         sums[at - whole] += d * d;
     }
     sums.iter().sum()
+}
+
+#[inline(always)]
+pub fn sketch_product(levels: &[u8], weights: &[[i8; 64]]) -> i32 {
+    let mut sum = 0;
+    for (levels, weights) in levels.iter().zip(weights.as_flattened().as_chunks::<4>().0) {
+        for (i, &weight) in weights.iter().enumerate() {
+            sum += i32::from(LEVELS[usize::from(levels >> (2 * i) & 3)]) * i32::from(weight);
+        }
+    }
+    sum
 }

@@ -18,6 +18,8 @@ pub struct Kernels {
     pub add_cells: fn(&[u8; BLOCK_ROWS], &[u8; 256], &mut [u16; BLOCK_ROWS]),
     /// See [`super::squared_residual`].
     pub squared_residual: fn(&[f32], &[f32], RowCodes<'_>) -> f32,
+    /// See [`super::sketch_product`].
+    pub sketch_product: fn(&[u8], &[[i8; 64]]) -> i32,
 }
 
 /// What table sums and error codes of one cell stand for.

@@ -56,6 +56,14 @@ proptest! {
             prop_assert_eq!(a, b);
             prop_assert_eq!(a[lane], 7 + u16::from(table[usize::from(of_rows[lane])]));
 
+            let levels = &bytes[lane..][..n.div_ceil(4)];
+            let mut weights = vec![[0i8; 64]; n.div_ceil(64)];
+            for (weight, byte) in weights.as_flattened_mut().iter_mut().take(4 * levels.len()).zip(&bytes) {
+                *weight = byte.cast_signed();
+            }
+            let product = (kernels.sketch_product)(levels, &weights);
+            prop_assert_eq!(product, (portable::KERNELS.sketch_product)(levels, &weights));
+
             let a = (kernels.squared_residual)(&q, &steps, row);
             let b = (portable::KERNELS.squared_residual)(&q, &steps, row);
             prop_assert!((a - b).abs() <= 1e-4 * (1.0 + b), "{} {}", a, b);

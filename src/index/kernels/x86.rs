@@ -3,6 +3,7 @@
 use super::portable;
 use super::signatures::{Kernels, RowCodes, SumScale};
 use crate::index::format::BLOCK_ROWS;
+use crate::index::sketch::LEVELS;
 use std::arch::x86_64::*;
 
 static AVX2: Kernels = Kernels {
@@ -12,12 +13,14 @@ static AVX2: Kernels = Kernels {
     partition_by_cutoff,
     add_cells: portable::add_cells,
     squared_residual,
+    sketch_product: portable::sketch_product,
 };
 static AVX512: Kernels = Kernels {
     accumulate: accumulate_wide,
     partition_by_cutoff: partition_by_cutoff_wide,
     add_cells,
     squared_residual: squared_residual_wide,
+    sketch_product,
     ..AVX2
 };
 
@@ -32,6 +35,7 @@ pub fn levels() -> impl Iterator<Item = &'static Kernels> {
     let avx512 = avx2
         && is_x86_feature_detected!("avx512f")
         && is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("avx512vl")
         && is_x86_feature_detected!("avx512vbmi")
         && is_x86_feature_detected!("avx512vnni");
     [(avx2, &AVX2), (avx512, &AVX512)].into_iter().filter_map(|(runs, kernels)| runs.then_some(kernels))
@@ -97,6 +101,11 @@ fn squared_residual(q: &[f32], step: &[f32], codes: RowCodes<'_>) -> f32 {
 fn squared_residual_wide(q: &[f32], step: &[f32], codes: RowCodes<'_>) -> f32 {
     // SAFETY: called only through `AVX512`, which `levels` returns where the processor has its instructions.
     unsafe { squared_residual_avx512(q, step, codes) }
+}
+
+fn sketch_product(levels: &[u8], weights: &[[i8; 64]]) -> i32 {
+    // SAFETY: called only through `AVX512`, which `levels` returns where the processor has its instructions.
+    unsafe { sketch_product_avx512(levels, weights) }
 }
 
 /// The most dimensions whose table entries, at most 255 each, add up within 16 bits.
@@ -330,6 +339,27 @@ fn squared_residual_avx512(q: &[f32], step: &[f32], codes: RowCodes<'_>) -> f32 
         }
     }
     _mm512_reduce_add_ps(sums)
+}
+
+/// 64 dimensions at a time: each word of 64 bits gets two bytes of levels, of which one instruction makes eight.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,avx512vnni")]
+fn sketch_product_avx512(levels: &[u8], weights: &[[i8; 64]]) -> i32 {
+    let shifts = _mm512_set1_epi64(0x0e0c_0a08_0604_0200);
+    let codes = _mm512_set1_epi32(i32::from_le_bytes(LEVELS));
+    let mut sums = _mm512_setzero_si512();
+    for (levels, weights) in levels.chunks(16).zip(weights) {
+        // SAFETY: the mask names as many bytes as the chunk has, and the weights are 64 bytes.
+        let (levels, weights) = unsafe {
+            (
+                _mm_maskz_loadu_epi8(lane_mask(levels.len()) as u16, levels.as_ptr().cast()),
+                _mm512_loadu_epi8(weights.as_ptr()),
+            )
+        };
+        let levels = _mm512_multishift_epi64_epi8(shifts, _mm512_cvtepu16_epi64(levels));
+        let codes = _mm512_shuffle_epi8(codes, _mm512_and_si512(levels, _mm512_set1_epi8(3)));
+        sums = _mm512_dpbusd_epi32(sums, codes, weights);
+    }
+    _mm512_reduce_add_epi32(sums)
 }
 
 /// A mask of the first `count` lane_bytes, or all.

@@ -17,8 +17,9 @@ use crate::space::QueryRef;
 pub enum SearchMode {
     /// Every row in the order of its bound.
     Exact,
-    /// Ranks rows by their cells, and bounds them in that order until about this share of the nearest is found. Queries on two or three
-    /// subspaces are exact all the same, because too many rows share so few cells; and so are those of an index without spreads and samples.
+    /// Ranks rows by their cells and sketches until about this share of the nearest is found. Queries on two or three subspaces are exact all the
+    /// same: so many rows share so few cells that ranking them takes longer. So is a search of an index without samples and sketches, and one
+    /// where ranks tell too little of the rows.
     Recall(f64),
     /// Ranks rows by their cells, and bounds so many before the first is returned, and again whenever all of those have been. Queries on fewer
     /// than four subspaces are exact all the same.
@@ -26,7 +27,7 @@ pub enum SearchMode {
 }
 
 /// The fewest subspaces whose cells tell rows apart well enough to rank them.
-const MIN_RANKED_SUBSPACES: usize = 4;
+pub const MIN_RANKED_SUBSPACES: usize = 4;
 
 /// A search in progress: rows in the order of lower bounds of their distances, one at a time, as many as are asked for. When
 /// its pages change under it, [`Search::next`] returns [`PageError::Stale`](crate::index::PageError::Stale), and the search

@@ -13,6 +13,8 @@
 //! | `nearest` | the bounds of the nearest rows so far |
 //! | `cell_ranking` | ranks rows by their cells alone |
 //! | `places` | when a ranking has been followed far enough for a recall |
+//! | `sketch_table` | about how far rows are, by their sketches |
+//! | `waiting_rows` | rows that have an estimate and no bound yet |
 //! | `prepared_query`, `lookup_table` | the query as tables that meet a row's codes |
 //! | `selectivity` | how many rows are within a distance, for the planner |
 //! | `search_group`, `block_scan`, `cell_block_codes`, `lanes` | a group's sections, its blocks, what one cell has in a block, the lanes of a block |
@@ -34,8 +36,10 @@ mod refine;
 mod search_group;
 mod selectivity;
 mod several_subspaces;
+mod sketch_table;
 mod state;
+mod waiting_rows;
 
-pub use dispatch::{Search, SearchMode};
+pub use dispatch::{Search, SearchMode, MIN_RANKED_SUBSPACES};
 pub use selectivity::{DistanceSample, ExpectedQuery};
 pub use state::SearchStats;

@@ -61,7 +61,7 @@ impl NearestBounds {
         rows.select_nth_unstable_by(rest, |a, b| b.bound.total_cmp(&a.bound));
         let largest = rows[rest..].iter().map(|row| row.bound).fold(f32::NEG_INFINITY, f32::max);
         self.reserve(count)?;
-        state.refine(pages, &mut rows[rest..], f32::INFINITY, |bound| self.push(bound))?;
+        state.refine(pages, &mut rows[rest..], f32::INFINITY, |row| self.push(row.bound))?;
         rows.truncate(rest);
         Ok(largest)
     }

@@ -261,7 +261,7 @@ impl OneSubspace {
             self.open_round(state, pages, least, FIRST_ROUND_ROWS.max(before as usize / 2))?;
             if let Some(places) = &mut self.places {
                 let place = places.advance((state.stats.bounded - before) as usize);
-                self.buffers.found.iter().try_for_each(|row| places.push(row.bound, place))?;
+                self.buffers.found.iter().try_for_each(|row| places.push(row.bound, place, 0.0))?;
                 is_enough = places.are_enough();
             }
             self.enqueue_found(state, pages)?;

@@ -15,6 +15,15 @@ const MARGIN: f32 = 0.3;
 /// At least so many times as many rows are looked at as are wanted.
 const MIN_SHARE: usize = 4;
 
+/// A row that has been looked at.
+struct PlacedRow {
+    bound: f32,
+    /// The logarithm of its place.
+    place: f32,
+    /// By how much its estimate was above the bound.
+    error: f32,
+}
+
 /// The places at which rows came, and their bounds.
 pub struct Places {
     /// How far to look beyond the mean, in standard deviations.
@@ -23,8 +32,8 @@ pub struct Places {
     wanted: usize,
     /// The share of them that may have come in the second half of all rows.
     late: f32,
-    /// Of rows that may be among the nearest: bound, and logarithm of the place.
-    rows: Vec<(f32, f32)>,
+    /// Rows that may be among the nearest.
+    rows: Vec<PlacedRow>,
     /// How many rows have been looked at.
     count: usize,
 }
@@ -54,35 +63,61 @@ impl Places {
         place.max(1.0).ln()
     }
 
-    /// Takes the bound of a row, and its place.
+    /// Takes the bound of a row, its place, and by how much it had been estimated above the bound.
     ///
     /// # Errors
     /// [`crate::error::Kind::OutOfMemory`].
-    pub fn push(&mut self, bound: f32, place: f32) -> Result<()> {
-        memory::push(&mut self.rows, (bound, place))
+    pub fn push(&mut self, bound: f32, place: f32, error: f32) -> Result<()> {
+        memory::push(&mut self.rows, PlacedRow { bound, place, error })
+    }
+
+    /// How many rows more have to be pushed before as many are known as count.
+    pub fn missing(&self) -> usize {
+        self.wanted.saturating_sub(self.rows.len())
+    }
+
+    /// Rows that are estimated to be farther than this are hardly ever among the nearest; `None` as long as rows are missing.
+    ///
+    /// Errors of estimates are about normal. If those of the nearest rows are, then of rows at the largest bound no more than the promised
+    /// share is estimated to be beyond it, and of nearer rows fewer.
+    pub fn farthest_estimate(&mut self) -> Option<f32> {
+        let farthest = self.farthest()?;
+        let near = &self.rows[..self.wanted];
+        let (mean, deviation) = mean_and_deviation(near.iter().map(|row| row.error));
+        Some(farthest + mean + self.reach * deviation)
     }
 
     /// The largest bound of the rows that count, which are moved to the front; `None` if there are not so many yet.
     pub fn farthest(&mut self) -> Option<f32> {
         let last = self.wanted - 1;
         (last < self.rows.len())
-            .then(|| self.rows.select_nth_unstable_by(last, |a, b| a.0.total_cmp(&b.0)).1 .0)
+            .then(|| self.rows.select_nth_unstable_by(last, |a, b| a.bound.total_cmp(&b.bound)).1.bound)
     }
 
     /// Whether no more than the promised share of the nearest rows is missing.
     pub fn are_enough(&mut self) -> bool {
-        if self.count < MIN_SHARE * self.wanted || self.farthest().is_none() {
+        let Some(needed) = self.needed().filter(|_| self.count >= MIN_SHARE * self.wanted) else {
             return false;
-        }
-        let near = &self.rows[..self.wanted];
-        let n = near.len() as f32;
-        let mean = near.iter().map(|row| row.1).sum::<f32>() / n;
-        let variance = near.iter().map(|row| (row.1 - mean).powi(2)).sum::<f32>() / n;
+        };
         let half = (0.5 * self.count as f32).ln();
-        let late = near.iter().filter(|row| row.1 > half).count();
-        let needed = mean + self.reach * variance.sqrt().max(MIN_DEVIATION);
-        late <= (self.late * n) as usize && (self.count as f32).ln() >= needed
+        let near = &self.rows[..self.wanted];
+        let late = near.iter().filter(|row| row.place > half).count();
+        late <= (self.late * near.len() as f32) as usize && self.count as f32 >= needed
     }
+
+    /// How many rows have to be looked at by the places of the nearest rows so far; `None` if there are not so many yet.
+    pub fn needed(&mut self) -> Option<f32> {
+        self.farthest()?;
+        let (mean, deviation) = mean_and_deviation(self.rows[..self.wanted].iter().map(|row| row.place));
+        Some((mean + self.reach * deviation.max(MIN_DEVIATION)).exp())
+    }
+}
+
+/// The mean, and the standard deviation, of some numbers.
+fn mean_and_deviation(numbers: impl ExactSizeIterator<Item = f32> + Clone) -> (f32, f32) {
+    let n = numbers.len().max(1) as f32;
+    let mean = numbers.clone().sum::<f32>() / n;
+    (mean, (numbers.map(|x| (x - mean).powi(2)).sum::<f32>() / n).sqrt())
 }
 
 /// The point above which a standard normal distribution has this share, of at most a half, to 5e-4 (Abramowitz and Stegun, 26.2.23).
@@ -109,7 +144,7 @@ mod tests {
         (1..100_000)
             .find(|&i| {
                 let place = places.advance(1);
-                places.push(if near(i) { 1.0 } else { 2.0 + 1.0 / i as f32 }, place).unwrap();
+                places.push(if near(i) { 1.0 } else { 2.0 + 1.0 / i as f32 }, place, 0.0).unwrap();
                 places.are_enough()
             })
             .unwrap_or(100_000)
@@ -126,7 +161,7 @@ mod tests {
         let mut places = Places::new(32, 0.9);
         for i in 1..20_000u32 {
             let place = places.advance(1);
-            places.push((i.wrapping_mul(2_654_435_761) >> 8) as f32, place).unwrap();
+            places.push((i.wrapping_mul(2_654_435_761) >> 8) as f32, place, 0.0).unwrap();
             assert!(!places.are_enough(), "after {i} rows in any order");
         }
     }
@@ -135,10 +170,10 @@ mod tests {
     fn the_farthest_of_the_nearest_rows() {
         let mut places = Places::new(2, 0.9);
         let place = places.advance(3);
-        places.push(3.0, place).unwrap();
+        places.push(3.0, place, 0.0).unwrap();
         assert_eq!(places.farthest(), None);
-        places.push(1.0, place).unwrap();
-        places.push(2.0, place).unwrap();
+        places.push(1.0, place, 0.0).unwrap();
+        places.push(2.0, place, 0.0).unwrap();
         assert_eq!((places.farthest(), places.count()), (Some(2.0), 3));
         places.want_more();
         assert_eq!(places.farthest(), None);

@@ -1,6 +1,7 @@
 //! A query prepared for a search: weights and targets in the search's units, and tables that meet a row's codes.
 
 use super::lookup_table::{FineOffsets, LookupTable, ProductTable, MAX_SQUARED_DISTANCE, ROUNDING_MARGIN};
+use super::sketch_table::SketchTable;
 use crate::error::Result;
 use crate::index::kernels::{squared_residual, RowCodes, SumScale};
 use crate::index::metapage::Meta;
@@ -8,6 +9,7 @@ use crate::index::page_error::{PageError, PageResult};
 use crate::index::pages::Pages;
 use crate::index::quantizer::{Quantizer, SubspaceQuantizer};
 use crate::index::rounding::{round_down, round_up};
+use crate::index::sketch::correction_unit;
 use crate::memory;
 use crate::space::QueryRef;
 
@@ -166,6 +168,36 @@ impl SubspaceQuery {
         let spreads = self.quantizer.spreads.iter().copied().chain(std::iter::repeat(0.0));
         let cells = self.planes.iter().zip(spreads);
         cells.map(move |(plane, spread)| (weight * plane.distance.powi(2), weight * f64::from(spread)))
+    }
+
+    /// What meets the sketches of rows.
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::OutOfMemory`].
+    pub fn sketch_table(&self) -> Result<SketchTable> {
+        let (weight, quantizer) = (f64::from(self.weight), &self.quantizer);
+        // Code u of a dimension stands for the centre and `low + (u + 1/2)·step`.
+        let terms =
+            || self.target.iter().zip(&quantizer.step).map(|(&t, &step)| f64::from(t) * f64::from(step));
+        let widest = terms().map(f64::abs).fold(1e-30, f64::max);
+        let mut weights = memory::filled([0i8; 64], self.target.len().div_ceil(64))?;
+        for (weight, term) in weights.as_flattened_mut().iter_mut().zip(terms()) {
+            *weight = (127.0 * term / widest).round() as i8;
+        }
+        let low: f64 =
+            self.target.iter().zip(&quantizer.low).map(|(&t, &low)| f64::from(t) * f64::from(low)).sum();
+        let (norm, offset) = (dot(&self.target, &self.target), low + 0.5 * terms().sum::<f64>());
+        let base = |plane: &CentrePlane| {
+            let product = plane.along * plane.centre + offset;
+            (weight * (norm + 1.0 - 2.0 * product)) as f32
+        };
+        Ok(SketchTable {
+            k: self.k,
+            bases: memory::collect(self.planes.iter().map(base))?,
+            weights,
+            product_scale: (-2.0 * weight * widest / 127.0) as f32,
+            correction_unit: (weight * correction_unit(&quantizer.step)) as f32,
+        })
     }
 
     /// The lookup table for the high nibbles of a cell's rows, and what its sums stand for, if no row's squared norm is below

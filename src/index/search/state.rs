@@ -21,6 +21,10 @@ pub struct SearchStats {
     pub refined: u64,
     /// Rows returned to the caller.
     pub returned: u64,
+    /// Rows that a search at a recall ranked by their cells.
+    pub ranked: u64,
+    /// Rows whose distance such a search estimated by their sketches.
+    pub sketched: u64,
 }
 
 /// What every search has, whatever its strategy.
@@ -146,7 +150,7 @@ impl SearchState {
         Ok(())
     }
 
-    /// Refines rows, all known by number or all by position, puts them into the queue, and calls `done` with each bound. A row whose bound
+    /// Refines rows, all known by number or all by position, puts them into the queue, and calls `done` with each. A row whose bound
     /// exceeds `limit` after some of the subspaces is left at that for now.
     ///
     /// # Errors
@@ -156,7 +160,7 @@ impl SearchState {
         pages: &P,
         rows: &mut [CoarseRow],
         limit: f32,
-        mut done: impl FnMut(f32),
+        mut done: impl FnMut(CoarseRow),
     ) -> PageResult<()> {
         // In the order in which they lie.
         rows.sort_unstable_by_key(|row| (row.group, row.row));
@@ -171,7 +175,7 @@ impl SearchState {
                     Refined::InPart => Candidate::CoarseRow { row, group: number },
                 };
                 queue.push(QueueItem { bound, candidate });
-                done(bound);
+                done(CoarseRow { group: number, row: RowRef::Number(row), bound });
             })?;
             self.stats.refined += rows.len() as u64;
         }

@@ -1,9 +1,10 @@
 //! Cost estimates, by which the planner chooses between the index and a sequential scan.
 
 use super::relation::IndexRelation;
-use crate::pg::compat;
+use crate::index::MIN_RANKED_SUBSPACES;
 use crate::pg::planner::active_subspaces::active_subspaces;
 use crate::pg::planner::nodes::items;
+use crate::pg::{compat, guc};
 use pgrx::is_a;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
@@ -13,6 +14,10 @@ use pgrx::prelude::*;
 const HIGH_NIBBLE_SHARE: f64 = 0.5;
 /// A scan over one subspace opens the cells that come near: it bounds this share of the rows, or less.
 const BOUNDED_SHARE_OF_ONE: f64 = 0.2;
+/// A scan at a recall looks at cells of all rows, and at more of few: on four subspaces or more it takes this share of an exact scan's time, on
+/// one about a half. (`how_long_a_search_takes`, tests/README.md.)
+const RECALL_SHARE: f64 = 0.3;
+const RECALL_SHARE_OF_ONE: f64 = 0.5;
 /// Bounding a row's distance in all subspaces takes about as long as this many calls of an operator (cpu_operator_cost).
 const OPERATORS_PER_ROW: f64 = 2.0;
 /// Returning a row takes as long as so many calls of an operator, and so many for each subspace of the query: its bound is refined on a page
@@ -55,6 +60,14 @@ pub unsafe extern "C-unwind" fn estimate(
         let all = subspaces(info).unwrap_or(USUAL_SUBSPACES);
         let active = active_in(root, &*path).map_or(all, |active| active.min(all));
         let share = active as f64 / all as f64 * if active == 1 { BOUNDED_SHARE_OF_ONE } else { 1.0 };
+        // Without ORDER BY a scan is exact.
+        let is_exact = guc::recall() >= 1.0 || guc::candidates() > 0 || (*path).indexorderbys.is_null();
+        let share = match active {
+            _ if is_exact => share,
+            1 => share * RECALL_SHARE_OF_ONE,
+            _ if active >= MIN_RANKED_SUBSPACES => share * RECALL_SHARE,
+            _ => share,
+        };
         // What is bounded is bounded before the first row is returned.
         *pages = (f64::from(info.pages) * HIGH_NIBBLE_SHARE * share).ceil().max(1.0);
         *startup = *pages * sequential + info.tuples * share * OPERATORS_PER_ROW * pg_sys::cpu_operator_cost;

@@ -1,20 +1,36 @@
 //! `coop_last_scan()`: how much work this session's last index scan did.
 
 use super::relation::IndexRelation;
-use crate::index::SearchStats;
+use crate::index::{Cursor, SearchStats};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 use std::cell::Cell;
 
 thread_local! {
-    /// The index and the counts of the last scan.
-    static LAST: Cell<Option<(pg_sys::Oid, SearchStats)>> = const { Cell::new(None) };
+    /// The last scan.
+    static LAST: Cell<Option<LastScan>> = const { Cell::new(None) };
 }
 
-/// Keeps what a scan has done so far.
-pub fn record(index: &IndexRelation, stats: SearchStats) {
+/// What is kept of a scan.
+#[derive(Clone, Copy)]
+struct LastScan {
+    index: pg_sys::Oid,
+    stats: SearchStats,
+    /// The recall that the settings asked for; `None` for a number of candidates.
+    asked: Option<f64>,
+    /// [`Cursor::recall`].
+    used: Option<f64>,
+}
+
+/// Keeps what a scan has done so far, for which the settings asked for a recall, or for a number of candidates.
+pub fn record(index: &IndexRelation, cursor: &Cursor, asked: Option<f64>) {
     // SAFETY: the relation is open.
-    LAST.set(Some((unsafe { (*index.relation()).rd_id }, stats)));
+    let index = unsafe { (*index.relation()).rd_id };
+    LAST.set(Some(LastScan { index, stats: cursor.stats(), asked, used: cursor.recall() }));
+}
+
+fn count(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
 }
 
 /// The last index scan of this session: how many rows the index had, for how many the scan bounded the distance, for how many it read all
@@ -30,9 +46,19 @@ fn coop_last_scan() -> TableIterator<
         name!(rows_returned, i64),
     ),
 > {
-    let count = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
-    TableIterator::new(
-        LAST.get()
-            .map(|(oid, s)| (oid, count(s.rows), count(s.bounded), count(s.refined), count(s.returned))),
-    )
+    TableIterator::new(LAST.get().map(|LastScan { index, stats, .. }| {
+        (index, count(stats.rows), count(stats.bounded), count(stats.refined), count(stats.returned))
+    }))
+}
+
+/// What the recall was that the last index scan of this session was to find, whether it was answered exactly all the same, and how many rows it
+/// ranked by their cells and estimated by their sketches.
+#[pg_extern(sql = false)]
+fn coop_last_scan_recall() -> TableIterator<
+    'static,
+    (name!(recall, Option<f64>), name!(is_exact, bool), name!(rows_ranked, i64), name!(rows_estimated, i64)),
+> {
+    TableIterator::new(LAST.get().map(|LastScan { stats, asked, used, .. }| {
+        (asked, used == Some(1.0), count(stats.ranked), count(stats.sketched))
+    }))
 }

@@ -27,6 +27,8 @@ struct ScanState {
     is_query_null: bool,
     /// The rows without an embedding, once all others have been returned.
     nulls: Option<std::vec::IntoIter<Tid>>,
+    /// The recall that the settings asked for; `None` for a number of candidates.
+    asked_recall: Option<f64>,
     /// The metapage's count of reorganizations when [`index_model::check_horizon`] last passed.
     horizon_checked_at: Option<u32>,
 }
@@ -50,6 +52,7 @@ impl ScanState {
         is_started: false,
         is_query_null: false,
         nulls: None,
+        asked_recall: Some(1.0),
         horizon_checked_at: None,
     };
 
@@ -61,7 +64,7 @@ impl ScanState {
     ) -> PageResult<Option<(Tid, Distance)>> {
         if let Some(cursor) = &mut self.cursor {
             let row = cursor.next(index)?;
-            last_scan::record(index, cursor.stats());
+            last_scan::record(index, cursor, self.asked_recall);
             // After the read: what was dropped before it is in the horizon by now.
             if self.horizon_checked_at != cursor.reorganizations() {
                 index_model::check_horizon(index, snapshot)?;
@@ -231,7 +234,9 @@ unsafe fn start_search(scan: &pg_sys::IndexScanDescData, index: &IndexRelation, 
         };
         // Without ORDER BY the condition says which rows there are, and a setting must not.
         let mode = if scan.numberOfOrderBys > 0 { mode() } else { SearchMode::Exact };
-        state.cursor = Some(Cursor::new(query, mode).up_to(limit));
+        let cursor = Cursor::new(query, mode).up_to(limit);
+        state.asked_recall = cursor.recall();
+        state.cursor = Some(cursor);
     }
 }
 

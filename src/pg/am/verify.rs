@@ -268,6 +268,7 @@ impl Verification<'_> {
         Ok(stored.codes == fresh.codes
             && stored.metadata.iter().zip(&fresh.metadata).all(|(s, f)| {
                 (s.cell, s.coarse_error, s.fine_error) == (f.cell, f.coarse_error, f.fine_error)
+                    && s.sketch_correction == f.sketch_correction
                     && s.min_radius <= f.min_radius
                     && s.max_radius >= f.max_radius
                     && s.min_squared_norm <= f.min_squared_norm
