@@ -9,6 +9,17 @@ export PGDATABASE=postgres
 load_demo 12
 several=$SCRATCH/several
 cp -r "$SCRATCH/emoji" "$several"
+# Weights name the config that they were written with; without its name they are taken with any.
+python3 - "$several/model.safetensors" <<'PYTHON'
+import json, struct, sys
+with open(sys.argv[1], "rb") as f:
+    header, tensors = json.loads(f.read(struct.unpack("<Q", f.read(8))[0])), f.read()
+del header["__metadata__"]
+text = json.dumps(header).encode()
+text += b" " * (-len(text) % 8)
+with open(sys.argv[1], "wb") as f:
+    f.write(struct.pack("<Q", len(text)) + text + tensors)
+PYTHON
 sed -i '0,/"name": "hue",/s//&\n      "multi": true,/' "$several/config.json"
 expect_error 'an older format than such a model needs is refused' 'does not describe a usable model' \
   -c "SELECT coop_load_model('several', '$several')"
@@ -17,7 +28,7 @@ ask -c "SELECT coop_load_model('several', '$several')" -c "CALL coop_embed_table
 
 # What lies between two images has the hues of both, or at least of one.
 ask <<'SQL'
-CREATE TABLE pairs AS SELECT a.id, b.id AS other, (SELECT avg(emb) FROM (VALUES (a.emb), (b.emb)) AS both(emb)) AS emb
+CREATE TABLE pairs AS SELECT a.id, b.id AS other, (SELECT avg(emb) FROM (VALUES (a.emb), (b.emb)) AS two (emb)) AS emb
 FROM products a JOIN products b ON a.id < b.id;
 CREATE VIEW tags AS SELECT id, other, emb, coop_tags(emb) -> 'attributes' -> 'hue' AS hue, coop_tags(emb) -> 'attributes' -> 'color' AS color FROM pairs;
 SQL
