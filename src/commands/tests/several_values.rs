@@ -57,6 +57,7 @@ fn every_method_learns_from_several_values() {
         for labels in MultiLabels::value_variants() {
             let mut args = options(dir.path(), "out");
             args.hyper.epochs = Some(2);
+            args.force = true;
             args.hyper.multi_labels = Some(*labels);
             args.hyper.method = Some(*method);
             run(&args).unwrap();

@@ -56,6 +56,9 @@ fn word(text: &str) -> String {
     if !text.is_empty() && !text.starts_with('-') && text.chars().all(plain) {
         return text.to_owned();
     }
+    if text.contains('\'') && !text.contains(['"', '$', '`', '\\', '!']) {
+        return format!("\"{text}\"");
+    }
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
@@ -66,7 +69,12 @@ mod tests {
     #[test]
     fn the_commands_name_the_model_and_its_directory() {
         let text = next_steps(Path::new("model/it's mine"), None);
-        assert!(text.contains(r"--name 'it'\''s mine' --default 'model/it'\''s mine'"), "{text}");
+        assert!(text.contains(r#"--name "it's mine" --default "model/it's mine""#), "{text}");
+        assert!(
+            text.contains(r#"psql DATABASE -c "CALL coop_embed_table('products', 'image', 'emb')""#),
+            "{text}"
+        );
+        assert!(next_steps(Path::new("$it's"), None).contains(r"--name '$it'\''s'"));
         assert!(text.starts_with("what follows, with the names of your table"));
         assert!(next_steps(Path::new("model/mine"), None).contains("--name mine --default model/mine\n"));
     }
@@ -90,7 +98,7 @@ mod tests {
         );
         table.images = ImagesAt::Root("/srv/my photos".into());
         let text = next_steps(Path::new("m"), Some(&table));
-        let options = r#"--table 'shop."the Items"' --column 'it'\''s' --emb emb --root '/srv/my photos'"#;
+        let options = r#"--table 'shop."the Items"' --column "it's" --emb emb --root '/srv/my photos'"#;
         assert!(text.contains(options), "{text}");
         table.images = ImagesAt::Http;
         assert!(next_steps(Path::new("m"), Some(&table)).contains("--emb emb --http\n"));
