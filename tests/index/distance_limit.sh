@@ -83,7 +83,7 @@ expect 'rows are locked and changed through it' '19 19' "$(ask <<SQL | paste -sd
 BEGIN;
 SET enable_seqscan = off;
 WITH near AS (UPDATE items SET note = 'near' WHERE emb <-> $e1 < $r RETURNING id) SELECT count(*) FROM near;
-SELECT count(*) FROM (SELECT id FROM items WHERE emb <-> $e1 < $r ORDER BY emb <-> $e1 FOR UPDATE) t;
+SELECT count(*) FROM (SELECT id FROM items WHERE id IN (SELECT id FROM items WHERE emb <-> $e1 < $r ORDER BY emb <-> $e1) FOR UPDATE) t;
 ROLLBACK;
 SQL
 )"
