@@ -17,6 +17,8 @@
 //! | `import_backbone` | `coopembed import-backbone` |
 //! | `evaluate_method` | evaluates what a method has learned, for `train` and `experiment` |
 //! | `inputs` | reads data sets and backbones, for several commands |
+//! | `shell` | words of command lines that are shown |
+//! | `workers` | threads that share a queue of tasks |
 //! | `staged_data` | what every stage of a training draws on: a data set, its features and maps |
 //!
 //! The other commands are thin and live with what they do: `serve` in `explorer/`, `data` in `data/` and `demo/`, `engine` in
@@ -36,8 +38,10 @@ mod inputs;
 pub mod load;
 pub mod models;
 pub mod report;
+mod shell;
 mod staged_data;
 pub mod train;
+mod workers;
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -63,7 +63,7 @@ pub mod tail_page;
 mod unordered_scan;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use cluster_sort::{ClusterSort, Spill};
 pub use clusters::{wanted_clusters, Clusters};

@@ -1,6 +1,6 @@
 use super::{Files, PairJoin};
-use crate::error::{Kind, Result};
-use crate::index::Spill;
+use crate::error::Kind;
+use crate::index::tests::fixture::SpillMemory;
 use crate::space::{embedding_distance, Embedding, Layout};
 use proptest::prelude::*;
 use std::cell::Cell;
@@ -11,28 +11,12 @@ use std::rc::Rc;
 #[derive(Default, Clone)]
 struct MemoryFiles(Rc<Cell<usize>>);
 
-struct MemoryFile(Vec<u8>);
-
 impl Files for MemoryFiles {
-    type File = MemoryFile;
+    type File = SpillMemory;
 
-    fn create(&self) -> MemoryFile {
+    fn create(&self) -> SpillMemory {
         self.0.set(self.0.get() + 1);
-        MemoryFile(Vec::new())
-    }
-}
-
-impl Spill for MemoryFile {
-    type At = usize;
-
-    fn write(&mut self, bytes: &[u8]) -> Result<usize> {
-        self.0.extend_from_slice(bytes);
-        Ok(self.0.len() - bytes.len())
-    }
-
-    fn read(&mut self, at: &usize, out: &mut [u8]) -> Result<()> {
-        out.copy_from_slice(&self.0[*at..*at + out.len()]);
-        Ok(())
+        SpillMemory::default()
     }
 }
 

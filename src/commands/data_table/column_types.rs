@@ -7,17 +7,17 @@ use tokio_postgres::types::Type;
 /// What a column may be used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {
-    /// `bytea`.
+    /// An image itself: `bytea`.
     Bytes,
-    /// `oid`.
+    /// A large object's number: `oid`.
     Oid,
-    /// `box`.
+    /// A part of an image: `box`.
     Box,
     /// Something with a short text: text, numbers, enums, booleans, dates, uuid.
     Label,
     /// An array of such.
     LabelArray,
-    /// Anything else.
+    /// What an export has no use for, such as `jsonb` and composite types.
     Other,
 }
 
@@ -26,7 +26,7 @@ pub enum Shape {
 pub struct ColumnType {
     /// As the server has it.
     pub name: String,
-    /// For SQL.
+    /// The name for SQL, quoted where it has to be.
     pub quoted: String,
     /// What it may be used for.
     pub shape: Shape,

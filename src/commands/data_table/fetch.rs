@@ -2,10 +2,11 @@
 
 use super::image_store::{ImageStore, StoreError};
 use super::journal::{Journal, Known, StoredImage};
+use crate::commands::workers::answer_in_threads;
 use crate::data::image_source::ImageSource;
 use crate::error::{Error, Kind, Result};
-use std::sync::mpsc::{channel, sync_channel, Receiver, SyncSender, TryRecvError};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::mpsc::{sync_channel, Receiver, SyncSender, TryRecvError};
+use std::sync::Arc;
 
 /// Images after which the journal is written out.
 const FLUSH_EVERY: usize = 64;
@@ -77,22 +78,10 @@ impl Fetcher {
     ) -> Result<Self> {
         // Images that wait are in memory, so few do.
         let (jobs, waiting) = sync_channel::<Job>(2 * workers);
-        let (done, answers) = channel();
-        let waiting = Arc::new(Mutex::new(waiting));
-        for _ in 0..workers {
-            let (waiting, done) = (Arc::clone(&waiting), done.clone());
-            let (source, store) = (Arc::clone(source), store.clone());
-            let work = move || loop {
-                let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
-                let Ok(Job { number, wanted }) = next else { return };
-                if done.send(fetch(number, &*source, &store, wanted)).is_err() {
-                    return;
-                }
-            };
-            std::thread::Builder::new()
-                .spawn(work)
-                .map_err(|e| Error::new(Kind::Io, format!("could not start a thread: {e}")))?;
-        }
+        let (source, store) = (Arc::clone(source), store.clone());
+        let answers = answer_in_threads(workers, waiting, move |Job { number, wanted }| {
+            fetch(number, &*source, &store, wanted)
+        })?;
         let (states, tokens) = (Vec::new(), Vec::new());
         Ok(Self {
             jobs,

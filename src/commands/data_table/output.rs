@@ -5,7 +5,6 @@ use super::rows::LeftOut;
 use super::selection::Selection;
 use super::training_set::TrainingSet;
 use super::vocabulary::{ExportedValues, SEPARATOR};
-use crate::data::manifest::Split;
 use crate::error::{Error, Kind, Result};
 use crate::model::replace_files;
 use serde_json::{json, Map, Value};
@@ -53,7 +52,7 @@ fn images_csv(set: &TrainingSet, selection: &Selection) -> Result<Vec<u8>> {
             image.path.clone(),
             set.instances.names[instance].clone(),
             set.categories.names[set.instance_category[instance] as usize].clone(),
-            split_name(image.split).to_owned(),
+            image.split.name().to_owned(),
         ];
         if selection.group.is_some() {
             row.push(
@@ -73,15 +72,6 @@ fn images_csv(set: &TrainingSet, selection: &Selection) -> Result<Vec<u8>> {
 fn joined(values: &[u32], of: &ExportedValues) -> String {
     let names: Vec<&str> = values.iter().map(|&v| of.names[v as usize].as_str()).collect();
     names.join(&SEPARATOR.to_string())
-}
-
-/// The name of a split in `images.csv`.
-pub fn split_name(split: Split) -> &'static str {
-    match split {
-        Split::Train => "train",
-        Split::Query => "query",
-        Split::Gallery => "gallery",
-    }
 }
 
 fn csv_of(header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Result<Vec<u8>> {

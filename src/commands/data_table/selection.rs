@@ -28,7 +28,7 @@ pub enum ImageKind {
 pub struct LabelColumn {
     /// As the user has named it.
     pub name: String,
-    /// For SQL.
+    /// The name for SQL, quoted where it has to be.
     pub quoted: String,
     /// Whether it is an array.
     pub multi: bool,

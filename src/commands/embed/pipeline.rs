@@ -1,5 +1,6 @@
 //! Images read and decoded by several workers, and embedded in batches as they arrive.
 
+use crate::commands::workers::answer_in_threads;
 use crate::data::image_source::ImageSource;
 use crate::error::{Error, Kind, Result};
 use crate::image::{prepare, CropBox, Limits, Preprocessing};
@@ -7,7 +8,7 @@ use crate::inference::{Embedder, LoadModel as _, ModelLoader};
 use crate::model::{open_device, Model};
 use crate::space::{Embedding, Layout};
 use std::sync::mpsc::{channel, Receiver, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// Most images of a batch, on the CPU and on a GPU.
 const MAX_BATCH: usize = 32;
@@ -67,25 +68,13 @@ struct Workers<T> {
 impl<T: Send + 'static> Workers<T> {
     fn start(count: usize, source: &Arc<dyn ImageSource>, preprocessing: &Preprocessing) -> Result<Self> {
         let (tasks, waiting) = channel::<Task<T>>();
-        let (done, answers) = channel();
-        let waiting = Arc::new(Mutex::new(waiting));
-        for _ in 0..count {
-            let (waiting, done) = (Arc::clone(&waiting), done.clone());
-            let (source, preprocessing) = (Arc::clone(source), preprocessing.clone());
-            let work = move || loop {
-                let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
-                let Ok(task) = next else { return };
-                let pixels = task.crop.clone().and_then(|crop| {
-                    prepare(&source.read(&task.name)?, crop, &preprocessing, &Limits::default())
-                });
-                if done.send((task, pixels)).is_err() {
-                    return;
-                }
-            };
-            std::thread::Builder::new()
-                .spawn(work)
-                .map_err(|e| Error::new(Kind::Io, format!("could not start a thread: {e}")))?;
-        }
+        let (source, preprocessing) = (Arc::clone(source), preprocessing.clone());
+        let answers = answer_in_threads(count, waiting, move |task| {
+            let pixels = task.crop.clone().and_then(|crop| {
+                prepare(&source.read(&task.name)?, crop, &preprocessing, &Limits::default())
+            });
+            (task, pixels)
+        })?;
         Ok(Self { tasks, answers })
     }
 }

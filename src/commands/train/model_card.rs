@@ -2,6 +2,7 @@
 
 use super::args::CardArgs;
 use super::verdict::Verdict;
+use crate::commands::shell::shell_word;
 use crate::eval::results::percent;
 use crate::model::{FeatureSet, ModelConfig, SHOWN_FROM};
 use crate::train::settings::{Settings, Stage, StagePart};
@@ -153,14 +154,7 @@ fn tags(config: &ModelConfig) -> String {
 
 /// The command that trains the model again: the one given with --rebuild, or the current command line.
 fn rebuild(args: &CardArgs) -> String {
-    let quoted = |a: String| {
-        let plain = |c: char| c.is_ascii_alphanumeric() || "-_./,=:".contains(c);
-        if !a.is_empty() && a.chars().all(plain) {
-            a
-        } else {
-            format!("'{}'", a.replace('\'', r"'\''"))
-        }
-    };
-    let command = || std::iter::once("coopembed".to_owned()).chain(std::env::args().skip(1).map(quoted));
+    let command =
+        || std::iter::once("coopembed".to_owned()).chain(std::env::args().skip(1).map(|a| shell_word(&a)));
     args.rebuild.clone().unwrap_or_else(|| command().collect::<Vec<_>>().join(" "))
 }

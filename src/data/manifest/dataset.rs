@@ -99,6 +99,17 @@ pub struct AttributeEntry {
     pub values: Vec<String>,
 }
 
+impl Split {
+    /// Its name in `images.csv`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Query => "query",
+            Self::Gallery => "gallery",
+        }
+    }
+}
+
 impl FromStr for Split {
     type Err = ();
 

@@ -100,7 +100,7 @@ export function draw() {
   byId("clear").hidden = page.terms.length < 2;
 }
 
-export const termTitle = term => ({
+const termTitle = term => ({
   value: () => `${term.attribute}: ${term.value}`,
   category: () => `category: ${term.name}`,
   description: () => `“${term.text}”`,

@@ -1,6 +1,7 @@
 //! The statements that show or mend what was found. They are for psql, in the user's own session.
 
 use crate::commands::data_table::selection::{ImageKind, LabelColumn, Selection};
+use crate::connection::quote_literal;
 
 /// Values or rows that one statement names.
 const MOST: usize = 50;
@@ -40,15 +41,17 @@ impl<'a> Sql<'a> {
         }
         let (name, from) = (&column.quoted, &self.from);
         if !column.multi {
-            let new = value.map_or("NULL".to_owned(), literal);
+            let new = value.map_or("NULL".to_owned(), quote_literal);
             return Some(format!("UPDATE {from} SET {name} = {new} WHERE {name} IN ({});", list(others)));
         }
         let one = |other: &&str| {
             let new = match value {
-                Some(value) => format!("array_replace({name}, {}, {})", literal(other), literal(value)),
-                None => format!("array_remove({name}, {})", literal(other)),
+                Some(value) => {
+                    format!("array_replace({name}, {}, {})", quote_literal(other), quote_literal(value))
+                }
+                None => format!("array_remove({name}, {})", quote_literal(other)),
             };
-            format!("UPDATE {from} SET {name} = {new} WHERE {} = ANY ({name});", literal(other))
+            format!("UPDATE {from} SET {name} = {new} WHERE {} = ANY ({name});", quote_literal(other))
         };
         Some(others.iter().take(MOST).map(one).collect::<Vec<_>>().join("\n"))
     }
@@ -64,7 +67,7 @@ impl<'a> Sql<'a> {
             }
             several => {
                 let row = |id: &&[String]| {
-                    format!("({})", id.iter().map(|v| literal(v)).collect::<Vec<_>>().join(", "))
+                    format!("({})", id.iter().map(|v| quote_literal(v)).collect::<Vec<_>>().join(", "))
                 };
                 let rows: Vec<String> = ids.iter().take(MOST).map(row).collect();
                 format!("({}) IN ({})", several.join(", "), rows.join(", "))
@@ -116,9 +119,5 @@ impl<'a> Sql<'a> {
 }
 
 fn list(values: &[&str]) -> String {
-    values.iter().take(MOST).map(|v| literal(v)).collect::<Vec<_>>().join(", ")
-}
-
-fn literal(value: &str) -> String {
-    format!("'{}'", value.replace('\'', "''"))
+    values.iter().take(MOST).map(|v| quote_literal(v)).collect::<Vec<_>>().join(", ")
 }

@@ -1,6 +1,7 @@
 //! The commands that bring a model into a database.
 
 use crate::commands::data_table::{ExportedFrom, ImagesAt};
+use crate::commands::shell::shell_word;
 use crate::connection::quote_literal;
 use std::path::Path;
 
@@ -24,11 +25,11 @@ pub fn next_steps(directory: &Path, table: Option<&ExportedFrom>) -> String {
          psql DATABASE -c {} && {}\n  \
          psql DATABASE -c {}",
         if table.is_some() { "" } else { ", with the names of your table and its columns" },
-        word(&name),
-        word(&directory.to_string_lossy()),
-        word(&add),
+        shell_word(&name),
+        shell_word(&directory.to_string_lossy()),
+        shell_word(&add),
         embed(known),
-        word(&index)
+        shell_word(&index)
     )
 }
 
@@ -38,28 +39,16 @@ fn embed(table: &ExportedFrom) -> String {
         ImagesAt::Database => {
             let [name, image] = [&table.table, &table.image].map(|text| quote_literal(text));
             let call = format!("CALL coop_embed_table({name}, {image}, 'emb')");
-            return format!("psql DATABASE -c {}", word(&call));
+            return format!("psql DATABASE -c {}", shell_word(&call));
         }
-        ImagesAt::Root(root) => format!("--root {}", word(&root.to_string_lossy())),
+        ImagesAt::Root(root) => format!("--root {}", shell_word(&root.to_string_lossy())),
         ImagesAt::Http => "--http".into(),
     };
-    let column = word(&table.image);
+    let column = shell_word(&table.image);
     format!(
         "coopembed embed --db DATABASE --table {} --column {column} --emb emb {source}",
-        word(&table.table)
+        shell_word(&table.table)
     )
-}
-
-/// A word of a shell's command line.
-fn word(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
-    if !text.is_empty() && !text.starts_with('-') && text.chars().all(plain) {
-        return text.to_owned();
-    }
-    if text.contains('\'') && !text.contains(['"', '$', '`', '\\', '!']) {
-        return format!("\"{text}\"");
-    }
-    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 #[cfg(test)]
@@ -91,7 +80,7 @@ mod tests {
         };
         let text = next_steps(Path::new("m"), Some(&table));
         let call = r#"CALL coop_embed_table('shop."the Items"', 'it''s', 'emb')"#;
-        assert!(text.contains(&word(call)), "{text}");
+        assert!(text.contains(&shell_word(call)), "{text}");
         assert!(
             text.ends_with(r#"psql DATABASE -c 'CREATE INDEX ON shop."the Items" USING coop (emb)'"#),
             "{text}"
