@@ -4,11 +4,9 @@
 source "$(dirname "$0")/tools/lib.sh"
 find_postgres
 scratch_cluster
-gallery=$(for_server "$SCRATCH" "$ROOT/src/demo/clothes/gallery")
-model=$(for_server "$SCRATCH" "$ROOT/model/clothes")
 "$BIN/createdb" clothes
 export PGDATABASE=clothes PGOPTIONS="-c client_min_messages=warning"
-psql_ -v gallery="$gallery" -v model="$model" -f "$ROOT/src/demo/clothes/load.sql"
+load_clothes
 psql_ -c "CALL coop_embed_table('products', 'image', 'emb')"
 
 # right WHAT ORDER CONDITION: how many of the first eight meet the condition.

@@ -16,14 +16,12 @@ if [ $# = 0 ]; then
 fi
 find_postgres
 scratch_cluster
-gallery=$(for_server "$SCRATCH" "$ROOT/src/demo/clothes/gallery")
-model=$(for_server "$SCRATCH" "$ROOT/model/clothes")
 export PGOPTIONS="-c client_min_messages=warning"
 
 # What documents start from: the demo's images, and the same with their embeddings. A document that creates the extension itself starts
 # from the images alone.
 "$BIN/createdb" images
-psql_ -d images -v gallery="$gallery" -v model="$model" -f "$ROOT/src/demo/clothes/load.sql"
+PGDATABASE=images load_clothes
 "$BIN/createdb" -T images embeddings
 psql_ -d embeddings -c "CALL coop_embed_table('products', 'image', 'emb')"
 psql_ -d images -c "DROP EXTENSION coopembed CASCADE"

@@ -12,10 +12,8 @@ cd "$ROOT"
 cargo build -q --no-default-features --features cli --bin coopembed
 program=$TARGET/debug/coopembed
 export PGDATABASE=postgres
-gallery=$(for_server "$SCRATCH" "$ROOT/src/demo/clothes/gallery")
-PGOPTIONS="-c client_min_messages=warning" psql_ -v gallery="$gallery" -v model="$(for_server "$SCRATCH" "$ROOT/model/clothes")" \
-  -f "$ROOT/src/demo/clothes/load.sql"
-ask -c 'DELETE FROM products WHERE id > 30' -c "CALL coop_embed_table('products', 'image', 'emb')"
+load_clothes 30
+ask -c "CALL coop_embed_table('products', 'image', 'emb')"
 client=$ROOT/tests/clients/onnx_client.py
 
 exported() { # NAME DIR: $SCRATCH/NAME.onnx, and the model in the database

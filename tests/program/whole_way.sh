@@ -3,9 +3,7 @@
 # and swapped while somebody searches.
 source "$(dirname "$0")/../tools/program_fixture.sh"
 program_cluster
-gallery=$(for_server "$SCRATCH" "$ROOT/src/demo/clothes/gallery")
-shipped=$(for_server "$SCRATCH" "$ROOT/model/clothes")
-psql_ -v gallery="$gallery" -v model="$shipped" -f "$ROOT/src/demo/clothes/load.sql"
+load_clothes
 # What a shop has before it knows of embeddings, and what comes a month later: shoes of all kinds, which it had not sold.
 ask -c 'ALTER TABLE products DROP COLUMN emb' -c "SELECT coop_drop_model('clothes')" >/dev/null
 ask -c "CREATE TABLE later AS SELECT * FROM products WHERE category IN ('boots', 'heels', 'sandals', 'shoes', 'sneakers')" \

@@ -3,13 +3,9 @@ source "$(dirname "$0")/../tools/lib.sh"
 
 # shop_of_clothes [settings...]: a cluster with 60 rows of the demo.
 shop_of_clothes() {
-  local gallery
   scratch_cluster "$@"
   export PGDATABASE=postgres
-  gallery=$(for_server "$SCRATCH" "$ROOT/src/demo/clothes/gallery")
-  PGOPTIONS="-c client_min_messages=warning" psql_ -v gallery="$gallery" -v model="$(for_server "$SCRATCH" "$ROOT/model/clothes")" \
-    -f "$ROOT/src/demo/clothes/load.sql"
-  ask -c 'DELETE FROM products WHERE id > 60'
+  load_clothes 60
   PGOPTIONS="-c client_min_messages=warning" ask -c "CALL coop_embed_table('products', 'image', 'emb')"
   ask -c 'CREATE INDEX products_emb ON products USING coop (emb)' -c 'ALTER DATABASE postgres SET enable_seqscan = off'
 }

@@ -204,6 +204,13 @@ load_demo() {
   psql_ -v gallery="$SCRATCH/gallery" -v model="$SCRATCH/emoji" -f "$ROOT/src/demo/emoji/load.sql"
   ask -c "DELETE FROM products WHERE id > ${1:-60}"
 }
+# load_clothes [ROWS]: the same of the demo of clothes, all rows by default. Its gallery and model are in $gallery and $model.
+load_clothes() {
+  gallery=$(for_server "$SCRATCH" "$ROOT/src/demo/clothes/gallery")
+  model=$(for_server "$SCRATCH" "$ROOT/model/clothes")
+  PGOPTIONS="-c client_min_messages=warning" psql_ -v gallery="$gallery" -v model="$model" -f "$ROOT/src/demo/clothes/load.sql"
+  [ -z "${1:-}" ] || ask -c "DELETE FROM products WHERE id > $1"
+}
 # embed_demo TABLE: embeds such rows. Scripts of one run share the embeddings, as computing them takes seconds.
 embed_demo() {
   local embeddings
