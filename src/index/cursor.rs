@@ -143,13 +143,11 @@ impl Cursor {
         }
     }
 
-    /// The recall that the search stops at: 1 for an exact one, which one at a recall becomes where ranks tell too little; `None` if it stops
-    /// after a number of candidates.
-    pub fn recall(&self) -> Option<f64> {
-        match self.mode {
-            SearchMode::Exact => Some(1.0),
-            SearchMode::Recall(recall) => Some(recall),
-            SearchMode::Candidates(_) => None,
+    /// Whether the scan is exact, as one at a recall is where that is faster or ranks tell too little.
+    pub fn is_exact(&self) -> bool {
+        match &self.scan {
+            Some(Scan::Ordered(search)) => search.is_exact(),
+            Some(Scan::Unordered(_)) | None => self.mode == SearchMode::Exact,
         }
     }
 

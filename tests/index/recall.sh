@@ -45,5 +45,14 @@ last() { ask -c 'SET enable_seqscan = off' ${1:+-c "$1"} -c 'SELECT count(*) FRO
 expect 'a scan tells its recall and what it looked at' '0.6|f|t|t' "$(last 'SET coopembed.recall = 0.6')"
 expect 'an exact one ranks nothing' '1|t|f|f' "$(last '')"
 expect 'one for candidates has no recall' '|f' "$(last 'SET coopembed.candidates = 100' | cut -d '|' -f 1,2)"
+# The same of a query on the first so many subspaces. SUBSPACES
+exact_all_the_same() {
+  local target
+  target=$(printf '0.25,%.0s' $(seq 16))
+  ask -c 'SET enable_seqscan = off' -c 'SET coopembed.recall = 0.9' -c "SELECT count(*) FROM (SELECT id FROM items
+    ORDER BY emb <-> '4x16@0000002a:{0;$(for k in $(seq 0 $(($1 - 1))); do printf '%s:1*[%s]\n' "$k" "${target%,}"; done | paste -sd ';')}'::coopquery LIMIT 5) t" \
+    -c 'SELECT is_exact FROM coop_last_scan_recall()' | tail -1
+}
+expect 'one attribute is answered at the recall, two and three are exact' 'f t t' "$(for k in 1 2 3; do exact_all_the_same $k; done | xargs)"
 expect_error 'a recall is a share' 'is outside the valid range' -c "LOAD 'coopembed'" -c 'SET coopembed.recall = 1.5'
 finish

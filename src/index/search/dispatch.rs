@@ -26,6 +26,17 @@ pub enum SearchMode {
     Candidates(usize),
 }
 
+impl SearchMode {
+    /// The share of the nearest rows that is to be found; `None` where a number of candidates is set instead.
+    pub fn recall(self) -> Option<f64> {
+        match self {
+            Self::Exact => Some(1.0),
+            Self::Recall(recall) => Some(recall),
+            Self::Candidates(_) => None,
+        }
+    }
+}
+
 /// The fewest subspaces whose cells tell rows apart well enough to rank them.
 pub const MIN_RANKED_SUBSPACES: usize = 4;
 
@@ -94,6 +105,15 @@ impl Search {
         match self {
             Self::Approximate(search) => search.strategy.has_given_up,
             Self::OneSubspace(_) | Self::SeveralSubspaces(_) => false,
+        }
+    }
+
+    /// Whether rows come in the order of their bounds, whatever the mode.
+    pub fn is_exact(&self) -> bool {
+        match self {
+            Self::OneSubspace(search) => search.strategy.is_exact(),
+            Self::SeveralSubspaces(_) => true,
+            Self::Approximate(_) => false,
         }
     }
 

@@ -84,6 +84,11 @@ impl OneSubspace {
         }
     }
 
+    /// Whether it is no search at a recall.
+    pub fn is_exact(&self) -> bool {
+        self.places.is_none()
+    }
+
     /// Lists the cell blocks of a group with their bounds.
     fn list_blocks<P: Pages + ?Sized>(
         &mut self,

@@ -18,15 +18,15 @@ struct LastScan {
     stats: SearchStats,
     /// The recall that the settings asked for; `None` for a number of candidates.
     asked: Option<f64>,
-    /// [`Cursor::recall`].
-    used: Option<f64>,
+    /// [`Cursor::is_exact`].
+    is_exact: bool,
 }
 
 /// Keeps what a scan has done so far, for which the settings asked for a recall, or for a number of candidates.
 pub fn record(index: &IndexRelation, cursor: &Cursor, asked: Option<f64>) {
     // SAFETY: the relation is open.
     let index = unsafe { (*index.relation()).rd_id };
-    LAST.set(Some(LastScan { index, stats: cursor.stats(), asked, used: cursor.recall() }));
+    LAST.set(Some(LastScan { index, stats: cursor.stats(), asked, is_exact: cursor.is_exact() }));
 }
 
 fn count(n: u64) -> i64 {
@@ -58,7 +58,7 @@ fn coop_last_scan_recall() -> TableIterator<
     'static,
     (name!(recall, Option<f64>), name!(is_exact, bool), name!(rows_ranked, i64), name!(rows_estimated, i64)),
 > {
-    TableIterator::new(LAST.get().map(|LastScan { stats, asked, used, .. }| {
-        (asked, used == Some(1.0), count(stats.ranked), count(stats.sketched))
+    TableIterator::new(LAST.get().map(|LastScan { stats, asked, is_exact, .. }| {
+        (asked, is_exact, count(stats.ranked), count(stats.sketched))
     }))
 }

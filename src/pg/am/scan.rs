@@ -234,9 +234,8 @@ unsafe fn start_search(scan: &pg_sys::IndexScanDescData, index: &IndexRelation, 
         };
         // Without ORDER BY the condition says which rows there are, and a setting must not.
         let mode = if scan.numberOfOrderBys > 0 { mode() } else { SearchMode::Exact };
-        let cursor = Cursor::new(query, mode).up_to(limit);
-        state.asked_recall = cursor.recall();
-        state.cursor = Some(cursor);
+        state.asked_recall = mode.recall();
+        state.cursor = Some(Cursor::new(query, mode).up_to(limit));
     }
 }
 
